@@ -1,0 +1,1 @@
+export { kernels, registerWasmKernels } from "./register.ts";

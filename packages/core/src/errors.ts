@@ -1,0 +1,64 @@
+/**
+ * Errors say where, what was expected, what was got, and what to do. They are recognised by `code`
+ * rather than by class, so that two copies of this package in one process still understand each other.
+ */
+export type ErrorCode = "shape" | "config" | "backend" | "weights" | "dataset" | "training";
+
+/** The base of every error this project throws on purpose. */
+export class MrcnnError extends Error {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+/** A tensor or array of the wrong shape, length or dtype. */
+export class ShapeError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("shape", message, options);
+  }
+}
+
+/** A configuration that can't be meant: unknown keys, values out of range, contradictions. */
+export class ConfigError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("config", message, options);
+  }
+}
+
+/** A backend that is missing, busy or unable. */
+export class BackendError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("backend", message, options);
+  }
+}
+
+/** A weight file that is cut, corrupt, or of another architecture. */
+export class WeightsError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("weights", message, options);
+  }
+}
+
+/** An image or annotation that is missing or wrong; the message names the file or the id. */
+export class DatasetError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("dataset", message, options);
+  }
+}
+
+/** A training run that can't go on: the message names the step, the image and the loss term. */
+export class TrainingError extends MrcnnError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("training", message, options);
+  }
+}
+
+/** Whether `error` is one of ours, of any copy of this package; with `code`, of that kind. */
+export function isMrcnnError(error: unknown, code?: ErrorCode): error is MrcnnError {
+  if (!(error instanceof Error) || !("code" in error)) return false;
+  const known: readonly unknown[] = ["shape", "config", "backend", "weights", "dataset", "training"];
+  return code === undefined ? known.includes(error.code) : error.code === code;
+}

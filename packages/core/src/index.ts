@@ -1,0 +1,10 @@
+export { didYouMean, parseConfig } from "./config.ts";
+export { BackendError, ConfigError, DatasetError, isMrcnnError, MrcnnError, ShapeError, TrainingError, WeightsError } from "./errors.ts";
+export type { ErrorCode } from "./errors.ts";
+export { registerKernels, runKernelOr } from "./kernel.ts";
+export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
+export { createRandom } from "./random.ts";
+export type { Random } from "./random.ts";
+export { assertLength, assertShape } from "./shapes.ts";
+export { stopGradient } from "./stop-gradient.ts";
+export type * from "./types.ts";

@@ -1,0 +1,52 @@
+import { engine, getBackend, getKernel } from "@tensorflow/tfjs-core";
+import type { KernelConfig, KernelFunc, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import { getGradient, registerGradient, registerKernel } from "@tensorflow/tfjs-core";
+import type { GradConfig, NamedAttrMap } from "@tensorflow/tfjs-core";
+import { BackendError } from "./errors.ts";
+
+/** What an accelerated op and the backends agree on: a kernel's name and, if it differentiates, its gradient. */
+export interface KernelContract {
+  /** Prefixed "Mrcnn": the registry is one per process. */
+  readonly name: string;
+  readonly gradient?: GradConfig;
+}
+
+/** A kernel that covers part of its contract says so here; without it, it covers everything. */
+export interface PartialKernelFunc extends KernelFunc {
+  supports?: (attrs: object) => boolean;
+}
+
+/**
+ * Runs `kernel` when the current backend has it and it supports `attrs`, else `compose()`.
+ * The only place in the house that chooses. Gradients flow through either way.
+ */
+export function runKernelOr<T extends Tensor | Tensor[]>(
+  kernel: KernelContract,
+  inputs: NamedTensorMap,
+  attrs: object,
+  compose: () => T,
+): T {
+  const config = getKernel(kernel.name, getBackend());
+  const supports = (config?.kernelFunc as PartialKernelFunc | undefined)?.supports;
+  if (config === undefined || (supports !== undefined && !supports(attrs))) return compose();
+  return engine().runKernel(kernel.name, inputs, attrs as NamedAttrMap) as T;
+}
+
+/**
+ * Registers kernels and gradients once each; a second call is a no-op.
+ *
+ * @throws BackendError when another library holds one of the names.
+ */
+export function registerKernels(kernels: readonly KernelConfig[], gradients: readonly GradConfig[] = []): void {
+  for (const config of kernels) {
+    const present = getKernel(config.kernelName, config.backendName);
+    if (present === undefined) registerKernel(config);
+    else if (present.kernelFunc !== config.kernelFunc) {
+      throw new BackendError(
+        `registerKernels: ${config.kernelName} on backend ${config.backendName} is already registered by someone else. ` +
+          "Two versions of an @mrcnn backend are loaded; find them with `npm ls @mrcnn/core`.",
+      );
+    }
+  }
+  for (const config of gradients) if (getGradient(config.kernelName) === undefined) registerGradient(config);
+}

@@ -1,0 +1,200 @@
+/**
+ * The records that travel between the stages of Mask R-CNN, declared once so that the rooms
+ * (rpn, heads, targets, losses, model, trainer) stay independent of each other.
+ *
+ * Conventions everywhere: boxes are (x1, y1, x2, y2), float32 pixels of the network input, with
+ * exclusive continuous right and bottom edges; images and features are NHWC; label 0 is background;
+ * pyramids list the finest level first; host arrays are flat and row-major.
+ */
+import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
+import type { Random } from "./random.ts";
+
+/** Height and width in pixels. */
+export interface ImageSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A decoded image: interleaved 8-bit RGB, row-major, `data.length = height * width * 3`. */
+export interface RawImage extends ImageSize {
+  readonly data: Uint8Array | Uint8ClampedArray;
+}
+
+/** An image as the network sees it: float32 [height, width, 3], row-major. */
+export interface FloatImage extends ImageSize {
+  readonly data: Float32Array;
+}
+
+/** Boxes on the device: float32 [N, 4]. */
+export type Boxes = Tensor2D;
+
+/** Feature maps by name ("c2".."c5", "p2".."p6"), finest first; each [B, H, W, C]. */
+export type FeatureMaps = ReadonlyMap<string, Tensor4D>;
+
+/** COCO run-length encoding: column-major runs, the first run counts zeros (it may be 0). */
+export interface Rle {
+  readonly size: ImageSize;
+  readonly counts: Uint32Array;
+}
+
+/**
+ * A binary mask stored only where it can be set: a window (`left`, `top`, `width`, `height`) of an
+ * image of `size`; `data` is row-major, 0 or 1, `width * height` long. Outside the window it is 0.
+ */
+export interface Bitmap {
+  readonly size: ImageSize;
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** The objects of one image, all arrays indexed alike. Boxes [N * 4]; labels 1..K-1. */
+export interface GroundTruth {
+  readonly boxes: Float32Array;
+  readonly labels: Int32Array;
+  /** One per object, or empty when the data has boxes only. */
+  readonly masks: readonly Bitmap[];
+  readonly isCrowd: Uint8Array;
+}
+
+/** One image of a data set with its objects, both in the pixels of `image`. */
+export interface Sample {
+  /** The image's id in its data set (COCO's `image.id`). */
+  readonly id: number;
+  /** What errors and reports call it: usually its file name. */
+  readonly name: string;
+  readonly image: RawImage;
+  readonly groundTruth: GroundTruth;
+}
+
+/** A data set whose images are read on demand. `classNames[0]` is the background. */
+export interface Dataset {
+  readonly length: number;
+  readonly classNames: readonly string[];
+  get(index: number): Promise<Sample>;
+}
+
+/** Images normalised and padded to one size: `data` float32 [B, size.height, size.width, 3]. */
+export interface ImageBatch {
+  readonly data: Float32Array;
+  readonly size: ImageSize;
+  /** Each image's size before padding (after resizing). */
+  readonly imageSizes: readonly ImageSize[];
+}
+
+/** What a training step eats: images and their ground truth in the pixels of the network input. */
+export interface TrainingBatch {
+  readonly images: ImageBatch;
+  readonly groundTruth: readonly GroundTruth[];
+  /** Names for error messages, one per image. */
+  readonly names: readonly string[];
+}
+
+/** Regions of interest on the host: boxes [R * 4]; `imageIndex` [R], the image of the batch. */
+export interface Rois {
+  readonly boxes: Float32Array;
+  readonly imageIndex: Int32Array;
+}
+
+/** Proposals of a batch, per image best first. `scores` [R] are objectness probabilities. */
+export interface Proposals extends Rois {
+  readonly scores: Float32Array;
+}
+
+/** RPN outputs in the order of `gridAnchors`: level, row, column, anchor. */
+export interface RpnOutput {
+  /** Logits, [B, A]. */
+  readonly objectness: Tensor2D;
+  /** (dx, dy, dw, dh), [B, A, 4]. */
+  readonly deltas: Tensor3D;
+  /** Anchors per level, finest first; they add up to A. */
+  readonly levelCounts: readonly number[];
+}
+
+/** Box head outputs: logits [R, K] and deltas [R, K * 4], class-major. */
+export interface BoxHeadOutput {
+  readonly classLogits: Tensor2D;
+  readonly deltas: Tensor2D;
+}
+
+/** Sampled anchors of a batch; indices are flat: `image * A + anchor`. */
+export interface RpnTargets {
+  readonly positive: Int32Array;
+  readonly negative: Int32Array;
+  /** Regression targets of `positive`, [P * 4]. */
+  readonly deltas: Float32Array;
+}
+
+/** Sampled RoIs of a batch and what they should become. */
+export interface RoiTargets {
+  readonly rois: Rois;
+  /** [R]; 0 = background. */
+  readonly labels: Int32Array;
+  /** Indices into `rois` of the P positives, ascending. */
+  readonly positive: Int32Array;
+  /** Index of the matched object within its image's ground truth, [P]. */
+  readonly matchedGt: Int32Array;
+  /** Regression targets of the positives (already times the coder's weights), [P * 4]. */
+  readonly deltas: Float32Array;
+}
+
+/** Named loss terms (torchvision's names: `loss_objectness`, `loss_rpn_box_reg`, ...). */
+export type LossTerms = Readonly<Record<string, Scalar>>;
+
+/** Detections of one image without masks, best first: boxes [N * 4] in the network input. */
+export interface BoxDetections {
+  readonly boxes: Float32Array;
+  readonly labels: Int32Array;
+  readonly scores: Float32Array;
+}
+
+/** Detections of one image in its original pixels, best first. */
+export interface Detections extends BoxDetections {
+  readonly imageSize: ImageSize;
+  /** One per box; absent when the model has no mask head. */
+  readonly masks?: readonly Rle[];
+}
+
+/** An evaluated image: what was found and what was there, in the image's original pixels. */
+export interface EvaluatedImage {
+  readonly id: number;
+  readonly detections: Detections;
+  readonly groundTruth: GroundTruth;
+}
+
+/** Collects images, then says how good they are. */
+export interface Evaluator {
+  add(image: EvaluatedImage): void;
+  summarize(): Record<string, number>;
+}
+
+/** A named set of weights or their gradients: torchvision's state_dict names. */
+export type NamedTensors = ReadonlyMap<string, Tensor>;
+export type NamedVariables = ReadonlyMap<string, Variable>;
+
+/** A tensor's bytes outside any engine. */
+export interface HostArray {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | Uint8Array;
+}
+export type NamedArrays = ReadonlyMap<string, HostArray>;
+
+/** All a training step needs to know of a model. */
+export interface TrainableModel {
+  /** Every weight and buffer by name. */
+  readonly variables: NamedVariables;
+  /** The names that are trained (frozen stages and statistics are absent). */
+  readonly trainable: readonly string[];
+  /**
+   * One forward pass, called on an open tape: it may await host decisions in the middle, and
+   * everything it returns is a scalar on the tape.
+   */
+  losses(batch: TrainingBatch, random: Random): Promise<LossTerms>;
+}
+
+/** Something that holds device memory until told otherwise. */
+export interface Disposable {
+  dispose(): void;
+}

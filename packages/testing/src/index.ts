@@ -1,0 +1,4 @@
+export { expectClose } from "./close.ts";
+export { golden } from "./golden.ts";
+export { expectGradients } from "./gradient-check.ts";
+export { expectNoLeaks } from "./leaks.ts";
