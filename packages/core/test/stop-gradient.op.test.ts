@@ -13,9 +13,9 @@ test("d/dx of x² · stop(x) treats the second factor as a constant", async () =
 
 test("shares memory and leaves nothing behind", async () => {
   const x = tensor1d([1, 2, 3]);
-  const bytes = memory().numBytes;
+  const buffers = memory().numDataBuffers;
   const y = stopGradient(x);
-  expect(memory().numBytes).toBe(bytes);
+  expect(memory().numDataBuffers).toBe(buffers);
   y.dispose();
   await expectClose(x, [1, 2, 3]);
   await expectNoLeaks(() => stopGradient(x));
