@@ -1,0 +1,77 @@
+import { createRandom, TrainingError } from "@mrcnn/core";
+import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
+import { restoreState, saveState } from "./checkpoint.ts";
+import type { CheckpointState } from "./checkpoint.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Optimizer } from "./sgd.ts";
+import { trainStep } from "./step.ts";
+import type { StepReport } from "./step.ts";
+
+export interface FitOptions {
+  readonly model: TrainableModel;
+  /** Batches from micro-batch `start` on; what the k-th one holds depends on k alone, so that a resumed run sees the same. */
+  readonly batches: (start: number) => AsyncIterable<TrainingBatch>;
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+  /** Updates in the whole run. */
+  readonly steps: number;
+  readonly seed: number;
+  /** Micro-batches per update; gradients are averaged. Default 1. */
+  readonly accumulate?: number;
+  readonly clipNorm?: number | undefined;
+  /** Continues this state instead of starting at step 0. */
+  readonly resume?: CheckpointState | undefined;
+  /** Stops after the current step; a checkpoint is saved. */
+  readonly signal?: AbortSignal | undefined;
+  readonly hooks?: FitHooks;
+}
+
+/** Called between steps, with no tape open: they may use the device. */
+export interface FitHooks {
+  /** `waited`: seconds spent waiting for the step's data. */
+  afterStep?(report: StepReport & { readonly waited: number }): void | Promise<void>;
+  /** Saved every so many steps, at the end and when stopped. */
+  readonly checkpoint?: { readonly every: number; save(state: CheckpointState): Promise<void> };
+}
+
+/**
+ * Trains for `steps` updates. A run stopped at any step and resumed from its checkpoint does the same
+ * arithmetic as an uninterrupted one.
+ *
+ * @returns how many updates are done, and whether the signal stopped it.
+ * @throws TrainingError when a loss is not finite or the batches end early.
+ */
+export async function fit(options: FitOptions): Promise<{ readonly step: number; readonly stopped: boolean }> {
+  const { model, optimizer, schedule, steps, seed, accumulate = 1, clipNorm, resume, signal, hooks = {} } = options;
+  if (resume !== undefined) restoreState(model, optimizer, resume);
+  let step = resume?.step ?? 0;
+  const save = async (): Promise<void> => hooks.checkpoint?.save(await saveState(model, optimizer, { step, seed }));
+  const stopped = (): boolean => signal?.aborted === true;
+
+  const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
+  try {
+    let saved = step;
+    while (step < steps && !stopped()) {
+      const asked = performance.now();
+      const batches: TrainingBatch[] = [];
+      while (batches.length < accumulate) {
+        const next = await source.next();
+        if (next.done === true) throw new TrainingError(`fit: the batches ended at step ${step} of ${steps}.`);
+        batches.push(next.value);
+      }
+      const waited = (performance.now() - asked) / 1000;
+      const random = createRandom(seed).fork(step);
+      const report = await trainStep(model, batches, optimizer, { step, rate: schedule(step), random, clipNorm });
+      step++;
+      await hooks.afterStep?.({ ...report, waited });
+      if (hooks.checkpoint !== undefined && step % hooks.checkpoint.every === 0) {
+        await save();
+        saved = step;
+      }
+    }
+    if (saved !== step) await save();
+    return { step, stopped: step < steps };
+  } finally {
+    await source.return?.();
+  }
+}

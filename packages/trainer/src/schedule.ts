@@ -1,0 +1,35 @@
+import { ConfigError } from "@mrcnn/core";
+
+export interface ScheduleOptions {
+  readonly baseRate: number;
+  /** Steps of linear warm-up from `baseRate * warmupFactor`. Default 0. */
+  readonly warmupSteps?: number;
+  /** Default 1/1000. */
+  readonly warmupFactor?: number;
+  /** Steps at which the rate is multiplied by `gamma`, ascending. */
+  readonly milestones?: readonly number[];
+  /** Default 0.1. */
+  readonly gamma?: number;
+}
+
+/** The learning rate of a step (from 0). */
+export type Schedule = (step: number) => number;
+
+/**
+ * Linear warm-up, then steps down: the schedule of Detectron and torchvision's reference. Step k uses
+ * the rate after k updates; a milestone m first takes effect at step m.
+ *
+ * @throws ConfigError for milestones out of order or negative rates.
+ */
+export function warmupMultiStep(options: ScheduleOptions): Schedule {
+  const { baseRate, warmupSteps = 0, warmupFactor = 1e-3, milestones = [], gamma = 0.1 } = options;
+  if (!(baseRate >= 0)) throw new ConfigError(`warmupMultiStep: baseRate must be at least 0, got ${baseRate}.`);
+  if (milestones.some((m, i) => i > 0 && m < milestones[i - 1]!)) {
+    throw new ConfigError(`warmupMultiStep: milestones must ascend, got ${milestones.join(", ")}.`);
+  }
+  return (step) => {
+    const passed = milestones.filter((m) => step >= m).length;
+    const warmth = step < warmupSteps ? warmupFactor + (1 - warmupFactor) * (step / warmupSteps) : 1;
+    return baseRate * warmth * gamma ** passed;
+  };
+}

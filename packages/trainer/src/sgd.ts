@@ -1,0 +1,75 @@
+import { add, keep, mul, scalar, sub, tensor, tidy, zerosLike } from "@tensorflow/tfjs-core";
+import type { Tensor, Variable } from "@tensorflow/tfjs-core";
+import { TrainingError, WeightsError } from "@mrcnn/core";
+import type { Disposable, NamedArrays, NamedVariables } from "@mrcnn/core";
+import { toArrays } from "@mrcnn/weights";
+
+/** Updates variables from gradients, and can be saved and put back exactly. */
+export interface Optimizer extends Disposable {
+  /** One update in place; `gradients` are not disposed. A variable without a gradient is left alone. */
+  apply(variables: NamedVariables, gradients: ReadonlyMap<string, Tensor>, options: ApplyOptions): void;
+  state(): Promise<NamedArrays>;
+  load(state: NamedArrays): void;
+}
+
+export interface ApplyOptions {
+  readonly rate: number;
+  /** Multiplies every gradient (clipping, accumulation). Default 1. */
+  readonly scale?: number;
+}
+
+export interface SgdOptions {
+  /** Default 0.9. */
+  readonly momentum?: number;
+  /** L2 penalty added to the gradient, as torch.optim.SGD does. Default 1e-4. */
+  readonly weightDecay?: number;
+  /** Which variables decay: "all" (torchvision's reference), or "weights": not norms and biases (rank 1). */
+  readonly decay?: "all" | "weights";
+}
+
+/**
+ * Stochastic gradient descent with momentum, as torch.optim.SGD: `v = momentum·v + (g + decay·w)`,
+ * `w = w - rate·v`, v starting as the first gradient.
+ */
+export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOptions = {}): Optimizer {
+  const velocities = new Map<string, Tensor>();
+  const decays = (variable: Variable): boolean => weightDecay > 0 && (decay === "all" || variable.rank > 1);
+
+  const update = (name: string, variable: Variable, gradient: Tensor, rate: Tensor, scale: number): void => {
+    const old = velocities.get(name);
+    const velocity = tidy(() => {
+      let g = scale === 1 ? gradient : mul(gradient, scale);
+      if (decays(variable)) g = add(g, mul(variable, weightDecay));
+      const v = old === undefined ? add(g, zerosLike(g)) : add(mul(old, momentum), g);
+      variable.assign(sub(variable, mul(v, rate)));
+      return keep(v);
+    });
+    velocities.set(name, velocity);
+    old?.dispose();
+  };
+
+  return {
+    apply(variables, gradients, { rate, scale = 1 }) {
+      const step = scalar(rate);
+      for (const [name, gradient] of gradients) {
+        const variable = variables.get(name);
+        if (variable === undefined) throw new TrainingError(`sgd: gradient of an unknown variable ${name}.`);
+        update(name, variable, gradient, step, scale);
+      }
+      step.dispose();
+    },
+    state: () => toArrays(velocities),
+    load(state) {
+      for (const velocity of velocities.values()) velocity.dispose();
+      velocities.clear();
+      for (const [name, { data, shape }] of state) {
+        if (!(data instanceof Float32Array)) throw new WeightsError(`sgd: velocity ${name} must be float32.`);
+        velocities.set(name, keep(tensor(data, [...shape])));
+      }
+    },
+    dispose() {
+      for (const velocity of velocities.values()) velocity.dispose();
+      velocities.clear();
+    },
+  };
+}
