@@ -6,9 +6,10 @@
 // built against the TensorFlow of the Python wheel `tensorflow-cpu`: nothing of Python runs later,
 // the wheel is only where a current libtensorflow comes from.
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { delimiter, join } from "node:path";
+import { root } from "../workspace.mjs";
 import { tensorflowFolder as folder } from "./backends.mjs";
 
 const TFJS_NODE = "4.22.0";
@@ -79,6 +80,24 @@ async function npmInstall() {
     { cwd: folder },
   );
   if (!result.ok) throw failure("tfjs-node could not be installed", "Check the network and `npm config get registry`.", result);
+}
+
+/**
+ * Points tfjs-node at the workspace's copy of TensorFlow.js. Two copies do share one engine, but the
+ * second one warns of every kernel that the first has registered.
+ */
+async function shareTfjs() {
+  if (!existsSync(join(root, "node_modules", "@tensorflow", "tfjs"))) {
+    say("Installing the workspace ...");
+    const result = await attempt("npx", ["--yes", "pnpm@10", "install", "--frozen-lockfile"], { cwd: root });
+    if (!result.ok) throw failure("The workspace could not be installed", "Run `npx pnpm@10 install` and look.", result);
+  }
+  for (const name of readdirSync(join(modules, "@tensorflow"))) {
+    if (name !== "tfjs-node") rmSync(join(modules, "@tensorflow", name), { recursive: true });
+  }
+  for (const name of ["tfjs", "tfjs-core"]) {
+    symlinkSync(join(root, "node_modules", "@tensorflow", name), join(modules, "@tensorflow", name), "junction");
+  }
 }
 
 /** tfjs-node's installer; returns undefined when it worked, else why not. @returns {Promise<string | undefined>} */
@@ -206,6 +225,7 @@ async function main() {
 
   say(`Installing tfjs-node ${TFJS_NODE} ...`);
   await npmInstall();
+  await shareTfjs();
   let how = "tfjs-node's installer";
   const blocked = options.includes("--wheel") ? "skipped" : await ordinary();
   if (blocked !== undefined) {

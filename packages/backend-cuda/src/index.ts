@@ -1,1 +1,2 @@
-export {};
+export { loadTensorflow, tensorflowAvailable } from "./load.ts";
+export { kernels, registerCudaKernels } from "./register.ts";
