@@ -1,1 +1,2 @@
-export {};
+export { selectDetections } from "./select-detections.ts";
+export type { DetectionConfig } from "./select-detections.ts";

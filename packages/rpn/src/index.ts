@@ -1,1 +1,2 @@
-export {};
+export { selectProposals } from "./select-proposals.ts";
+export type { ProposalConfig } from "./select-proposals.ts";
