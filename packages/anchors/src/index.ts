@@ -1,1 +1,3 @@
-export {};
+export { cellAnchors } from "./cell-anchors.ts";
+export { anchorCounts, anchorsPerLocation, gridAnchors, torchvisionAnchors } from "./grid-anchors.ts";
+export type { AnchorConfig } from "./grid-anchors.ts";

@@ -1,1 +1,7 @@
-export {};
+export { boxArea, boxAreaOnHost } from "./area.ts";
+export { decodeBoxes, decodeBoxesOnHost, encodeBoxes, encodeBoxesOnHost } from "./box-coder.ts";
+export type { BoxCoderWeights } from "./box-coder.ts";
+export { clipBoxes, clipBoxesOnHost } from "./clip.ts";
+export { xywhToXyxyOnHost, xyxyToXywhOnHost } from "./convert.ts";
+export { filterSmallBoxesOnHost } from "./filter.ts";
+export { pairwiseIou, pairwiseIouOnHost } from "./iou.ts";

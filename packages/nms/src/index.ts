@@ -1,1 +1,4 @@
-export {};
+export { argsortDescending } from "./argsort.ts";
+export { nms } from "./nms.ts";
+export { batchedNmsOnHost, nmsOnHost } from "./nms-host.ts";
+export type { NmsOptions } from "./nms-host.ts";

@@ -1,0 +1,87 @@
+import { ConfigError } from "@mrcnn/core";
+import type { ImageSize } from "@mrcnn/core";
+import { cellAnchors } from "./cell-anchors.ts";
+
+/** The anchors of a feature pyramid; every list has one entry per level, finest first. */
+export interface AnchorConfig {
+  /** Square roots of the anchors' areas, in pixels of the network input. */
+  readonly sizes: readonly (readonly number[])[];
+  /** Height / width. */
+  readonly aspectRatios: readonly (readonly number[])[];
+  /**
+   * Pixels between neighbouring cells. "image-over-grid" is torchvision's: floor(image / grid) by axis,
+   * 61 rather than 64 for a grid of 13 over 800 pixels.
+   */
+  readonly strides: "image-over-grid" | readonly number[];
+  /** Where in its cell an anchor is centred, in strides: 0 (torchvision, detectron2) or 0.5. */
+  readonly centerOffset: number;
+  /** Whether anchors are rounded to whole pixels about their centre, as torchvision does. */
+  readonly roundCells: boolean;
+}
+
+/** torchvision's anchors: one size per level, each in every aspect ratio. */
+export function torchvisionAnchors(
+  sizes: readonly number[] = [32, 64, 128, 256, 512],
+  aspectRatios: readonly number[] = [0.5, 1, 2],
+): AnchorConfig {
+  return {
+    sizes: sizes.map((size) => [size]),
+    aspectRatios: sizes.map(() => aspectRatios),
+    strides: "image-over-grid",
+    centerOffset: 0,
+    roundCells: true,
+  };
+}
+
+/** Anchors in each cell, per level. */
+export function anchorsPerLocation(config: AnchorConfig): number[] {
+  return config.sizes.map((sizes, level) => sizes.length * (config.aspectRatios[level]?.length ?? 0));
+}
+
+/** Anchors per level for feature maps of these sizes; they add up to the length of `gridAnchors` / 4. */
+export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageSize[]): number[] {
+  return anchorsPerLocation(config).map((count, level) => {
+    const { height, width } = featureSizes[level] ?? { height: 0, width: 0 };
+    return count * height * width;
+  });
+}
+
+/**
+ * All anchors of an image, xyxy in pixels of the network input, in the order level, row, column,
+ * anchor: [A * 4]. Anchors may reach beyond the image. With `torchvisionAnchors` the values are
+ * those of torchvision's `AnchorGenerator`.
+ *
+ * @param featureSizes Sizes of the feature maps, finest first.
+ * @param imageSize Size of the padded network input.
+ * @throws ConfigError when the levels of config and features differ in number.
+ */
+export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSize[], imageSize: ImageSize): Float32Array {
+  const { sizes, aspectRatios, strides, centerOffset, roundCells } = config;
+  const lengths = [sizes.length, aspectRatios.length, ...(typeof strides === "string" ? [] : [strides.length])];
+  if (lengths.some((length) => length !== featureSizes.length)) {
+    throw new ConfigError(
+      `gridAnchors: config must list sizes, aspect ratios and strides for ${featureSizes.length} levels, got ${lengths.join(", ")}. ` +
+        "Give one entry per feature map.",
+    );
+  }
+  const anchors = new Float32Array(4 * anchorCounts(config, featureSizes).reduce((a, b) => a + b, 0));
+  let at = 0;
+  for (const [level, { height, width }] of featureSizes.entries()) {
+    const cell = cellAnchors(sizes[level]!, aspectRatios[level]!, { round: roundCells });
+    const strideY = typeof strides === "string" ? Math.floor(imageSize.height / height) : strides[level]!;
+    const strideX = typeof strides === "string" ? Math.floor(imageSize.width / width) : strides[level]!;
+    for (let row = 0; row < height; row++) {
+      const y = (row + centerOffset) * strideY;
+      for (let column = 0; column < width; column++) {
+        const x = (column + centerOffset) * strideX;
+        for (let i = 0; i < cell.length; i += 4) {
+          anchors[at++] = x + cell[i]!;
+          anchors[at++] = y + cell[i + 1]!;
+          anchors[at++] = x + cell[i + 2]!;
+          anchors[at++] = y + cell[i + 3]!;
+        }
+      }
+    }
+  }
+  return anchors;
+}
