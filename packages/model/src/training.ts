@@ -1,1 +1,61 @@
-export {};
+/** The training side of the model, apart so that a page that only detects does not ship it. */
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import type { LossTerms, Random, Rois, TrainableModel, TrainingBatch } from "@mrcnn/core";
+import { applyBoxHead, applyMaskHead } from "@mrcnn/heads";
+import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
+import { selectProposals } from "@mrcnn/rpn";
+import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
+import { modelAnchors } from "./mask-rcnn.ts";
+import type { MaskRcnn } from "./mask-rcnn.ts";
+import { applyDense, poolRois } from "./stages.ts";
+
+
+const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
+  boxes: Float32Array.from({ length: rows.length * 4 }, (_, i) => boxes[rows[i >> 2]! * 4 + (i & 3)]!),
+  imageIndex: Int32Array.from(rows, (row) => imageIndex[row]!),
+});
+
+/**
+ * The losses of one forward pass (the paper's L = L_cls + L_box + L_mask and the RPN's two), as
+ * torchvision computes them. Call on an open tape: it awaits the host's choice of proposals in between,
+ * and no gradient flows through that choice.
+ */
+export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, random: Random): Promise<LossTerms> {
+  const { config, params } = model;
+  const { images, groundTruth } = batch;
+  const statistics = config.backbone.norm === "batch_norm" ? "batch" : "running";
+  const { features, rpn, grids } = applyDense(config, params, images, statistics);
+  const anchors = modelAnchors(config, grids, images.size);
+  const proposals = await selectProposals(rpn, anchors, images.imageSizes, {
+    ...config.rpn.training,
+    nmsThreshold: config.rpn.nmsThreshold,
+    minSize: config.rpn.minSize,
+  });
+
+  const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
+  const targets = roiTargets(
+    proposals,
+    groundTruth,
+    { ...config.box.targets, weights: config.box.weights as [number, number, number, number] },
+    random,
+  );
+  const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
+  const losses: LossTerms = {
+    ...rpnLosses(rpn, anchorTargets),
+    ...boxLosses(applyBoxHead(params.roi_heads, pool(targets.rois, config.box.poolSize)), targets),
+  };
+  const { mask_head, mask_predictor } = params.roi_heads;
+  if (mask_head === undefined || mask_predictor === undefined) return losses;
+  const logits = applyMaskHead({ mask_head, mask_predictor }, pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize));
+  const labels = Int32Array.from(targets.positive, (row) => targets.labels[row]!);
+  return { ...losses, loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, config.maskHead.poolSize * 2)) };
+}
+
+/** The model as a trainer sees it. */
+export function trainingModel(model: MaskRcnn): TrainableModel {
+  return {
+    variables: model.variables,
+    trainable: model.trainable,
+    losses: (batch, random) => trainingLosses(model, batch, random),
+  };
+}
