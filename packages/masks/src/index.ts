@@ -1,1 +1,21 @@
-export {};
+export { bitmapBox, bitmapFromFull, cropBitmap, flipBitmap, resizeBitmap, toFullBitmap } from "./bitmap.ts";
+export type { PixelWindow } from "./bitmap.ts";
+export { parseCocoJson, segmentationToRle } from "./coco.ts";
+export type {
+  CocoAnnotation,
+  CocoBox,
+  CocoCategory,
+  CocoImage,
+  CocoJson,
+  CocoResult,
+  CocoRle,
+  CocoSegmentation,
+  ParseCocoOptions,
+} from "./coco.ts";
+export { cropMasks } from "./crop.ts";
+export { boxIou, rleIou } from "./iou.ts";
+export { pasteMasks } from "./paste.ts";
+export type { PasteOptions } from "./paste.ts";
+export { rasterizePolygons } from "./polygon.ts";
+export { rleFromString, rleToString } from "./rle-string.ts";
+export { decodeRle, encodeRle, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";

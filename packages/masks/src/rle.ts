@@ -1,0 +1,144 @@
+import { DatasetError } from "@mrcnn/core";
+import type { Bitmap, ImageSize, Rle } from "@mrcnn/core";
+import { createRunWriter } from "./run-writer.ts";
+
+/** Throws a DatasetError unless a size is of whole pixels. */
+export function checkSize(size: ImageSize, where: string): void {
+  const { height, width } = size;
+  if (!Number.isInteger(height) || !Number.isInteger(width) || height < 0 || width < 0 || height * width > 0xffffffff) {
+    throw new DatasetError(`${where}: size must be whole pixels, got height ${height}, width ${width}.`);
+  }
+}
+
+/**
+ * Run lengths from plain counts (COCO's uncompressed form): column-major, zeros first.
+ * `where` names the file or annotation in errors.
+ *
+ * @throws DatasetError when a count is not a whole number >= 0, or they don't add up to the image.
+ */
+export function rleFromCounts(counts: ArrayLike<number>, size: ImageSize, where = "rleFromCounts"): Rle {
+  checkSize(size, where);
+  let sum = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const count = counts[i]!;
+    if (!Number.isInteger(count) || count < 0) {
+      throw new DatasetError(`${where}: counts must be whole numbers >= 0, got ${count} at place ${i}.`);
+    }
+    sum += count;
+  }
+  const { height, width } = size;
+  if (sum !== height * width) {
+    throw new DatasetError(
+      `${where}: counts must add up to height * width = ${height} * ${width} = ${height * width}, got ${sum}. ` +
+        "Check that the mask was made for this image.",
+    );
+  }
+  return { size: { height, width }, counts: Uint32Array.from(counts) };
+}
+
+/** Run lengths of a bitmap, over its whole image. */
+export function encodeRle(bitmap: Bitmap): Rle {
+  const { size, left, top, width, height, data } = bitmap;
+  const runs = createRunWriter(size);
+  for (let x = 0; x < width; x++) {
+    const column = (left + x) * size.height + top;
+    for (let y = 0; y < height; y++) {
+      if (data[y * width + x] === 0) continue;
+      const start = y;
+      do y++;
+      while (y < height && data[y * width + x] !== 0);
+      runs.add(column + start, column + y);
+    }
+  }
+  return runs.finish();
+}
+
+/** The bitmap of run lengths, its window as tight as can be; an empty mask has a window of 0 by 0. */
+export function decodeRle(rle: Rle): Bitmap {
+  const [left, top, width, height] = rleToBox(rle);
+  const data = new Uint8Array(width * height);
+  const rows = rle.size.height;
+  forEachRun(rle, (start, end) => {
+    let x = Math.floor(start / rows);
+    let y = start - x * rows;
+    for (let n = end - start; n > 0; x++, y = 0) {
+      const stop = Math.min(rows, y + n);
+      n -= stop - y;
+      for (; y < stop; y++) data[(y - top) * width + (x - left)] = 1;
+    }
+  });
+  return { size: rle.size, left, top, width, height, data };
+}
+
+/** Calls `visit(start, end)` for each run of ones, in column-major pixels. */
+export function forEachRun(rle: Rle, visit: (start: number, end: number) => void): void {
+  const { counts } = rle;
+  let at = 0;
+  for (let i = 0; i + 1 < counts.length; i += 2) {
+    const start = at + counts[i]!;
+    at = start + counts[i + 1]!;
+    if (at > start) visit(start, at);
+  }
+}
+
+/** Number of pixels set. */
+export function rleArea(rle: Rle): number {
+  let area = 0;
+  for (let i = 1; i < rle.counts.length; i += 2) area += rle.counts[i]!;
+  return area;
+}
+
+/** The tight box of a mask as (x, y, width, height), COCO's `toBbox`; zeros when it is empty. */
+export function rleToBox(rle: Rle): readonly [x: number, y: number, width: number, height: number] {
+  const rows = rle.size.height;
+  let left = Infinity;
+  let right = -1;
+  let top = Infinity;
+  let bottom = -1;
+  forEachRun(rle, (start, end) => {
+    const firstColumn = Math.floor(start / rows);
+    const lastColumn = Math.floor((end - 1) / rows);
+    left = Math.min(left, firstColumn);
+    right = Math.max(right, lastColumn);
+    // A run over a column's end holds both the last row and the first.
+    top = firstColumn === lastColumn ? Math.min(top, start - firstColumn * rows) : 0;
+    bottom = firstColumn === lastColumn ? Math.max(bottom, end - 1 - lastColumn * rows) : rows - 1;
+  });
+  return right < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top + 1];
+}
+
+/**
+ * The union of masks of one image, or what they all share with `intersect`.
+ *
+ * @throws DatasetError when there are none or their sizes differ.
+ */
+export function mergeRles(rles: readonly Rle[], options: { readonly intersect?: boolean } = {}): Rle {
+  const [first, ...rest] = rles;
+  if (first === undefined) throw new DatasetError("mergeRles: rles must hold at least one mask, got none.");
+  return rest.reduce((merged, rle) => mergePair(merged, rle, options.intersect ?? false), first);
+}
+
+function mergePair(a: Rle, b: Rle, intersect: boolean): Rle {
+  const { height, width } = a.size;
+  if (b.size.height !== height || b.size.width !== width) {
+    throw new DatasetError(
+      `mergeRles: rles must be of one size, got ${height} x ${width} and ${b.size.height} x ${b.size.width} (height x width).`,
+    );
+  }
+  const runs = createRunWriter(a.size);
+  let i = 0;
+  let j = 0;
+  let endA = a.counts[0] ?? 0;
+  let endB = b.counts[0] ?? 0;
+  const total = height * width;
+  for (let at = 0; at < total; ) {
+    while (endA <= at) endA += a.counts[++i]!;
+    while (endB <= at) endB += b.counts[++j]!;
+    const next = Math.min(endA, endB);
+    const inA = (i & 1) === 1;
+    const inB = (j & 1) === 1;
+    if (intersect ? inA && inB : inA || inB) runs.add(at, next);
+    at = next;
+  }
+  return runs.finish();
+}
