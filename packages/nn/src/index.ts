@@ -1,1 +1,16 @@
-export {};
+export { conv2d } from "./conv2d.ts";
+export type { Conv2dOptions } from "./conv2d.ts";
+export { conv2dTranspose } from "./conv2d-transpose.ts";
+export { dense } from "./dense.ts";
+export { groupNorm } from "./group-norm.ts";
+export type { GroupNormAttrs } from "./group-norm-on-host.ts";
+export { initConv2d, initConv2dTranspose, initDense } from "./init.ts";
+export type { Init, InitOptions } from "./init.ts";
+export { maxPool } from "./max-pool.ts";
+export type { MaxPoolOptions } from "./max-pool.ts";
+export { convNorm, foldNorm, initNorm } from "./norm.ts";
+export type { BatchNormParams, ConvNormOptions, GroupNormParams, Norm, NormParams } from "./norm.ts";
+export { disposeParams, flattenParams, isStatistic, toVariable } from "./params.ts";
+export type { Conv2dParams, DenseParams, ParamTree } from "./params.ts";
+export { relu } from "./relu.ts";
+export { upsampleNearest } from "./upsample-nearest.ts";

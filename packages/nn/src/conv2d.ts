@@ -1,0 +1,111 @@
+import { Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, mul, pad, reshape, slice, step, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import { ShapeError } from "@mrcnn/core";
+import { columnSums } from "./column-sums.ts";
+import type { Conv2dParams } from "./params.ts";
+import { withGradient } from "./with-gradient.ts";
+
+export interface Conv2dOptions {
+  /** Default 1. */
+  readonly stride?: number;
+  /** Zeros added on each of the four sides, as in torch; default 0. */
+  readonly padding?: number;
+  /** Default 1. */
+  readonly dilation?: number;
+  readonly activation?: "relu";
+}
+
+/**
+ * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in, out], plus `bias`, then the
+ * activation: torch.nn.Conv2d with groups 1. The output is [B, H', W', out] with
+ * H' = floor((H + 2 padding - dilation (h - 1) - 1) / stride) + 1.
+ *
+ * @throws ShapeError when the channels don't match.
+ */
+export function conv2d(params: Conv2dParams, x: Tensor4D, options: Conv2dOptions = {}): Tensor4D {
+  return convolve(x, params.weight, params.bias, options);
+}
+
+/** `conv2d` on tensors: the filter may itself be computed (a folded norm). */
+export function convolve(
+  x: Tensor4D,
+  weight: Tensor4D,
+  bias: Tensor1D | undefined,
+  { stride = 1, padding = 0, dilation = 1, activation }: Conv2dOptions = {},
+): Tensor4D {
+  if (x.shape.length !== 4 || x.shape[3] !== weight.shape[2]) {
+    throw new ShapeError(`conv2d: x must have shape [*, *, *, ${weight.shape[2]}], got [${x.shape.join(", ")}].`);
+  }
+  return tidy(() => {
+    // No backend differentiates a dilated convolution; on the tape zeros go between the filter's taps.
+    if (dilation > 1 && engine().state.gradientDepth > 0) {
+      return fused(x, dilate(weight, dilation), bias, stride, padding, 1, activation);
+    }
+    return fused(x, weight, bias, stride, padding, dilation, activation);
+  });
+}
+
+function fused(
+  x: Tensor4D,
+  filter: Tensor4D,
+  bias: Tensor1D | undefined,
+  stride: number,
+  padding: number,
+  dilation: number,
+  activation: "relu" | undefined,
+): Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const [filterHeight, filterWidth] = filter.shape;
+  const attrs = { strides: [stride, stride], dataFormat: "NHWC", dilations: [dilation, dilation] };
+  const isSame = stride === 1 && 2 * padding === dilation * (filterHeight - 1) && 2 * padding === dilation * (filterWidth - 1);
+  const sides = [padding, padding] as [number, number];
+  const forwardPad = isSame ? "same" : padding === 0 ? "valid" : [[0, 0], sides, sides, [0, 0]];
+  // Backends refuse explicit padding in the gradients: those see a padded x.
+  const padded = !isSame && padding > 0;
+  const gradientPad = isSame ? "same" : "valid";
+  const inputs = bias === undefined ? { x, filter } : { x, bias, filter };
+  return withGradient<Tensor4D>(
+    inputs,
+    (save) => {
+      const y = engine().runKernel(FusedConv2D, inputs, {
+        ...attrs,
+        pad: forwardPad,
+        activation: activation ?? "linear",
+      } as unknown as NamedAttrMap) as Tensor4D;
+      save(activation === undefined ? [x, filter] : [x, filter, y]);
+      return y;
+    },
+    (dy, [x, filter, y]) => {
+      const g = y === undefined ? dy : mul(dy, step(y));
+      const backward = (kernel: string, inputs: Record<string, Tensor>, more: object): Tensor4D =>
+        engine().runKernel(kernel, inputs, { ...attrs, pad: gradientPad, ...more } as unknown as NamedAttrMap) as Tensor4D;
+      return {
+        x: () => {
+          const grow = padded ? 2 * padding : 0;
+          const inputShape = [batch, height + grow, width + grow, channels];
+          const dx = backward(Conv2DBackpropInput, { dy: g, filter: filter! }, { inputShape });
+          return padded ? slice(dx, [0, padding, padding, 0], x!.shape as number[]) : dx;
+        },
+        bias: () => columnSums(g),
+        // Asked for last, so what the three share can go.
+        filter: () => {
+          const seen = padded ? pad(x!, [[0, 0], sides, sides, [0, 0]]) : x!;
+          const dw = backward(Conv2DBackpropFilter, { x: seen, dy: g }, { filterShape: filter!.shape });
+          if (g !== dy) g.dispose();
+          return dw;
+        },
+      };
+    },
+  );
+}
+
+// Puts dilation - 1 rows and columns of zeros between the taps.
+function dilate(weight: Tensor4D, dilation: number): Tensor4D {
+  const [h, w, inChannels, outChannels] = weight.shape;
+  const tap = inChannels * outChannels;
+  const columns = pad(reshape(weight, [h, w, tap]) as Tensor3D, [[0, 0], [0, 0], [0, (dilation - 1) * tap]]);
+  const row = w * dilation * tap;
+  const rows = pad(reshape(columns, [h, row]), [[0, 0], [0, (dilation - 1) * row]]);
+  const full = reshape(rows, [h * dilation, w * dilation, inChannels, outChannels]) as Tensor4D;
+  return slice(full, [0, 0, 0, 0], [(h - 1) * dilation + 1, (w - 1) * dilation + 1, inChannels, outChannels]);
+}

@@ -1,0 +1,43 @@
+/**
+ * What group normalization and the backends that accelerate it agree on. Kernels may call the loops
+ * over typed arrays exported here.
+ */
+import { engine } from "@tensorflow/tfjs-core";
+import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import type { KernelContract } from "@mrcnn/core";
+
+export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
+export type { GroupNormAttrs } from "./group-norm-on-host.ts";
+
+/** The forward kernel: `GroupNormInputs` and `GroupNormAttrs` to [y [B, H, W, C], mean [B, groups], rstd [B, groups]]. */
+export const GROUP_NORM = "MrcnnGroupNorm";
+
+/** The backward kernel: `GroupNormGradInputs` and `GroupNormGradAttrs` to [dx, dweight, dbias]. */
+export const GROUP_NORM_GRAD = "MrcnnGroupNormGrad";
+
+/** `x` float32 [B, H, W, C]; `weight` and `bias` float32 [C]. */
+export type GroupNormInputs = Pick<NamedTensorInfoMap, "x" | "weight" | "bias">;
+
+/** `dy` and `x` float32 [B, H, W, C]; `weight` [C]; `mean` and `rstd` [B, groups]. */
+export type GroupNormGradInputs = Pick<NamedTensorInfoMap, "dy" | "x" | "weight" | "mean" | "rstd">;
+
+export interface GroupNormGradAttrs {
+  readonly groups: number;
+}
+
+/** The gradient of `GROUP_NORM`, through one run of `GROUP_NORM_GRAD`. */
+export const groupNormGradConfig: GradConfig = {
+  kernelName: GROUP_NORM,
+  inputsToSave: ["x", "weight"],
+  outputsToSave: [false, true, true],
+  gradFunc: (dy, saved, attrs) => {
+    const [x, weight, mean, rstd] = saved as [Tensor, Tensor, Tensor, Tensor];
+    const inputs = { dy: (dy as Tensor[])[0]!, x, weight, mean, rstd } satisfies NamedTensorMap;
+    const { groups } = attrs as unknown as GroupNormGradAttrs;
+    const [dx, dweight, dbias] = engine().runKernel(GROUP_NORM_GRAD, inputs, { groups } as NamedAttrMap) as [Tensor, Tensor, Tensor];
+    return { x: () => dx, weight: () => dweight, bias: () => dbias };
+  },
+};
+
+/** What `groupNorm` asks of `runKernelOr`. */
+export const groupNormContract: KernelContract = { name: GROUP_NORM, gradient: groupNormGradConfig };

@@ -1,0 +1,101 @@
+import { add, mul, ones, reciprocal, reshape, rsqrt, square, sub, tidy, zeros } from "@tensorflow/tfjs-core";
+import type { Rank, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
+import { stopGradient } from "@mrcnn/core";
+import { convolve } from "./conv2d.ts";
+import type { Conv2dOptions } from "./conv2d.ts";
+import { groupNorm, groupNormWithMoments } from "./group-norm.ts";
+import { toVariable } from "./params.ts";
+import type { Conv2dParams } from "./params.ts";
+import { relu } from "./relu.ts";
+
+/** `frozen_batch_norm` is torchvision's FrozenBatchNorm2d: fixed statistics, nothing trained. */
+export type Norm = "frozen_batch_norm" | "batch_norm" | "group_norm";
+
+/** All [C]. */
+export type GroupNormParams = {
+  readonly weight: Variable<Rank.R1>;
+  readonly bias: Variable<Rank.R1>;
+};
+
+/** All [C]; frozen or not. */
+export type BatchNormParams = GroupNormParams & {
+  readonly running_mean: Variable<Rank.R1>;
+  readonly running_var: Variable<Rank.R1>;
+};
+
+export type NormParams = GroupNormParams | BatchNormParams;
+
+/** A norm that begins as the identity on standardized input: weight 1, bias 0, mean 0, variance 1. */
+export function initNorm(kind: Norm, channels: number, { trainable = true }: { trainable?: boolean } = {}): NormParams {
+  const learned = trainable && kind !== "frozen_batch_norm";
+  const affine = {
+    weight: toVariable<Rank.R1>(ones([channels]), { trainable: learned }),
+    bias: toVariable<Rank.R1>(zeros([channels]), { trainable: learned }),
+  };
+  if (kind === "group_norm") return affine;
+  return {
+    ...affine,
+    running_mean: toVariable<Rank.R1>(zeros([channels]), { trainable: false }),
+    running_var: toVariable<Rank.R1>(ones([channels]), { trainable: false }),
+  };
+}
+
+export interface ConvNormOptions extends Conv2dOptions {
+  readonly kind: Norm;
+  /** Default 1e-5, torch's. torchvision's COCO weights with frozen batch norm want 0. */
+  readonly eps?: number;
+  /** Groups of `group_norm`; default 32. */
+  readonly groups?: number;
+  /** What `batch_norm` normalizes by; "batch" also updates the running statistics. Default "running". */
+  readonly statistics?: "running" | "batch";
+}
+
+// torch.nn.BatchNorm2d's.
+const MOMENTUM = 0.1;
+
+/**
+ * Convolution, normalization, activation. A norm by running statistics is folded into the filter and
+ * a bias: no pass over the output, and the gradient with respect to the weights stays right. Batch
+ * statistics update `running_mean` and `running_var` in place as torch does (momentum 0.1, unbiased
+ * variance), off the tape.
+ */
+export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, options: ConvNormOptions): Tensor4D {
+  const { kind, eps = 1e-5, groups = 32, statistics = "running", activation, ...convolution } = options;
+  return tidy(() => {
+    if (kind === "group_norm") {
+      const y = groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps });
+      return activation === undefined ? y : relu(y);
+    }
+    const batchNorm = norm as BatchNormParams;
+    if (kind === "batch_norm" && statistics === "batch") {
+      const y = batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps);
+      return activation === undefined ? y : relu(y);
+    }
+    const { weight, bias } = foldNorm(conv, batchNorm, eps);
+    return convolve(x, weight, bias, { ...convolution, ...(activation && { activation }) });
+  });
+}
+
+/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable. */
+export function foldNorm(conv: Conv2dParams, norm: BatchNormParams, eps: number): { weight: Tensor4D; bias: Tensor1D } {
+  const scale = mul(norm.weight, rsqrt(add(norm.running_var, eps))) as Tensor1D;
+  const mean = conv.bias === undefined ? norm.running_mean : sub(norm.running_mean, conv.bias);
+  return { weight: mul(conv.weight, scale), bias: sub(norm.bias, mul(mean, scale)) };
+}
+
+// Batch norm is group norm with a group per channel, of a batch seen as one image.
+function batchNormByBatch(x: Tensor4D, norm: BatchNormParams, eps: number): Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const count = batch * height * width;
+  const whole = reshape(x, [1, batch * height, width, channels]) as Tensor4D;
+  const [y, mean, rstd] = groupNormWithMoments(whole, norm.weight, norm.bias, { groups: channels, eps });
+  const moment = (t: Tensor2D): Tensor1D => reshape(stopGradient(t), [channels]) as Tensor1D;
+  const variance = sub(reciprocal(square(moment(rstd))), eps);
+  blend(norm.running_mean, moment(mean));
+  blend(norm.running_var, mul(variance, count / Math.max(1, count - 1)));
+  return reshape(y, x.shape);
+}
+
+function blend(running: Variable<Rank.R1>, observed: Tensor1D): void {
+  running.assign(add(mul(stopGradient(running as Tensor1D), 1 - MOMENTUM), mul(observed, MOMENTUM)));
+}

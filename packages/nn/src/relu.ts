@@ -1,0 +1,19 @@
+import { engine, mul, Relu, step } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { withGradient } from "./with-gradient.ts";
+
+/**
+ * max(x, 0). For its gradient it keeps its output, which the next layer keeps anyway, where
+ * `tf.relu` would keep its input alive as well.
+ */
+export function relu<T extends Tensor>(x: T): T {
+  return withGradient<T>(
+    { x },
+    (save) => {
+      const y = engine().runKernel(Relu, { x }) as T;
+      save([y]);
+      return y;
+    },
+    (dy, [y]) => ({ x: () => mul(dy, step(y!)) }),
+  );
+}
