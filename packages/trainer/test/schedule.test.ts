@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { warmupMultiStep } from "../src/index.ts";
+
+test("warm-up rises linearly from factor to 1, then the rate steps down", () => {
+  const rate = warmupMultiStep({ baseRate: 0.02, warmupSteps: 4, warmupFactor: 0.2, milestones: [6, 8], gamma: 0.1 });
+  // factor + (1 - factor) k / 4 = 0.2, 0.4, 0.6, 0.8, then 1.
+  const expected = [0.004, 0.008, 0.012, 0.016, 0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002];
+  for (const [step, value] of expected.entries()) expect(rate(step)).toBeCloseTo(value, 12);
+});
+
+test("bad schedules are refused", () => {
+  expect(() => warmupMultiStep({ baseRate: 1, milestones: [5, 3] })).toThrow("milestones must ascend, got 5, 3");
+  expect(() => warmupMultiStep({ baseRate: -1 })).toThrow("baseRate must be at least 0");
+});

@@ -1,0 +1,74 @@
+import { memory, tensor1d } from "@tensorflow/tfjs-core";
+import type { Variable } from "@tensorflow/tfjs-core";
+import { expect, test } from "vitest";
+import { createRandom } from "@mrcnn/core";
+import type { TrainingBatch } from "@mrcnn/core";
+import { expectClose } from "@mrcnn/testing";
+import { sgd, trainStep } from "../src/index.ts";
+import { toyBatch, toyModel } from "./toy-model.ts";
+
+const options = { step: 7, rate: 0.1 };
+const plain = { momentum: 0, weightDecay: 0 };
+
+test("one plain update of bias is w - rate · 2w, and the report says what happened", async () => {
+  const model = toyModel();
+  const report = await trainStep(model, [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) });
+  await expectClose(model.variables.get("bias")!, [0.4, -1.6], { atol: 1e-6 });
+  await expectClose(model.variables.get("unused")!, [3]);
+  expect(report).toMatchObject({ step: 7, rate: 0.1, images: 2 });
+  expect(report.losses["loss_size"]).toBeCloseTo(4.25, 5);
+  expect(report.loss).toBeCloseTo(report.losses["loss_fit"]! + 4.25, 5);
+});
+
+test("two accumulated micro-batches give the mean gradient of both", async () => {
+  // loss_fit is a mean over pixels, so two batches of one image equal one batch of two.
+  const whole = toyBatch(1);
+  const half = (i: number): TrainingBatch => ({
+    images: { ...whole.images, data: whole.images.data.slice(i * 12, i * 12 + 12), imageSizes: [whole.images.imageSizes[i]!] },
+    groundTruth: [whole.groundTruth[i]!],
+    names: [whole.names[i]!],
+  });
+  const [a, b] = [toyModel(), toyModel()];
+  await trainStep(a, [whole], sgd(plain), { ...options, random: createRandom(0) });
+  await trainStep(b, [half(0), half(1)], sgd(plain), { ...options, random: createRandom(0) });
+  await expectClose(b.variables.get("weight")!, a.variables.get("weight")!, { atol: 1e-6 });
+});
+
+test("clipping scales the whole gradient to the given norm", async () => {
+  const model = toyModel();
+  const before = await model.variables.get("bias")!.data();
+  const report = await trainStep(model, [toyBatch(1)], sgd(plain), { ...options, rate: 1, clipNorm: 0.5, random: createRandom(0) });
+  const after = await model.variables.get("bias")!.data();
+  // bias's own gradient is (1, -4); the update is that times 0.5 / norm.
+  const scale = 0.5 / report.gradientNorm!;
+  expect(before[1]! - after[1]!).toBeCloseTo(-4 * scale, 5);
+  expect(report.gradientNorm).toBeGreaterThan(Math.hypot(1, 4));
+});
+
+test("a loss that is not finite stops the step, naming the image and the term, and changes nothing", async () => {
+  const model = toyModel();
+  const batch = toyBatch(1, ["fine.png", "broken.png"]);
+  batch.images.data[13] = NaN;
+  const before = [...(await model.variables.get("bias")!.data())];
+  await expect(trainStep(model, [batch], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow(
+    /step 7: loss_fit is NaN on broken\.png\. .*clipNorm/,
+  );
+  await expectClose(model.variables.get("bias")!, before);
+});
+
+test("no tensor is left over 50 steps", async () => {
+  const model = toyModel();
+  const optimizer = sgd();
+  const run = (): Promise<unknown> => trainStep(model, [toyBatch(3)], optimizer, { step: 0, rate: 1e-3, clipNorm: 1, random: createRandom(0) });
+  await run();
+  const before = memory().numTensors;
+  for (let i = 0; i < 50; i++) await run();
+  expect(memory().numTensors).toBe(before);
+});
+
+test("a variable may be replaced between steps", async () => {
+  const model = toyModel();
+  (model.variables.get("bias") as Variable).assign(tensor1d([0, 0]));
+  const report = await trainStep(model, [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) });
+  expect(report.losses["loss_size"]).toBe(0);
+});

@@ -1,0 +1,57 @@
+// @ts-check
+// `npm test` on a bare clone: installs and builds what is missing, checks layers, lint and types, runs
+// every suite on every backend that is here, and lists the backends that are not, with the command that
+// would enable them. Arguments go to vitest. The last line is `N passed, N failed, N skipped`.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { bootstrap } from "./bootstrap.mjs";
+import { backendState } from "./setup/backends.mjs";
+import { filesBelow, root } from "./workspace.mjs";
+
+const only = process.argv.slice(2);
+await bootstrap();
+
+/** @param {string} title @param {string} command @param {string[]} args */
+function check(title, command, args) {
+  console.log(`\n> ${title}`);
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell: process.platform === "win32" });
+  return status === 0;
+}
+const bin = (/** @type {string} */ name) => join(root, "node_modules", ".bin", name);
+
+const failed = [];
+if (only.length === 0) {
+  if (!check("layers", process.execPath, ["tools/check-layers.mjs"])) failed.push("layers");
+  if (!check("lint", bin("oxlint"), ["--deny-warnings"])) failed.push("lint");
+  if (!check("types of tests and tools", bin("tsc"), ["-p", "tsconfig.test.json"])) failed.push("types");
+}
+
+const report = join(root, ".cache", "test-report.json");
+mkdirSync(join(root, ".cache"), { recursive: true });
+rmSync(report, { force: true });
+const suites = check("tests", bin("vitest"), ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...only]);
+
+/** @type {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numFailedTestSuites: number }} */
+let counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numFailedTestSuites: 0 };
+try {
+  counts = JSON.parse(readFileSync(report, "utf8"));
+} catch {
+  console.error("error: vitest left no report; see its output above.");
+}
+
+let skipped = counts.numPendingTests;
+const opSuites = ["packages", "apps"].flatMap((kind) => filesBelow(join(root, kind), ".op.test.ts")).length;
+console.log("");
+for (const name of ["tensorflow", "webgpu"]) {
+  const { available, reason, command } = backendState(name);
+  if (available) continue;
+  skipped += opSuites;
+  console.log(`skipped: ${opSuites} suites on ${name}: ${reason}.${command ? ` To run them: ${command}` : ""}`);
+}
+// A suite that could not even be loaded has no failed tests of its own.
+let failures = Math.max(counts.numFailedTests, suites ? 0 : 1);
+for (const name of failed) console.log(`failed: ${name}`);
+failures += failed.length;
+process.exitCode = failures === 0 ? 0 : 1;
+console.log(`${counts.numPassedTests} passed, ${failures} failed, ${skipped} skipped`);
