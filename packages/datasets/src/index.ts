@@ -1,1 +1,8 @@
-export {};
+export { epochOrder, trainingBatch } from "./batches.ts";
+export type { BatchPlan } from "./batches.ts";
+export { cocoDataset } from "./coco.ts";
+export type { CocoDataset, CocoDatasetOptions } from "./coco.ts";
+export { shapesDataset } from "./shapes.ts";
+export type { Shape, ShapesOptions } from "./shapes.ts";
+export { cocoFromSamples } from "./to-coco.ts";
+export type { AnnotatedImage } from "./to-coco.ts";

@@ -1,1 +1,13 @@
-export {};
+export { batchImages } from "./batch.ts";
+export type { BatchOptions } from "./batch.ts";
+export { cropImage, randomWindow } from "./crop.ts";
+export { cropGroundTruth, mapBoxes, mapMasks, orientGroundTruth, resizeGroundTruth } from "./ground-truth.ts";
+export { adjustColor } from "./jitter.ts";
+export { imagenetNormalization, normalizeImage } from "./normalize.ts";
+export type { Normalization } from "./normalize.ts";
+export { orientBitmap, orientBoxes, orientImage, orientSize } from "./orient.ts";
+export type { Orientation } from "./orient.ts";
+export { prepareImage, prepareTrainingSample } from "./prepare.ts";
+export type { Augmentation, ImageOptions, PreparedSample, TrainingOptions } from "./prepare.ts";
+export { resizeImage, shortestEdgeSize } from "./resize.ts";
+export type { ShortestEdge } from "./resize.ts";

@@ -1,0 +1,42 @@
+import { workerData } from "node:worker_threads";
+import { isMrcnnError, type TrainingBatch } from "@mrcnn/core";
+import { move, transferableSymbol, valueSymbol } from "piscina";
+import { trainingBatch, type BatchPlan } from "./batches.ts";
+import { openDataset, type DatasetDescription } from "./open.ts";
+
+/** What every worker of a pool is told once. */
+export interface WorkerData {
+  readonly description: DatasetDescription;
+  readonly plan: BatchPlan;
+}
+
+/** An error as plain data: the class and the code of an Error don't survive the way between threads. */
+export interface Failure {
+  readonly code: string | undefined;
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
+export type WorkerAnswer = { readonly batch: TrainingBatch } | { readonly failure: Failure };
+
+const { description, plan } = workerData as WorkerData;
+const opening = openDataset(description);
+opening.catch(() => {}); // reported by the first task
+
+/** Prepares the batch of one step; its memory is handed over, not copied. */
+export async function prepareStep(step: number): Promise<WorkerAnswer> {
+  try {
+    const batch = await trainingBatch(await opening, step, plan);
+    const wrapped = { [transferableSymbol]: [...buffers(batch)], [valueSymbol]: { batch } };
+    return move(wrapped as never) as never;
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    return { failure: { code: isMrcnnError(error) ? error.code : undefined, message, stack } };
+  }
+}
+
+// A set: two views of one buffer must not hand it over twice.
+function buffers({ images, groundTruth }: TrainingBatch): Set<ArrayBufferLike> {
+  const arrays = groundTruth.flatMap(({ boxes, labels, isCrowd, masks }) => [boxes, labels, isCrowd, ...masks.map(({ data }) => data)]);
+  return new Set([images.data, ...arrays].map(({ buffer }) => buffer));
+}

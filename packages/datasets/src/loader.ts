@@ -1,0 +1,116 @@
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { DatasetError, MrcnnError, type Dataset, type ErrorCode, type TrainingBatch } from "@mrcnn/core";
+import { Piscina } from "piscina";
+import { trainingBatch, type BatchPlan } from "./batches.ts";
+import type { Failure, WorkerAnswer, WorkerData } from "./loader-worker.ts";
+import { openDataset, type DatasetDescription } from "./open.ts";
+
+/** How batches are prepared ahead of the training steps. */
+export interface LoaderOptions extends BatchPlan {
+  /** The first step, counted from 0: a resumed run's next. Default 0. */
+  readonly startStep?: number;
+  /** The step before which to stop. Default: never. */
+  readonly endStep?: number;
+  /**
+   * Threads that decode and augment; 0 does so in the calling thread. Default: one less than there are
+   * processors, 1 to 4; 0 when running from TypeScript source, which threads can't load.
+   */
+  readonly workers?: number;
+  /** Batches prepared ahead, those in progress included. Default: twice the workers, at least 2. */
+  readonly prefetch?: number;
+  /** Ends the iteration with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+const fromSource = import.meta.url.endsWith(".ts");
+
+/**
+ * The batches of training steps `startStep`, `startStep + 1`, ... in order, prepared ahead in threads.
+ * Batch k is `trainingBatch(dataset, k, options)` whatever the number of threads. Leaving the loop stops
+ * the threads. An opened `Dataset` instead of a description is read in the calling thread.
+ *
+ * @throws DatasetError naming the file or annotation, when its batch is due; the signal's reason when aborted.
+ */
+export async function* loadBatches(
+  source: DatasetDescription | Dataset,
+  options: LoaderOptions,
+): AsyncGenerator<TrainingBatch, void, undefined> {
+  const { batchSize, seed, prepare, shuffle = true, divisor = 32, size, signal } = options;
+  const { startStep = 0, endStep = Infinity } = options;
+  const plan: BatchPlan = { batchSize, seed, prepare, shuffle, divisor, ...(size === undefined ? {} : { size }) };
+  const wanted = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1));
+  const workers = fromSource || !("kind" in source) ? 0 : wanted;
+  const prefetch = options.prefetch ?? Math.max(2, 2 * workers);
+  signal?.throwIfAborted();
+
+  const producer = workers > 0 ? threads(source as DatasetDescription, plan, workers) : await here(source, plan);
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  const ahead: Promise<TrainingBatch>[] = [];
+  try {
+    for (let step = startStep, next = startStep; step < endStep; step++) {
+      for (; next < endStep && next < step + prefetch; next++) {
+        const batch = producer.prepare(next);
+        batch.catch(() => {}); // thrown when its turn comes
+        ahead.push(batch);
+      }
+      yield await Promise.race([ahead.shift()!, aborted]);
+      signal?.throwIfAborted();
+    }
+  } finally {
+    await producer.stop();
+  }
+}
+
+interface Producer {
+  prepare(step: number): Promise<TrainingBatch>;
+  stop(): Promise<void>;
+}
+
+async function here(source: DatasetDescription | Dataset, plan: BatchPlan): Promise<Producer> {
+  const dataset = "kind" in source ? await openDataset(source) : source;
+  // One after the other: there is one thread to do them.
+  let last: Promise<unknown> = Promise.resolve();
+  let stopped = false;
+  return {
+    prepare(step) {
+      const batch = last.then(() => (stopped ? Promise.reject(new Error("stopped")) : trainingBatch(dataset, step, plan)));
+      last = batch.catch(() => {});
+      return batch;
+    },
+    async stop() {
+      stopped = true;
+    },
+  };
+}
+
+function threads(description: DatasetDescription, plan: BatchPlan, workers: number): Producer {
+  const workerData: WorkerData = { description, plan };
+  const pool = new Piscina<number, WorkerAnswer>({
+    filename: fileURLToPath(new URL("./loader-worker.js", import.meta.url)),
+    name: "prepareStep",
+    minThreads: workers,
+    maxThreads: workers,
+    workerData,
+  });
+  return {
+    async prepare(step) {
+      const answer = await pool.run(step);
+      if ("failure" in answer) throw revive(answer.failure);
+      return answer.batch;
+    },
+    stop: () => pool.destroy(),
+  };
+}
+
+function revive({ code, message, stack }: Failure): Error {
+  const error =
+    code === undefined ? new Error(message)
+    : code === "dataset" ? new DatasetError(message)
+    : new MrcnnError(code as ErrorCode, message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}
