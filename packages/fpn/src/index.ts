@@ -1,1 +1,2 @@
-export {};
+export { applyFpn, initFpn } from "./fpn.ts";
+export type { FpnConfig, FpnParams } from "./fpn.ts";

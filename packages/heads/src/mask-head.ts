@@ -1,0 +1,48 @@
+import { tidy } from "@tensorflow/tfjs-core";
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import type { Random } from "@mrcnn/core";
+import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
+import type { Conv2dParams } from "@mrcnn/nn";
+
+export interface MaskHeadConfig {
+  readonly inChannels: number;
+  /** Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256]. */
+  readonly layers: readonly number[];
+  /** Channels after the transposed convolution; the paper's 256. */
+  readonly reduced: number;
+  /** Background included. */
+  readonly classes: number;
+}
+
+/** Under torchvision's names, to be spread into `roi_heads`: `mask_head.0.0.weight`, `mask_predictor.conv5_mask.weight`. */
+export type MaskHeadParams = {
+  readonly mask_head: readonly (readonly [Conv2dParams])[];
+  readonly mask_predictor: { readonly conv5_mask: Conv2dParams; readonly mask_fcn_logits: Conv2dParams };
+};
+
+/** Random weights: kaiming normal (fan out) and, in the head, zero biases, as torchvision. */
+export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadParams {
+  const { inChannels, layers, reduced, classes } = config;
+  const init = "kaiming_normal_fan_out" as const;
+  const inputs = [inChannels, ...layers];
+  return {
+    mask_head: layers.map((outChannels, i) => [initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init })]),
+    mask_predictor: {
+      conv5_mask: initConv2dTranspose({ size: 2, inChannels: inputs.at(-1)!, outChannels: reduced }, random, { init }),
+      mask_fcn_logits: initConv2d({ size: 1, inChannels: reduced, outChannels: classes }, random, { init }),
+    },
+  };
+}
+
+/**
+ * The mask branch (He et al. 2017, FPN version): 3 × 3 convolutions, a transposed 2 × 2 that doubles
+ * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K].
+ */
+export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D): Tensor4D {
+  return tidy(() => {
+    let y = pooled;
+    for (const [conv] of params.mask_head) y = conv2d(conv, y, { padding: 1, activation: "relu" });
+    y = conv2dTranspose(params.mask_predictor.conv5_mask, y, { stride: 2, activation: "relu" });
+    return conv2d(params.mask_predictor.mask_fcn_logits, y);
+  });
+}

@@ -1,0 +1,47 @@
+import { concat, reshape, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import type { FeatureMaps, Random, RpnOutput } from "@mrcnn/core";
+import { conv2d, initConv2d } from "@mrcnn/nn";
+import type { Conv2dParams } from "@mrcnn/nn";
+
+export interface RpnHeadConfig {
+  readonly inChannels: number;
+  readonly anchorsPerLocation: number;
+}
+
+/** Under torchvision's names: `conv.0.0.weight`, `cls_logits.weight`, `bbox_pred.weight`. */
+export type RpnHeadParams = {
+  readonly conv: readonly [readonly [Conv2dParams]];
+  readonly cls_logits: Conv2dParams;
+  readonly bbox_pred: Conv2dParams;
+};
+
+/** Random weights: normal of std 0.01, zero biases, as in the paper and torchvision. */
+export function initRpnHead(config: RpnHeadConfig, random: Random): RpnHeadParams {
+  const { inChannels, anchorsPerLocation } = config;
+  const conv = (size: number, outChannels: number): Conv2dParams =>
+    initConv2d({ size, inChannels, outChannels }, random, { init: { std: 0.01 } });
+  return {
+    conv: [[conv(3, inChannels)]],
+    cls_logits: conv(1, anchorsPerLocation),
+    bbox_pred: conv(1, 4 * anchorsPerLocation),
+  };
+}
+
+/**
+ * The region proposal head (Ren et al. 2015) on every level of the pyramid with the same weights.
+ * Outputs are in the order of `gridAnchors`: level (finest first), row, column, anchor.
+ */
+export function applyRpnHead(params: RpnHeadParams, features: FeatureMaps): RpnOutput {
+  const levels = [...features.values()];
+  const batch = levels[0]!.shape[0];
+  const anchors = params.cls_logits.weight.shape[3];
+  const [objectness, deltas] = tidy(() => {
+    const hidden = levels.map((map) => conv2d(params.conv[0][0], map, { padding: 1, activation: "relu" }));
+    const logits = hidden.map((map) => reshape(conv2d(params.cls_logits, map), [batch, -1]) as Tensor2D);
+    // Channels are anchor-major, so NHWC is already (row, column, anchor, 4).
+    const boxes = hidden.map((map) => reshape(conv2d(params.bbox_pred, map), [batch, -1, 4]) as Tensor3D);
+    return [concat(logits, 1), concat(boxes, 1)] as const;
+  }) as readonly [Tensor2D, Tensor3D];
+  return { objectness, deltas, levelCounts: levels.map(({ shape }) => shape[1] * shape[2] * anchors) };
+}
