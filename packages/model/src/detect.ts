@@ -109,7 +109,7 @@ export async function detect(
       nmsThreshold: box.nmsThreshold,
       maxDetections: options.maxDetections ?? box.maxDetections,
       minSize: box.minSize,
-      weights: box.weights as [number, number, number, number],
+      weights: box.weights,
     });
 
     const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, found, batch.size) : undefined;

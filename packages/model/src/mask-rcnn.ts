@@ -17,11 +17,11 @@ import { detect } from "./detect.ts";
 import type { DetectOptions } from "./detect.ts";
 
 /** All weights, nested so that their names are torchvision's state_dict's. */
-export interface MaskRcnnParams {
+export type MaskRcnnParams = {
   readonly backbone: { readonly body: ResnetParams; readonly fpn: FpnParams };
   readonly rpn: { readonly head: RpnHeadParams };
   readonly roi_heads: BoxHeadParams & Partial<MaskHeadParams>;
-}
+};
 
 /** A Mask R-CNN (or, without masks, Faster R-CNN) with its weights on the device. */
 export interface MaskRcnn extends Disposable {
@@ -74,11 +74,11 @@ export function initMaskRcnn(config: MaskRcnnConfig, random: Random): MaskRcnnPa
   const anchorsPerLocation = config.anchors.sizes[0]!.length * config.anchors.aspectRatios.length;
   return {
     backbone: { body: initResnet(resnet, random), fpn: initFpn({ inChannels: resnetChannels(resnet), outChannels: channels }, random) },
-    rpn: { head: initRpnHead({ channels, anchorsPerLocation }, random) },
+    rpn: { head: initRpnHead({ inChannels: channels, anchorsPerLocation }, random) },
     roi_heads: {
       ...initBoxHead({ inChannels: channels, poolSize: config.box.poolSize, representation: config.box.representation, classes }, random),
       ...(config.mask
-        ? initMaskHead({ inChannels: channels, layers: config.maskHead.layers, channels: config.maskHead.channels, classes }, random)
+        ? initMaskHead({ inChannels: channels, layers: config.maskHead.layers, reduced: config.maskHead.channels, classes }, random)
         : {}),
     },
   };

@@ -36,7 +36,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   const targets = roiTargets(
     proposals,
     groundTruth,
-    { ...config.box.targets, weights: config.box.weights as [number, number, number, number] },
+    { ...config.box.targets, weights: config.box.weights },
     random,
   );
   const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
