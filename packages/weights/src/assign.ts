@@ -1,0 +1,69 @@
+import { tensor } from "@tensorflow/tfjs-core";
+import { WeightsError } from "@mrcnn/core";
+import type { HostArray, NamedArrays, NamedVariables } from "@mrcnn/core";
+
+export interface AssignOptions {
+  /** Default true: every variable must be there and nothing else. */
+  readonly strict?: boolean;
+}
+
+/** What happened to each name. `missing` and `unexpected` are empty when strict. */
+export interface AssignReport {
+  readonly assigned: readonly string[];
+  /** Variables without an array, left as they were. */
+  readonly missing: readonly string[];
+  /** Arrays without a variable. */
+  readonly unexpected: readonly string[];
+}
+
+const list = (names: readonly string[]): string =>
+  names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+
+/**
+ * Copies arrays into the variables of the same name. Everything is checked first: on an error no
+ * variable has changed. A wrong shape is always an error; missing and unexpected names only when
+ * strict.
+ *
+ * @throws WeightsError listing what is missing, unexpected and of the wrong shape.
+ */
+export function assignWeights(variables: NamedVariables, arrays: NamedArrays, { strict = true }: AssignOptions = {}): AssignReport {
+  const names = [...variables.keys()];
+  const assigned = names.filter((name) => arrays.has(name));
+  const missing = names.filter((name) => !arrays.has(name));
+  const unexpected = [...arrays.keys()].filter((name) => !variables.has(name));
+  const misshapen = assigned.flatMap((name) => {
+    const wanted = variables.get(name)!.shape.join(", ");
+    const got = arrays.get(name)!.shape.join(", ");
+    return wanted === got ? [] : [`${name} (needs [${wanted}], got [${got}])`];
+  });
+  const problems = [
+    strict && missing.length > 0 && `missing ${list(missing)}`,
+    strict && unexpected.length > 0 && `unexpected ${list(unexpected)}`,
+    misshapen.length > 0 && `of the wrong shape ${list(misshapen)}`,
+  ].filter((problem) => problem !== false);
+  if (problems.length > 0) {
+    throw new WeightsError(
+      `assignWeights: the weights must fit the model's ${names.length} variables: ${problems.join("; ")}. ` +
+        "This is a checkpoint of another architecture; use the configuration it was trained with.",
+    );
+  }
+  for (const name of assigned) {
+    const variable = variables.get(name)!;
+    const { shape, data } = arrays.get(name)!;
+    const value = tensor(data, [...shape], variable.dtype as "float32");
+    variable.assign(value);
+    value.dispose();
+  }
+  return { assigned, missing, unexpected };
+}
+
+/** Downloads variables (or tensors) as arrays by the same names. */
+export async function toArrays(variables: NamedVariables): Promise<NamedArrays> {
+  const arrays = new Map<string, HostArray>();
+  for (const [name, variable] of variables) {
+    // A copy: some backends hand out their own memory.
+    const data = (await variable.data()).slice() as HostArray["data"];
+    arrays.set(name, { shape: [...variable.shape], data });
+  }
+  return arrays;
+}
