@@ -1,10 +1,40 @@
+import { getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
+import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
+import { conv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
+import { logSoftmax } from "./kernels/log-softmax.ts";
+import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
+import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
+import { mean, sum } from "./kernels/reduce.ts";
+import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-grad.ts";
+import { unsortedSegmentSum } from "./kernels/unsorted-segment-sum.ts";
 
-/** Everything this package adds to backend "wasm". */
-export const kernels: readonly KernelConfig[] = [];
+/** Slow kernels of TensorFlow.js that are replaced. */
+const replacements: readonly KernelConfig[] = [
+  batchMatMul,
+  conv2dBackpropInput,
+  fusedMatMul,
+  maxPoolGrad,
+  mean,
+  resizeNearestNeighborGrad,
+  sum,
+];
 
-/** Registers `kernels`; explicit and idempotent. */
+/** Kernels that TensorFlow.js does not have. */
+const additions: readonly KernelConfig[] = [conv2dBackpropFilter, logSoftmax, unsortedSegmentSum];
+
+/** Everything this package puts on backend "wasm". */
+export const kernels: readonly KernelConfig[] = [...replacements, ...additions];
+
+/**
+ * Registers `kernels`, in place of TensorFlow.js's own where it has one; explicit and idempotent,
+ * before or after the backend starts.
+ */
 export function registerWasmKernels(): void {
+  for (const { kernelName, backendName, kernelFunc } of replacements) {
+    const present = getKernel(kernelName, backendName);
+    if (present !== undefined && present.kernelFunc !== kernelFunc) unregisterKernel(kernelName, backendName);
+  }
   registerKernels(kernels);
 }

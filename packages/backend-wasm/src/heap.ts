@@ -1,0 +1,82 @@
+import "@tensorflow/tfjs-backend-wasm";
+import { getKernel, util } from "@tensorflow/tfjs-core";
+import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import { BackendError } from "@mrcnn/core";
+
+/** What a kernel of this package is given. */
+export interface KernelArgs<Inputs, Attrs> {
+  readonly inputs: Inputs;
+  readonly attrs: Attrs;
+  readonly backend: BackendWasm;
+}
+
+/**
+ * A kernel as the registry wants it. `original`, if any, is the one it replaces: its set-up, which
+ * binds the compiled functions, still has to run.
+ */
+export function kernel<Inputs, Attrs>(
+  name: string,
+  run: (args: KernelArgs<Inputs, Attrs>) => TensorInfo | TensorInfo[],
+  original?: KernelConfig,
+): KernelConfig {
+  const config: KernelConfig = { kernelName: name, backendName: "wasm", kernelFunc: run as unknown as KernelConfig["kernelFunc"] };
+  return original?.setupFunc === undefined ? config : { ...config, setupFunc: original.setupFunc };
+}
+
+/** TensorFlow.js's own kernel `name`. Call it while modules load: later it may be replaced. */
+export function builtin(name: string): KernelConfig {
+  const config = getKernel(name, "wasm");
+  if (config === undefined) throw new BackendError(`backend-wasm: TensorFlow.js's wasm backend must have a kernel ${name}. Install @tensorflow/tfjs-backend-wasm 4.22.`);
+  return config;
+}
+
+/** Runs a kernel outside the tape; the caller owns the result and releases it with `release`. */
+export function call(config: KernelConfig, backend: BackendWasm, inputs: NamedTensorInfoMap, attrs: object): TensorInfo {
+  return config.kernelFunc({ inputs, attrs: attrs as never, backend }) as TensorInfo;
+}
+
+/** Frees what `call` or `allocate` returned. */
+export function release(backend: BackendWasm, ...infos: readonly TensorInfo[]): void {
+  for (const info of infos) backend.disposeData(info.dataId);
+}
+
+/** An output or a scratch array, not initialised. */
+export function allocate(backend: BackendWasm, shape: readonly number[]): TensorInfo {
+  return backend.makeOutput([...shape], "float32");
+}
+
+/**
+ * The values of a tensor in the heap. Any allocation may move the heap: take this after the last
+ * `allocate`.
+ */
+export function floats(backend: BackendWasm, info: TensorInfo): Float32Array {
+  return backend.typedArrayFromHeap(info) as Float32Array;
+}
+
+export function ints(backend: BackendWasm, info: TensorInfo): Int32Array {
+  return backend.typedArrayFromHeap(info) as Int32Array;
+}
+
+/**
+ * Runs `use` on a window of a tensor's memory that starts at value `offset`, without a copy. A
+ * window is a tensor of its own to XNNPACK, whose packed weights are kept by tensor.
+ */
+export function withView<T>(backend: BackendWasm, of: TensorInfo, offset: number, shape: readonly number[], use: (view: TensorInfo) => T): T {
+  const view = backend.makeOutput([...shape], "float32", backend.getMemoryOffset(of.dataId) + offset * 4);
+  try {
+    return use(view);
+  } finally {
+    // Not disposeData of the backend: that would free memory which is not the view's own.
+    (backend.wasm as unknown as { tfjs: { disposeData(id: number): void } }).tfjs.disposeData(backend.dataIdMap.get(view.dataId).id);
+    backend.dataIdMap.delete(view.dataId);
+  }
+}
+
+/** The same memory under another shape, counted as a reference of its own. */
+export function reshaped(backend: BackendWasm, info: TensorInfo, shape: readonly number[]): TensorInfo {
+  backend.incRef(info.dataId);
+  return { dataId: info.dataId, shape: [...shape], dtype: info.dtype };
+}
+
+export const sizeOf = (shape: readonly number[]): number => util.sizeFromShape([...shape]);

@@ -1,0 +1,130 @@
+import { backend_util } from "@tensorflow/tfjs-core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import { allocate, builtin, call, floats, kernel, release, reshaped } from "../heap.ts";
+
+const original = builtin("Conv2DBackpropInput");
+const conv2d = builtin("Conv2D");
+
+interface Attrs {
+  readonly strides: [number, number] | number;
+  readonly pad: Parameters<typeof backend_util.computeConv2DInfo>[4];
+  readonly dimRoundingMode?: "floor" | "round" | "ceil";
+  readonly inputShape: [number, number, number, number];
+  readonly dataFormat?: string;
+}
+
+/**
+ * One axis of the gradient, seen from the input: the pixels of phase p (those that filter taps
+ * p, p + stride, ... reach) form a convolution of stride 1 over dy.
+ */
+interface Phase {
+  /** The first tap and how many there are. */
+  readonly tap: number;
+  readonly taps: number;
+  /** The first input pixel of the phase, and how many there are. */
+  readonly pixel: number;
+  readonly pixels: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+function phases(input: number, output: number, taps: number, stride: number, pad: number): Phase[] {
+  return Array.from({ length: Math.min(stride, taps) }, (_, tap) => {
+    const first = Math.ceil((pad - tap) / stride);
+    const last = Math.floor((input - 1 + pad - tap) / stride);
+    const count = Math.ceil((taps - tap) / stride);
+    return {
+      tap,
+      taps: count,
+      pixel: first * stride + tap - pad,
+      pixels: Math.max(0, last - first + 1),
+      before: count - 1 - first,
+      after: last - (output - 1),
+    };
+  });
+}
+
+/** The taps of one phase, turned about and with their channels swapped: [taps y, taps x, Co, Ci]. */
+function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phase, stride: readonly [number, number]): TensorInfo {
+  const [, kw, ci, co] = filter.shape as [number, number, number, number];
+  const out = allocate(backend, [y.taps, x.taps, co, ci]);
+  const from = floats(backend, filter);
+  const to = floats(backend, out);
+  let at = 0;
+  for (let j = y.taps - 1; j >= 0; j--) {
+    for (let i = x.taps - 1; i >= 0; i--) {
+      const base = ((y.tap + j * stride[0]) * kw + x.tap + i * stride[1]) * ci * co;
+      for (let o = 0; o < co; o++) {
+        for (let c = 0; c < ci; c++) to[at++] = from[base + c * co + o]!;
+      }
+    }
+  }
+  return out;
+}
+
+/**
+ * The input's gradient as forward convolutions of dy: one for stride 1, one for each of the
+ * stride² phases of the input's pixels otherwise, so that no multiplication is with an inserted 0.
+ */
+export const conv2dBackpropInput: KernelConfig = kernel<{ dy: TensorInfo; filter: TensorInfo }, Attrs>(
+  "Conv2DBackpropInput",
+  ({ inputs: { dy, filter }, attrs, backend }) => {
+    const [kh, kw, ci] = filter.shape as [number, number, number, number];
+    const info = backend_util.computeConv2DInfo(
+      attrs.inputShape,
+      filter.shape as [number, number, number, number],
+      attrs.strides,
+      1,
+      attrs.pad,
+      attrs.dimRoundingMode,
+    );
+    const stride = [info.strideHeight, info.strideWidth] as const;
+    const rows = phases(info.inHeight, info.outHeight, kh, stride[0], info.padInfo.top);
+    const columns = phases(info.inWidth, info.outWidth, kw, stride[1], info.padInfo.left);
+    // Paddings wider than the filter: rare, and not worth a crop.
+    if ([...rows, ...columns].some((phase) => phase.before < 0 || phase.after < 0)) {
+      return call(original, backend, { dy, filter }, attrs);
+    }
+    const convolve = (y: Phase, x: Phase): TensorInfo => {
+      const turned = phaseFilter(backend, filter, y, x, stride);
+      const out = call(conv2d, backend, { x: dy, filter: turned }, {
+        strides: 1,
+        dilations: 1,
+        dataFormat: "NHWC",
+        pad: [[0, 0], [y.before, y.after], [x.before, x.after], [0, 0]],
+      });
+      release(backend, turned);
+      return out;
+    };
+    if (stride[0] * stride[1] === 1) {
+      const out = convolve(rows[0]!, columns[0]!);
+      const result = reshaped(backend, out, attrs.inputShape);
+      release(backend, out);
+      return result;
+    }
+    const result = allocate(backend, attrs.inputShape);
+    // Pixels between the taps of a filter smaller than its stride get nothing.
+    if (kh < stride[0] || kw < stride[1]) floats(backend, result).fill(0);
+    for (const y of rows) {
+      for (const x of columns) {
+        if (y.pixels * x.pixels === 0) continue;
+        const part = convolve(y, x);
+        const from = floats(backend, part);
+        const to = floats(backend, result);
+        let at = 0;
+        for (let b = 0; b < info.batchSize; b++) {
+          for (let j = 0; j < y.pixels; j++) {
+            let start = ((b * info.inHeight + y.pixel + j * stride[0]) * info.inWidth + x.pixel) * ci;
+            for (let i = 0; i < x.pixels; i++, start += stride[1] * ci) {
+              for (let c = 0; c < ci; c++) to[start + c] = from[at++]!;
+            }
+          }
+        }
+        release(backend, part);
+      }
+    }
+    return result;
+  },
+  original,
+);

@@ -1,0 +1,164 @@
+import { describe, expect, it } from "vitest";
+import * as tf from "@tensorflow/tfjs";
+import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs";
+import { createRandom } from "@mrcnn/core";
+import { kernels, registerWasmKernels } from "@mrcnn/backend-wasm";
+import { expectClose, expectNoLeaks } from "@mrcnn/testing";
+
+// The reference is TensorFlow.js's backend "cpu": plain loops, written by others.
+registerWasmKernels();
+await tf.setBackend("wasm");
+
+const random = createRandom(7);
+const normal = (shape: number[]): Tensor => tf.tensor(Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => random.normal()), shape);
+
+async function on(backend: string, f: () => Tensor): Promise<{ shape: number[]; data: Float32Array }> {
+  await tf.setBackend(backend);
+  const y = tf.tidy(f);
+  const result = { shape: y.shape, data: (await y.data()) as Float32Array };
+  y.dispose();
+  return result;
+}
+
+async function agree(f: () => Tensor, tolerance = 1e-4): Promise<void> {
+  const expected = await on("cpu", f);
+  const actual = await on("wasm", f);
+  expect(actual.shape).toEqual(expected.shape);
+  await expectClose(actual.data, expected.data, { atol: tolerance, rtol: tolerance });
+  await tf.setBackend("wasm");
+  await expectNoLeaks(() => tf.tidy(f));
+  const held = tf.engine().backend.numDataIds();
+  tf.dispose(tf.tidy(f));
+  expect(tf.engine().backend.numDataIds(), "arrays left in the heap").toBe(held);
+}
+
+const run = (name: string, inputs: NamedTensorMap, attrs: object): Tensor => tf.engine().runKernel(name, inputs, attrs as never) as Tensor;
+type Pad = "same" | "valid" | number | [[number, number], [number, number], [number, number], [number, number]];
+const around = (top: number, bottom: number, left: number, right: number): Pad => [[0, 0], [top, bottom], [left, right], [0, 0]];
+
+describe("registerWasmKernels", () => {
+  it("may be called twice, and leaves no kernel of TensorFlow.js in place of ours", () => {
+    registerWasmKernels();
+    for (const { kernelName, kernelFunc } of kernels) expect(tf.getKernel(kernelName, "wasm").kernelFunc).toBe(kernelFunc);
+  });
+});
+
+// [input, filter, stride, pad]: odd sizes, kernels as large as the input, paddings that differ by side.
+const convolutions: [number[], [number, number, number, number], [number, number], Pad][] = [
+  [[1, 4, 4, 1], [1, 1, 1, 1], [1, 1], "valid"],
+  [[2, 5, 7, 3], [1, 1, 3, 4], [1, 1], "same"],
+  [[2, 5, 8, 3], [1, 1, 3, 4], [2, 2], "same"],
+  [[1, 6, 6, 2], [1, 1, 2, 3], [1, 1], around(1, 0, 2, 1)],
+  [[2, 7, 5, 3], [3, 3, 3, 5], [1, 1], around(1, 1, 1, 1)],
+  [[2, 7, 5, 3], [3, 3, 3, 5], [2, 2], around(1, 1, 1, 1)],
+  [[1, 8, 6, 4], [3, 3, 4, 2], [2, 2], around(1, 1, 1, 1)],
+  [[1, 9, 9, 2], [3, 3, 2, 2], [3, 2], "same"],
+  [[2, 16, 15, 3], [7, 7, 3, 4], [2, 2], around(3, 3, 3, 3)],
+  [[1, 7, 7, 5], [7, 7, 5, 6], [1, 1], "valid"],
+  [[1, 6, 9, 2], [2, 3, 2, 3], [2, 1], around(0, 1, 2, 0)],
+  [[1, 10, 10, 2], [2, 2, 2, 3], [3, 3], "valid"],
+  [[1, 5, 5, 2], [2, 2, 2, 2], [1, 1], around(3, 3, 3, 3)],
+  // More pixels than one chunk of the unrolled input holds.
+  [[2, 40, 40, 32], [3, 3, 32, 8], [1, 1], "same"],
+];
+
+describe.each(convolutions)("the gradients of a convolution %j with %j, strides %j, pad %j", (shape, filter, strides, pad) => {
+  const x = normal(shape);
+  const w = normal(filter);
+  const dy = normal(tf.tidy(() => tf.conv2d(x as never, w as never, strides, pad as never)).shape);
+  const size = Math.sqrt(tf.util.sizeFromShape(shape));
+
+  it("Conv2DBackpropInput", () => agree(() => run("Conv2DBackpropInput", { dy, filter: w }, { strides, pad, inputShape: shape, dataFormat: "NHWC" })));
+  it("Conv2DBackpropFilter", () =>
+    agree(() => run("Conv2DBackpropFilter", { x, dy }, { strides, pad, filterShape: filter, dataFormat: "NHWC" }), 1e-5 * size + 1e-4));
+});
+
+describe("matrix products", () => {
+  const cases: [number[], number[], boolean, boolean][] = [
+    [[3, 5], [5, 2], false, false],
+    [[5, 3], [5, 2], true, false],
+    [[3, 5], [2, 5], false, true],
+    [[33, 17], [20, 33], true, true],
+    [[4, 17, 33], [4, 17, 20], true, false],
+    [[4, 33, 17], [4, 17, 20], false, false],
+    [[2, 3, 5, 4], [2, 3, 6, 4], false, true],
+    [[1, 40, 30], [1, 30, 50], false, false],
+  ];
+  it.each(cases)("%j x %j, transposed %s %s", (a, b, transposeA, transposeB) => {
+    const [x, y] = [normal(a), normal(b)];
+    return agree(() => tf.matMul(x, y, transposeA, transposeB));
+  });
+
+  it("with bias and activation", () => {
+    const [x, y, bias] = [normal([7, 5]), normal([3, 7]), normal([3])];
+    return agree(() => tf.fused.matMul({ a: x as never, b: y as never, transposeA: true, transposeB: true, bias, activation: "relu" }));
+  });
+});
+
+describe("reductions", () => {
+  const cases: [number[], number[] | undefined, boolean][] = [
+    [[2, 5, 3, 7], [0, 1, 2], false],
+    [[2, 5, 3, 7], [1, 2], true],
+    [[2, 5, 3, 7], [0, 2], false],
+    [[2, 5, 3, 7], [-1], false],
+    [[2, 5, 3, 7], undefined, false],
+    [[4, 1], [0], true],
+    [[0, 8], [0], false],
+  ];
+  it.each(cases)("%j over %j, keepDims %s", async (shape, axis, keepDims) => {
+    const x = normal(shape);
+    await agree(() => tf.sum(x, axis, keepDims));
+    if (x.size > 0) await agree(() => tf.mean(x, axis, keepDims));
+  });
+});
+
+describe("MaxPoolGrad", () => {
+  const cases: [number[], [number, number], [number, number], Pad][] = [
+    [[2, 7, 9, 3], [3, 3], [2, 2], around(1, 1, 1, 1)],
+    [[1, 4, 4, 2], [2, 2], [2, 2], "valid"],
+    [[1, 5, 5, 1], [3, 2], [1, 1], "same"],
+    [[1, 5, 5, 1], [1, 1], [2, 2], "same"],
+  ];
+  it.each(cases)("%j, window %j, strides %j, pad %j", (shape, filterSize, strides, pad) => {
+    const input = normal(shape);
+    const output = tf.maxPool(input as never, filterSize, strides, pad as never);
+    const dy = normal(output.shape);
+    return agree(() => run("MaxPoolGrad", { dy, input, output }, { filterSize, strides, pad }));
+  });
+});
+
+describe("ResizeNearestNeighborGrad", () => {
+  const cases: [number[], [number, number], boolean][] = [
+    [[2, 3, 5, 4], [6, 10], false],
+    [[1, 3, 5, 2], [5, 8], false],
+    [[1, 6, 4, 2], [3, 3], false],
+    [[1, 3, 5, 2], [7, 9], true],
+  ];
+  it.each(cases)("%j to %j, alignCorners %s", (shape, size, alignCorners) => {
+    const images = normal(shape);
+    const dy = normal([shape[0]!, ...size, shape[3]!]);
+    return agree(() => run("ResizeNearestNeighborGrad", { images, dy }, { alignCorners, halfPixelCenters: false }));
+  });
+  it("is the transpose of the forward resize, with half-pixel centres too", async () => {
+    // <resize(x), dy> = <x, resizeGrad(dy)> for every x and dy.
+    const x = normal([1, 3, 5, 2]) as tf.Tensor4D;
+    const dy = normal([1, 7, 8, 2]);
+    const forward = tf.sum(tf.mul(tf.image.resizeNearestNeighbor(x, [7, 8], false, true), dy));
+    const dx = run("ResizeNearestNeighborGrad", { images: x, dy }, { alignCorners: false, halfPixelCenters: true });
+    await expectClose(tf.sum(tf.mul(x, dx)), forward, { atol: 1e-4 });
+  });
+});
+
+describe("what TensorFlow.js lacks", () => {
+  it("UnsortedSegmentSum adds rows by segment and drops negative ids", async () => {
+    const x = normal([6, 2, 3]);
+    const ids = tf.tensor1d([2, 0, 2, 5, 0, 2], "int32");
+    await agree(() => tf.unsortedSegmentSum(x, ids, 7));
+    const y = tf.unsortedSegmentSum(tf.tensor2d([[1], [2], [4]]), tf.tensor1d([1, -1, 1], "int32"), 2);
+    await expectClose(y, [0, 5]);
+  });
+  it("LogSoftmax", () => {
+    const x = normal([5, 7]);
+    return agree(() => tf.logSoftmax(tf.mul(x, 50)));
+  });
+});
