@@ -22,6 +22,26 @@ function check(boxes: Float32Array, scores: Float32Array, options: NmsOptions, w
 }
 
 /**
+ * Which of 32 equal stripes of the boxes' extent each box covers along one axis (0 = x, 1 = y), as
+ * bits. Boxes with no stripe in common don't overlap: one AND settles most pairs.
+ */
+function stripes(boxes: Float32Array, axis: 0 | 1): Int32Array {
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = axis; i < boxes.length; i += 4) {
+    low = Math.min(low, boxes[i]!);
+    high = Math.max(high, boxes[i + 2]!);
+  }
+  const perPixel = 32 / (high - low);
+  const stripe = (value: number): number => Math.min(((value - low) * perPixel) | 0, 31);
+  const masks = new Int32Array(boxes.length / 4);
+  for (let i = 0; i < masks.length; i++) {
+    masks[i] = (2 << stripe(boxes[i * 4 + axis + 2]!)) - (1 << stripe(boxes[i * 4 + axis]!));
+  }
+  return masks;
+}
+
+/**
  * Greedy NMS among boxes of the same slot (0..slots-1): each box, best first, is kept unless it
  * overlaps a kept one too much.
  */
@@ -29,44 +49,41 @@ function greedy(boxes: Float32Array, scores: Float32Array, slot: Int32Array, slo
   const { iouThreshold, maxOutput = Infinity } = options;
   const total = scores.length;
   const areas = boxAreaOnHost(boxes);
+  const stripesX = stripes(boxes, 0);
+  const stripesY = stripes(boxes, 1);
   // The kept boxes of a slot lie together, so that the inner loop reads memory in order.
   const start = new Int32Array(slots + 1);
   for (let i = 0; i < total; i++) start[slot[i]! + 1]!++;
   for (let s = 0; s < slots; s++) start[s + 1]! += start[s]!;
   const end = start.slice(0, slots);
-  const keptX1 = new Float32Array(total);
-  const keptY1 = new Float32Array(total);
-  const keptX2 = new Float32Array(total);
-  const keptY2 = new Float32Array(total);
-  const keptArea = new Float32Array(total);
+  const keptX = new Int32Array(total);
+  const keptY = new Int32Array(total);
+  const keptIndex = new Int32Array(total);
+
+  const exceeds = (i: number, k: number): boolean => {
+    const left = Math.max(boxes[i * 4]!, boxes[k * 4]!);
+    const top = Math.max(boxes[i * 4 + 1]!, boxes[k * 4 + 1]!);
+    const right = Math.min(boxes[i * 4 + 2]!, boxes[k * 4 + 2]!);
+    const bottom = Math.min(boxes[i * 4 + 3]!, boxes[k * 4 + 3]!);
+    if (right <= left || bottom <= top) return false;
+    const overlap = f(f(right - left) * f(bottom - top));
+    return f(overlap / f(f(areas[k]! + areas[i]!) - overlap)) > iouThreshold;
+  };
+
   const kept = new Int32Array(total);
   let count = 0;
   for (const i of argsortDescending(scores)) {
     if (count >= maxOutput) break;
-    const x1 = boxes[i * 4]!;
-    const y1 = boxes[i * 4 + 1]!;
-    const x2 = boxes[i * 4 + 2]!;
-    const y2 = boxes[i * 4 + 3]!;
-    const area = areas[i]!;
     const s = slot[i]!;
     const last = end[s]!;
-    let k = start[s]!;
-    for (; k < last; k++) {
-      const left = x1 > keptX1[k]! ? x1 : keptX1[k]!;
-      const right = x2 < keptX2[k]! ? x2 : keptX2[k]!;
-      if (right <= left) continue;
-      const top = y1 > keptY1[k]! ? y1 : keptY1[k]!;
-      const bottom = y2 < keptY2[k]! ? y2 : keptY2[k]!;
-      if (bottom <= top) continue;
-      const overlap = f(f(right - left) * f(bottom - top));
-      if (f(overlap / f(f(keptArea[k]! + area) - overlap)) > iouThreshold) break;
-    }
-    if (k < last) continue;
-    keptX1[last] = x1;
-    keptY1[last] = y1;
-    keptX2[last] = x2;
-    keptY2[last] = y2;
-    keptArea[last] = area;
+    const x = stripesX[i]!;
+    const y = stripesY[i]!;
+    let at = start[s]!;
+    while (at < last && !((x & keptX[at]!) !== 0 && (y & keptY[at]!) !== 0 && exceeds(i, keptIndex[at]!))) at++;
+    if (at < last) continue;
+    keptX[last] = x;
+    keptY[last] = y;
+    keptIndex[last] = i;
     end[s]!++;
     kept[count++] = i;
   }
@@ -88,7 +105,8 @@ export function nmsOnHost(boxes: Float32Array, scores: Float32Array, options: Nm
  * Returns indices over all groups, best score first: exactly those of torchvision 0.14's CPU
  * `batched_nms`. Up to 1000 boxes that function shifts each group out of the others' way in float32,
  * whose rounding can move an IoU across the threshold; this one repeats it. Above, groups are
- * compared where they lie.
+ * compared where they lie; there torchvision leaves the order of equal scores to an unstable sort, and
+ * this function orders them by index.
  */
 export function batchedNmsOnHost(
   boxes: Float32Array,
