@@ -1,0 +1,43 @@
+import type { Detections, GroundTruth } from "@mrcnn/core";
+import { encodeRle, rleArea, rleToString } from "@mrcnn/masks";
+import type { CocoBox, CocoResult } from "@mrcnn/masks";
+import type { CocoDetection, CocoGroundTruth } from "./evaluator.ts";
+
+const boxAt = (boxes: Float32Array, i: number): CocoBox => {
+  const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+  return [x1, y1, x2 - x1, y2 - y1];
+};
+
+/** The objects of an image for the evaluator. `categoryIds[label]` is the label's category id; place 0 is not used. */
+export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonly number[]): CocoGroundTruth[] {
+  return Array.from(groundTruth.labels, (label, i) => {
+    const bitmap = groundTruth.masks[i];
+    const mask = bitmap === undefined ? undefined : encodeRle(bitmap);
+    return {
+      categoryId: categoryIds[label]!,
+      bbox: boxAt(groundTruth.boxes, i),
+      // COCO's area is the mask's, by boxes too.
+      ...(mask === undefined ? {} : { mask, area: rleArea(mask) }),
+      isCrowd: groundTruth.isCrowd[i] === 1,
+    };
+  });
+}
+
+/** The detections of an image for the evaluator, in its original pixels. */
+export function toCocoDetections(detections: Detections, categoryIds: readonly number[]): CocoDetection[] {
+  return Array.from(detections.labels, (label, i) => {
+    const mask = detections.masks?.[i];
+    return { categoryId: categoryIds[label]!, score: detections.scores[i]!, bbox: boxAt(detections.boxes, i), ...(mask === undefined ? {} : { mask }) };
+  });
+}
+
+/** The detections of an image as entries of a COCO results file, masks as compressed run lengths. */
+export function toCocoResults(imageId: number, detections: Detections, categoryIds: readonly number[]): CocoResult[] {
+  return toCocoDetections(detections, categoryIds).map(({ categoryId, score, bbox, mask }) => ({
+    image_id: imageId,
+    category_id: categoryId,
+    score,
+    bbox: bbox!,
+    ...(mask === undefined ? {} : { segmentation: { size: [mask.size.height, mask.size.width] as const, counts: rleToString(mask) } }),
+  }));
+}

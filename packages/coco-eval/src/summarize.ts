@@ -1,0 +1,128 @@
+import type { CocoAccumulated } from "./accumulate.ts";
+
+/** COCO's twelve numbers, each in [0, 1], or -1 when no object is of that kind. */
+export interface CocoStats extends Record<string, number> {
+  /** Mean over IoU thresholds, recalls and categories. */
+  AP: number;
+  AP50: number;
+  AP75: number;
+  /** By size of object: small, medium, large. */
+  APs: number;
+  APm: number;
+  APl: number;
+  /** Recall at the first, second and third detection limit. */
+  AR1: number;
+  AR10: number;
+  AR100: number;
+  ARs: number;
+  ARm: number;
+  ARl: number;
+}
+
+/** How well one category is found; -1 when it has no object of that kind. */
+export interface CocoCategoryStats {
+  readonly id: number;
+  readonly name: string;
+  readonly AP: number;
+  readonly AP50: number;
+  readonly AP75: number;
+  readonly APs: number;
+  readonly APm: number;
+  readonly APl: number;
+  /** Recall at the last detection limit. */
+  readonly AR: number;
+  /** Objects that count (crowds do not). */
+  readonly instances: number;
+}
+
+/** Precision over recall, all sizes, mean over the categories that have objects. */
+export interface PrecisionRecall {
+  readonly recall: readonly number[];
+  /** One curve per IoU threshold, as long as `recall`; -1 throughout when there are no objects. */
+  readonly curves: readonly { readonly iouThreshold: number; readonly precision: readonly number[] }[];
+}
+
+interface Selection {
+  readonly iouThreshold?: number;
+  readonly category?: number;
+  readonly area?: string;
+  /** Place among the detection limits; the last by default. */
+  readonly limit?: number;
+}
+
+export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
+  const ap = (selection: Selection = {}): number => meanOf(accumulated, "precision", selection);
+  const ar = (selection: Selection): number => meanOf(accumulated, "recall", selection);
+  return {
+    AP: ap(),
+    AP50: ap({ iouThreshold: 0.5 }),
+    AP75: ap({ iouThreshold: 0.75 }),
+    APs: ap({ area: "small" }),
+    APm: ap({ area: "medium" }),
+    APl: ap({ area: "large" }),
+    AR1: ar({ limit: 0 }),
+    AR10: ar({ limit: 1 }),
+    AR100: ar({ limit: 2 }),
+    ARs: ar({ area: "small" }),
+    ARm: ar({ area: "medium" }),
+    ARl: ar({ area: "large" }),
+  };
+}
+
+export function summarizeCategories(accumulated: CocoAccumulated): CocoCategoryStats[] {
+  const { params, objects } = accumulated;
+  const all = params.areaRanges.findIndex((range) => range.name === "all");
+  return params.categories.map(({ id, name }, category) => {
+    const ap = (selection: Selection = {}): number => meanOf(accumulated, "precision", { category, ...selection });
+    return {
+      id,
+      name,
+      AP: ap(),
+      AP50: ap({ iouThreshold: 0.5 }),
+      AP75: ap({ iouThreshold: 0.75 }),
+      APs: ap({ area: "small" }),
+      APm: ap({ area: "medium" }),
+      APl: ap({ area: "large" }),
+      AR: meanOf(accumulated, "recall", { category }),
+      instances: objects[category * params.areaRanges.length + all] ?? 0,
+    };
+  });
+}
+
+export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
+  const { recallThresholds, iouThresholds } = accumulated.params;
+  return {
+    recall: recallThresholds,
+    curves: iouThresholds.map((iouThreshold) => ({
+      iouThreshold,
+      precision: recallThresholds.map((_, r) => meanOf(accumulated, "precision", { iouThreshold }, r)),
+    })),
+  };
+}
+
+// The mean of the chosen part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
+function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", selection: Selection, recallPlace?: number): number {
+  const { iouThresholds, recallThresholds, categories, areaRanges, maxDetections } = accumulated.params;
+  const { iouThreshold, category, area = "all", limit = maxDetections.length - 1 } = selection;
+  const values = accumulated[what];
+  const [K, A, M] = [categories.length, areaRanges.length, maxDetections.length];
+  const R = what === "precision" ? recallThresholds.length : 1;
+  const a = areaRanges.findIndex((range) => range.name === area);
+  if (a < 0) return -1;
+  let sum = 0;
+  let count = 0;
+  for (let t = 0; t < iouThresholds.length; t++) {
+    if (iouThreshold !== undefined && iouThresholds[t] !== iouThreshold) continue;
+    for (let r = recallPlace ?? 0; r < (recallPlace === undefined ? R : recallPlace + 1); r++) {
+      let part = 0; // sums of sums keep rounding far below what is compared
+      for (let k = category ?? 0; k < (category === undefined ? K : category + 1); k++) {
+        const value = values[(((t * R + r) * K + k) * A + a) * M + limit]!;
+        if (value < 0) continue;
+        part += value;
+        count++;
+      }
+      sum += part;
+    }
+  }
+  return count === 0 ? -1 : sum / count;
+}
