@@ -1,0 +1,24 @@
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import { describe, it } from "vitest";
+import { golden } from "@mrcnn/testing";
+import { upsampleNearest } from "../src/index.ts";
+import { expectGolden } from "./expect-golden.ts";
+import type { GoldenRun } from "./expect-golden.ts";
+import { seededInput } from "./seeded-params.ts";
+
+interface UpsampleCase extends GoldenRun {
+  readonly name: string;
+  readonly x: number[];
+  readonly height: number;
+  readonly width: number;
+}
+const fixture = golden<{ upsample: UpsampleCase[] }>(import.meta.url, "pool");
+
+describe("upsampleNearest", () => {
+  for (const c of fixture.upsample) {
+    const { name, height, width } = c;
+    it(`equals torch: [${c.x.join(", ")}] to ${height} x ${width}`, async () => {
+      await expectGolden(c, name, { x: seededInput(`${name}.x`, c.x) }, (x) => upsampleNearest(x as Tensor4D, { height, width }));
+    });
+  }
+});
