@@ -5,19 +5,22 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
 
 /** What a kernel of this package is given. */
-export interface KernelArgs<Inputs, Attrs> {
-  readonly inputs: Inputs;
+export interface KernelArgs<In, Attrs> {
+  readonly inputs: In;
   readonly attrs: Attrs;
   readonly backend: BackendWasm;
 }
+
+/** The tensors of a kernel, by name. */
+export type Inputs<Name extends string> = Readonly<Record<Name, TensorInfo>>;
 
 /**
  * A kernel as the registry wants it. `original`, if any, is the one it replaces: its set-up, which
  * binds the compiled functions, still has to run.
  */
-export function kernel<Inputs, Attrs>(
+export function kernel<In, Attrs>(
   name: string,
-  run: (args: KernelArgs<Inputs, Attrs>) => TensorInfo | TensorInfo[],
+  run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[],
   original?: KernelConfig,
 ): KernelConfig {
   const config: KernelConfig = { kernelName: name, backendName: "wasm", kernelFunc: run as unknown as KernelConfig["kernelFunc"] };

@@ -1,13 +1,17 @@
 import { getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
+import { groupNormGradConfig } from "@mrcnn/nn/kernel";
+import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
 import { conv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
+import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
 import { logSoftmax } from "./kernels/log-softmax.ts";
 import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
 import { mean, sum } from "./kernels/reduce.ts";
 import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-grad.ts";
+import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 import { unsortedSegmentSum } from "./kernels/unsorted-segment-sum.ts";
 
 /** Slow kernels of TensorFlow.js that are replaced. */
@@ -22,7 +26,15 @@ const replacements: readonly KernelConfig[] = [
 ];
 
 /** Kernels that TensorFlow.js does not have. */
-const additions: readonly KernelConfig[] = [conv2dBackpropFilter, logSoftmax, unsortedSegmentSum];
+const additions: readonly KernelConfig[] = [
+  conv2dBackpropFilter,
+  groupNorm,
+  groupNormGrad,
+  logSoftmax,
+  roiAlign,
+  roiAlignGrad,
+  unsortedSegmentSum,
+];
 
 /** Everything this package puts on backend "wasm". */
 export const kernels: readonly KernelConfig[] = [...replacements, ...additions];
@@ -36,5 +48,5 @@ export function registerWasmKernels(): void {
     const present = getKernel(kernelName, backendName);
     if (present !== undefined && present.kernelFunc !== kernelFunc) unregisterKernel(kernelName, backendName);
   }
-  registerKernels(kernels);
+  registerKernels(kernels, [groupNormGradConfig, roiAlignGradConfig]);
 }
