@@ -10,17 +10,17 @@ const everything = { batchSize: 1_000_000, positiveFraction: 0.5 };
 
 export const narrowConfig = maskRcnnConfig({
   classes: ["a", "b", "c"],
-  image: { minSize: 96, maxSize: 128 },
-  backbone: { depth: 18, width: 16, norm: "frozen_batch_norm", trainableLayers: 5 },
-  fpn: { channels: 32 },
+  image: { minSize: 64, maxSize: 96 },
+  backbone: { depth: 18, width: 8, norm: "frozen_batch_norm", trainableLayers: 5 },
+  fpn: { channels: 16 },
   anchors: { sizes: [[8], [16], [32], [64], [128]] },
   rpn: {
-    training: { preNmsTopK: 120, postNmsTopK: 80 },
-    detection: { preNmsTopK: 100, postNmsTopK: 60 },
+    training: { preNmsTopK: 60, postNmsTopK: 40 },
+    detection: { preNmsTopK: 60, postNmsTopK: 40 },
     targets: everything,
   },
-  box: { representation: 64, targets: everything, scoreThreshold: 0.3 },
-  maskHead: { layers: [32, 32], channels: 32 },
+  box: { representation: 32, targets: everything, scoreThreshold: 0.3 },
+  maskHead: { layers: [16, 16], channels: 16 },
 });
 
 // Shapes in torch's layout, from ours.
@@ -40,7 +40,8 @@ function seededWeight(name: string, shape: readonly number[]): Float32Array {
     if (name.endsWith("running_var")) return 0.5 + v;
     if (norm) return name.endsWith("weight") ? 0.75 + 0.5 * v : 0.4 * (v - 0.5);
     if (name.endsWith("bias")) return 0.2 * (v - 0.5);
-    return (v - 0.5) * Math.sqrt(12 / fanIn);
+    const gain = /cls_score|mask_fcn_logits/.test(name) ? 0.1 : 1;
+    return (v - 0.5) * gain * Math.sqrt(12 / fanIn);
   });
 }
 
@@ -52,7 +53,7 @@ export function narrowModel(): MaskRcnn {
       return [name, { shape, data: seededWeight(name, shape) }];
     }),
   );
-  assignWeights(model.variables, fromTorch(torch, model.variables));
+  assignWeights(model.variables, fromTorch(torch));
   return model;
 }
 
@@ -67,7 +68,7 @@ export function narrowGroundTruth(index: number, size: ImageSize): GroundTruth {
   const masks: Bitmap[] = [];
   for (let k = 0; k < 4; k++) {
     const [cx, cy] = [Math.floor(u[4 * k]! * width), Math.floor(u[4 * k + 1]! * height)];
-    const [rx, ry] = [5 + Math.floor(u[4 * k + 2]! * 20), 5 + Math.floor(u[4 * k + 3]! * 20)];
+    const [rx, ry] = [5 + Math.floor(u[4 * k + 2]! * 14), 5 + Math.floor(u[4 * k + 3]! * 14)];
     const full = new Uint8Array(height * width);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) full[y * width + x] = (x - cx) ** 2 * ry ** 2 + (y - cy) ** 2 * rx ** 2 <= rx ** 2 * ry ** 2 ? 1 : 0;

@@ -41,7 +41,7 @@ async function step(): Promise<{ losses: Record<string, number>; gradients: Map<
           arrays.set(name, { shape: grads[i]!.shape, data: (await grads[i]!.data()) as Float32Array });
         }
         dispose(grads as never);
-        return { losses, gradients: new Map([...toTorch(arrays, model.variables)].map(([name, { data }]) => [name, data as Float32Array])) };
+        return { losses, gradients: new Map([...toTorch(arrays)].map(([name, { data }]) => [name, data as Float32Array])) };
       },
     );
   } finally {

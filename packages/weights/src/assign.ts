@@ -1,6 +1,6 @@
 import { tensor } from "@tensorflow/tfjs-core";
 import { WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedArrays, NamedVariables } from "@mrcnn/core";
+import type { HostArray, NamedArrays, NamedTensors, NamedVariables } from "@mrcnn/core";
 
 export interface AssignOptions {
   /** Default true: every variable must be there and nothing else. */
@@ -58,7 +58,7 @@ export function assignWeights(variables: NamedVariables, arrays: NamedArrays, { 
 }
 
 /** Downloads variables (or tensors) as arrays by the same names. */
-export async function toArrays(variables: NamedVariables): Promise<NamedArrays> {
+export async function toArrays(variables: NamedTensors): Promise<NamedArrays> {
   const arrays = new Map<string, HostArray>();
   for (const [name, variable] of variables) {
     // A copy: some backends hand out their own memory.

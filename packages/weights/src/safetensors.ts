@@ -23,8 +23,8 @@ export function readSafetensors(bytes: Uint8Array, where: string): NamedArrays {
   const { entries, start } = readHeader(bytes, where);
   const arrays = new Map<string, HostArray>();
   for (const [name, { dtype, shape, begin, end }] of entries) {
-    // A copy begins at a multiple of 8, wherever the tensor lies in the file.
-    const raw = bytes.slice(start + begin, start + end).buffer;
+    // A copy begins at a multiple of 8, wherever the tensor lies in the file. Node's Buffer.slice would not copy.
+    const raw = Uint8Array.prototype.slice.call(bytes, start + begin, start + end).buffer;
     arrays.set(name, { shape, data: convert(raw, dtype, `${where}: tensor ${name}`) });
   }
   return arrays;
