@@ -93,7 +93,25 @@ export function roiAlignBackward(
   dx.fill(0);
   forEachBin(attrs.inputShape, boxes, imageIndex, attrs, (bin, count, offsets, weights) => {
     const start = bin * channels;
-    for (let i = 0; i < count; i++) {
+    let i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const w0 = weights[i]!;
+      const o0 = offsets[i]!;
+      const w1 = weights[i + 1]!;
+      const o1 = offsets[i + 1]!;
+      const w2 = weights[i + 2]!;
+      const o2 = offsets[i + 2]!;
+      const w3 = weights[i + 3]!;
+      const o3 = offsets[i + 3]!;
+      for (let c = 0; c < channels; c++) {
+        const d = dy[start + c]!;
+        dx[o0 + c]! += w0 * d;
+        dx[o1 + c]! += w1 * d;
+        dx[o2 + c]! += w2 * d;
+        dx[o3 + c]! += w3 * d;
+      }
+    }
+    for (; i < count; i++) {
       const weight = weights[i]!;
       const offset = offsets[i]!;
       for (let c = 0; c < channels; c++) dx[offset + c]! += weight * dy[start + c]!;
