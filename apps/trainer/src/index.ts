@@ -1,1 +1,3 @@
-export {};
+export { main } from "./main.ts";
+export { processTerminal } from "./terminal.ts";
+export type { Terminal } from "./terminal.ts";

@@ -1,0 +1,102 @@
+import { existsSync } from "node:fs";
+import { ConfigError } from "@mrcnn/core";
+import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
+import type { CocoResult } from "@mrcnn/masks";
+import { apTable } from "../ap-table.ts";
+import { chooseBackend } from "../backend.ts";
+import type { BackendName } from "../backend.ts";
+import { detectAll } from "../detection.ts";
+import { CommandError, UsageError } from "../errors.ts";
+import { categoriesIn, scoreResults, scoreType } from "../evaluation.ts";
+import { readJson, writeWhole } from "../files.ts";
+import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { loadModel } from "../model-source.ts";
+import { createProgress } from "../progress.ts";
+import { assertClassesKnown } from "../run-directory.ts";
+import type { Scores } from "../scores.ts";
+import type { Terminal } from "../terminal.ts";
+
+export interface EvalOptions {
+  readonly model?: string;
+  readonly weights?: string;
+  readonly images?: string;
+  readonly annotations: string;
+  readonly results?: string;
+  readonly iouType?: "bbox" | "segm" | "keypoints";
+  readonly scoreThreshold?: number;
+  readonly maxDetections?: number;
+  readonly minSize?: number;
+  readonly maxSize?: number;
+  readonly json?: string;
+  readonly backend: BackendName;
+}
+
+/** `mrcnn eval`. @returns the exit code. */
+export async function evaluate(options: EvalOptions, terminal: Terminal): Promise<number> {
+  const scores = options.model === undefined ? await ofResults(options) : await ofModel(options, options.model, terminal);
+  if (scores === undefined) return INTERRUPTED;
+  if (options.json !== undefined) writeWhole(options.json, `${JSON.stringify(scores, null, 2)}\n`);
+  terminal.out(apTable(scores, { maxDetections: options.maxDetections }));
+  return 0;
+}
+
+async function ofResults({ results, iouType, annotations, images, weights, maxDetections }: EvalOptions): Promise<Scores> {
+  if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
+  if (images !== undefined || weights !== undefined) throw new UsageError("--images and --weights go with --model. Add --model, or leave them out.");
+  if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox or segm.");
+  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints is not supported yet. Use bbox or segm.");
+  const groundTruth = await readCocoAnnotations(annotations);
+  const found = checkResults(readJson(results, "The results file"), results, iouType);
+  const ids = new Set(groundTruth.images.map(({ id }) => id));
+  const stranger = found.find(({ image_id }) => !ids.has(image_id));
+  if (stranger !== undefined) throw new CommandError(`${results}: image_id ${stranger.image_id} is not in ${annotations}. These are results of another data set.`);
+  if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
+  return { [iouType]: scoreType(groundTruth, found, iouType, maxDetections) };
+}
+
+function checkResults(value: unknown, file: string, iouType: "bbox" | "segm"): readonly CocoResult[] {
+  if (!Array.isArray(value)) throw new CommandError(`${file}: must be a list of COCO results. Is it an annotation file?`);
+  const key = iouType === "bbox" ? "bbox" : "segmentation";
+  value.forEach((entry: Partial<Record<string, unknown>> | null, i) => {
+    const missing = ["image_id", "category_id", "score", key].find((name) => entry?.[name] === undefined);
+    if (missing !== undefined) throw new CommandError(`${file}: entry ${i} has no ${missing}, which --iou-type ${iouType} needs.`);
+  });
+  return value as CocoResult[];
+}
+
+async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Scores | undefined> {
+  const { images, annotations, results: resultsFile, iouType, json } = options;
+  if (images === undefined) throw new UsageError("--model needs --images DIR.");
+  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints: the model has no keypoints.");
+  for (const file of [json, resultsFile]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
+  const groundTruth = await readCocoAnnotations(annotations);
+  const dataset = await cocoDatasetFromFiles({ images, annotations });
+
+  await chooseBackend(options.backend, terminal);
+  const { model, categories, settings } = await loadModel(name, options);
+  const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
+  try {
+    assertClassesKnown(groundTruth.categories.map((category) => category.name), categories.map((category) => category.name), annotations);
+    const withMasks = model.config.mask && dataset.hasMasks;
+    if (iouType === "segm" && !withMasks) throw new ConfigError(`--iou-type segm: ${model.config.mask ? annotations : `the model ${name}`} has no masks.`);
+    const { scoreThreshold, maxDetections, minSize, maxSize } = { ...settings, ...given(options) };
+    const nativeSize = settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
+    const progress = createProgress(terminal, { label: "eval", unit: "images", total: dataset.length });
+    const results = await detectAll(model, dataset, {
+      settings: { scoreThreshold, maxDetections, minSize, maxSize, nativeSize },
+      categories: categoriesIn(groundTruth.categories, categories),
+      signal: interrupt.signal,
+      onImage: (done) => progress.update(done),
+    }).finally(() => progress.stop());
+    if (results === undefined) return undefined;
+    if (resultsFile !== undefined) writeWhole(resultsFile, JSON.stringify(results));
+    const scores = scoreResults(groundTruth, results, { masks: withMasks, maxDetections });
+    return iouType === undefined ? scores : { [iouType]: scores[iouType]! };
+  } finally {
+    interrupt.release();
+    model.dispose();
+  }
+}
+
+const given = <T extends object>(options: T): Partial<T> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;

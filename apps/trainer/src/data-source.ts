@@ -1,0 +1,94 @@
+import { resolve } from "node:path";
+import { ConfigError } from "@mrcnn/core";
+import type { Dataset } from "@mrcnn/core";
+import { cocoFromSamples } from "@mrcnn/datasets";
+import { openDataset, readCocoAnnotations } from "@mrcnn/datasets/node";
+import type { DatasetDescription } from "@mrcnn/datasets/node";
+import type { CocoJson } from "@mrcnn/masks";
+import type { DataSource } from "./config.ts";
+
+/** A class with the id that its data set gives it. */
+export interface Category {
+  readonly id: number;
+  readonly name: string;
+}
+
+/** A data set, opened, with what evaluation and workers need of it. */
+export interface OpenSource {
+  readonly dataset: Dataset;
+  /** In the order of the labels: label 1 first. */
+  readonly categories: readonly Category[];
+  /** For opening it again in another thread. */
+  readonly description: DatasetDescription;
+  /** The objects in COCO format, of the first `limit` images. */
+  annotations(limit?: number): Promise<CocoJson>;
+}
+
+function describe(source: DataSource, where: string): DatasetDescription {
+  const { format, images, annotations, degenerate, folder, masks, className, shapes } = source;
+  const missing = (what: string): never => {
+    throw new ConfigError(`${where}: ${what} must be given for format "${format}". Set it in the config, or with --set ${where}.${what}=…`);
+  };
+  const named = className === undefined ? {} : { className };
+  switch (format) {
+    case "coco":
+      return {
+        kind: "coco",
+        images: images ?? missing("images"),
+        annotations: annotations ?? missing("annotations"),
+        ...(degenerate === undefined ? {} : { degenerate }),
+      };
+    case "folders":
+      return folder === undefined
+        ? { kind: "maskFolders", images: images ?? missing("folder"), masks: masks ?? missing("masks"), ...named }
+        : { kind: "maskFolders", folder, ...named };
+    case "shapes":
+      return { ...(shapes ?? missing("shapes")), kind: "shapes" };
+  }
+}
+
+/** The same source with absolute paths, so that a run can be read from anywhere. */
+export function resolveSource(source: DataSource): DataSource {
+  const resolved = { ...source };
+  for (const key of ["images", "annotations", "folder", "masks"] as const) {
+    const path = source[key];
+    if (path !== undefined) resolved[key] = resolve(path);
+  }
+  return resolved;
+}
+
+/**
+ * Opens a data source of a config; `where` is its path in the config ("data.train").
+ *
+ * @throws ConfigError for what is not given; DatasetError for what is wrong with the data.
+ */
+export async function openSource(source: DataSource, where: string): Promise<OpenSource> {
+  const description = describe(source, where);
+  const dataset = await openDataset(description);
+  const categories =
+    "categories" in dataset
+      ? (dataset.categories as readonly Category[]).map(({ id, name }) => ({ id, name }))
+      : dataset.classNames.slice(1).map((name, i) => ({ id: i + 1, name }));
+  return {
+    dataset,
+    categories,
+    description,
+    async annotations(limit = Infinity) {
+      if (description.kind !== "coco") return objectsOf(dataset, limit);
+      const json = await readCocoAnnotations(description.annotations);
+      if (json.images.length <= limit) return json;
+      const images = json.images.slice(0, limit);
+      const ids = new Set(images.map(({ id }) => id));
+      return { ...json, images, annotations: json.annotations.filter(({ image_id }) => ids.has(image_id)) };
+    },
+  };
+}
+
+async function objectsOf(dataset: Dataset, limit: number): Promise<CocoJson> {
+  const samples = [];
+  for (let i = 0; i < Math.min(limit, dataset.length); i++) {
+    const { id, name, image, groundTruth } = await dataset.get(i);
+    samples.push({ id, name, image: { height: image.height, width: image.width }, groundTruth });
+  }
+  return cocoFromSamples(samples, dataset.classNames);
+}

@@ -1,0 +1,64 @@
+import { toCocoResults } from "@mrcnn/coco-eval";
+import type { Dataset, Detections, RawImage } from "@mrcnn/core";
+import type { CocoResult } from "@mrcnn/masks";
+import type { MaskRcnn } from "@mrcnn/model";
+import type { Category } from "./data-source.ts";
+
+/** How a model is run on images; what is absent is the model's own. */
+export interface DetectionSettings {
+  readonly scoreThreshold?: number | undefined;
+  readonly maxDetections?: number | undefined;
+  readonly minSize?: number | undefined;
+  readonly maxSize?: number | undefined;
+  /** Images are not resized, whatever the sizes above. */
+  readonly nativeSize?: boolean | undefined;
+}
+
+/** Detects on one image. */
+export async function detectImage(model: MaskRcnn, image: RawImage, settings: DetectionSettings): Promise<Detections> {
+  const { scoreThreshold, maxDetections, nativeSize = false } = settings;
+  const [minSize, maxSize] = nativeSize
+    ? [Math.min(image.height, image.width), Math.max(image.height, image.width)]
+    : [settings.minSize, settings.maxSize];
+  const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize, maxSize });
+  return detections!;
+}
+
+/** The category id of each label, as @mrcnn/coco-eval wants it: place 0, the background, is not used. */
+export const categoryIds = (categories: readonly Category[]): number[] => [0, ...categories.map(({ id }) => id)];
+
+export interface DetectAllOptions {
+  readonly settings: DetectionSettings;
+  readonly categories: readonly Category[];
+  /** Only the first so many images. */
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onImage?: (done: number) => void;
+}
+
+/**
+ * Detects on the images of a data set, reading the next one meanwhile.
+ *
+ * @returns COCO results, or undefined when stopped by the signal.
+ */
+export async function detectAll(model: MaskRcnn, dataset: Dataset, options: DetectAllOptions): Promise<CocoResult[] | undefined> {
+  const { settings, categories, limit = Infinity, signal, onImage } = options;
+  const count = Math.min(limit, dataset.length);
+  const ids = categoryIds(categories);
+  const results: CocoResult[] = [];
+  const read = (i: number): ReturnType<Dataset["get"]> | undefined => {
+    if (i >= count) return undefined;
+    const sample = dataset.get(i);
+    sample.catch(() => {}); // thrown when its turn comes
+    return sample;
+  };
+  let next = read(0);
+  for (let i = 0; i < count; i++) {
+    if (signal?.aborted === true) return undefined;
+    const { id, image } = await next!;
+    next = read(i + 1);
+    results.push(...toCocoResults(id, await detectImage(model, image, settings), ids));
+    onImage?.(i + 1);
+  }
+  return results;
+}

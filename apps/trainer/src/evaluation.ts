@@ -1,0 +1,59 @@
+import type { Dataset } from "@mrcnn/core";
+import { evaluateCoco } from "@mrcnn/coco-eval";
+import type { CocoJson, CocoResult } from "@mrcnn/masks";
+import type { MaskRcnn } from "@mrcnn/model";
+import type { Category, OpenSource } from "./data-source.ts";
+import { detectAll } from "./detection.ts";
+import type { DetectionSettings } from "./detection.ts";
+import type { EvaluationLine } from "./run-directory.ts";
+import type { IouScores, Scores } from "./scores.ts";
+
+/**
+ * COCO's scores of results for one IoU type. A `maxDetections` above 10 replaces the limit of 100.
+ *
+ * @throws DatasetError for results that don't fit the ground truth.
+ */
+export function scoreType(groundTruth: CocoJson, results: readonly CocoResult[], iouType: "bbox" | "segm", maxDetections = 100): IouScores {
+  const limits = maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {};
+  const { stats, perCategory } = evaluateCoco(groundTruth, results, { iouType, ...limits });
+  return { stats, perCategory };
+}
+
+/** COCO's scores of results for boxes and, if wanted, masks. */
+export function scoreResults(groundTruth: CocoJson, results: readonly CocoResult[], options: { readonly masks: boolean; readonly maxDetections?: number | undefined }): Scores {
+  const { masks, maxDetections } = options;
+  const bbox = scoreType(groundTruth, results, "bbox", maxDetections);
+  return masks ? { bbox, segm: scoreType(groundTruth, results, "segm", maxDetections) } : { bbox };
+}
+
+/** The ids that `annotations` gives the model's classes, by name, in the order of the labels. */
+export function categoriesIn(annotations: readonly Category[], classes: readonly Category[]): Category[] {
+  const idOf = new Map(annotations.map(({ id, name }) => [name, id]));
+  return classes.map(({ id, name }) => ({ id: idOf.get(name) ?? id, name }));
+}
+
+export interface EvaluateModelOptions {
+  readonly settings: DetectionSettings;
+  readonly limit?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly step: number;
+}
+
+/** Evaluates a model on a data source: a line of eval.jsonl, or undefined when stopped by the signal. */
+export async function evaluateModel(model: MaskRcnn, source: OpenSource, classes: readonly Category[], options: EvaluateModelOptions): Promise<EvaluationLine | undefined> {
+  const { settings, limit, signal, step } = options;
+  const start = performance.now();
+  const dataset: Dataset = source.dataset;
+  const results = await detectAll(model, dataset, { settings, categories: categoriesIn(source.categories, classes), limit, signal });
+  if (results === undefined) return undefined;
+  const groundTruth = await source.annotations(limit);
+  const scores = scoreResults(groundTruth, results, { masks: model.config.mask, maxDetections: settings.maxDetections });
+  return { step, images: groundTruth.images.length, seconds: (performance.now() - start) / 1000, ...scores };
+}
+
+/** "mask AP 0.371, AP50 0.664; box AP 0.402, AP50 0.731". */
+export function headline({ bbox, segm }: Scores): string {
+  const one = (name: string, scores: Scores["bbox"]): string[] =>
+    scores === undefined ? [] : [`${name} AP ${scores.stats.AP.toFixed(3)}, AP50 ${scores.stats.AP50.toFixed(3)}`];
+  return [...one("mask", segm), ...one("box", bbox)].join("; ");
+}

@@ -1,0 +1,87 @@
+/** Files are written whole or not at all. */
+import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { CommandError } from "./errors.ts";
+
+/** What writes bytes to an open file; tests put a failing disk here. */
+export type WriteBytes = (file: number, data: string | Uint8Array) => void;
+
+/**
+ * Writes under a temporary name beside `path`, then renames: after a crash or on a full disk, `path`
+ * is what it was before.
+ */
+export function writeWhole(path: string, data: string | Uint8Array, write: WriteBytes = writeFileSync): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  mkdirSync(dirname(path), { recursive: true });
+  try {
+    const file = openSync(temporary, "w");
+    try {
+      write(file, data);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw withPath(error, path);
+  }
+}
+
+/** Appends all of `data`, or leaves the file as it was. */
+export function appendWhole(path: string, data: string | Uint8Array, append: (path: string, data: string | Uint8Array) => void = appendFileSync): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  try {
+    append(path, data);
+  } catch (error) {
+    if (size === undefined) rmSync(path, { force: true });
+    else truncateSync(path, size);
+    throw withPath(error, path);
+  }
+}
+
+// Node leaves the path out of errors on file descriptors; the user needs it.
+function withPath(error: unknown, path: string): unknown {
+  return error instanceof Error && "code" in error ? Object.assign(error, { path }) : error;
+}
+
+/** Parses a JSON file. @throws CommandError naming the file when it is missing or not JSON. */
+export function readJson(path: string, what: string): unknown {
+  if (!existsSync(path)) throw new CommandError(`${what} ${path} does not exist. Check the path.`);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CommandError(`${what} ${path} can't be read: ${(cause as Error).message}.`, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CommandError(`${what} ${path} is not valid JSON: ${(cause as Error).message}. It may be cut short.`, { cause });
+  }
+}
+
+/** The values of a JSON-lines file; a last line that was cut is left out. Empty when there is no file. */
+export function readJsonLines<T>(path: string): T[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as T];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** Throws unless a file can be made in `folder` (which is made); called before long work begins. */
+export function assertWritable(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const probe = join(folder, `.probe.${process.pid}`);
+  try {
+    writeFileSync(probe, "");
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}

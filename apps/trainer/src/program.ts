@@ -1,0 +1,118 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { backendNames } from "./backend.ts";
+import type { BackendName } from "./backend.ts";
+import { detect } from "./commands/detect.ts";
+import type { DetectOptions } from "./commands/detect.ts";
+import { doctor } from "./commands/doctor.ts";
+import { evaluate } from "./commands/eval.ts";
+import type { EvalOptions } from "./commands/eval.ts";
+import { inspect } from "./commands/inspect.ts";
+import type { InspectOptions } from "./commands/inspect.ts";
+import { writeShapes } from "./commands/shapes.ts";
+import type { ShapesOptions } from "./commands/shapes.ts";
+import { train } from "./commands/train.ts";
+import type { TrainOptions } from "./commands/train.ts";
+import type { Terminal } from "./terminal.ts";
+import { version } from "./version.ts";
+
+const numberWhere = (fits: (n: number) => boolean, what: string) => (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !fits(value)) throw new InvalidArgumentError(`It must be ${what}.`);
+  return value;
+};
+const whole = numberWhere((n) => Number.isInteger(n) && n >= 1, "a whole number from 1 up");
+const seed = numberWhere((n) => Number.isInteger(n) && n >= 0, "a whole number from 0 up");
+const fraction = numberWhere((n) => n >= 0 && n <= 1, "a number from 0 to 1");
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/**
+ * The `mrcnn` command and its subcommands. `exit` is called with the exit code of the one that ran;
+ * what it throws passes through.
+ */
+export function createProgram(terminal: Terminal, exit: (code: number) => void): Command {
+  const program = new Command("mrcnn")
+    .description("Mask R-CNN: train, evaluate and detect.")
+    .version(version())
+    .configureOutput({ writeOut: (text) => terminal.out(text.trimEnd()), writeErr: (text) => terminal.note(text.trimEnd()) })
+    .exitOverride()
+    .showHelpAfterError("(--help shows how)");
+
+  const command = (signature: string, description: string, example: string): Command =>
+    program
+      .command(signature)
+      .description(description)
+      .addHelpText("after", `\nExample:\n${example.replaceAll(/^/gm, "  ")}`)
+      .addOption(new Option("--backend <name>", "where to compute; auto: the fastest that loads").choices(backendNames).default("auto"))
+      .option("--seed <n>", "makes the run repeatable", seed)
+      .option("--verbose", "show the stack of an error");
+  const does =
+    <T>(action: (options: T & { readonly backend: BackendName }, ...args: string[][]) => Promise<number>) =>
+    async (...all: unknown[]): Promise<void> => {
+      // Commander hands over arguments, options, command.
+      const options = all.at(-2) as T & { readonly backend: BackendName };
+      exit(await action(options, ...(all.slice(0, -2).map((arg) => [arg].flat()) as string[][])));
+    };
+
+  command(
+    "train <config>",
+    "Trains a model. Ctrl-C stops after the current step with a checkpoint (exit code 130); --resume goes on exactly there.",
+    "mrcnn train configs/nuclei.json --out runs/nuclei \\\n  --set data.train.images=data/train --set data.train.annotations=data/train.json\nmrcnn train configs/nuclei.json --out runs/nuclei --resume",
+  )
+    .requiredOption("--out <dir>", "folder of the run: config, metrics, checkpoints, TensorBoard events, report")
+    .option("--set <path=value>", "change a value of the config (JSON, or a plain string); may be repeated", collect, [])
+    .option("--resume", "go on from the newest checkpoint in --out", false)
+    .action(does<TrainOptions>((options, [config]) => train(config!, options, terminal)));
+
+  command(
+    "eval",
+    "Runs a model over a COCO-format data set and evaluates it; or, without --model, evaluates a results file.",
+    "mrcnn eval --model runs/nuclei --images data/val --annotations data/val.json --json val.json\nmrcnn eval --results results.json --annotations data/val.json --iou-type segm",
+  )
+    .option("--model <model>", "a run directory of `mrcnn train`, or a preset")
+    .option("--weights <file>", "weights to use instead of the model's (safetensors)")
+    .option("--images <dir>", "folder of the images")
+    .requiredOption("--annotations <file>", "COCO annotations")
+    .option("--results <file>", "with --model: keep the detections here, in COCO results format; without: evaluate these")
+    .addOption(new Option("--iou-type <type>", "of a results file").choices(["bbox", "segm", "keypoints"]))
+    .option("--score-threshold <x>", "lowest score of a detection", fraction)
+    .option("--max-detections <n>", "most detections per image, in the model and in the evaluation", whole)
+    .option("--min-size <n>", "shorter edge of the network input", whole)
+    .option("--max-size <n>", "longest edge of the network input", whole)
+    .option("--json <file>", "write the numbers here, in full precision")
+    .action(does<EvalOptions>((options) => evaluate(options, terminal)));
+
+  command("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model runs/nuclei --json found.json --overlay overlays")
+    .requiredOption("--model <model>", "a run directory of `mrcnn train`, or a preset")
+    .option("--weights <file>", "weights to use instead of the model's (safetensors)")
+    .option("--score-threshold <x>", "lowest score of a detection", fraction, 0.5)
+    .option("--max-detections <n>", "most detections per image", whole, 100)
+    .option("--min-size <n>", "shorter edge of the network input", whole)
+    .option("--max-size <n>", "longest edge of the network input", whole)
+    .option("--json <file>", "write the detections here")
+    .option("--overlay <dir>", "draw them over the images, one PNG each")
+    .action(does<DetectOptions>((options, images) => detect(images!, options, terminal)));
+
+  command(
+    "inspect",
+    "Looks a COCO-format data set over before training. Exit code 1 when something in it would stop a training.",
+    "mrcnn inspect --images data/train --annotations data/train.json --html inspect.html",
+  )
+    .requiredOption("--images <dir>", "folder of the images")
+    .requiredOption("--annotations <file>", "COCO annotations")
+    .option("--config <file>", "estimate the memory that training with this config takes")
+    .option("--html <file>", "write a page with histograms and samples")
+    .option("--samples <n>", "images on the page", whole, 12)
+    .option("--json <file>", "write the findings here")
+    .action(does<InspectOptions>((options) => inspect(options, terminal)));
+
+  command("shapes", "Writes generated pictures of shapes with COCO annotations: something to try everything on.", "mrcnn shapes --out shapes --count 100 --seed 7")
+    .requiredOption("--out <dir>", "folder for images/ and annotations.json")
+    .option("--count <n>", "number of images", whole, 100)
+    .action(does<ShapesOptions>((options) => writeShapes(options, terminal)));
+
+  command("doctor", "Says which backends load here, tries each, and what to install for the others.", "mrcnn doctor")
+    .option("--json <file>", "write the findings here")
+    .action(does<{ json?: string }>((options) => doctor(options, terminal)));
+
+  return program;
+}
