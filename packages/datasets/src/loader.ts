@@ -45,10 +45,6 @@ export async function* loadBatches(
   signal?.throwIfAborted();
 
   const producer = workers > 0 ? threads(source as DatasetDescription, plan, workers) : await here(source, plan);
-  const aborted = new Promise<never>((_, reject) => {
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  aborted.catch(() => {});
   const ahead: Promise<TrainingBatch>[] = [];
   try {
     for (let step = startStep, next = startStep; step < endStep; step++) {
@@ -57,11 +53,26 @@ export async function* loadBatches(
         batch.catch(() => {}); // thrown when its turn comes
         ahead.push(batch);
       }
-      yield await Promise.race([ahead.shift()!, aborted]);
+      yield await unlessAborted(ahead.shift()!, signal);
       signal?.throwIfAborted();
     }
   } finally {
     await producer.stop();
+  }
+}
+
+// Not Promise.race: racing every batch against one long promise would keep them all in memory.
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  let abort = (): void => {};
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      abort = () => reject(signal.reason);
+      signal.addEventListener("abort", abort);
+      promise.then(resolve, reject);
+    });
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 
@@ -94,11 +105,26 @@ function threads(description: DatasetDescription, plan: BatchPlan, workers: numb
     name: "prepareStep",
     minThreads: workers,
     maxThreads: workers,
+    execArgv: [], // threads run built code, whatever conditions this process resolves imports with
     workerData,
   });
+  // A thread that dies between tasks: those that wait must not wait for ever.
+  let broken: Error | undefined;
+  pool.on("error", (error: Error) => {
+    broken ??= error;
+    void pool.destroy();
+  });
+  const run = async (step: number): Promise<WorkerAnswer> => {
+    if (broken !== undefined) throw broken;
+    try {
+      return await pool.run(step);
+    } catch (error) {
+      throw broken ?? error;
+    }
+  };
   return {
     async prepare(step) {
-      const answer = await pool.run(step);
+      const answer = await run(step);
       if ("failure" in answer) throw revive(answer.failure);
       return answer.batch;
     },

@@ -47,6 +47,7 @@ export function shapesDataset(options: ShapesOptions): Dataset {
     : classes.length === 0 ? "classes must name at least one shape, got none"
     : !Number.isInteger(count) || count < 0 ? `count must be a whole number, got ${count}`
     : !(objects[0] >= 0 && objects[0] <= objects[1]) ? `objects must be [least, most], got [${objects.join(", ")}]`
+    : objects[1] > 255 ? `objects must be at most 255, got ${objects[1]}`
     : !(objectSize[0] >= 2 && objectSize[0] <= objectSize[1]) ? `objectSize must be [least, most] from 2 up, got [${objectSize.join(", ")}]`
     : objectSize[1] > Math.min(size.height, size.width) ? `objectSize must fit into ${size.height}x${size.width} pixels, got up to ${objectSize[1]}`
     : undefined;
@@ -72,7 +73,8 @@ function draw(index: number, random: Random, options: Drawing): Sample {
 
   const background = randomColor(random);
   const paints: Paint[] = [texture(background, random, textures)];
-  const figures: { label: number; area: number; pixels: Uint8Array }[] = [];
+  const figures: { label: number; area: number }[] = [];
+  const colors: Color[] = [];
   // Which figure each pixel shows: 0 is the background, later figures lie on earlier ones.
   const owner = new Uint8Array(height * width);
   const wanted = objects[0] + random.int(objects[1] - objects[0] + 1);
@@ -92,8 +94,12 @@ function draw(index: number, random: Random, options: Drawing): Sample {
         area++;
       }
     }
+    // Figures differ visibly from the background and, if there is a way, from each other.
     let color = randomColor(random);
-    while (distance(color, background) < 90) color = randomColor(random);
+    for (let tries = 0; tries < 100; tries++) {
+      if (distance(color, background) >= 90 && (tries > 50 || colors.every((other) => distance(color, other) >= 60))) break;
+      color = randomColor(random);
+    }
     const before = owner.slice();
     for (let i = 0; i < owner.length; i++) if (pixels[i] === 1) owner[i] = figures.length + 1;
     // Nothing that was drawn may become too hidden to be found: then the new figure is left out.
@@ -103,7 +109,8 @@ function draw(index: number, random: Random, options: Drawing): Sample {
       owner.set(before);
       continue;
     }
-    figures.push({ label, area, pixels });
+    figures.push({ label, area });
+    colors.push(color);
     paints.push(texture(color, random, textures));
   }
 
@@ -140,7 +147,7 @@ function figure(
   height: number,
   random: Random,
 ): (x: number, y: number) => boolean {
-  if (shape === "rectangle") return () => true;
+  if (shape === "rectangle") return (x, y) => x >= left && x <= left + width && y >= top && y <= top + height;
   if (shape === "circle") {
     const r = width / 2;
     return (x, y) => Math.hypot(x - left - r, y - top - r) <= r;
@@ -149,6 +156,7 @@ function figure(
   const apex = left + width * (0.25 + 0.5 * random.uniform());
   const down = random.uniform() < 0.5;
   return (x, y) => {
+    if (y < top || y > top + height) return false;
     const t = down ? (top + height - y) / height : (y - top) / height;
     return x >= apex + (left - apex) * t && x <= apex + (left + width - apex) * t;
   };

@@ -12,8 +12,9 @@ export interface ShortestEdge {
 /**
  * The size at which the shorter edge is `minSize`, unless the longer would pass `maxSize`.
  *
- * torchvision 0.14 to the pixel: the scale is a float32 reciprocal times the wanted edge, and the
- * result is floored, so that an edge may end one pixel short (799 for a height of 161).
+ * torchvision 0.14 to the pixel: the scale is a float32 reciprocal times the wanted edge, and the result
+ * is floored, so that an edge may end one pixel short (799 for a height of 103). Later versions compute
+ * the scale in float64 and end short less often.
  *
  * @throws ConfigError when an edge would be smaller than one pixel.
  */
