@@ -35,28 +35,27 @@ export function accumulateMatches(matched: readonly (readonly MatchedImage[])[],
     const images = matched[k]!.toSorted((a, b) => a.imageId - b.imageId);
     for (const image of images) for (let a = 0; a < A; a++) objects[k * A + a]! += image.objects[a]!;
 
+    const { places, outcome } = rank(images, A * T);
+    const N = places.length;
+    const right = new Float64Array(N);
+    const best = new Float64Array(N);
     for (let m = 0; m < M; m++) {
-      const ranked = rank(images, maxDetections[m]!);
-      const right = new Float64Array(ranked.length);
-      const best = new Float64Array(ranked.length);
       for (let a = 0; a < A; a++) {
         const count = objects[k * A + a]!;
         if (count === 0) continue;
         for (let t = 0; t < T; t++) {
+          const at = (a * T + t) * N;
           let tp = 0;
-          let fp = 0;
           let n = 0;
-          for (const { image, place } of ranked) {
-            const outcome = image.outcome[(a * T + t) * image.scores.length + place]!;
-            if (outcome === IGNORED) continue;
-            if (outcome === RIGHT) tp++;
-            else fp++;
+          for (let i = 0; i < N; i++) {
+            const what = outcome[at + i]!;
+            if (what === IGNORED || places[i]! >= maxDetections[m]!) continue;
+            if (what === RIGHT) tp++;
             right[n] = tp;
-            best[n] = tp / (fp + tp + Number.EPSILON);
-            n++;
+            best[n] = tp / (++n + Number.EPSILON);
           }
           // The best precision at this recall or any higher one.
-          for (let i = n - 1; i > 0; i--) best[i - 1] = Math.max(best[i - 1]!, best[i]!);
+          for (let i = n - 1; i > 0; i--) if (best[i]! > best[i - 1]!) best[i - 1] = best[i]!;
           recall[((t * K + k) * A + a) * M + m] = tp / count;
           for (let r = 0, i = 0; r < R; r++) {
             while (i < n && right[i]! / count < recallThresholds[r]!) i++;
@@ -69,9 +68,18 @@ export function accumulateMatches(matched: readonly (readonly MatchedImage[])[],
   return { precision, recall, objects, params };
 }
 
-// Every image's best `limit` detections, by score over all images; equals keep their order.
-function rank(images: readonly MatchedImage[], limit: number): { image: MatchedImage; place: number; score: number }[] {
-  return images
-    .flatMap((image) => Array.from(image.scores.subarray(0, limit), (score, place) => ({ image, place, score })))
-    .sort((a, b) => b.score - a.score);
+// All images' detections by score, equals in the order they are given: each one's place within its
+// image [N], and what became of it in each of the `slices` [slices * N].
+function rank(images: readonly MatchedImage[], slices: number): { places: Int32Array; outcome: Uint8Array } {
+  const entries = images.flatMap((image) => Array.from(image.scores, (score, place) => ({ image, place, score })));
+  entries.sort((a, b) => b.score - a.score);
+  const N = entries.length;
+  const places = new Int32Array(N);
+  const outcome = new Uint8Array(slices * N);
+  entries.forEach(({ image, place }, i) => {
+    places[i] = place;
+    const D = image.scores.length;
+    for (let s = 0; s < slices; s++) outcome[s * N + i] = image.outcome[s * D + place]!;
+  });
+  return { places, outcome };
 }
