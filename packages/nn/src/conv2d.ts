@@ -1,8 +1,9 @@
-import { Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, mul, pad, reshape, slice, step, tidy } from "@tensorflow/tfjs-core";
+import { Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
 import type { Conv2dParams } from "./params.ts";
+import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
 export interface Conv2dOptions {
@@ -76,7 +77,7 @@ function fused(
       return y;
     },
     (dy, [x, filter, y]) => {
-      const g = y === undefined ? dy : mul(dy, step(y));
+      const g = y === undefined ? dy : reluGradient(dy, y);
       const backward = (kernel: string, inputs: Record<string, Tensor>, more: object): Tensor4D =>
         engine().runKernel(kernel, inputs, { ...attrs, pad: gradientPad, ...more } as unknown as NamedAttrMap) as Tensor4D;
       return {

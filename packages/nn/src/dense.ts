@@ -1,8 +1,9 @@
-import { _FusedMatMul, engine, matMul, mul, reshape, step } from "@tensorflow/tfjs-core";
+import { _FusedMatMul, engine, matMul, reshape } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
 import type { DenseParams } from "./params.ts";
+import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /**
@@ -32,7 +33,7 @@ export function affine(x: Tensor2D, weight: Tensor2D, bias: Tensor1D | undefined
       return y;
     },
     (dy, [x, weight, y]) => {
-      const g = y === undefined ? dy : mul(dy, step(y));
+      const g = y === undefined ? dy : reluGradient(dy, y);
       return {
         x: () => matMul(g, weight as Tensor2D, false, true),
         bias: () => columnSums(g),

@@ -1,6 +1,6 @@
 /**
- * What group normalization and the backends that accelerate it agree on. Kernels may call the loops
- * over typed arrays exported here.
+ * What group normalization, the gradient of relu, and the backends that accelerate them agree on.
+ * Kernels may call the loops over typed arrays exported here.
  */
 import { engine } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
@@ -41,3 +41,12 @@ export const groupNormGradConfig: GradConfig = {
 
 /** What `groupNorm` asks of `runKernelOr`. */
 export const groupNormContract: KernelContract = { name: GROUP_NORM, gradient: groupNormGradConfig };
+
+/**
+ * The gradient of relu from its output: `ReluGradInputs` to float32 dx = dy where y > 0, else 0. Has
+ * no gradient of its own.
+ */
+export const RELU_GRAD = "MrcnnReluGrad";
+
+/** `dy` and `y` float32 of one shape. */
+export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;

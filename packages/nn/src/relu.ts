@@ -1,5 +1,7 @@
 import { engine, mul, Relu, step } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { runKernelOr } from "@mrcnn/core";
+import { RELU_GRAD } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /**
@@ -14,6 +16,11 @@ export function relu<T extends Tensor>(x: T): T {
       save([y]);
       return y;
     },
-    (dy, [y]) => ({ x: () => mul(dy, step(y!)) }),
+    (dy, [y]) => ({ x: () => reluGradient(dy, y!) }),
   );
+}
+
+/** dy where the output y of a relu is positive, else 0. */
+export function reluGradient<T extends Tensor>(dy: T, y: Tensor): T {
+  return runKernelOr<Tensor>({ name: RELU_GRAD }, { dy, y }, {}, () => mul(dy, step(y))) as T;
 }
