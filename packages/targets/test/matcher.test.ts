@@ -51,10 +51,13 @@ describe("matchToGroundTruth", () => {
     }
   });
 
-  it("equals matchBoxes on the whole matrix", () => {
+  it.each([
+    ["anchors, row by row", anchors],
+    ["scattered boxes", seededBoxes("scattered", 1000)],
+  ])("equals matchBoxes on the whole matrix: %s", (_, boxes) => {
     const gt = groundTruth("crowded");
-    const whole = matchBoxes(pairwiseIouOnHost(gt.boxes, anchors), 40, anchors.length / 4, rpn);
-    expect([...matchToGroundTruth(anchors, gt, rpn)]).toEqual([...whole]);
+    const whole = matchBoxes(pairwiseIouOnHost(gt.boxes, boxes), 40, boxes.length / 4, rpn);
+    expect([...matchToGroundTruth(boxes, gt, rpn)]).toEqual([...whole]);
   });
 
   it("leaves crowd objects out, and numbers the others as the ground truth does", () => {
