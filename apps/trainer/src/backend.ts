@@ -19,6 +19,7 @@ const starters: Readonly<Record<"tensorflow" | "wasm" | "cpu", () => Promise<voi
     await tf.setBackend("wasm");
   },
   async cpu() {
+    tf.enableProdMode(); // or it advertises tfjs-node on stderr
     await tf.setBackend("cpu");
   },
 };

@@ -1,0 +1,62 @@
+// @ts-check
+// `npm start` on a bare clone: installs, builds, trains a small Mask R-CNN on generated shapes, evaluates it
+// on images it has not seen, detects on a few. Each step is a command you can run yourself.
+import { spawnSync } from "node:child_process";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { bootstrap, BootstrapError } from "./bootstrap.mjs";
+import { backendState } from "./setup/backends.mjs";
+import { root } from "./workspace.mjs";
+
+const run = join("runs", "start");
+const unseen = join(run, "eval");
+const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
+
+/** @param {string[]} args */
+function mrcnn(...args) {
+  say(`\n$ npm run -s mrcnn -- ${args.join(" ")}`);
+  const { status } = spawnSync(process.execPath, [join("apps", "trainer", "bin", "mrcnn.mjs"), ...args], { cwd: root, stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+// Ctrl-C reaches the command in the foreground, which ends in its own way; this script follows it.
+process.on("SIGINT", () => {});
+
+const began = performance.now();
+try {
+  bootstrap();
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error;
+  process.stderr.write(`error: ${error.message}\n`);
+  process.exit(1);
+}
+
+if (existsSync(join(root, run))) {
+  const previous = `${run}-previous`;
+  rmSync(join(root, previous), { recursive: true, force: true });
+  renameSync(join(root, run), join(root, previous));
+  say(`The run that was in ${run} is now in ${previous}.`);
+}
+mrcnn("train", "configs/start.json", "--out", run);
+// Another seed than the training's and the validation's: images that the run has not seen.
+mrcnn("shapes", "--out", unseen, "--count", "120", "--seed", "1000");
+const images = join(unseen, "images");
+mrcnn("eval", "--model", run, "--images", images, "--annotations", join(unseen, "annotations.json"), "--results", join(unseen, "results.json"), "--json", join(run, "eval.json"));
+const few = Array.from({ length: 6 }, (_, i) => join(images, `shapes-${String(i).padStart(5, "0")}.png`));
+mrcnn("detect", ...few, "--model", run, "--json", join(run, "detections.json"), "--overlay", join(run, "overlays"));
+
+const minutes = (performance.now() - began) / 60000;
+say(`
+Done in ${minutes.toFixed(1)} minutes.
+
+  report    ${relative(process.cwd(), join(root, run, "report.html"))}
+  overlays  ${relative(process.cwd(), join(root, run, "overlays"))}
+  scores    ${relative(process.cwd(), join(root, run, "eval.json"))}
+
+Next:
+  your own data   npm run -s mrcnn -- inspect --images DIR --annotations COCO.json
+                  npm run -s mrcnn -- train configs/nuclei.json --out runs/mine \\
+                    --set data.train.images=DIR --set data.train.annotations=COCO.json …
+                  (docs/guides/own-data.md)`);
+if (!backendState("tensorflow").available) say("  faster          npm run setup:tensorflow (native TensorFlow instead of WebAssembly)");
+say("  all commands    npm run -s mrcnn -- --help");
