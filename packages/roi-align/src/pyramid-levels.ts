@@ -1,3 +1,4 @@
+import { boxAreaOnHost } from "@mrcnn/boxes";
 import { ConfigError } from "@mrcnn/core";
 
 const f = Math.fround;
@@ -24,10 +25,8 @@ export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOp
   if (!(minLevel <= maxLevel)) {
     throw new ConfigError(`assignPyramidLevels: minLevel must be at most maxLevel, got ${minLevel} and ${maxLevel}.`);
   }
-  return Int32Array.from({ length: boxes.length / 4 }, (_, i) => {
-    const width = f(boxes[i * 4 + 2]! - boxes[i * 4]!);
-    const height = f(boxes[i * 4 + 3]! - boxes[i * 4 + 1]!);
-    const side = f(Math.sqrt(f(width * height)));
+  return Int32Array.from(boxAreaOnHost(boxes), (area) => {
+    const side = f(Math.sqrt(area));
     const level = Math.floor(f(f(canonicalLevel + f(Math.log2(f(side / canonicalScale)))) + f(1e-6)));
     return level > minLevel ? Math.min(level, maxLevel) : minLevel;
   });
