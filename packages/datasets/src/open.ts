@@ -16,10 +16,8 @@ export type DatasetDescription =
  */
 export async function openDataset(description: DatasetDescription): Promise<Dataset> {
   switch (description.kind) {
-    case "coco": {
-      const { kind, ...files } = description;
-      return cocoDatasetFromFiles(files);
-    }
+    case "coco":
+      return cocoDatasetFromFiles(description);
     case "maskFolders":
       return maskFoldersDataset(description);
     case "shapes":

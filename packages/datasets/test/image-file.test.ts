@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
@@ -13,6 +13,12 @@ describe("readImageFile", () => {
     await writeImageFile(join(folder, "new", "a.png"), rgb);
     expect(await readImageFile(join(folder, "new", "a.png"))).toEqual(rgb);
     expect(await readdir(join(folder, "new"))).toEqual(["a.png"]);
+  });
+  it("leaves nothing half-written when writing fails", async () => {
+    const folder = temporaryFolder();
+    await mkdir(join(folder, "taken.png")); // a folder stands where the file should go
+    await expect(writeImageFile(join(folder, "taken.png"), rgb)).rejects.toThrow();
+    expect(await readdir(folder)).toEqual(["taken.png"]);
   });
   it("makes grey three equal channels", async () => {
     const file = join(temporaryFolder(), "grey.png");

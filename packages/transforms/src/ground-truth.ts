@@ -1,4 +1,4 @@
-import { assertLength, type Bitmap, type GroundTruth, type ImageSize } from "@mrcnn/core";
+import type { Bitmap, GroundTruth, ImageSize } from "@mrcnn/core";
 import { bitmapBox, cropBitmap, resizeBitmap, type PixelWindow } from "@mrcnn/masks";
 import { orientBitmap, orientBoxes, type Orientation } from "./orient.ts";
 
