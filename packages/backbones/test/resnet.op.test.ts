@@ -1,0 +1,102 @@
+import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
+import { createRandom } from "@mrcnn/core";
+import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { expectNoLeaks, golden } from "@mrcnn/testing";
+import { afterAll, describe, expect, it } from "vitest";
+import { expectSummary, gradientsOf, seedVariables } from "../../nn/test/expect-summary.ts";
+import type { Summary } from "../../nn/test/expect-summary.ts";
+import { seededInput } from "../../nn/test/seeded-params.ts";
+import { applyResnet, initResnet, resnetChannels } from "../src/index.ts";
+import type { ResnetConfig } from "../src/index.ts";
+
+interface ResnetCase {
+  readonly names: string[];
+  readonly maps: Readonly<Record<string, Summary>>;
+  readonly gradients: Readonly<Record<string, Summary>>;
+  readonly running: Readonly<Record<string, Summary>>;
+}
+const fixture = golden<{ input: number[]; cases: Record<string, ResnetCase> }>(import.meta.url, "resnet");
+
+const configs: Readonly<Record<string, ResnetConfig>> = {
+  resnet18_group_norm: { depth: 18, norm: "group_norm", width: 8, groups: 4 },
+  resnet18_batch_norm: { depth: 18, norm: "batch_norm", width: 8 },
+  resnet50_frozen_batch_norm: { depth: 50, norm: "frozen_batch_norm", width: 8 },
+};
+
+for (const [name, config] of Object.entries(configs)) {
+  describe(`${name} of width 8`, () => {
+    const c = fixture.cases[name]!;
+    const x = seededInput("image4", fixture.input) as Tensor4D;
+    const params = initResnet(config, createRandom(1));
+    const variables = flattenParams(params);
+
+    const apply = (): ReadonlyMap<string, Tensor4D> => applyResnet(params, config, x, { statistics: "batch" });
+    const loss = (): Scalar => [...apply().values()].map((map) => mean(square(map))).reduce((a, b) => add(a, b)) as Scalar;
+    afterAll(() => {
+      disposeParams(params);
+      x.dispose();
+    });
+
+    it("has torchvision's names", () => {
+      expect([...variables.keys()].toSorted()).toEqual(c.names);
+    });
+
+    it("gives torchvision's features", async () => {
+      seedVariables(variables);
+      const maps = apply();
+      expect([...maps.keys()]).toEqual(["c2", "c3", "c4", "c5"]);
+      expect([...maps.values()].map((map) => map.shape[3])).toEqual(resnetChannels(config));
+      for (const [level, map] of maps) await expectSummary(map, c.maps[level]!, level, 2e-5);
+      for (const [statistic, expected] of Object.entries(c.running)) await expectSummary(variables.get(statistic)!, expected, statistic, 2e-5);
+      dispose([...maps.values()]);
+    });
+
+    it("gives torchvision's gradients", async () => {
+      seedVariables(variables);
+      const asked = new Map(Object.keys(c.gradients).map((key) => [key, variables.get(key)!]));
+      const gradients = gradientsOf(loss, asked);
+      for (const [key, expected] of Object.entries(c.gradients)) await expectSummary(gradients.get(key)!, expected, key, 5e-5);
+      dispose([...gradients.values()]);
+    });
+
+    it("leaks nothing", async () => {
+      await expectNoLeaks(() => [...apply().values()]);
+      await expectNoLeaks(() => [...gradientsOf(loss, new Map([["conv1.weight", variables.get("conv1.weight")!]])).values()]);
+    });
+  });
+}
+
+describe("initResnet", () => {
+  const trained = (config: ResnetConfig): string[] => {
+    const params = initResnet(config, createRandom(1));
+    const tops = [...flattenParams(params)].filter(([, v]) => v.trainable).map(([name]) => name.split(".")[0]!);
+    disposeParams(params);
+    return [...new Set(tops)];
+  };
+  it("trains the deepest layers asked for", () => {
+    const config = { depth: 18, norm: "batch_norm", width: 8 } as const;
+    expect(trained(config)).toEqual(["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]);
+    expect(trained({ ...config, trainableLayers: 4 })).toEqual(["layer1", "layer2", "layer3", "layer4"]);
+    expect(trained({ ...config, trainableLayers: 3 })).toEqual(["layer2", "layer3", "layer4"]);
+    expect(trained({ ...config, trainableLayers: 0 })).toEqual([]);
+  });
+
+  it("has the paper's sizes", () => {
+    // torchvision's resnet18 has 11,689,512 parameters, 513,000 of them in the classifier.
+    const count = (config: ResnetConfig): number => {
+      const params = initResnet(config, createRandom(1));
+      const total = [...flattenParams(params)].filter(([, v]) => v.trainable).reduce((sum, [, v]) => sum + v.size, 0);
+      disposeParams(params);
+      return total;
+    };
+    expect(count({ depth: 18, norm: "batch_norm" })).toBe(11_689_512 - 513_000);
+    expect(resnetChannels({ depth: 50 })).toEqual([256, 512, 1024, 2048]);
+    expect(resnetChannels({ depth: 34, width: 32 })).toEqual([32, 64, 128, 256]);
+  });
+
+  it("says what is wrong with a config", () => {
+    expect(() => initResnet({ depth: 20 as 18, norm: "batch_norm" }, createRandom(1))).toThrow("initResnet: depth must be one of 18, 34, 50, 101, 152, got 20.");
+    expect(() => initResnet({ depth: 18, norm: "group_norm", width: 16 }, createRandom(1))).toThrow("initResnet: groups must divide the width 16, got 32.");
+  });
+});

@@ -1,0 +1,58 @@
+import { add, dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor4D, Variable } from "@tensorflow/tfjs-core";
+import { createRandom } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core";
+import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { expectNoLeaks, golden } from "@mrcnn/testing";
+import { describe, expect, it } from "vitest";
+import { expectSummary, gradientsOf, seedVariables } from "../../nn/test/expect-summary.ts";
+import type { Summary } from "../../nn/test/expect-summary.ts";
+import { seededInput } from "../../nn/test/seeded-params.ts";
+import { applyFpn, initFpn } from "../src/index.ts";
+
+interface FpnCase {
+  readonly inputs: number[][];
+  readonly maps: Readonly<Record<string, Summary>>;
+  readonly gradients: Readonly<Record<string, Summary>>;
+}
+const fixture = golden<{ channels: number; cases: Record<string, FpnCase> }>(import.meta.url, "fpn");
+
+describe("applyFpn", () => {
+  for (const [name, c] of Object.entries(fixture.cases)) {
+    it(`equals torchvision's pyramid and its gradients on maps of ${name} sizes`, async () => {
+      const params = initFpn({ inChannels: c.inputs.map((shape) => shape[3]!), outChannels: fixture.channels }, createRandom(1));
+      const variables = flattenParams(params);
+      seedVariables(variables);
+      // Inputs as variables too, to ask for their gradients alike.
+      const inputs = new Map<string, Variable>(
+        c.inputs.map((shape, i) => {
+          const value = seededInput(`c${i + 2}`, shape);
+          const input = variable(value);
+          value.dispose();
+          return [`c${i + 2}`, input];
+        }),
+      );
+      const apply = (): FeatureMaps => applyFpn(params, inputs as unknown as FeatureMaps);
+      const maps = apply();
+      expect([...maps.keys()]).toEqual(["p2", "p3", "p4", "p5", "p6"]);
+      for (const [level, map] of maps) await expectSummary(map, c.maps[level]!, level, 2e-5);
+
+      const loss = (): Scalar => [...apply().values()].map((map) => mean(square(map))).reduce((a, b) => add(a, b)) as Scalar;
+      const gradients = gradientsOf(loss, new Map([...inputs, ...variables]));
+      expect([...gradients.keys()].toSorted()).toEqual(Object.keys(c.gradients).toSorted());
+      for (const [key, gradient] of gradients) await expectSummary(gradient, c.gradients[key]!, key, 2e-5);
+
+      await expectNoLeaks(() => [...apply().values()]);
+      dispose([...maps.values(), ...gradients.values(), ...inputs.values()]);
+      disposeParams(params);
+    });
+  }
+
+  it("names how many maps it needs", () => {
+    const params = initFpn({ inChannels: [2, 3], outChannels: 2 }, createRandom(1));
+    const map = seededInput("c2", [1, 2, 2, 2]) as Tensor4D;
+    expect(() => applyFpn(params, new Map([["c2", map]]))).toThrow("applyFpn: features must hold 2 maps, got 1.");
+    map.dispose();
+    disposeParams(params);
+  });
+});

@@ -1,0 +1,49 @@
+import { add, dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
+import { createRandom } from "@mrcnn/core";
+import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { expectNoLeaks, golden } from "@mrcnn/testing";
+import { expect, it } from "vitest";
+import { expectSummary, gradientsOf, seedVariables } from "../../nn/test/expect-summary.ts";
+import type { Summary } from "../../nn/test/expect-summary.ts";
+import { seededInput } from "../../nn/test/seeded-params.ts";
+import { applyBoxHead, initBoxHead } from "../src/box-head.ts";
+
+const { config, box } = golden<{
+  config: { rois: number; channels: number; side: number; hidden: number; classes: number };
+  box: { outputs: { classLogits: Summary; deltas: Summary }; gradients: Record<string, Summary> };
+}>(import.meta.url, "heads");
+
+const init = (): ReturnType<typeof initBoxHead> =>
+  initBoxHead({ inChannels: config.channels, poolSize: config.side, representation: config.hidden, classes: config.classes }, createRandom(1));
+
+it("equals torchvision's box head and its gradients", async () => {
+  const params = init();
+  const variables = flattenParams(params);
+  seedVariables(variables);
+  const value = seededInput("pooled", [config.rois, config.side, config.side, config.channels]);
+  const pooled = variable(value) as unknown as Tensor4D;
+  const { classLogits, deltas } = applyBoxHead(params, pooled);
+  await expectSummary(classLogits, box.outputs.classLogits, "classLogits", 2e-5);
+  await expectSummary(deltas, box.outputs.deltas, "deltas", 2e-5);
+
+  const loss = (): Scalar => {
+    const output = applyBoxHead(params, pooled);
+    return add(mean(square(output.classLogits)), mean(square(output.deltas)));
+  };
+  const gradients = gradientsOf(loss, new Map([["pooled", pooled as never], ...variables]));
+  expect([...gradients.keys()].toSorted()).toEqual(Object.keys(box.gradients).toSorted());
+  for (const [key, gradient] of gradients) await expectSummary(gradient, box.gradients[key]!, key, 2e-5);
+
+  await expectNoLeaks(() => Object.values(applyBoxHead(params, pooled)));
+  dispose([value, pooled, classLogits, deltas, ...gradients.values()]);
+  disposeParams(params);
+});
+
+it("names the size it needs", () => {
+  const params = init();
+  const pooled = seededInput("pooled", [1, 3, 3, config.channels]) as Tensor4D;
+  expect(() => applyBoxHead(params, pooled)).toThrow("applyBoxHead: pooled, flattened, must have shape [*, 294], got [1, 54].");
+  pooled.dispose();
+  disposeParams(params);
+});

@@ -1,0 +1,35 @@
+import { dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
+import { createRandom } from "@mrcnn/core";
+import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { expectNoLeaks, golden } from "@mrcnn/testing";
+import { expect, it } from "vitest";
+import { expectSummary, gradientsOf, seedVariables } from "../../nn/test/expect-summary.ts";
+import type { Summary } from "../../nn/test/expect-summary.ts";
+import { seededInput } from "../../nn/test/seeded-params.ts";
+import { applyMaskHead, initMaskHead } from "../src/mask-head.ts";
+
+const { config, mask } = golden<{
+  config: { rois: number; channels: number; side: number; classes: number };
+  mask: { outputs: { logits: Summary }; gradients: Record<string, Summary> };
+}>(import.meta.url, "heads");
+
+it("equals torchvision's mask head and its gradients", async () => {
+  const params = initMaskHead({ inChannels: config.channels, layers: [5, 7], reduced: 8, classes: config.classes }, createRandom(1));
+  const variables = flattenParams(params);
+  seedVariables(variables);
+  const value = seededInput("pooled", [config.rois, config.side, config.side, config.channels]);
+  const pooled = variable(value) as unknown as Tensor4D;
+  const logits = applyMaskHead(params, pooled);
+  expect(logits.shape).toEqual([config.rois, 2 * config.side, 2 * config.side, config.classes]);
+  await expectSummary(logits, mask.outputs.logits, "logits", 2e-5);
+
+  const loss = (): Scalar => mean(square(applyMaskHead(params, pooled)));
+  const gradients = gradientsOf(loss, new Map([["pooled", pooled as never], ...variables]));
+  expect([...gradients.keys()].toSorted()).toEqual(Object.keys(mask.gradients).toSorted());
+  for (const [key, gradient] of gradients) await expectSummary(gradient, mask.gradients[key]!, key, 2e-5);
+
+  await expectNoLeaks(() => applyMaskHead(params, pooled));
+  dispose([value, pooled, logits, ...gradients.values()]);
+  disposeParams(params);
+});

@@ -1,0 +1,91 @@
+"""ResNets of width 8 made of torchvision's own classes, on a seeded image: features and weight gradients.
+
+Weights come from seeded.py (see nn.py); the fixture holds norms and seeded projections, computed in
+float64. The script refuses a seed whose float32 gradients differ much: some unit lies on relu's kink.
+
+usage: /usr/bin/python3 tools/golden/backbones.py packages/backbones/test/golden
+needs Debian's python3-torch and python3-torchvision (torch 1.13, torchvision 0.14).
+"""
+import functools
+import os
+import sys
+
+import torch
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.ops import FrozenBatchNorm2d
+
+from nn import seed_module, seeded_input, summary, write
+
+WIDTH = 8
+INPUT = (2, 50, 70, 3)  # odd sizes appear at c2 and c3
+
+
+class Narrow(ResNet):
+    """torchvision's ResNet with WIDTH channels where it has 64, and no classifier."""
+
+    def __init__(self, block, layers, norm_layer):
+        torch.nn.Module.__init__(self)
+        self._norm_layer = norm_layer
+        self.inplanes, self.dilation, self.groups, self.base_width = WIDTH, 1, 1, 64
+        self.conv1 = torch.nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm_layer(WIDTH)
+        self.relu = torch.nn.ReLU(inplace=True)
+        self.maxpool = torch.nn.MaxPool2d(3, 2, 1)
+        for i, count in enumerate(layers):
+            setattr(self, f"layer{i + 1}", self._make_layer(block, WIDTH * 2**i, count, stride=1 if i == 0 else 2))
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        maps = []
+        for i in range(4):
+            x = getattr(self, f"layer{i + 1}")(x)
+            maps.append(x)
+        return maps
+
+
+def ours(t):
+    a = t.detach().numpy()
+    return a.transpose(0, 2, 3, 1) if a.ndim == 4 else a
+
+
+def step(block, layers, norm_layer, train, dtype):
+    model = Narrow(block, layers, norm_layer)
+    seed_module(model)
+    model.train(train).to(dtype)
+    x = torch.from_numpy(seeded_input("image4", INPUT).transpose(0, 3, 1, 2).copy()).to(dtype)
+    maps = model(x)
+    # Sums of squares give every map a gradient of its own.
+    sum((m**2).mean() for m in maps).backward()
+    return model, maps
+
+
+def case(block, layers, norm_layer, train):
+    single, _ = step(block, layers, norm_layer, train, torch.float32)
+    model, maps = step(block, layers, norm_layer, train, torch.float64)
+    for (name, a), b in zip(single.named_parameters(), model.parameters()):
+        assert (a.grad - b.grad).norm() <= 2e-5 * b.grad.norm(), name
+    gradients = {}
+    for name in ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight", "layer3.1.bn2.bias", "layer4.1.conv2.weight"):
+        parameter = dict(model.named_parameters()).get(name)
+        if parameter is not None:
+            g = parameter.grad.numpy()
+            gradients[name] = summary(name, g.transpose(2, 3, 1, 0) if g.ndim == 4 else g)
+    running = {n: summary(n, b.numpy()) for n, b in model.named_buffers() if n in ("bn1.running_mean", "layer4.1.bn2.running_var")} if train else {}
+    return dict(
+        names=sorted(n for n in model.state_dict() if not n.endswith("num_batches_tracked")),
+        maps={f"c{i + 2}": summary(f"c{i + 2}", ours(m)) for i, m in enumerate(maps)}, gradients=gradients, running=running,
+    )
+
+
+if __name__ == "__main__":
+    os.makedirs(sys.argv[1], exist_ok=True)
+    group = functools.partial(torch.nn.GroupNorm, 4)
+    frozen = functools.partial(FrozenBatchNorm2d, eps=1e-5)
+    write(
+        sys.argv[1], "resnet", "backbones.py", input=INPUT,
+        cases=dict(
+            resnet18_group_norm=case(BasicBlock, [2, 2, 2, 2], group, True),
+            resnet18_batch_norm=case(BasicBlock, [2, 2, 2, 2], torch.nn.BatchNorm2d, True),
+            resnet50_frozen_batch_norm=case(Bottleneck, [3, 4, 6, 3], frozen, False),
+        ),
+    )
