@@ -1,0 +1,33 @@
+import { ConfigError } from "@mrcnn/core";
+import type { RawImage } from "@mrcnn/core";
+import type { Color } from "./color.ts";
+
+export interface TileOptions {
+  readonly columns: number;
+  /** Pixels between images; 8 by default. */
+  readonly gap?: number;
+  /** White by default. */
+  readonly background?: Color;
+}
+
+/** Images side by side in rows of `columns`, each centred in a cell as large as the largest. */
+export function tileImages(images: readonly RawImage[], { columns, gap = 8, background = [255, 255, 255] }: TileOptions): RawImage {
+  if (images.length === 0) throw new ConfigError("tileImages: images must hold at least one, got none.");
+  if (!Number.isInteger(columns) || columns < 1) throw new ConfigError(`tileImages: columns must be a whole number from 1, got ${columns}.`);
+  const across = Math.min(columns, images.length);
+  const down = Math.ceil(images.length / across);
+  const cellWidth = Math.max(...images.map((image) => image.width));
+  const cellHeight = Math.max(...images.map((image) => image.height));
+  const width = across * cellWidth + (across - 1) * gap;
+  const height = down * cellHeight + (down - 1) * gap;
+  const data = new Uint8ClampedArray(width * height * 3);
+  for (let i = 0; i < data.length; i++) data[i] = background[i % 3]!;
+  images.forEach((image, i) => {
+    const left = (i % across) * (cellWidth + gap) + Math.floor((cellWidth - image.width) / 2);
+    const top = Math.floor(i / across) * (cellHeight + gap) + Math.floor((cellHeight - image.height) / 2);
+    for (let y = 0; y < image.height; y++) {
+      data.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), ((top + y) * width + left) * 3);
+    }
+  });
+  return { width, height, data };
+}
