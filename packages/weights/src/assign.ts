@@ -50,7 +50,8 @@ export function assignWeights(variables: NamedVariables, arrays: NamedArrays, { 
   for (const name of assigned) {
     const variable = variables.get(name)!;
     const { shape, data } = arrays.get(name)!;
-    const value = tensor(data, [...shape], variable.dtype as "float32");
+    // A copy: some backends keep the array itself.
+    const value = tensor(data.slice(), [...shape], variable.dtype as "float32");
     variable.assign(value);
     value.dispose();
   }
