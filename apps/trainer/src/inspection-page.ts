@@ -1,8 +1,60 @@
 import type { Dataset } from "@mrcnn/core";
-import type { Inspection } from "./inspection.ts";
+import { reportHtml } from "@mrcnn/visualize";
+import type { ReportImage, ReportTable } from "@mrcnn/visualize";
+import type { Bin, Inspection } from "./inspection.ts";
 import type { MemoryEstimate } from "./memory-estimate.ts";
+import { drawObjects, reportImage } from "./overlay.ts";
 
-/** The findings as a page. */
-export async function inspectionPage(found: Inspection, _options: { title: string; dataset: Dataset | undefined; samples: number; memory: MemoryEstimate | undefined }): Promise<string> {
-  return `<!doctype html><title>${found.images}</title>`;
+export interface InspectionPageOptions {
+  readonly title: string;
+  /** For samples; undefined when the data set can't be opened. */
+  readonly dataset: Dataset | undefined;
+  readonly samples: number;
+  readonly memory: MemoryEstimate | undefined;
+}
+
+const bins = (title: string, what: string, rows: readonly Bin[]): ReportTable => {
+  const total = Math.max(1, rows.reduce((n, { count }) => n + count, 0));
+  return { title, columns: [what, "count", "share"], rows: rows.map(({ label, count }) => [label, count, `${((100 * count) / total).toFixed(1)} %`]) };
+};
+
+async function samplesOf(dataset: Dataset, wanted: number): Promise<ReportImage[]> {
+  const count = Math.min(wanted, dataset.length);
+  const categories = dataset.classNames.slice(1).map((name, i) => ({ id: i + 1, name }));
+  const images: ReportImage[] = [];
+  for (let k = 0; k < count; k++) {
+    const { name, image, groundTruth } = await dataset.get(Math.floor((k * dataset.length) / count));
+    const caption = `${name}: ${image.width}x${image.height}, ${groundTruth.labels.length} objects`;
+    images.push(await reportImage(drawObjects(image, groundTruth, categories), caption));
+  }
+  return images;
+}
+
+/** What `mrcnn inspect` found, as a page with samples. */
+export async function inspectionPage(found: Inspection, { title, dataset, samples, memory }: InspectionPageOptions): Promise<string> {
+  const classes = found.classes.toSorted((a, b) => b.objects - a.objects);
+  return reportHtml({
+    title: "Data set",
+    subtitle: title,
+    summary: [
+      { label: "images", value: found.images, detail: `${found.imagesWithoutObjects} without objects` },
+      { label: "objects", value: found.objects, detail: `${found.withMasks} with masks, ${found.crowds} crowds` },
+      { label: "classes", value: found.classes.length },
+      { label: "objects per image", value: found.medianObjectsPerImage, detail: `median; at most ${found.maxObjectsPerImage}` },
+      ...(memory === undefined ? [] : [{ label: "memory", value: `${(memory.totalBytes / 1e9).toFixed(1)} GB`, detail: "to train, about" }]),
+    ],
+    tables: [
+      {
+        title: found.problems.length === 0 ? "No problems" : "Problems",
+        columns: ["", "what", "count", "first ones"],
+        rows: found.problems.map(({ kind, fatal, count, examples }) => [fatal ? "error" : "note", kind, count, examples.join("; ")]),
+      },
+      { title: "Classes", columns: ["class", "objects", "images"], rows: classes.map(({ name, objects, images }) => [name, objects, images]) },
+      bins("Objects per image", "objects", found.objectsPerImage),
+      bins("Object sizes", "√area, pixels", found.objectSizes),
+      bins("Image sizes", "width x height", found.imageSizes.slice(0, 20)),
+    ],
+    images: dataset === undefined ? [] : await samplesOf(dataset, samples),
+    notes: dataset === undefined ? ["There are no samples because the data set can't be opened before its errors are mended."] : [],
+  });
 }

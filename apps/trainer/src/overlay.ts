@@ -1,8 +1,31 @@
-import type { Detections, RawImage } from "@mrcnn/core";
+import type { Detections, GroundTruth, ImageSize, RawImage } from "@mrcnn/core";
+import { drawGroundTruth, drawOverlay, tileImages } from "@mrcnn/visualize";
+import type { ReportImage } from "@mrcnn/visualize";
 import type { Category } from "./data-source.ts";
 import { encodePng } from "./png.ts";
 
-/** Detections drawn over their image, as a PNG. */
-export async function overlayPng(image: RawImage, _detections: Detections, _categories: readonly Category[]): Promise<Uint8Array> {
-  return encodePng(image);
+const namesOf = (categories: readonly Category[]): string[] => ["background", ...categories.map(({ name }) => name)];
+
+// Small pictures are enlarged, so that lines and words on them stay fine.
+const scaleOf = ({ width, height }: ImageSize): number => Math.max(1, Math.floor(512 / Math.max(width, height)));
+
+/** All of `detections` drawn over their image, as a PNG. */
+export function overlayPng(image: RawImage, detections: Detections, categories: readonly Category[]): Promise<Uint8Array> {
+  return encodePng(drawOverlay(image, detections, { classNames: namesOf(categories), scoreThreshold: 0, scale: scaleOf(image) }));
+}
+
+/** Objects drawn over their image. */
+export function drawObjects(image: RawImage, groundTruth: GroundTruth, categories: readonly Category[]): RawImage {
+  return drawGroundTruth(image, groundTruth, { classNames: namesOf(categories), scale: scaleOf(image) });
+}
+
+/** Detections from `scoreThreshold` up beside the ground truth. */
+export function drawPair(image: RawImage, detections: Detections, groundTruth: GroundTruth, categories: readonly Category[], scoreThreshold: number): RawImage {
+  const found = drawOverlay(image, detections, { classNames: namesOf(categories), scoreThreshold, scale: scaleOf(image) });
+  return tileImages([found, drawObjects(image, groundTruth, categories)], { columns: 2 });
+}
+
+/** A picture for a page. */
+export async function reportImage(image: RawImage, caption: string): Promise<ReportImage> {
+  return { caption, pngDataUrl: `data:image/png;base64,${Buffer.from(await encodePng(image)).toString("base64")}` };
 }
