@@ -43,7 +43,8 @@ export function tensorflowAvailable(): boolean {
  * Loads tfjs-node-gpu or tfjs-node, which registers backend "tensorflow" and makes it the current
  * one; a no-op when it is registered. Looks in the folder that the environment variable
  * MRCNN_TENSORFLOW names; without it in the app's dependencies, then in `.cache/tensorflow` of a
- * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set.
+ * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, and turns on its oneDNN
+ * kernels, unless TF_ENABLE_ONEDNN_OPTS is set.
  *
  * @throws BackendError when tfjs-node is missing, or does not load.
  */
@@ -58,6 +59,9 @@ export async function loadTensorflow(): Promise<void> {
   }
   // Read by the addon when it loads.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+  // Without it, processors other than Intel's newest get TensorFlow's older kernels: slower, and on AVX2
+  // machines their matrix product (oneDNN's jit_avx_gemm_f32) has been seen to write past its workspace.
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
   try {
     createRequire(here)(path);
   } catch (cause) {
