@@ -1,0 +1,121 @@
+// A whole life of a run, on each backend: train, stop, resume, evaluate, detect.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { getBackend, memory } from "@tensorflow/tfjs";
+import { beforeAll, describe, expect, it } from "vitest";
+import { readJsonLines } from "../src/files.ts";
+import type { MetricsLine } from "../src/run-directory.ts";
+import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
+
+const folder = temporaryFolder();
+const whole = join(folder, "whole");
+const shapes = join(folder, "shapes");
+let config: string;
+
+const train = (out: string, ...args: string[]): ReturnType<typeof mrcnn> => mrcnn("train", config, "--out", out, "--backend", getBackend(), ...args);
+const latest = (run: string): string => join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
+const weights = (run: string): Buffer => readFileSync(join(latest(run), "weights.safetensors"));
+const metrics = (run: string): MetricsLine[] => readJsonLines<MetricsLine>(join(run, "metrics.jsonl"));
+const arithmetic = (run: string): object[] =>
+  metrics(run).map(({ step, lr, loss, loss_mask, gradientNorm }) => ({ step, lr, loss, loss_mask, gradientNorm }));
+
+beforeAll(async () => {
+  config = writeJson(folder, "config.json", tinyConfig);
+  expect(await train(whole)).toMatchObject({ code: 0 });
+  expect(await mrcnn("shapes", "--out", shapes, "--count", "3", "--seed", "5")).toMatchObject({ code: 0 });
+});
+
+describe("mrcnn train", () => {
+  it("leaves what the contract says", () => {
+    expect(readdirSync(whole)).toEqual(
+      expect.arrayContaining(["checkpoints", "config.json", "eval.jsonl", "metrics.jsonl", "report.html", expect.stringMatching(/^events\.out\.tfevents\./)]),
+    );
+    const [first] = metrics(whole);
+    expect(metrics(whole).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    const { loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask } = first!;
+    expect(first!.loss).toBeCloseTo(loss_objectness! + loss_rpn_box_reg! + loss_classifier! + loss_box_reg! + loss_mask!, 5);
+    for (const key of ["lr", "secondsPerStep", "imagesPerSecond", "gradientNorm", "memoryMb"]) expect(first![key]).toBeGreaterThan(0);
+    const resolved = JSON.parse(readFileSync(join(whole, "config.json"), "utf8")) as { model: { classes: string[]; roiAlign: object } };
+    expect(resolved.model.classes).toEqual(["circle", "rectangle", "triangle"]);
+    expect(resolved.model.roiAlign).toEqual({ samplingRatio: 2, aligned: false });
+    expect(readFileSync(join(whole, "report.html"), "utf8")).toContain("data:image/png;base64,");
+  });
+
+  it("holds as many tensors after the last step as after the first", () => {
+    const tensors = metrics(whole).map((line) => line["tensors"]);
+    // The first step makes the momentum.
+    expect(new Set(tensors.slice(1)).size).toBe(1);
+  });
+
+  it("stopped by Ctrl-C and resumed, it equals the run that was not", async () => {
+    const run = join(folder, "stopped");
+    const watch = setInterval(() => {
+      if (existsSync(join(run, "metrics.jsonl"))) {
+        clearInterval(watch);
+        process.emit("SIGINT");
+      }
+    }, 5);
+    const stopped = await train(run, "--set", "training.evaluateEvery=0");
+    clearInterval(watch);
+    expect(stopped.code).toBe(130);
+    const done = metrics(run).length;
+    expect(stopped.err).toContain(`Stopped at step ${done} of 4; continue with --resume.`);
+    expect(done).toBeLessThan(4);
+
+    const resumed = await train(run, "--resume");
+    expect(resumed.code).toBe(0);
+    expect(arithmetic(run)).toEqual(arithmetic(whole));
+    expect(weights(run).equals(weights(whole))).toBe(true);
+  });
+
+  it("does not overwrite a run, nor resume another one", async () => {
+    expect(await train(whole)).toMatchObject({ code: 1, err: `error: ${whole} holds a run already. Continue it with --resume, or give another --out.` });
+    expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain("--resume: training.batchSize differ from the run in");
+    expect((await train(join(folder, "none"), "--resume")).err).toContain("holds no run");
+    expect(existsSync(join(folder, "none"))).toBe(false);
+  });
+});
+
+describe("mrcnn eval and detect", () => {
+  it("eval of a model and of its results file agree; the sides of the file are as promised", async () => {
+    const [results, json, again] = ["results.json", "eval.json", "again.json"].map((name) => join(folder, name)) as [string, string, string];
+    const annotations = join(shapes, "annotations.json");
+    const before = memory().numTensors;
+    const outcome = await mrcnn(
+      ...["eval", "--model", whole, "--images", join(shapes, "images"), "--annotations", annotations, "--backend", getBackend()],
+      ...["--score-threshold", "0", "--results", results, "--json", json],
+    );
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(memory().numTensors).toBe(before);
+    expect(outcome.out.split("\n").filter((line) => line.includes("Average"))).toHaveLength(24);
+    const scores = JSON.parse(readFileSync(json, "utf8")) as Record<string, { stats: object; perCategory: unknown[] }>;
+    expect(Object.keys(scores)).toEqual(["bbox", "segm"]);
+    expect(Object.keys(scores["segm"]!.stats)).toEqual(["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]);
+    expect(scores["segm"]!.perCategory).toHaveLength(3);
+
+    const ofFile = await mrcnn("eval", "--results", results, "--annotations", annotations, "--iou-type", "segm", "--json", again);
+    expect(ofFile.code).toBe(0);
+    expect(JSON.parse(readFileSync(again, "utf8"))).toEqual({ segm: scores["segm"] });
+  });
+
+  it("detect writes COCO results and overlays", async () => {
+    const [json, overlay] = [join(folder, "found.json"), join(folder, "overlays")];
+    const args = ["--model", whole, "--backend", getBackend(), "--score-threshold", "0", "--max-detections", "2", "--json", json, "--overlay", overlay];
+    const { code, out } = await mrcnn("detect", join(shapes, "images"), ...args);
+    expect(code).toBe(0);
+    expect(out.split("\n")).toHaveLength(3);
+    expect(readdirSync(overlay).toSorted()).toEqual(["shapes-00000.png", "shapes-00001.png", "shapes-00002.png"]);
+    const found = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.length).toBeLessThanOrEqual(6);
+    expect(found[0]).toEqual({
+      file_name: "shapes-00000.png",
+      image_id: 1,
+      category_id: expect.any(Number),
+      category_name: expect.stringMatching(/circle|rectangle|triangle/),
+      score: expect.any(Number),
+      bbox: [expect.any(Number), expect.any(Number), expect.any(Number), expect.any(Number)],
+      segmentation: { size: [128, 128], counts: expect.any(String) },
+    });
+  });
+});
