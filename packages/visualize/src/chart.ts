@@ -16,6 +16,8 @@ export interface Chart {
   readonly log?: boolean;
   /** For noisy values: a strong smoothed line over the faint measured one. */
   readonly smooth?: boolean;
+  /** Each line's last value in the legend; by default yes. */
+  readonly showLast?: boolean;
   readonly series: readonly ChartSeries[];
 }
 
@@ -82,7 +84,7 @@ export function renderChart(chart: Chart): string {
     .join("");
   const legend = lines
     .map(({ name, color, main }) => {
-      const last = main.findLast(([, y]) => Number.isFinite(y))?.[1];
+      const last = chart.showLast === false ? undefined : main.findLast(([, y]) => Number.isFinite(y))?.[1];
       return `<li><i class="${color}"></i>${escapeHtml(name)}${last === undefined ? "" : ` <b>${valueText(last)}</b>`}</li>`;
     })
     .join("");
@@ -94,8 +96,8 @@ export function renderChart(chart: Chart): string {
     `<g class="grid">${grid}</g><line class="axis" x1="${PLOT.left}" x2="${PLOT.right}" y1="${PLOT.bottom}" y2="${PLOT.bottom}"/>` +
     `<g class="ticks">${labels}<text class="x" x="${(PLOT.left + PLOT.right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(chart.xLabel)}</text></g>` +
     // A nested svg cuts lines off at the plot's edges without an id that must be unique in the page.
-    `<svg x="${PLOT.left}" y="${PLOT.top - 4}" width="${PLOT.right - PLOT.left + 4}" height="${PLOT.bottom - PLOT.top + 8}" ` +
-    `viewBox="${PLOT.left} ${PLOT.top - 4} ${PLOT.right - PLOT.left + 4} ${PLOT.bottom - PLOT.top + 8}"><g class="lines">${plots}</g></svg></svg></figure>`
+    `<svg x="${PLOT.left - 4}" y="${PLOT.top - 4}" width="${PLOT.right - PLOT.left + 8}" height="${PLOT.bottom - PLOT.top + 8}" ` +
+    `viewBox="${PLOT.left - 4} ${PLOT.top - 4} ${PLOT.right - PLOT.left + 8} ${PLOT.bottom - PLOT.top + 8}"><g class="lines">${plots}</g></svg></svg></figure>`
   );
 }
 
@@ -136,8 +138,10 @@ function niceStep(rough: number): number {
 }
 
 function logAxis([low, high]: [number, number]): Axis {
-  const from = Math.log10(low) - 0.02;
-  const to = Math.max(Math.log10(high) + 0.02, from + 0.1);
+  // At least as wide as from 2 to 5, so that some tick is in it.
+  const spare = Math.max(0.02, (0.42 - Math.log10(high / low)) / 2);
+  const from = Math.log10(low) - spare;
+  const to = Math.log10(high) + spare;
   const decades: number[] = [];
   for (let e = Math.floor(from); e <= Math.ceil(to); e++) decades.push(e);
   // Few decades need their 2 and 5 as well.
@@ -150,7 +154,7 @@ function logAxis([low, high]: [number, number]): Axis {
   return { ticks, place: (v) => (Math.log10(v) - from) / (to - from) };
 }
 
-// Mean over a window of about a thirtieth of the points on either side, shrunk towards the ends.
+// Mean over a window of about a thirtieth of the points on either side, cut off at the ends.
 function smoothed(points: readonly Point[]): Point[] {
   const reach = Math.max(2, Math.round(points.length / 30));
   const sums = [0];
@@ -161,8 +165,7 @@ function smoothed(points: readonly Point[]): Point[] {
     counts.push(counts.at(-1)! + (ok ? 1 : 0));
   }
   return points.map(([x, y], i) => {
-    const half = Math.min(reach, i, points.length - 1 - i);
-    const [from, to] = [i - half, i + half + 1];
+    const [from, to] = [Math.max(0, i - reach), Math.min(points.length, i + reach + 1)];
     return [x, Number.isFinite(y) ? (sums[to]! - sums[from]!) / (counts[to]! - counts[from]!) : NaN];
   });
 }
@@ -187,14 +190,14 @@ function tickText(v: number): string {
   const size = Math.abs(v);
   if (size >= 1e6) return `${Number((v / 1e6).toPrecision(4))}M`;
   if (size >= 1e4) return `${Number((v / 1e3).toPrecision(4))}k`;
-  if (size > 0 && size < 1e-3) return v.toExponential(0).replace("e-", "e−");
-  return String(Number(v.toPrecision(6))).replace("-", "−");
+  return String(Number(v.toPrecision(6))).replaceAll("-", "−");
 }
 
-/** A number as read in a table: four digits, never more than needed. */
+/** A number as read in a table: whole, or to three or four digits. */
 export function valueText(v: number): string {
   if (!Number.isFinite(v)) return "–";
-  if (Number.isInteger(v) && Math.abs(v) < 1e6) return String(v).replace("-", "−");
-  const text = Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(2) : Math.abs(v) < 1 ? v.toFixed(3) : String(Number(v.toPrecision(4)));
+  const size = Math.abs(v);
+  const whole = Number.isInteger(v) && size < 1e6;
+  const text = whole ? String(v) : size >= 1e-3 && size < 1 ? v.toFixed(3) : String(Number(v.toPrecision(size < 1 ? 3 : 4)));
   return text.replaceAll("-", "−");
 }

@@ -78,7 +78,7 @@ function drawInstances(image: RawImage, instances: readonly Instance[], options:
   const canvas = canvasOf(image, scale);
   const side = Math.min(canvas.width, canvas.height);
   const line = Math.max(1, Math.round(side / 350));
-  const dot = Math.max(1, side / 450);
+  const dot = Math.max(1, 0.5 + side / 500);
 
   const area = ({ box }: Instance): number => (box[2]! - box[0]!) * (box[3]! - box[1]!);
   const largestFirst = instances.toSorted((a, b) => area(b) - area(a));

@@ -7,7 +7,7 @@ import { STYLE } from "./style.ts";
 export interface ReportTable {
   readonly title: string;
   readonly columns: readonly string[];
-  /** Numbers are shown to four digits, right-aligned; null as a dash. */
+  /** Numbers are shown to three or four digits, right-aligned; null as a dash. */
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
 
@@ -42,7 +42,7 @@ export function reportHtml(report: Report): string {
   const tiles = summary.map(({ label, value, detail }) => {
     const text = typeof value === "number" ? valueText(value) : value;
     const long = text.length > 11 ? ' class="long"' : "";
-    return `<div><dt>${escapeHtml(label)}</dt><dd${long}>${escapeHtml(text)}</dd>${detail === undefined ? "" : `<dd class="detail">${escapeHtml(detail)}</dd>`}</div>`;
+    return `<div><dt>${escapeHtml(label)}</dt><dd${long}>${escapeHtml(text).replaceAll("/", "/<wbr>")}</dd>${detail === undefined ? "" : `<dd class="detail">${escapeHtml(detail)}</dd>`}</div>`;
   });
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',

@@ -19,9 +19,12 @@ h2{font-size:13px;letter-spacing:.07em;text-transform:uppercase;color:var(--soft
 .summary div{background:var(--card);padding:14px 18px}
 dt{color:var(--soft);font-size:13px}
 dd{margin:2px 0 0;font-size:25px;line-height:1.25;font-weight:600;letter-spacing:-.01em;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-dd.long{font-size:16px;letter-spacing:0;line-height:1.4}
+dd.long{font-size:15px;letter-spacing:0;line-height:1.4}
 dd.detail{font-size:12.5px;font-weight:400;color:var(--soft);letter-spacing:0}
 .charts,.images{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr))}
+.chart{display:flex;flex-direction:column}
+.chart>svg{margin-top:auto}
+.images{align-items:start}
 .tables{display:grid;gap:16px}
 .card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;min-width:0;break-inside:avoid}
 figcaption{font-weight:600;overflow-wrap:anywhere}
