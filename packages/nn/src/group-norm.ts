@@ -1,7 +1,6 @@
-import { add, div, matMul, mul, neg, ones, reshape, rsqrt, squaredDifference, sub, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import { add, mul, neg, reshape, rsqrt, square, squaredDifference, sub, sum, tidy, tile } from "@tensorflow/tfjs-core";
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ConfigError, runKernelOr } from "@mrcnn/core";
-import { columnSums } from "./column-sums.ts";
 import type { GroupNormAttrs } from "./group-norm-on-host.ts";
 import { groupNormContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
@@ -33,75 +32,61 @@ export function groupNormWithMoments(x: Tensor4D, weight: Tensor1D, bias: Tensor
   return runKernelOr<Tensor[]>(groupNormContract, inputs, { groups, eps }, () => compose(x, weight, bias, attrs)) as GroupNormOutputs;
 }
 
-// [C, groups], 1 where the channel belongs to the group: sums channels into groups, and its
-// transpose spreads groups over their channels.
-function membership(channels: number, groups: number): Tensor2D {
-  const values = new Float32Array(channels * groups);
-  for (let c = 0; c < channels; c++) values[c * groups + Math.floor((c * groups) / channels)] = 1;
-  return tensor2d(values, [channels, groups]);
+// Per-channel values are [B, 1, 1, C], which broadcasts over x; per-group values [B * groups, 1].
+function helpers([batch, height, width, channels]: readonly [number, number, number, number], groups: number) {
+  const perGroup = channels / groups;
+  const count = height * width * perGroup;
+  return {
+    pixelSums: (t: Tensor4D): Tensor4D => sum(t, [1, 2], true),
+    /** Means over whole groups, from sums over the pixels. */
+    groupMeans: (sums: Tensor): Tensor2D => mul(sum(reshape(sums, [batch * groups, perGroup]), 1, true), 1 / count),
+    spread: (t: Tensor2D): Tensor4D => reshape(tile(t, [1, perGroup]), [batch, 1, 1, channels]),
+  };
 }
 
-// Sums over the pixels: [B, N, C] to [B, C].
-function pixelSums(x: Tensor3D): Tensor2D {
-  const [batch, pixels, channels] = x.shape;
-  return reshape(matMul(ones([batch, 1, pixels]), x), [batch, channels]);
-}
-
-function compose(x4: Tensor4D, weight: Tensor1D, bias: Tensor1D, { groups, eps }: GroupNormAttrs): Tensor[] {
-  const [batch, height, width, channels] = x4.shape;
-  const pixels = height * width;
-  const count = (pixels * channels) / groups;
-  const flat = (t: Tensor): Tensor3D => reshape(t, [batch, pixels, channels]);
-  const perChannel = (t: Tensor): Tensor3D => reshape(t, [batch, 1, channels]);
+function compose(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, { groups, eps }: GroupNormAttrs): Tensor[] {
+  const { pixelSums, groupMeans, spread } = helpers(x.shape, groups);
   return withGradient<Tensor[]>(
-    // The gradients of weight and bias read the sums, x's comes last.
-    { weight, bias, x: x4 },
+    { x, weight, bias },
     (save) => {
-      const x = flat(x4);
-      const member = membership(channels, groups);
-      const spread = (t: Tensor2D): Tensor2D => matMul(t, member, false, true);
-      const mean = div(matMul(pixelSums(x), member), count) as Tensor2D;
-      const meanPerChannel = spread(mean);
-      const squares = squaredDifference(x, perChannel(meanPerChannel)) as Tensor3D;
-      const rstd = rsqrt(add(div(matMul(pixelSums(squares), member), count), eps)) as Tensor2D;
-      const scale = mul(spread(rstd), weight);
-      const shift = sub(bias, mul(meanPerChannel, scale));
-      const y = reshape(add(mul(x, perChannel(scale)), perChannel(shift)), x4.shape);
-      save([x4, weight, mean, rstd]);
-      return [y, mean, rstd];
+      const mean = groupMeans(pixelSums(x));
+      const center = spread(mean);
+      const rstd = rsqrt(add(groupMeans(pixelSums(squaredDifference(x, center))), eps)) as Tensor2D;
+      const inverse = spread(rstd);
+      const scale = mul(inverse, weight);
+      const y = add(mul(x, scale), sub(bias, mul(center, scale)));
+      save([x, weight, center, inverse]);
+      const moments = [mean, rstd].map((t) => reshape(t, [x.shape[0], groups]));
+      return [y, ...moments];
     },
-    ([dy4], saved) => {
-      const [x4, weight, mean, rstd] = saved as [Tensor4D, Tensor1D, Tensor2D, Tensor2D];
-      return groupNormGradient(dy4 as Tensor4D, x4, weight, mean, rstd, groups);
+    ([dy], saved) => {
+      const [x, weight, center, inverse] = saved as [Tensor4D, Tensor1D, Tensor4D, Tensor4D];
+      return gradients(dy as Tensor4D, x, weight, center, inverse, groups);
     },
   );
 }
 
-function groupNormGradient(dy4: Tensor4D, x4: Tensor4D, weight: Tensor1D, mean: Tensor2D, rstd: Tensor2D, groups: number): Record<string, () => Tensor> {
-  const [batch, height, width, channels] = x4.shape;
-  const pixels = height * width;
-  const count = (pixels * channels) / groups;
-  const [dy, x] = [dy4, x4].map((t) => reshape(t, [batch, pixels, channels]) as Tensor3D) as [Tensor3D, Tensor3D];
-  const perChannel = (t: Tensor): Tensor3D => reshape(t, [batch, 1, channels]);
-  const member = membership(channels, groups);
-  const spread = (t: Tensor2D): Tensor2D => matMul(t, member, false, true);
-  // Per channel: sums of dy and of dy * x̂, all that the three gradients need.
+function gradients(
+  dy: Tensor4D,
+  x: Tensor4D,
+  weight: Tensor1D,
+  center: Tensor4D,
+  inverse: Tensor4D,
+  groups: number,
+): Record<string, () => Tensor> {
+  const { pixelSums, groupMeans, spread } = helpers(x.shape, groups);
+  // Per channel, sums of dy and of dy * x̂: all that the three gradients need.
   const [sumDy, dot] = tidy(() => {
-    const sums = pixelSums(dy);
-    const products = pixelSums(mul(dy, x));
-    return [sums, mul(sub(products, mul(spread(mean), sums)), spread(rstd)) as Tensor2D];
-  }) as [Tensor2D, Tensor2D];
+    const sumDy = pixelSums(dy);
+    return [sumDy, mul(sub(pixelSums(mul(dy, x)), mul(sumDy, center)), inverse)];
+  }) as [Tensor4D, Tensor4D];
   return {
-    weight: () => columnSums(dot),
-    bias: () => columnSums(sumDy),
     x: () => {
-      const s = matMul(mul(sumDy, weight) as Tensor2D, member);
-      const q = matMul(mul(dot, weight) as Tensor2D, member);
-      const slope = neg(div(mul(q, mul(rstd, rstd)), count)) as Tensor2D;
-      const constant = neg(add(div(mul(s, rstd), count), mul(slope, mean))) as Tensor2D;
-      const fromDy = mul(dy, perChannel(mul(spread(rstd), weight)));
-      const fromX = add(mul(x, perChannel(spread(slope))), perChannel(spread(constant)));
-      return reshape(add(fromDy, fromX), x4.shape);
+      const slope = neg(mul(spread(groupMeans(mul(dot, weight))), square(inverse)));
+      const constant = neg(add(mul(spread(groupMeans(mul(sumDy, weight))), inverse), mul(slope, center)));
+      return add(mul(dy, mul(inverse, weight)), add(mul(x, slope), constant));
     },
+    weight: () => sum(dot, [0, 1, 2]),
+    bias: () => sum(sumDy, [0, 1, 2]),
   };
 }

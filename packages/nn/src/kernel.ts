@@ -50,3 +50,8 @@ export const RELU_GRAD = "MrcnnReluGrad";
 
 /** `dy` and `y` float32 of one shape. */
 export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;
+
+/** The loop of `RELU_GRAD` over typed arrays of one length. */
+export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array): void {
+  for (let i = 0; i < dx.length; i++) dx[i] = y[i]! > 0 ? dy[i]! : 0;
+}

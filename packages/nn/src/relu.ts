@@ -1,4 +1,4 @@
-import { engine, mul, Relu, step } from "@tensorflow/tfjs-core";
+import { engine, mul, Relu, sign } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { runKernelOr } from "@mrcnn/core";
 import { RELU_GRAD } from "./kernel.ts";
@@ -20,7 +20,7 @@ export function relu<T extends Tensor>(x: T): T {
   );
 }
 
-/** dy where the output y of a relu is positive, else 0. */
+/** dy where the output y of a relu is positive, else 0: y is never negative, so its sign is the mask. */
 export function reluGradient<T extends Tensor>(dy: T, y: Tensor): T {
-  return runKernelOr<Tensor>({ name: RELU_GRAD }, { dy, y }, {}, () => mul(dy, step(y))) as T;
+  return runKernelOr<Tensor>({ name: RELU_GRAD }, { dy, y }, {}, () => mul(dy, sign(y))) as T;
 }
