@@ -15,7 +15,7 @@ export interface InspectionPageOptions {
 
 const bins = (title: string, what: string, rows: readonly Bin[]): ReportTable => {
   const total = Math.max(1, rows.reduce((n, { count }) => n + count, 0));
-  return { title, columns: [what, "count", "share"], rows: rows.map(({ label, count }) => [label, count, `${((100 * count) / total).toFixed(1)} %`]) };
+  return { title, columns: [what, "count", "percent"], rows: rows.map(({ label, count }) => [label, count, Math.round((1000 * count) / total) / 10]) };
 };
 
 async function samplesOf(dataset: Dataset, wanted: number): Promise<ReportImage[]> {
@@ -47,12 +47,12 @@ export async function inspectionPage(found: Inspection, { title, dataset, sample
       {
         title: found.problems.length === 0 ? "No problems" : "Problems",
         columns: ["", "what", "count", "first ones"],
-        rows: found.problems.map(({ kind, fatal, count, examples }) => [fatal ? "error" : "note", kind, count, examples.join("; ")]),
+        rows: found.problems.map(({ kind, fatal, count, examples }) => [fatal ? "error" : "note", kind, String(count), examples.join("; ")]),
       },
-      { title: "Classes", columns: ["class", "objects", "images"], rows: classes.map(({ name, objects, images }) => [name, objects, images]) },
       bins("Objects per image", "objects", found.objectsPerImage),
       bins("Object sizes", "√area, pixels", found.objectSizes),
       bins("Image sizes", "width x height", found.imageSizes.slice(0, 20)),
+      { title: "Classes", columns: ["class", "objects", "images"], rows: classes.map(({ name, objects, images }) => [name, objects, images]) },
     ],
     images: dataset === undefined ? [] : await samplesOf(dataset, samples),
     notes: dataset === undefined ? ["There are no samples because the data set can't be opened before its errors are mended."] : [],

@@ -71,6 +71,9 @@ function tally(values: readonly string[]): Bin[] {
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
+/** "1 image", "2 images", "3 classes". */
+export const plural = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : noun.endsWith("s") ? "es" : "s"}`;
+
 function listOf<T>(json: unknown, key: string, file: string): readonly Partial<T>[] {
   const value = (json as Record<string, unknown> | null)?.[key];
   if (!Array.isArray(value)) throw new CommandError(`${file}: key "${key}" must be a list. Is it a COCO annotation file?`);
@@ -104,6 +107,7 @@ export function inspectAnnotations(json: unknown, file: string, problems: Proble
   const sides: number[] = [];
   let crowds = 0;
   let withMasks = 0;
+  let bare = 0;
   for (const annotation of annotations) {
     const { id, image_id, category_id, bbox, segmentation } = annotation;
     const name = `annotation ${id}`;
@@ -128,7 +132,8 @@ export function inspectAnnotations(json: unknown, file: string, problems: Proble
     else if (x >= width || y >= height || x + w <= 0 || y + h <= 0) problems.add("box outside its image", `${name}: [${bbox.join(", ")}]`, "fatal");
     else if (x < -1 || y < -1 || x + w > width + 1 || y + h > height + 1) problems.add("box that reaches over its image's edge (it is cut)", name, "warning");
     let area = w * h;
-    if (segmentation !== undefined) {
+    if (segmentation === undefined) bare++;
+    else {
       withMasks++;
       try {
         area = rleArea(segmentationToRle(segmentation, { width, height }, name));
@@ -139,8 +144,7 @@ export function inspectAnnotations(json: unknown, file: string, problems: Proble
     }
     sides.push(Math.sqrt(Math.max(area, 0)));
   }
-  const bare = annotations.length - withMasks;
-  if (withMasks > 0 && bare > 0) problems.add("objects without a mask, while others have one", `${bare} objects`, "fatal");
+  if (withMasks > 0 && bare > 0) problems.add("objects without a mask, while others have one", plural(bare, "object"), "fatal");
   if (images.length === 0) problems.add("no images", file, "fatal");
   if (annotations.length === 0) problems.add("no objects", file, "fatal");
   for (const { id, name } of categories) if (perClass.get(id!)?.objects === 0) problems.add("class without objects", String(name), "warning");

@@ -82,8 +82,14 @@ describe("mrcnn eval and detect", () => {
     const annotations = join(shapes, "annotations.json");
     const before = memory().numTensors;
     const outcome = await mrcnn(
-      ...["eval", "--model", whole, "--images", join(shapes, "images"), "--annotations", annotations, "--backend", getBackend()],
-      ...["--score-threshold", "0", "--results", results, "--json", json],
+      "eval",
+      `--model=${whole}`,
+      `--images=${join(shapes, "images")}`,
+      `--annotations=${annotations}`,
+      `--backend=${getBackend()}`,
+      "--score-threshold=0",
+      `--results=${results}`,
+      `--json=${json}`,
     );
     expect(outcome).toMatchObject({ code: 0 });
     expect(memory().numTensors).toBe(before);

@@ -4,7 +4,7 @@ import type { CocoImage } from "@mrcnn/masks";
 import { startBackend } from "../backend.ts";
 import { readTrainingConfig } from "../config.ts";
 import { readJson, writeWhole } from "../files.ts";
-import { createProblemList, inspectAnnotations } from "../inspection.ts";
+import { createProblemList, inspectAnnotations, plural } from "../inspection.ts";
 import type { Bin, Inspection, ProblemList } from "../inspection.ts";
 import { inspectionPage } from "../inspection-page.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
@@ -53,14 +53,14 @@ function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
   const classes = found.classes.toSorted((a, b) => b.objects - a.objects);
   const sizes = found.imageSizes.slice(0, 8).map(({ label, count }) => `${label} (${count})`);
   return [
-    `${found.images} images, ${found.objects} objects (${found.withMasks} with masks, ${found.crowds} crowds), ${found.classes.length} classes`,
+    `${plural(found.images, "image")}, ${plural(found.objects, "object")} (${found.withMasks} with masks, ${plural(found.crowds, "crowd")}), ${plural(found.classes.length, "class")}`,
     `Image sizes: ${sizes.join(", ")}${found.imageSizes.length > 8 ? `, and ${found.imageSizes.length - 8} more` : ""}`,
-    `Objects per image: median ${found.medianObjectsPerImage}, most ${found.maxObjectsPerImage}; ${found.imagesWithoutObjects} images have none`,
+    `Objects per image: median ${found.medianObjectsPerImage}, most ${found.maxObjectsPerImage}; none in ${plural(found.imagesWithoutObjects, "image")}`,
     ...bars(found.objectsPerImage),
     "Objects by size (square root of the area, pixels):",
     ...bars(found.objectSizes),
     "Classes:",
-    ...classes.slice(0, 20).map(({ name, objects, images }) => `  ${name}: ${objects} objects in ${images} images`),
+    ...classes.slice(0, 20).map(({ name, objects, images }) => `  ${name}: ${plural(objects, "object")} in ${plural(images, "image")}`),
     ...(classes.length > 20 ? [`  and ${classes.length - 20} more`] : []),
     ...(memory === undefined ? [] : [`Memory for training: about ${(memory.totalBytes / 1e9).toFixed(1)} GB (${(memory.parameters / 1e6).toFixed(1)} M parameters)`]),
     found.problems.length === 0 ? "No problems." : "Problems:",

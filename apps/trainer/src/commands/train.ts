@@ -17,7 +17,7 @@ import { openSource, resolveSource } from "../data-source.ts";
 import type { OpenSource } from "../data-source.ts";
 import { CommandError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
-import { assertWritable } from "../files.ts";
+import { assertWritable, readJsonLines } from "../files.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { createProgress, duration } from "../progress.ts";
@@ -133,7 +133,8 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
     terminal.note(describe(model, data, config, start));
 
     const began = performance.now();
-    let evaluated: EvaluationLine | undefined;
+    // A finished run that is resumed has its last line already.
+    let evaluated = readJsonLines<EvaluationLine>(run.evaluations).at(-1);
     const evaluate = async (step: number): Promise<void> => {
       if (data.validation === undefined) return;
       const { limit, ...settings } = config.evaluation;
@@ -192,7 +193,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
       terminal.note(`Stopped at step ${done.step} of ${training.steps}; continue with --resume.`);
       return INTERRUPTED;
     }
-    terminal.note(`Trained ${done.step - start} steps in ${time}.`);
+    if (done.step > start) terminal.note(`Trained ${done.step - start} steps in ${time}.`);
     if (evaluated?.step !== done.step) await evaluate(done.step);
     if (interrupt.signal.aborted) return INTERRUPTED;
     await writeRunReport(run, { model, config, source: data.validation ?? data.train, isValidation: data.validation !== undefined, categories: data.train.categories });
@@ -209,6 +210,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
 function describe(model: MaskRcnn, { train, validation }: Data, { training }: TrainingConfig, start: number): string {
   const parameters = model.trainable.reduce((n, name) => n + (model.variables.get(name)?.size ?? 0), 0);
   const images = `${train.dataset.length} images${validation === undefined ? "" : ` (and ${validation.dataset.length} for validation)`}`;
+  if (start >= training.steps) return `All ${training.steps} steps are done.`;
   const steps = start === 0 ? `${training.steps} steps` : `steps ${start + 1} to ${training.steps}`;
   return `Training ${(parameters / 1e6).toFixed(1)} M parameters, ${model.config.classes.length} classes, on ${images}: ${steps} of ${training.batchSize * training.accumulate} images.`;
 }
@@ -216,10 +218,13 @@ function describe(model: MaskRcnn, { train, validation }: Data, { training }: Tr
 const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as never;
 
-const tagged = ({ step: _, lr, loss, ...rest }: MetricsLine): Record<string, number> => ({
+// TensorBoard groups by what stands before the slash.
+const tagged = ({ lr, loss, ...rest }: MetricsLine): Record<string, number> => ({
   loss,
   lr,
-  ...Object.fromEntries(Object.entries(rest).map(([name, value]) => [name.startsWith("loss_") ? `losses/${name}` : `run/${name}`, value])),
+  ...Object.fromEntries(
+    Object.entries(rest).flatMap(([name, value]) => (name === "step" ? [] : [[name.startsWith("loss_") ? `losses/${name}` : `run/${name}`, value]])),
+  ),
 });
 
 const flatScores = ({ bbox, segm }: EvaluationLine): Record<string, number> =>

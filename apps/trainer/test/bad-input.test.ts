@@ -1,0 +1,184 @@
+// What is wrong outside gets a clear line, exit code 1, and nothing half-written.
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
+
+interface Coco {
+  images: { id: number; file_name: string; width: number; height: number }[];
+  annotations: { id: number; image_id: number; category_id: number; bbox: number[]; segmentation: { size: number[]; counts: string } }[];
+  categories: { id: number; name: string }[];
+}
+
+const folder = temporaryFolder();
+const good = join(folder, "good");
+const images = join(good, "images");
+let coco: Coco;
+
+beforeAll(async () => {
+  await mrcnn("shapes", "--out", good, "--count", "2", "--seed", "5");
+  coco = JSON.parse(readFileSync(join(good, "annotations.json"), "utf8")) as Coco;
+});
+
+const changed = (change: (copy: Coco) => void): Coco => {
+  const copy = structuredClone(coco);
+  change(copy);
+  return copy;
+};
+
+/** Trains on images and annotations; a run that fails leaves no config, no log, no checkpoint. */
+async function trainOn(annotations: unknown, imageFolder = images): Promise<string> {
+  const run = join(folder, `run-${Math.random()}`);
+  const data = { train: { images: imageFolder, annotations: writeJson(folder, "annotations.json", annotations) } };
+  const config = writeJson(folder, "config.json", { ...tinyConfig, data });
+  const { code, err } = await mrcnn("train", config, "--out", run, "--backend", "cpu");
+  expect(code).toBe(1);
+  expect(err.split("\n").at(-1)).toMatch(/^error: /);
+  expect(existsSync(join(run, "metrics.jsonl"))).toBe(false);
+  expect(existsSync(join(run, "checkpoints"))).toBe(false);
+  return err;
+}
+
+describe("training data", () => {
+  it.each<[string, (c: Coco) => void, RegExp]>([
+    ["an image id that is not listed", (c) => (c.annotations[0]!.image_id = 99), /annotation 1: image_id .*99/],
+    ["a category id that is not listed", (c) => (c.annotations[0]!.category_id = 99), /annotation 1: category_id .*99/],
+    ["a box without area", (c) => (c.annotations[0]!.bbox[2] = 0), /annotation 1/],
+    ["a box with a negative side", (c) => (c.annotations[0]!.bbox[3] = -4), /annotation 1/],
+    ["a mask of the wrong size", (c) => (c.annotations[0]!.segmentation.size = [64, 64]), /annotation 1.*64/],
+    ["an image of another size", (c) => c.images.forEach((image) => (image.width = 127)), /shapes-0000.\.png|annotation 1/],
+    ["no categories", (c) => delete (c as Partial<Coco>).categories, /"categories" must be a list/],
+  ])("%s", async (_, change, message) => expect(await trainOn(changed(change))).toMatch(message));
+
+  it("an image that is missing", async () => {
+    const err = await trainOn(changed((c) => c.images.forEach((image) => (image.file_name = "gone.png"))));
+    expect(err).toContain("gone.png: the image is missing.");
+  });
+
+  it("an image that is cut", async () => {
+    const cut = join(folder, "cut");
+    cpSync(images, cut, { recursive: true });
+    for (const name of readdirSync(cut)) truncateSync(join(cut, name), 2000);
+    expect(await trainOn(coco, cut)).toMatch(/shapes-0000.\.png: the image can't be read/);
+  });
+
+  it("annotations that are cut", async () => {
+    const path = join(folder, "half.json");
+    writeFileSync(path, JSON.stringify(coco).slice(0, 500));
+    const config = writeJson(folder, "config.json", { ...tinyConfig, data: { train: { images, annotations: path } } });
+    const { code, err } = await mrcnn("train", config, "--out", join(folder, "none"), "--backend", "cpu");
+    expect(code).toBe(1);
+    expect(err).toContain(`${path}: annotations must be a readable JSON file`);
+    expect(existsSync(join(folder, "none"))).toBe(false);
+  });
+
+  it("inspect lists the same mistakes at once, and ends with 1", async () => {
+    const annotations = writeJson(
+      folder,
+      "many.json",
+      changed((c) => {
+        c.images.push({ id: 50, file_name: "gone.png", width: 8, height: 8 });
+        c.annotations[0]!.bbox[2] = 0;
+        c.annotations.push({ ...c.annotations[0]!, id: 77, image_id: 99 });
+        c.categories.push({ id: 9, name: "square" });
+      }),
+    );
+    const html = join(folder, "inspect.html");
+    const { code, out } = await mrcnn("inspect", "--images", images, "--annotations", annotations, "--html", html);
+    expect(code).toBe(1);
+    expect(out).toMatch(/error {2}image file that is missing: 1\n *gone\.png/);
+    expect(out).toMatch(/error {2}box without area: 1\n *annotation 1/);
+    expect(out).toMatch(/error {2}annotation of an image that is not listed: 1\n *annotation 77: image 99/);
+    expect(out).toMatch(/note {3}class without objects: 2\n *circle\n *square/);
+    expect(readFileSync(html, "utf8")).toContain("box without area");
+    expect(await mrcnn("inspect", "--images", images, "--annotations", join(good, "annotations.json"))).toMatchObject({ code: 0, out: expect.stringContaining("No problems.") });
+  });
+});
+
+describe("a run", () => {
+  const run = join(folder, "run");
+  const evaluate = (model: string, annotations: unknown): ReturnType<typeof mrcnn> =>
+    mrcnn("eval", "--model", model, "--images", images, "--annotations", writeJson(folder, "gt.json", annotations), "--backend", "wasm", "--json", join(folder, "scores.json"));
+
+  beforeAll(async () => {
+    const config = writeJson(folder, "tiny.json", { ...tinyConfig, data: { train: tinyConfig.data.train }, training: { ...tinyConfig.training, steps: 1 } });
+    expect(await mrcnn("train", config, "--out", run, "--backend", "wasm")).toMatchObject({ code: 0 });
+  });
+
+  const copyOf = (name: string): { path: string; weights: string } => {
+    const path = join(folder, name);
+    cpSync(run, path, { recursive: true });
+    return { path, weights: join(path, "checkpoints", "step-00000001", "weights.safetensors") };
+  };
+
+  it("lacks a category of the annotations", async () => {
+    const { code, err } = await evaluate(run, changed((c) => (c.categories[0]!.name = "cirle")));
+    expect(code).toBe(1);
+    expect(err).toContain('the model has no class "cirle"; it knows circle, rectangle, triangle. Did you mean "circle"?');
+    expect(existsSync(join(folder, "scores.json"))).toBe(false);
+  });
+
+  it("has a checkpoint that is cut in the middle", async () => {
+    const { path, weights } = copyOf("cut-run");
+    truncateSync(weights, 50_000);
+    const { code, err } = await evaluate(path, coco);
+    expect(code).toBe(1);
+    expect(err).toMatch(/weights\.safetensors.*(ends at|cut)/);
+  });
+
+  it("has a checkpoint of another architecture", async () => {
+    const { path } = copyOf("other-run");
+    const config = JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as { model: { fpn: { channels: number } } };
+    config.model.fpn.channels = 16;
+    writeFileSync(join(path, "config.json"), JSON.stringify(config));
+    const { code, err } = await evaluate(path, coco);
+    expect(code).toBe(1);
+    expect(err).toMatch(/of the wrong shape .*needs \[.*another architecture/);
+  });
+
+  it("is not one", async () => {
+    expect((await evaluate(good, coco)).err).toContain("has no config.json");
+    expect(await evaluate("maskrcnn_resnet50_fpn", coco)).toMatchObject({ code: 2, err: expect.stringContaining("needs --weights FILE.safetensors") });
+  });
+
+  it("can't be written where a file is", async () => {
+    const blocked = join(folder, "blocked");
+    writeFileSync(blocked, "");
+    const { code, err } = await mrcnn("train", join(folder, "tiny.json"), "--out", join(blocked, "run"), "--backend", "wasm");
+    expect(code).toBe(1);
+    expect(err).toContain("a part of the path is a file, not a folder");
+  });
+
+  it("detects nothing half: an image that can't be read leaves no results", async () => {
+    const mixed = join(folder, "mixed");
+    mkdirSync(mixed);
+    copyFileSync(join(images, "shapes-00000.png"), join(mixed, "a.png"));
+    writeFileSync(join(mixed, "b.png"), "no image");
+    const json = join(folder, "found.json");
+    const { code, err, out } = await mrcnn("detect", mixed, "--model", run, "--backend", "wasm", "--json", json);
+    expect({ code, out, written: existsSync(json) }).toEqual({ code: 1, out: "", written: false });
+    expect(err).toContain("b.png: the image can't be read");
+  });
+});
+
+describe("a results file", () => {
+  const score = (results: unknown): ReturnType<typeof mrcnn> =>
+    mrcnn("eval", "--results", writeJson(folder, "results.json", results), "--annotations", join(good, "annotations.json"), "--iou-type", "bbox");
+
+  it.each<[string, unknown, RegExp]>([
+    ["of annotations", { images: [] }, /must be a list of COCO results/],
+    ["without boxes", [{ image_id: 1, category_id: 1, score: 1 }], /entry 0 has no bbox/],
+    ["of another data set", [{ image_id: 77, category_id: 1, score: 1, bbox: [0, 0, 1, 1] }], /image_id 77 is not in/],
+  ])("%s", async (_, results, message) => {
+    const { code, err } = await score(results);
+    expect(code).toBe(1);
+    expect(err).toMatch(message);
+  });
+
+  it("of the annotations themselves scores 1", async () => {
+    const results = coco.annotations.map(({ image_id, category_id, bbox }) => ({ image_id, category_id, bbox, score: 1 }));
+    const { code, out } = await score(results);
+    expect(code).toBe(0);
+    expect(out.split("\n")[1]).toBe(" Average Precision (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000");
+  });
+});
