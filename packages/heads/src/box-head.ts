@@ -34,7 +34,7 @@ export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParam
 
 /**
  * Two hidden layers, then scores and box deltas of every class: `pooled` [R, side, side, C] to
- * classLogits [R, K] and deltas [R, K * 4]. Flattens rows, columns, channels (torchvision's weights,
+ * classLogits [R, K] and deltas [R, K * 4]; R may be 0. Flattens rows, columns, channels (torchvision's weights,
  * which flatten channels first, are reordered when loaded).
  *
  * @throws ShapeError when the pooled size doesn't fit fc6.

@@ -1,4 +1,4 @@
-import { tidy } from "@tensorflow/tfjs-core";
+import { tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
 import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
@@ -36,9 +36,12 @@ export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadPa
 
 /**
  * The mask branch (He et al. 2017, FPN version): 3 × 3 convolutions, a transposed 2 × 2 that doubles
- * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K].
+ * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K]; R may be 0.
  */
 export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D): Tensor4D {
+  const [rois, height, width] = pooled.shape;
+  // TensorFlow refuses to convolve an empty batch.
+  if (rois === 0) return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
   return tidy(() => {
     let y = pooled;
     for (const [conv] of params.mask_head) y = conv2d(conv, y, { padding: 1, activation: "relu" });

@@ -1,4 +1,4 @@
-import { add, dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import { add, dispose, mean, square, variable, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
@@ -45,5 +45,15 @@ it("names the size it needs", () => {
   const pooled = seededInput("pooled", [1, 3, 3, config.channels]) as Tensor4D;
   expect(() => applyBoxHead(params, pooled)).toThrow("applyBoxHead: pooled, flattened, must have shape [*, 294], got [1, 54].");
   pooled.dispose();
+  disposeParams(params);
+});
+
+it("takes no RoIs at all", () => {
+  const params = init();
+  const pooled = zeros([0, config.side, config.side, config.channels]) as Tensor4D;
+  const { classLogits, deltas } = applyBoxHead(params, pooled);
+  expect(classLogits.shape).toEqual([0, config.classes]);
+  expect(deltas.shape).toEqual([0, 4 * config.classes]);
+  dispose([pooled, classLogits, deltas]);
   disposeParams(params);
 });

@@ -1,4 +1,4 @@
-import { dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import { dispose, mean, square, variable, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
@@ -31,5 +31,14 @@ it("equals torchvision's mask head and its gradients", async () => {
 
   await expectNoLeaks(() => applyMaskHead(params, pooled));
   dispose([value, pooled, logits, ...gradients.values()]);
+  disposeParams(params);
+});
+
+it("takes no RoIs at all", () => {
+  const params = initMaskHead({ inChannels: 2, layers: [2], reduced: 2, classes: 3 }, createRandom(1));
+  const pooled = zeros([0, 14, 14, 2]) as Tensor4D;
+  const logits = applyMaskHead(params, pooled);
+  expect(logits.shape).toEqual([0, 28, 28, 3]);
+  dispose([pooled, logits]);
   disposeParams(params);
 });
