@@ -6,6 +6,7 @@ import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
 import { conv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
+import { identity } from "./kernels/identity.ts";
 import { logSoftmax } from "./kernels/log-softmax.ts";
 import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
@@ -19,6 +20,7 @@ const replacements: readonly KernelConfig[] = [
   batchMatMul,
   conv2dBackpropInput,
   fusedMatMul,
+  identity,
   maxPoolGrad,
   mean,
   resizeNearestNeighborGrad,

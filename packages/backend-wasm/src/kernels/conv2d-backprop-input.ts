@@ -2,6 +2,8 @@ import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { allocate, builtin, call, floats, kernel, release, reshaped } from "../heap.ts";
+import type { Inputs } from "../heap.ts";
+import { address, simd } from "../simd.ts";
 
 const original = builtin("Conv2DBackpropInput");
 const conv2d = builtin("Conv2D");
@@ -49,15 +51,13 @@ function phases(input: number, output: number, taps: number, stride: number, pad
 function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phase, stride: readonly [number, number]): TensorInfo {
   const [, kw, ci, co] = filter.shape as [number, number, number, number];
   const out = allocate(backend, [y.taps, x.taps, co, ci]);
-  const from = floats(backend, filter);
-  const to = floats(backend, out);
-  let at = 0;
+  const { transpose } = simd(backend);
+  const bytes = ci * co * 4;
+  let to = address(backend, out);
   for (let j = y.taps - 1; j >= 0; j--) {
-    for (let i = x.taps - 1; i >= 0; i--) {
-      const base = ((y.tap + j * stride[0]) * kw + x.tap + i * stride[1]) * ci * co;
-      for (let o = 0; o < co; o++) {
-        for (let c = 0; c < ci; c++) to[at++] = from[base + c * co + o]!;
-      }
+    for (let i = x.taps - 1; i >= 0; i--, to += bytes) {
+      const tap = (y.tap + j * stride[0]) * kw + x.tap + i * stride[1];
+      transpose(address(backend, filter) + tap * bytes, to, ci, co, 0, ci);
     }
   }
   return out;
@@ -67,7 +67,7 @@ function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phas
  * The input's gradient as forward convolutions of dy: one for stride 1, one for each of the
  * stride² phases of the input's pixels otherwise, so that no multiplication is with an inserted 0.
  */
-export const conv2dBackpropInput: KernelConfig = kernel<{ dy: TensorInfo; filter: TensorInfo }, Attrs>(
+export const conv2dBackpropInput: KernelConfig = kernel<Inputs<"dy" | "filter">, Attrs>(
   "Conv2DBackpropInput",
   ({ inputs: { dy, filter }, attrs, backend }) => {
     const [kh, kw, ci] = filter.shape as [number, number, number, number];

@@ -1,34 +1,51 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
-import { GROUP_NORM, GROUP_NORM_GRAD, groupNormBackward, groupNormForward } from "@mrcnn/nn/kernel";
+import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
 import type { GroupNormAttrs, GroupNormGradAttrs } from "@mrcnn/nn/kernel";
-import { allocate, floats, kernel } from "../heap.ts";
+import { allocate, floats, kernel, release } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
+import { address, simd } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-/** Group normalization by the package's own loop, on the heap. */
+/** Group normalization and its moments: assembly/group-norm.ts. */
 export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, GroupNormAttrs>(
   GROUP_NORM,
-  ({ inputs: { x, weight, bias }, attrs, backend }) => {
-    const shape = x.shape as unknown as Shape4D;
-    const y = allocate(backend, shape);
-    const mean = allocate(backend, [shape[0], attrs.groups]);
-    const rstd = allocate(backend, [shape[0], attrs.groups]);
-    const at = (info: TensorInfo): Float32Array => floats(backend, info);
-    groupNormForward(at(x), shape, at(weight), at(bias), attrs, at(y), at(mean), at(rstd));
+  ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
+    const [batch, height, width, channels] = x.shape as unknown as Shape4D;
+    const y = allocate(backend, x.shape);
+    const mean = allocate(backend, [batch, groups]);
+    const rstd = allocate(backend, [batch, groups]);
+    const scratch = allocate(backend, [channels * 6]);
+    const at = (info: TensorInfo): number => address(backend, info);
+    simd(backend).groupNormForward(at(x), at(weight), at(bias), at(y), at(mean), at(rstd), at(scratch), height * width, channels, groups, eps, 0, batch);
+    release(backend, scratch);
     return [y, mean, rstd];
   },
 );
 
 export const groupNormGrad: KernelConfig = kernel<Inputs<"dy" | "x" | "weight" | "mean" | "rstd">, GroupNormGradAttrs>(
   GROUP_NORM_GRAD,
-  ({ inputs: { dy, x, weight, mean, rstd }, attrs, backend }) => {
-    const shape = x.shape as unknown as Shape4D;
-    const dx = allocate(backend, shape);
+  ({ inputs: { dy, x, weight, mean, rstd }, attrs: { groups }, backend }) => {
+    const [batch, height, width, channels] = x.shape as unknown as Shape4D;
+    const dx = allocate(backend, x.shape);
     const dweight = allocate(backend, weight.shape);
     const dbias = allocate(backend, weight.shape);
-    const at = (info: TensorInfo): Float32Array => floats(backend, info);
-    groupNormBackward(at(dy), at(x), shape, at(weight), at(mean), at(rstd), attrs, at(dx), at(dweight), at(dbias));
+    const totals = allocate(backend, [channels * 4]);
+    const scratch = allocate(backend, [channels * 7]);
+    const at = (info: TensorInfo): number => address(backend, info);
+    simd(backend).groupNormBackward(
+      ...([dy, x, weight, mean, rstd, dx, totals, scratch].map(at) as Parameters<ReturnType<typeof simd>["groupNormBackward"]>),
+      height * width,
+      channels,
+      groups,
+      0,
+      batch,
+    );
+    const sums = floats(backend, totals);
+    const doubles = new Float64Array(sums.buffer, sums.byteOffset, channels * 2);
+    floats(backend, dweight).set(doubles.subarray(0, channels));
+    floats(backend, dbias).set(doubles.subarray(channels));
+    release(backend, totals, scratch);
     return [dx, dweight, dbias];
   },
 );

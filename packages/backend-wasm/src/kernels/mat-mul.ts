@@ -2,6 +2,7 @@ import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/t
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { allocate, builtin, call, floats, kernel, release, sizeOf, withView } from "../heap.ts";
 import type { KernelArgs } from "../heap.ts";
+import { address, simd } from "../simd.ts";
 
 const original = builtin("BatchMatMul");
 const fused = builtin("_FusedMatMul");
@@ -11,28 +12,13 @@ interface Attrs {
   readonly transposeB: boolean;
 }
 
-/** Each of `count` matrices [rows, columns] turned over, in square tiles that stay in the cache. */
-export function transposeInto(to: Float32Array, from: Float32Array, count: number, rows: number, columns: number): void {
-  const tile = 16;
-  for (let n = 0; n < count; n++) {
-    const base = n * rows * columns;
-    for (let i0 = 0; i0 < rows; i0 += tile) {
-      const i1 = Math.min(rows, i0 + tile);
-      for (let j0 = 0; j0 < columns; j0 += tile) {
-        const j1 = Math.min(columns, j0 + tile);
-        for (let j = j0; j < j1; j++) {
-          for (let i = i0; i < i1; i++) to[base + j * rows + i] = from[base + i * columns + j]!;
-        }
-      }
-    }
-  }
-}
-
 function turned(backend: BackendWasm, x: TensorInfo): TensorInfo {
-  const rank = x.shape.length;
-  const [rows, columns] = [x.shape[rank - 2]!, x.shape[rank - 1]!];
+  const [rows, columns] = x.shape.slice(-2) as [number, number];
   const out = allocate(backend, [...x.shape.slice(0, -2), columns, rows]);
-  transposeInto(floats(backend, out), floats(backend, x), sizeOf(x.shape.slice(0, -2)), rows, columns);
+  const bytes = rows * columns * 4;
+  for (let n = 0; n < sizeOf(x.shape.slice(0, -2)); n++) {
+    simd(backend).transpose(address(backend, x) + n * bytes, address(backend, out) + n * bytes, rows, columns, 0, rows);
+  }
   return out;
 }
 
@@ -89,8 +75,3 @@ export const fusedMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs>(
   (args) => untransposed(args, (inputs, attrs) => call(fused, args.backend, inputs, attrs)),
   fused,
 );
-
-/** C [M, N] = A [M, K] x B [K, N] as they lie in memory. */
-export function matMul(backend: BackendWasm, a: TensorInfo, b: TensorInfo): TensorInfo {
-  return call(original, backend, { a, b }, { transposeA: false, transposeB: false });
-}
