@@ -1,5 +1,6 @@
+import { availableParallelism } from "node:os";
 import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
-import { registerWasmKernels } from "@mrcnn/backend-wasm";
+import { startWasm } from "@mrcnn/backend-wasm";
 import * as tf from "@tensorflow/tfjs";
 import { UsageError } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
@@ -7,28 +8,33 @@ import type { Terminal } from "./terminal.ts";
 export const backendNames = ["auto", "tensorflow", "webgpu", "wasm", "cpu"] as const;
 export type BackendName = (typeof backendNames)[number];
 
-const starters: Readonly<Record<"tensorflow" | "wasm" | "cpu", () => Promise<void>>> = {
+// Each gives the number of threads it computes with.
+const starters: Readonly<Record<"tensorflow" | "wasm" | "cpu", () => Promise<number>>> = {
   async tensorflow() {
     await loadTensorflow();
     registerCudaKernels();
     await tf.setBackend("tensorflow");
+    return availableParallelism();
   },
-  async wasm() {
-    await import("@tensorflow/tfjs-backend-wasm");
-    registerWasmKernels();
-    await tf.setBackend("wasm");
-  },
+  wasm: () => startWasm(),
   async cpu() {
     tf.enableProdMode(); // or it advertises tfjs-node on stderr
     await tf.setBackend("cpu");
+    return 1;
   },
 };
 
-/** Loads a backend and makes it TensorFlow.js's current one. @throws when it can't run here. */
-export async function startBackend(name: Exclude<BackendName, "auto">): Promise<void> {
+/**
+ * Loads a backend and makes it TensorFlow.js's current one.
+ *
+ * @returns how many threads it computes with.
+ * @throws when it can't run here.
+ */
+export async function startBackend(name: Exclude<BackendName, "auto">): Promise<number> {
   if (name === "webgpu") throw new UsageError("--backend webgpu: not in Node yet. Use tensorflow (`npm run setup:tensorflow`), wasm or cpu.");
-  await starters[name]();
+  const threads = await starters[name]();
   await tf.ready();
+  return threads;
 }
 
 /**
@@ -44,12 +50,12 @@ export async function chooseBackend(name: BackendName, terminal: Terminal): Prom
       await startBackend("tensorflow");
       terminal.note("Backend: tensorflow.");
     } catch (error) {
-      await startBackend("wasm");
-      terminal.note(`Backend: wasm, because tensorflow does not load (${(error as Error).message.split("\n")[0]}).`);
+      const threads = await startBackend("wasm");
+      terminal.note(`Backend: wasm, ${threads} threads, because tensorflow does not load (${(error as Error).message.split("\n")[0]}).`);
     }
   } else {
-    await startBackend("wasm");
-    terminal.note("Backend: wasm (`npm run setup:tensorflow` would make it several times faster).");
+    const threads = await startBackend("wasm");
+    terminal.note(`Backend: wasm, ${threads} threads (\`npm run setup:tensorflow\` would make it several times faster).`);
   }
   return tf.getBackend();
 }

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { conv2d, getBackend, memory, randomNormal, ready, tidy, version_core } from "@tensorflow/tfjs";
+import { conv2d, getBackend, memory, randomNormal, tidy, version_core } from "@tensorflow/tfjs";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { startBackend } from "../backend.ts";
 import { messageOf } from "../errors.ts";
@@ -45,13 +45,11 @@ async function selfTest(): Promise<{ gflops: number; sum: number }> {
 
 async function look(name: "cpu" | "wasm" | "tensorflow", expected: number | undefined): Promise<{ report: BackendReport; sum?: number }> {
   try {
-    await startBackend(name);
-    await ready();
+    const threads = await startBackend(name);
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
       return { report: { name, works: false, problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.` } };
     }
-    const threads = name === "wasm" ? (await import("@tensorflow/tfjs-backend-wasm")).getThreadsCount() : name === "cpu" ? 1 : availableParallelism();
     return { report: { name, works: getBackend() === name, gflops, threads }, sum };
   } catch (error) {
     return { report: { name, works: false, problem: messageOf(error) } };
