@@ -4,7 +4,7 @@ import type { IouScores, Scores } from "./scores.ts";
 // The lines that pycocotools prints, so that they can be compared at a glance.
 function lines({ stats }: IouScores, maxDetections: number): string[] {
   const line = (key: keyof IouScores["stats"], what: "Precision" | "Recall", iou: string, area: string, limit: number): string => {
-    const title = ` Average ${what.padEnd(9)} ${what === "Precision" ? "(AP)" : "(AR)"}`;
+    const title = ` ${`Average ${what}`.padEnd(18)} ${what === "Precision" ? "(AP)" : "(AR)"}`;
     return `${title} @[ IoU=${iou.padEnd(9)} | area=${area.padStart(6)} | maxDets=${String(limit).padStart(3)} ] = ${stats[key]!.toFixed(3)}`;
   };
   const all = "0.50:0.95";

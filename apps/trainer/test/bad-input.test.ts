@@ -179,6 +179,6 @@ describe("a results file", () => {
     const results = coco.annotations.map(({ image_id, category_id, bbox }) => ({ image_id, category_id, bbox, score: 1 }));
     const { code, out } = await score(results);
     expect(code).toBe(0);
-    expect(out.split("\n")[1]).toBe(" Average Precision (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000");
+    expect(out.split("\n")[1]).toBe(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000");
   });
 });
