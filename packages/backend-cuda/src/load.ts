@@ -59,8 +59,7 @@ export async function loadTensorflow(): Promise<void> {
   }
   // Read by the addon when it loads.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
-  // Without it, processors other than Intel's newest get TensorFlow's older kernels: slower, and on AVX2
-  // machines their matrix product (oneDNN's jit_avx_gemm_f32) has been seen to write past its workspace.
+  // TensorFlow turns them on by itself on Intel's newest processors only; others gain as much.
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
   try {
     createRequire(here)(path);
