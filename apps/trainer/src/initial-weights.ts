@@ -19,7 +19,7 @@ export function readNpy(bytes: Uint8Array, where: string): HostArray {
     throw new WeightsError(`${where}: must hold float32 in C order, its header is ${header.trim()}.`);
   }
   const size = shape.reduce((a, b) => a * b, 1);
-  const data = bytes.slice(start + length);
+  const data = new Uint8Array(bytes.subarray(start + length)); // a Buffer's slice would be no copy
   if (data.length !== size * 4) throw new WeightsError(`${where}: must hold ${size} values, has ${data.length} bytes. It may be cut short.`);
   return { shape, data: new Float32Array(data.buffer) };
 }
