@@ -29,6 +29,15 @@ const addon = join(modules, "@tensorflow", "tfjs-node");
 const wheelFolder = join(folder, "wheel");
 const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
+// TensorFlow logs before anyone can ask it not to; this asks while the addon loads.
+const quietSource = `#include <cstdlib>
+#include "absl/log/globals.h"
+__attribute__((constructor)) static void quiet() {
+  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+  if (level != nullptr) absl::SetMinLogLevel(static_cast<absl::LogSeverityAtLeast>(std::atoi(level)));
+}
+`;
+
 /** A failure with its remedy; printed without a stack. */
 class SetupError extends Error {}
 
@@ -170,13 +179,15 @@ async function compile() {
   const tensorflow = join(wheelFolder, "tensorflow");
   const target = join(addon, "lib", "napi-v8");
   mkdirSync(target, { recursive: true });
+  const quiet = join(wheelFolder, "quiet.cc");
+  writeFileSync(quiet, quietSource);
   const result = await attempt(
     compiler,
     [
       "-O2", "-fPIC", "-shared", "-std=c++17", "-w",
       "-DNODE_GYP_MODULE_NAME=tfjs_binding", "-DNAPI_VERSION=8", "-DBUILDING_NODE_EXTENSION",
       "-I..", `-I${join(tensorflow, "include")}`, `-I${join(modules, "node-api-headers", "include")}`,
-      "binding/tfjs_backend.cc", "binding/tfjs_binding.cc", "-o", join(target, "tfjs_binding.node"),
+      "binding/tfjs_backend.cc", "binding/tfjs_binding.cc", quiet, "-o", join(target, "tfjs_binding.node"),
       `-L${tensorflow}`, ...libraries.map((name) => `-l:${name}`), `-Wl,-rpath,${tensorflow}`,
     ],
     { cwd: addon },
