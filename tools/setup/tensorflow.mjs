@@ -29,12 +29,18 @@ const addon = join(modules, "@tensorflow", "tfjs-node");
 const wheelFolder = join(folder, "wheel");
 const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
-// TensorFlow logs before anyone can ask it not to; this asks while the addon loads.
-const quietSource = `#include <cstdlib>
-#include "absl/log/globals.h"
+// TensorFlow announces its oneDNN kernels on stderr when it first asks for them, whatever the log
+// level. This asks while the addon loads, with stderr closed.
+const quietSource = `#include <fcntl.h>
+#include <unistd.h>
+#include "tensorflow/core/util/port.h"
 __attribute__((constructor)) static void quiet() {
-  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-  if (level != nullptr) absl::SetMinLogLevel(static_cast<absl::LogSeverityAtLeast>(std::atoi(level)));
+  const int kept = dup(2), nowhere = open("/dev/null", O_WRONLY);
+  dup2(nowhere, 2);
+  tensorflow::IsMKLEnabled();
+  dup2(kept, 2);
+  close(kept);
+  close(nowhere);
 }
 `;
 
