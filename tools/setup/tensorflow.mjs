@@ -33,7 +33,7 @@ const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 // level. This asks while the addon loads, with stderr closed.
 const quietSource = `#include <fcntl.h>
 #include <unistd.h>
-#include "tensorflow/core/util/port.h"
+namespace tensorflow { bool IsMKLEnabled(); }
 __attribute__((constructor)) static void quiet() {
   const int kept = dup(2), nowhere = open("/dev/null", O_WRONLY);
   dup2(nowhere, 2);
