@@ -29,21 +29,6 @@ const addon = join(modules, "@tensorflow", "tfjs-node");
 const wheelFolder = join(folder, "wheel");
 const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
-// TensorFlow announces its oneDNN kernels on stderr when it first asks for them, whatever the log
-// level. This asks while the addon loads, with stderr closed.
-const quietSource = `#include <fcntl.h>
-#include <unistd.h>
-namespace tensorflow { bool IsMKLEnabled(); }
-__attribute__((constructor)) static void quiet() {
-  const int kept = dup(2), nowhere = open("/dev/null", O_WRONLY);
-  dup2(nowhere, 2);
-  tensorflow::IsMKLEnabled();
-  dup2(kept, 2);
-  close(kept);
-  close(nowhere);
-}
-`;
-
 /** A failure with its remedy; printed without a stack. */
 class SetupError extends Error {}
 
@@ -185,15 +170,13 @@ async function compile() {
   const tensorflow = join(wheelFolder, "tensorflow");
   const target = join(addon, "lib", "napi-v8");
   mkdirSync(target, { recursive: true });
-  const quiet = join(wheelFolder, "quiet.cc");
-  writeFileSync(quiet, quietSource);
   const result = await attempt(
     compiler,
     [
       "-O2", "-fPIC", "-shared", "-std=c++17", "-w",
       "-DNODE_GYP_MODULE_NAME=tfjs_binding", "-DNAPI_VERSION=8", "-DBUILDING_NODE_EXTENSION",
       "-I..", `-I${join(tensorflow, "include")}`, `-I${join(modules, "node-api-headers", "include")}`,
-      "binding/tfjs_backend.cc", "binding/tfjs_binding.cc", quiet, "-o", join(target, "tfjs_binding.node"),
+      "binding/tfjs_backend.cc", "binding/tfjs_binding.cc", "-o", join(target, "tfjs_binding.node"),
       `-L${tensorflow}`, ...libraries.map((name) => `-l:${name}`), `-Wl,-rpath,${tensorflow}`,
     ],
     { cwd: addon },
