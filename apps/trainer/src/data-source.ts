@@ -75,7 +75,7 @@ export async function openSource(source: DataSource, where: string): Promise<Ope
     description,
     async annotations(limit = Infinity) {
       if (description.kind !== "coco") return objectsOf(dataset, limit);
-      const json = await readCocoAnnotations(description.annotations);
+      const json = await readCocoAnnotations(description.annotations, { emptyBoxes: description.degenerate === "drop" ? "skip" : "error" });
       if (json.images.length <= limit) return json;
       const images = json.images.slice(0, limit);
       const ids = new Set(images.map(({ id }) => id));

@@ -3,6 +3,7 @@ import type { Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 import type { MaskRcnn } from "@mrcnn/model";
 import type { Category } from "./data-source.ts";
+import type { Interrupt } from "./interrupt.ts";
 
 /** How a model is run on images; what is absent is the model's own. */
 export interface DetectionSettings {
@@ -32,17 +33,17 @@ export interface DetectAllOptions {
   readonly categories: readonly Category[];
   /** Only the first so many images. */
   readonly limit?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly interrupt: Interrupt;
   readonly onImage?: (done: number) => void;
 }
 
 /**
  * Detects on the images of a data set, reading the next one meanwhile.
  *
- * @returns COCO results, or undefined when stopped by the signal.
+ * @returns COCO results, or undefined when interrupted.
  */
 export async function detectAll(model: MaskRcnn, dataset: Dataset, options: DetectAllOptions): Promise<CocoResult[] | undefined> {
-  const { settings, categories, limit = Infinity, signal, onImage } = options;
+  const { settings, categories, limit = Infinity, interrupt, onImage } = options;
   const count = Math.min(limit, dataset.length);
   const ids = categoryIds(categories);
   const results: CocoResult[] = [];
@@ -54,7 +55,8 @@ export async function detectAll(model: MaskRcnn, dataset: Dataset, options: Dete
   };
   let next = read(0);
   for (let i = 0; i < count; i++) {
-    if (signal?.aborted === true) return undefined;
+    await interrupt.listen();
+    if (interrupt.signal.aborted) return undefined;
     const { id, image } = await next!;
     next = read(i + 1);
     results.push(...toCocoResults(id, await detectImage(model, image, settings), ids));

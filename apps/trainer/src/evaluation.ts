@@ -5,6 +5,7 @@ import type { MaskRcnn } from "@mrcnn/model";
 import type { Category, OpenSource } from "./data-source.ts";
 import { detectAll } from "./detection.ts";
 import type { DetectionSettings } from "./detection.ts";
+import type { Interrupt } from "./interrupt.ts";
 import type { EvaluationLine } from "./run-directory.ts";
 import type { IouScores, Scores } from "./scores.ts";
 
@@ -35,16 +36,16 @@ export function categoriesIn(annotations: readonly Category[], classes: readonly
 export interface EvaluateModelOptions {
   readonly settings: DetectionSettings;
   readonly limit?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly interrupt: Interrupt;
   readonly step: number;
 }
 
 /** Evaluates a model on a data source: a line of eval.jsonl, or undefined when stopped by the signal. */
 export async function evaluateModel(model: MaskRcnn, source: OpenSource, classes: readonly Category[], options: EvaluateModelOptions): Promise<EvaluationLine | undefined> {
-  const { settings, limit, signal, step } = options;
+  const { settings, limit, interrupt, step } = options;
   const start = performance.now();
   const dataset: Dataset = source.dataset;
-  const results = await detectAll(model, dataset, { settings, categories: categoriesIn(source.categories, classes), limit, signal });
+  const results = await detectAll(model, dataset, { settings, categories: categoriesIn(source.categories, classes), limit, interrupt });
   if (results === undefined) return undefined;
   const groundTruth = await source.annotations(limit);
   const scores = scoreResults(groundTruth, results, { masks: model.config.mask, maxDetections: settings.maxDetections });

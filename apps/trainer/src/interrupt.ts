@@ -5,6 +5,11 @@ export const INTERRUPTED = 130;
 
 export interface Interrupt {
   readonly signal: AbortSignal;
+  /**
+   * Lets a signal that came meanwhile be heard. A backend that computes on this thread never waits, and
+   * Node delivers signals only when its event loop turns.
+   */
+  listen(): Promise<void>;
   /** Gives the signals back. */
   release(): void;
 }
@@ -28,6 +33,7 @@ export function onInterrupt(terminal: Terminal, message: string): Interrupt {
   process.on("SIGTERM", listener);
   return {
     signal: controller.signal,
+    listen: () => new Promise((resolve) => setImmediate(resolve)),
     release() {
       process.off("SIGINT", listener);
       process.off("SIGTERM", listener);

@@ -81,6 +81,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
   const lines: string[] = [];
   try {
     for (const [i, { path, name }] of inputs.entries()) {
+      await interrupt.listen();
       if (interrupt.signal.aborted) return INTERRUPTED;
       const image = await readImageFile(path, { orient: true });
       const detections = await detectImage(model, image, used);

@@ -85,7 +85,7 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
     const results = await detectAll(model, dataset, {
       settings: { scoreThreshold, maxDetections, minSize, maxSize, nativeSize },
       categories: categoriesIn(groundTruth.categories, categories),
-      signal: interrupt.signal,
+      interrupt,
       onImage: (done) => progress.update(done),
     }).finally(() => progress.stop());
     if (results === undefined) return undefined;

@@ -138,7 +138,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
     const evaluate = async (step: number): Promise<void> => {
       if (data.validation === undefined) return;
       const { limit, ...settings } = config.evaluation;
-      const line = await evaluateModel(model, data.validation, data.train.categories, { settings, limit, signal: interrupt.signal, step });
+      const line = await evaluateModel(model, data.validation, data.train.categories, { settings, limit, interrupt, step });
       if (line === undefined) return; // stopped
       evaluated = line;
       appendLine(run.evaluations, line);
@@ -176,6 +176,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
             appendLine(run.metrics, line);
             events.scalars(line.step, tagged(line));
           }
+          await interrupt.listen();
           if (training.evaluateEvery > 0 && line.step % training.evaluateEvery === 0 && line.step < training.steps) await evaluate(line.step);
         },
         checkpoint: {
