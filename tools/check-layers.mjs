@@ -1,6 +1,6 @@
 // @ts-check
-// Checks the house against layers.json: every real import and every declared dependency of a package
-// is allowed, no package cycle, no tensors where none are meant, and every package has its parts.
+// Checks the house against layers.json: imports, declared dependencies and the graph agree, no package
+// cycle, no tensors where none are meant, and every package has its parts.
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { filesBelow, folders, readJson, readLayers, root } from "./workspace.mjs";
@@ -35,6 +35,9 @@ function checkRoom(kind, name, uses, tensors) {
     if (!allowed(other)) problems.push(`${kind}/${name}/package.json depends on ${dependency}, which layers.json does not allow.`);
     if (manifest.dependencies?.[dependency] !== "workspace:^") problems.push(`${kind}/${name}/package.json: ${dependency} must be "workspace:^".`);
     edges.add(`packages/${other}`);
+  }
+  for (const other of uses === "*" ? [] : uses) {
+    if (!edges.has(`packages/${other}`)) problems.push(`layers.json: ${name} does not use ${other}; take it off its list.`);
   }
   const used = new Set();
   for (const file of filesBelow(join(folder, "src"), ".ts")) {
