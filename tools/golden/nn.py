@@ -34,7 +34,7 @@ def from_torch(name, a):
 
 
 def seeded_weight(name, shape):
-    """A weight of our layout as packages/*/test/seeded-params.ts makes it."""
+    """A weight of our layout as packages/testing/src/seeded-params.ts makes it."""
     u = uniform(name, shape)
     if name.endswith("running_var"):
         u = 0.5 + u

@@ -2,11 +2,9 @@ import { dispose, mean, square, variable, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
-import { expectNoLeaks, golden } from "@mrcnn/testing";
+import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
+import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
-import { expectSummary, gradientsOf, seedVariables } from "../../nn/test/expect-summary.ts";
-import type { Summary } from "../../nn/test/expect-summary.ts";
-import { seededInput } from "../../nn/test/seeded-params.ts";
 import { applyMaskHead, initMaskHead } from "../src/mask-head.ts";
 
 const { config, mask } = golden<{

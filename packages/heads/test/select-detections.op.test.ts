@@ -41,7 +41,7 @@ function inputs(name: string, counts: readonly number[], classes: number): { out
     Math.trunc(i / (4 * classes)) % 10 === 0 ? value * 6 : value,
   );
   return {
-    rois: { boxes, imageIndex: Int32Array.from(counts.flatMap((n, image) => new Array<number>(n).fill(image))) },
+    rois: { boxes, imageIndex: Int32Array.from(counts.flatMap((n, image) => Array.from({ length: n }, () => image))) },
     output: {
       classLogits: tensor2d(spread(`${name}.logits`, classes * count, 8), [count, classes]),
       deltas: tensor2d(deltas, [count, 4 * classes]),

@@ -1,12 +1,11 @@
 import { dispose, engine, grads, tensor4d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { expectGradients, golden } from "@mrcnn/testing";
+import { expectGradients, golden, seededInput, seededWeight } from "@mrcnn/testing";
 import { conv2d, conv2dTranspose } from "../src/index.ts";
 import type { Conv2dParams } from "../src/index.ts";
 import { expectGolden } from "./expect-golden.ts";
 import type { GoldenRun } from "./expect-golden.ts";
-import { seededInput, seededWeight } from "./seeded-params.ts";
 
 interface ConvCase extends GoldenRun {
   readonly name: string;

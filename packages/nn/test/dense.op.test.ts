@@ -1,12 +1,11 @@
 import { tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D } from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
-import { golden } from "@mrcnn/testing";
+import { golden, seededInput, seededWeight } from "@mrcnn/testing";
 import { dense } from "../src/index.ts";
 import type { DenseParams } from "../src/index.ts";
 import { expectGolden } from "./expect-golden.ts";
 import type { GoldenRun } from "./expect-golden.ts";
-import { seededInput, seededWeight } from "./seeded-params.ts";
 
 const fixture = golden<{ case: GoldenRun }>(import.meta.url, "dense");
 

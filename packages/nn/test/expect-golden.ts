@@ -1,8 +1,7 @@
 import { dispose, grads } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
-import { expectClose, expectNoLeaks } from "@mrcnn/testing";
-import { seededInput } from "./seeded-params.ts";
+import { expectClose, expectNoLeaks, seededInput } from "@mrcnn/testing";
 
 export interface GoldenRun {
   readonly shape: number[];

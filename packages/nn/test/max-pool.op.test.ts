@@ -1,10 +1,9 @@
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { describe, it } from "vitest";
-import { golden } from "@mrcnn/testing";
+import { golden, seededInput } from "@mrcnn/testing";
 import { maxPool } from "../src/index.ts";
 import { expectGolden } from "./expect-golden.ts";
 import type { GoldenRun } from "./expect-golden.ts";
-import { seededInput } from "./seeded-params.ts";
 
 interface PoolCase extends GoldenRun {
   readonly name: string;

@@ -54,7 +54,7 @@ describe("selectProposals", () => {
       nmsThreshold: want.threshold,
       scoreThreshold: want.score,
     });
-    expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => new Array<number>(count).fill(image)));
+    expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
     await expectClose(proposals.boxes, want.boxes);
     await expectClose(proposals.scores, want.scores);
   });

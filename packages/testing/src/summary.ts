@@ -1,7 +1,7 @@
 import { dispose, variableGrads } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
-import { seededUniform } from "@mrcnn/testing";
+import { seededUniform } from "./seeded.ts";
 import { seededWeight } from "./seeded-params.ts";
 
 /** An array as tools/golden/nn.py's `summary` keeps it: its norm and its projections on seeded signs. */

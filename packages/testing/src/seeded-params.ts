@@ -1,8 +1,11 @@
 import { tensor } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { seededUniform } from "@mrcnn/testing";
+import { seededUniform } from "./seeded.ts";
 
-// Twins of `seeded_weight` and `seeded_input` in tools/golden/nn.py.
+/**
+ * A weight in our layout, from its name alone (twin: `seeded_weight` in tools/golden/nn.py): kernels
+ * of variance 1 / fan in, norm weights in 0.75..1.25, variances in 0.5..1.5, other vectors in ± 0.2.
+ */
 export function seededWeight(name: string, shape: readonly number[]): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
   const spread = Math.sqrt((12 * shape.at(-1)!) / size);
@@ -14,6 +17,7 @@ export function seededWeight(name: string, shape: readonly number[]): Tensor {
   return tensor(values, [...shape]);
 }
 
+/** `2 (u + offset)` of seeded u in [0, 1): by default in ± 1 (twin: `seeded_input` in tools/golden/nn.py). */
 export function seededInput(name: string, shape: readonly number[], offset = -0.5): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
   return tensor(Float32Array.from(seededUniform(name, size), (u) => (u + offset) * 2), [...shape]);
