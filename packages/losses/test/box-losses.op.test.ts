@@ -21,7 +21,7 @@ const targets: RoiTargets = {
   labels,
   positive,
   matchedGt: new Int32Array(positive.length),
-  deltas: Float32Array.from([...positive].flatMap((i) => [...regression.slice(4 * i, 4 * i + 4)])),
+  deltas: Float32Array.from([...positive].flatMap((i) => Array.from(regression.slice(4 * i, 4 * i + 4)))),
 };
 const inputs = (): [Tensor2D, Tensor2D] => [
   tensor2d(spread("box.logits", R * K, 12), [R, K]),

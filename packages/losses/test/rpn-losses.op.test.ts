@@ -18,7 +18,7 @@ const positive = Int32Array.from(anchors.filter((i) => i % 5 === 0));
 const targets: RpnTargets = {
   positive,
   negative: Int32Array.from(anchors.filter((i) => i % 5 !== 0)),
-  deltas: Float32Array.from([...positive].flatMap((i) => [...regression.slice(4 * i, 4 * i + 4)])),
+  deltas: Float32Array.from([...positive].flatMap((i) => Array.from(regression.slice(4 * i, 4 * i + 4)))),
 };
 const inputs = (): [Tensor2D, Tensor3D] => [
   tensor2d(spread("rpn.objectness", 2 * A, 12), [2, A]),

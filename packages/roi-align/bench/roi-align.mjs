@@ -1,3 +1,4 @@
+// @ts-check
 // Milliseconds of RoIAlign of 7x7 bins, 256 channels, sampling ratio 2: the loops over typed arrays, and the composition of
 // a backend without a kernel. Run after `npm run build`: node packages/roi-align/bench/roi-align.mjs
 import * as tf from "@tensorflow/tfjs";
@@ -9,6 +10,7 @@ import { roiAlignBackward, roiAlignForward } from "@mrcnn/roi-align/kernel";
 await tf.setBackend("wasm");
 const random = createRandom(1);
 const channels = 256;
+/** @param {() => unknown} work */
 const best = async (work) => {
   let least = Infinity;
   for (let i = 0; i < 3; i++) {
@@ -18,8 +20,12 @@ const best = async (work) => {
   }
   return least.toFixed(0);
 };
-for (const [height, width, stride, count, low, high] of [[200, 304, 4, 200, 16, 112], [50, 76, 16, 200, 224, 448]]) {
-  const shape = [1, height, width, channels];
+const count = 200;
+for (const { height, width, stride, low, high } of [
+  { height: 200, width: 304, stride: 4, low: 16, high: 112 },
+  { height: 50, width: 76, stride: 16, low: 224, high: 448 },
+]) {
+  const shape = /** @type {[number, number, number, number]} */ ([1, height, width, channels]);
   const features = Float32Array.from({ length: height * width * channels }, () => random.uniform());
   const boxes = new Float32Array(count * 4);
   for (let i = 0; i < count; i++) {
@@ -34,7 +40,7 @@ for (const [height, width, stride, count, low, high] of [[200, 304, 4, 200, 16, 
   const forward = await best(() => roiAlignForward(features, shape, boxes, imageIndex, attrs, out));
   const backward = await best(() => roiAlignBackward(out, boxes, imageIndex, { ...attrs, inputShape: shape }, dx));
   const x = tf.tensor4d(features, shape);
-  const f = (input) => roiAlign(input, { boxes, imageIndex }, { outputSize: [7, 7], ...attrs });
+  const f = (/** @type {tf.Tensor} */ input) => roiAlign(/** @type {tf.Tensor4D} */ (input), { boxes, imageIndex }, { outputSize: [7, 7], ...attrs });
   const composed = await best(async () => {
     const y = f(x);
     await y.data();

@@ -22,7 +22,7 @@ describe("roiTargets", () => {
       await expectClose(targets.deltas, want.deltas, { atol: 1e-5, rtol: 1e-6 });
       // The ground truth's own boxes follow the proposals.
       const all = Float32Array.of(...proposalsOf(name).boxes, ...groundTruth(name).boxes);
-      const sampled = want.labelsBeforeSampling.flatMap((label, i) => (label >= 0 ? [...all.slice(4 * i, 4 * i + 4)] : []));
+      const sampled = want.labelsBeforeSampling.flatMap((label, i) => (label >= 0 ? Array.from(all.subarray(4 * i, 4 * i + 4)) : []));
       expect([...targets.rois.boxes]).toEqual(sampled);
     }
   });

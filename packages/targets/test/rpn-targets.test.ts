@@ -10,7 +10,7 @@ const count = anchors.length / 4;
 describe("rpnTargets", () => {
   it.each(Object.keys(expected))("labels and codes anchors as torchvision: %s", async (name) => {
     const { positive, negative, deltas } = rpnTargets(anchors, [groundTruth(name)], everything, createRandom(1));
-    const labels = new Array<number>(count).fill(-1);
+    const labels = Array.from({ length: count }, () => -1);
     for (const i of positive) labels[i] = 1;
     for (const i of negative) labels[i] = 0;
     expect(labels).toEqual(expected[name]!.anchorLabels);

@@ -10,7 +10,7 @@ async function* batches(start: number): AsyncGenerator<TrainingBatch> {
 const schedule = warmupMultiStep({ baseRate: 0.05, warmupSteps: 3, milestones: [5] });
 
 async function run(steps: number, resume?: CheckpointState, stopAfter?: number): Promise<{ last: CheckpointState; losses: number[]; stopped: boolean; saves: number[] }> {
-  const model = toyModel();
+  const model = toyModel({ noise: 0.5 });
   const saves: CheckpointState[] = [];
   const losses: number[] = [];
   const abort = new AbortController();

@@ -7,8 +7,11 @@ export interface Toy extends TrainableModel {
   readonly variables: Map<string, Variable>;
 }
 
-/** loss_fit = mean((x · weight - 1)²) over all pixels, loss_size = sum(bias²); awaits in the middle. */
-export function toyModel(): Toy {
+/**
+ * loss_fit = mean((x · weight - 1)²) over all pixels, loss_size = sum(bias²); awaits in the middle.
+ * With `noise` the target 1 moves by up to that, at random.
+ */
+export function toyModel({ noise = 0 }: { noise?: number } = {}): Toy {
   const variables = new Map<string, Variable>([
     ["weight", variable(tensor([[0.5, -0.25], [0.125, 0.75], [1, -1]]))],
     ["bias", variable(tensor1d([0.5, -2]))],
@@ -24,7 +27,7 @@ export function toyModel(): Toy {
       const y = mul(sum(mul(reshape(x, [-1, 3, 1]), variables.get("weight")!), 1), 1) as Tensor;
       await y.data();
       await new Promise((resolve) => setTimeout(resolve, 1));
-      const target = 1 + 0 * random.uniform();
+      const target = 1 + noise * random.uniform();
       return {
         loss_fit: tidy(() => mean(square(sub(y, target))) as Scalar),
         loss_size: tidy(() => sum(square(variables.get("bias")!)) as Scalar),
