@@ -37,3 +37,22 @@ test("shuffle keeps every value", () => {
     Array.from({ length: 50 }, (_, i) => i),
   );
 });
+
+test("the stream is xoshiro128**'s", () => {
+  // From state 1, 2, 3, 4, by the published algorithm written again in Python.
+  const random = createRandom([1, 2, 3, 4]);
+  const words = Array.from({ length: 10 }, () => random.uniform() * 2 ** 32);
+  expect(words).toEqual([11520, 0, 5927040, 70819200, 2031721883, 1637235492, 1287239034, 3734860849, 3729100597, 4258142804]);
+});
+
+test("int stays below its bound and reaches every value", () => {
+  const random = createRandom(2);
+  expect([...new Set(Array.from({ length: 200 }, () => random.int(7)))].toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  expect(random.int(1)).toBe(0);
+});
+
+test("forks of one label are alike, of different labels not", () => {
+  const first = (label: number): number => createRandom(9).fork(label).uniform();
+  expect(first(4)).toBe(first(4));
+  expect(new Set(Array.from({ length: 100 }, (_, label) => first(label))).size).toBe(100);
+});
