@@ -50,12 +50,12 @@ export interface MaskRcnnConfig {
     /** Added to the variance (1e-5); torchvision's released detectors use 0 with frozen batch norm. */
     readonly eps: number;
     /** Stages trained, counted from the last: 5 trains all; 3, the default, freezes the stem and layer1. */
-    readonly trainableLayers: number;
+    readonly trainableLayers: 0 | 1 | 2 | 3 | 4 | 5;
   };
   /** Channels of p2..p6. Default 256. */
   readonly fpn: { readonly channels: number };
   readonly anchors: {
-    /** One list per level p2..p6. Default 32, 64, 128, 256, 512. */
+    /** One list per level p2..p6, all of one length: side lengths in pixels. Default 32, 64, 128, 256, 512. */
     readonly sizes: readonly (readonly number[])[];
     /** Heights over widths, the same on every level. Default 1/2, 1, 2. */
     readonly aspectRatios: readonly number[];
@@ -111,7 +111,8 @@ type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { read
 export type MaskRcnnOptions = Partially<Omit<MaskRcnnConfig, "classes">> & Pick<MaskRcnnConfig, "classes">;
 
 const whole = v.pipe(v.number(), v.integer(), v.minValue(1));
-const positive = v.pipe(v.number(), v.minValue(0));
+const notNegative = v.pipe(v.number(), v.minValue(0));
+const positive = v.pipe(v.number(), v.gtValue(0));
 const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const triple = v.pipe(v.array(v.number()), v.length(3));
 const sampling = (high: number, low: number, batchSize: number, positiveFraction: number) =>
@@ -134,7 +135,7 @@ export const maskRcnnConfigSchema: v.GenericSchema<MaskRcnnOptions, MaskRcnnConf
   image: v.optional(
     v.strictObject({
       mean: v.optional(triple, [0.485, 0.456, 0.406]),
-      std: v.optional(triple, [0.229, 0.224, 0.225]),
+      std: v.optional(v.pipe(v.array(positive), v.length(3)), [0.229, 0.224, 0.225]),
       minSize: v.optional(whole, 800),
       maxSize: v.optional(whole, 1333),
       divisor: v.optional(whole, 32),
@@ -147,8 +148,8 @@ export const maskRcnnConfigSchema: v.GenericSchema<MaskRcnnOptions, MaskRcnnConf
       width: v.optional(whole, 64),
       norm: v.optional(v.picklist(["frozen_batch_norm", "batch_norm", "group_norm"]), "frozen_batch_norm"),
       groups: v.optional(whole, 32),
-      eps: v.optional(positive, 1e-5),
-      trainableLayers: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(5)), 3),
+      eps: v.optional(notNegative, 1e-5),
+      trainableLayers: v.optional(v.picklist([0, 1, 2, 3, 4, 5]), 3),
     }),
     {},
   ),
@@ -165,7 +166,7 @@ export const maskRcnnConfigSchema: v.GenericSchema<MaskRcnnOptions, MaskRcnnConf
       training: topK(2000, 2000),
       detection: topK(1000, 1000),
       nmsThreshold: v.optional(fraction, 0.7),
-      minSize: v.optional(positive, 1e-3),
+      minSize: v.optional(notNegative, 1e-3),
       targets: sampling(0.7, 0.3, 256, 0.5),
     }),
     {},
@@ -174,12 +175,12 @@ export const maskRcnnConfigSchema: v.GenericSchema<MaskRcnnOptions, MaskRcnnConf
     v.strictObject({
       poolSize: v.optional(whole, 7),
       representation: v.optional(whole, 1024),
-      weights: v.optional(v.pipe(v.array(v.number()), v.length(4)), [10, 10, 5, 5]),
+      weights: v.optional(v.pipe(v.array(positive), v.length(4)), [10, 10, 5, 5]),
       targets: sampling(0.5, 0.5, 512, 0.25),
       scoreThreshold: v.optional(fraction, 0.05),
       nmsThreshold: v.optional(fraction, 0.5),
       maxDetections: v.optional(whole, 100),
-      minSize: v.optional(positive, 1e-2),
+      minSize: v.optional(notNegative, 1e-2),
     }),
     {},
   ),
@@ -207,7 +208,7 @@ export const maskRcnnConfigSchema: v.GenericSchema<MaskRcnnOptions, MaskRcnnConf
  */
 export function parseMaskRcnnConfig(value: unknown, where: string): MaskRcnnConfig {
   const config = parseConfig(maskRcnnConfigSchema, value, where);
-  const { classes, image, box, backbone, rpn } = config;
+  const { classes, image, backbone, anchors, rpn, box } = config;
   const complain = (text: string): never => {
     throw new ConfigError(`${where}: ${text}`);
   };
@@ -216,13 +217,20 @@ export function parseMaskRcnnConfig(value: unknown, where: string): MaskRcnnConf
   if (backbone.norm === "group_norm" && backbone.width % backbone.groups !== 0) {
     complain(`backbone.width must be a multiple of backbone.groups, got ${backbone.width} and ${backbone.groups}.`);
   }
+  if (anchors.sizes.some((sizes) => sizes.length !== anchors.sizes[0]!.length)) {
+    complain(`anchors.sizes must list as many sizes on each level, got ${anchors.sizes.map((sizes) => sizes.length).join(", ")}.`);
+  }
   for (const [name, { high, low }] of [["rpn", rpn.targets], ["box", box.targets]] as const) {
     if (low > high) complain(`${name}.targets.low must be at most high, got ${low} and ${high}.`);
   }
   return config;
 }
 
-/** Builds a config from what differs from the defaults. */
+/**
+ * Builds a config from what differs from the defaults.
+ *
+ * @throws ConfigError as `parseMaskRcnnConfig`.
+ */
 export function maskRcnnConfig(options: MaskRcnnOptions): MaskRcnnConfig {
   return parseMaskRcnnConfig(options, "maskRcnnConfig");
 }

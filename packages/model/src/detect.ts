@@ -7,15 +7,18 @@ import { pasteMasks } from "@mrcnn/masks";
 import { selectProposals } from "@mrcnn/rpn";
 import { batchImages, mapBoxes, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
-import { modelAnchors } from "./mask-rcnn.ts";
-import type { MaskRcnnParams } from "./mask-rcnn.ts";
-import { applyDense, poolRois } from "./stages.ts";
+import type { MaskRcnnParams } from "./params.ts";
+import { applyDense, modelAnchors, poolRois } from "./stages.ts";
 
 /** Overrides for one call; the config's values otherwise. */
 export interface DetectOptions {
+  /** Only scores above this count. */
   readonly scoreThreshold?: number | undefined;
+  /** The best so many of each image are kept. */
   readonly maxDetections?: number | undefined;
+  /** Length of the image's shorter edge at the network's input, pixels; equal to the image's own it is not resized. */
   readonly minSize?: number | undefined;
+  /** Limit of the longer edge, pixels. Default the config's, or `minSize` where that is more. */
   readonly maxSize?: number | undefined;
 }
 
@@ -113,7 +116,7 @@ export async function detect(
     });
 
     const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, found, batch.size) : undefined;
-    const side = config.maskHead.poolSize * 2;
+    const pixels = (config.maskHead.poolSize * 2) ** 2;
     let at = 0;
     return found.map((detections, i) => {
       const imageSize = { height: images[i]!.height, width: images[i]!.width };
@@ -121,7 +124,7 @@ export async function detect(
       const count = detections.labels.length;
       let masks: Rle[] | undefined;
       if (probabilities !== undefined) {
-        masks = pasteMasks(probabilities.subarray(at * side * side, (at + count) * side * side), original, imageSize);
+        masks = pasteMasks(probabilities.subarray(at * pixels, (at + count) * pixels), original, imageSize);
         at += count;
       }
       return { ...detections, boxes: original, imageSize, ...(masks === undefined ? {} : { masks }) };

@@ -1,14 +1,14 @@
 /** The device halves of the pipeline, shared by detection and training. */
-import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { tensor4d } from "@tensorflow/tfjs-core";
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import { gridAnchors } from "@mrcnn/anchors";
 import { applyResnet } from "@mrcnn/backbones";
 import type { FeatureMaps, ImageBatch, ImageSize, Rois, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { roiAlignPyramid } from "@mrcnn/roi-align";
 import { applyRpnHead } from "@mrcnn/rpn";
 import type { MaskRcnnConfig } from "./config.ts";
-import { resnetConfig } from "./mask-rcnn.ts";
-import type { MaskRcnnParams } from "./mask-rcnn.ts";
+import type { MaskRcnnParams } from "./params.ts";
 
 /** Which statistics batch norm uses: its own of the batch while training, the running ones otherwise. */
 export type Statistics = "batch" | "running";
@@ -29,10 +29,17 @@ export function applyDense(
 ): DenseOutput {
   const { height, width } = images.size;
   const x = tensor4d(images.data, [images.imageSizes.length, height, width, 3]);
-  const body = applyResnet(params.backbone.body, resnetConfig(config), x, { statistics });
+  const body = applyResnet(params.backbone.body, config.backbone, x, { statistics });
   const features = applyFpn(params.backbone.fpn, body);
   const grids = [...features.values()].map(({ shape }) => ({ height: shape[1], width: shape[2] }));
   return { features, rpn: applyRpnHead(params.rpn.head, features), grids };
+}
+
+/** Anchors of the pyramid over a network input of `size`, as torchvision makes them: float32 [A * 4]. */
+export function modelAnchors({ anchors }: MaskRcnnConfig, grids: readonly ImageSize[], size: ImageSize): Float32Array {
+  const { sizes, aspectRatios } = anchors;
+  const everywhere = sizes.map(() => aspectRatios);
+  return gridAnchors({ sizes, aspectRatios: everywhere, strides: "image-over-grid", centerOffset: 0, roundCells: true }, grids, size);
 }
 
 /** RoIAlign over p2..p5, each RoI on its level by eq. 1 of the FPN paper: [R, side, side, C]. */

@@ -5,10 +5,8 @@ import { applyBoxHead, applyMaskHead } from "@mrcnn/heads";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
 import { selectProposals } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
-import { modelAnchors } from "./mask-rcnn.ts";
 import type { MaskRcnn } from "./mask-rcnn.ts";
-import { applyDense, poolRois } from "./stages.ts";
-
+import { applyDense, modelAnchors, poolRois } from "./stages.ts";
 
 const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
   boxes: Float32Array.from({ length: rows.length * 4 }, (_, i) => boxes[rows[i >> 2]! * 4 + (i & 3)]!),
@@ -17,8 +15,11 @@ const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
 
 /**
  * The losses of one forward pass (the paper's L = L_cls + L_box + L_mask and the RPN's two), as
- * torchvision computes them. Call on an open tape: it awaits the host's choice of proposals in between,
- * and no gradient flows through that choice.
+ * torchvision computes them: `loss_objectness`, `loss_rpn_box_reg`, `loss_classifier`, `loss_box_reg`
+ * and, with masks, `loss_mask`. Call on an open tape: it awaits the host's choice of proposals in
+ * between, and no gradient flows through that choice. With batch norm it updates the running statistics.
+ *
+ * @throws ShapeError when the model has a mask head and a matched object no mask.
  */
 export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, random: Random): Promise<LossTerms> {
   const { config, params } = model;
@@ -33,12 +34,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   });
 
   const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
-  const targets = roiTargets(
-    proposals,
-    groundTruth,
-    { ...config.box.targets, weights: config.box.weights },
-    random,
-  );
+  const targets = roiTargets(proposals, groundTruth, { ...config.box.targets, weights: config.box.weights }, random);
   const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
   const losses: LossTerms = {
     ...rpnLosses(rpn, anchorTargets),
