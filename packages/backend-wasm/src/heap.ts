@@ -61,21 +61,6 @@ export function ints(backend: BackendWasm, info: TensorInfo): Int32Array {
   return backend.typedArrayFromHeap(info) as Int32Array;
 }
 
-/**
- * Runs `use` on a window of a tensor's memory that starts at value `offset`, without a copy. A
- * window is a tensor of its own to XNNPACK, whose packed weights are kept by tensor.
- */
-export function withView<T>(backend: BackendWasm, of: TensorInfo, offset: number, shape: readonly number[], use: (view: TensorInfo) => T): T {
-  const view = backend.makeOutput([...shape], "float32", backend.getMemoryOffset(of.dataId) + offset * 4);
-  try {
-    return use(view);
-  } finally {
-    // Not disposeData of the backend: that would free memory which is not the view's own.
-    (backend.wasm as unknown as { tfjs: { disposeData(id: number): void } }).tfjs.disposeData(backend.dataIdMap.get(view.dataId).id);
-    backend.dataIdMap.delete(view.dataId);
-  }
-}
-
 /** The same memory under another shape, counted as a reference of its own. */
 export function reshaped(backend: BackendWasm, info: TensorInfo, shape: readonly number[]): TensorInfo {
   backend.incRef(info.dataId);

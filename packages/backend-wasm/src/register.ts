@@ -3,6 +3,7 @@ import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
+import { conv2d, fusedConv2d } from "./kernels/conv2d.ts";
 import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
 import { conv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
@@ -11,6 +12,7 @@ import { logSoftmax } from "./kernels/log-softmax.ts";
 import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
 import { mean, sum } from "./kernels/reduce.ts";
+import { reluGrad } from "./kernels/relu-grad.ts";
 import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-grad.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 import { unsortedSegmentSum } from "./kernels/unsorted-segment-sum.ts";
@@ -18,7 +20,9 @@ import { unsortedSegmentSum } from "./kernels/unsorted-segment-sum.ts";
 /** Slow kernels of TensorFlow.js that are replaced. */
 const replacements: readonly KernelConfig[] = [
   batchMatMul,
+  conv2d,
   conv2dBackpropInput,
+  fusedConv2d,
   fusedMatMul,
   identity,
   maxPoolGrad,
@@ -33,6 +37,7 @@ const additions: readonly KernelConfig[] = [
   groupNorm,
   groupNormGrad,
   logSoftmax,
+  reluGrad,
   roiAlign,
   roiAlignGrad,
   unsortedSegmentSum,

@@ -2,42 +2,75 @@ import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
 import { ownMemory, sharedMemory } from "./simd-module.ts";
+import type { WorkerPool } from "./worker-pool.ts";
 
 /** The compiled functions of assembly/, whose comments describe them. Pointers are byte addresses. */
-export interface Simd {
-  filterGradientScratch(...sizes: number[]): number;
-  filterGradient(x: number, dy: number, out: number, scratch: number, ...rest: number[]): void;
-  transpose(from: number, to: number, rows: number, columns: number, first: number, last: number): void;
-  maxPoolGradient(x: number, dy: number, dx: number, ...rest: number[]): void;
-  groupNormForward(x: number, weight: number, bias: number, y: number, mean: number, rstd: number, scratch: number, ...rest: number[]): void;
-  groupNormBackward(dy: number, x: number, weight: number, mean: number, rstd: number, dx: number, totals: number, scratch: number, ...rest: number[]): void;
-  gatherRows(from: number, out: number, starts: number, offsets: number, weights: number, rows: number, width: number): void;
-  scatterRows(from: number, to: number, starts: number, offsets: number, weights: number, rows: number, width: number): void;
+export type Simd = Readonly<Record<SimdName, (...args: readonly number[]) => number>>;
+
+export type SimdName =
+  | "convolve"
+  | "filterGradient"
+  | "filterGradientScratch"
+  | "groupNormBackward"
+  | "groupNormForward"
+  | "maxPoolGradient"
+  | "packWeights"
+  | "padRows"
+  | "reluGradient"
+  | "transpose";
+
+interface Instance {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly simd: Simd;
+  pool: WorkerPool | undefined;
 }
 
-interface Loaded {
-  readonly asm?: { readonly memory?: unknown };
-  readonly wasmMemory?: unknown;
-}
+// One for each started backend, gone with it.
+const instances = new WeakMap<BackendWasm, Instance>();
 
-// One instance for each started backend, gone with it.
-const instances = new WeakMap<BackendWasm, Simd>();
-
-/** This package's compiled kernels, working on the memory of TensorFlow.js's. */
-export function simd(backend: BackendWasm): Simd {
+/** This package's compiled kernels on the memory of TensorFlow.js's, and the threads that run them. */
+export function instanceOf(backend: BackendWasm): Instance {
   const present = instances.get(backend);
   if (present !== undefined) return present;
-  const loaded = backend.wasm as unknown as Loaded;
+  const loaded = backend.wasm as unknown as { readonly asm?: { readonly memory?: unknown }; readonly wasmMemory?: unknown };
   const memory = [loaded.asm?.memory, loaded.wasmMemory].find((one) => one instanceof WebAssembly.Memory);
   if (memory === undefined) {
     throw new BackendError("backend-wasm: the memory of TensorFlow.js's wasm backend must be in reach. Install @tensorflow/tfjs-backend-wasm 4.22.");
   }
-  const isShared = typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
-  const bytes = Uint8Array.from(atob(isShared ? sharedMemory : ownMemory), (c) => c.charCodeAt(0));
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  const made = exports as unknown as Simd;
+  const bytes = Uint8Array.from(atob(isShared(memory) ? sharedMemory : ownMemory), (c) => c.charCodeAt(0));
+  const module = new WebAssembly.Module(bytes);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const made: Instance = { module, memory, simd: exports as unknown as Simd, pool: undefined };
   instances.set(backend, made);
   return made;
+}
+
+export function isShared(memory: WebAssembly.Memory): boolean {
+  return typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
+}
+
+/** How many parts `inParts` makes at most. */
+export function threadsOf(backend: BackendWasm): number {
+  return instanceOf(backend).pool?.threads ?? 1;
+}
+
+/**
+ * Runs a function on [0, total) in as many parts as there are threads, each a multiple of `step` and
+ * at least `least` long. `args` of a part gets its bounds and its number.
+ */
+export function inParts(
+  backend: BackendWasm,
+  name: SimdName,
+  { total, step = 1, least }: { total: number; step?: number; least: number },
+  args: (first: number, last: number, part: number) => readonly number[],
+): void {
+  const { simd, pool } = instanceOf(backend);
+  const parts = Math.max(1, Math.min(pool?.threads ?? 1, Math.floor(total / least)));
+  const bound = (part: number): number => (part === parts ? total : Math.floor((total * part) / parts / step) * step);
+  const calls = Array.from({ length: parts }, (_, part) => args(bound(part), bound(part + 1), part));
+  if (pool === undefined || parts === 1) simd[name](...calls[0]!);
+  else pool.run(name, calls);
 }
 
 /** Where a tensor's values begin. */

@@ -1,14 +1,17 @@
 import { engine, env, setBackend } from "@tensorflow/tfjs-core";
-import { getThreadsCount, setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
+import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { withIdleWorkers } from "./node-threads.ts";
 import { registerWasmKernels } from "./register.ts";
+import { instanceOf, isShared, threadsOf } from "./simd.ts";
+import { createWorkerPool } from "./worker-pool.ts";
 
 export interface WasmOptions {
   /** "auto", the default, takes all logical processors, up to 8. */
   readonly threads?: number | "auto";
 }
 
-/** XNNPACK's pool in TensorFlow.js's build has room for no more. */
 const MOST_THREADS = 8;
 const PATIENCE_MS = 20_000;
 
@@ -19,11 +22,11 @@ async function processors(): Promise<number> {
 }
 
 /**
- * Registers this package's kernels and makes backend "wasm" the current one, with threads. In Node
- * TensorFlow.js itself runs one thread only; in a browser threads need a cross-origin-isolated page.
- * Where threads do not start, one is used. Workers do not keep the process alive.
+ * Registers this package's kernels and makes backend "wasm" the current one, with threads. In a
+ * browser threads need a cross-origin-isolated page. Where they do not start, one is used. The
+ * workers do not keep a process alive.
  *
- * @returns how many threads it got; what runs already when the backend had been started before.
+ * @returns how many threads it runs; what runs already when the backend had been started before.
  * @throws BackendError when the backend does not start at all.
  */
 export async function startWasm({ threads = "auto" }: WasmOptions = {}): Promise<number> {
@@ -32,33 +35,51 @@ export async function startWasm({ threads = "auto" }: WasmOptions = {}): Promise
   if (!(Number.isInteger(wanted) && wanted >= 1)) {
     throw new BackendError(`startWasm: threads must be "auto" or a whole number from 1, got ${threads}.`);
   }
-  if (!("wasm" in engine().registry) && !(await startThreads(wanted)) && !(await setBackend("wasm"))) {
+  const isFirst = !("wasm" in engine().registry);
+  const isThreaded = isFirst && wanted > 1 && (await startShared());
+  if (!isThreaded && !(await setBackend("wasm"))) {
     throw new BackendError('startWasm: backend "wasm" must start, but TensorFlow.js could not load its binary. See the warning it logged.');
   }
   await setBackend("wasm");
-  // Without a pool the count is -1.
-  return Math.max(1, getThreadsCount());
+  const backend = engine().backend as BackendWasm;
+  if (isThreaded) await addWorkers(backend, wanted);
+  return threadsOf(backend);
 }
 
-async function startThreads(count: number): Promise<boolean> {
-  if (count === 1) return false;
-  setThreadsCount(count);
+/** Starts the build with a shared memory. Its own threads stay out of the way. */
+async function startShared(): Promise<boolean> {
+  setThreadsCount(1);
   if (!inNode()) return setBackend("wasm");
   const flag = "WASM_HAS_MULTITHREAD_SUPPORT";
-  let restore = (): void => {};
-  let timer: NodeJS.Timeout | undefined;
+  const restore = withIdleWorkers();
   try {
-    restore = (await import("./node-threads.ts")).allowThreads(count);
     env().set(flag, true);
-    // A worker that dies while it loads leaves the start waiting for ever.
-    const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), PATIENCE_MS)));
-    if (await Promise.race([setBackend("wasm"), late])) return true;
+    if (await inTime(setBackend("wasm"))) return true;
   } catch {
-    // Bundled without its files, or no workers here: one thread.
+    // One thread, then.
   } finally {
-    clearTimeout(timer);
     restore();
   }
   env().set(flag, false);
   return false;
+}
+
+async function addWorkers(backend: BackendWasm, threads: number): Promise<void> {
+  const instance = instanceOf(backend);
+  if (!isShared(instance.memory)) return;
+  try {
+    instance.pool = await inTime(createWorkerPool(instance, threads));
+  } catch {
+    // No workers here: one thread.
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), PATIENCE_MS)));
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -62,15 +62,28 @@ const convolutions: [number[], [number, number, number, number], [number, number
   [[2, 40, 40, 32], [3, 3, 32, 8], [1, 1], "same"],
 ];
 
-describe.each(convolutions)("the gradients of a convolution %j with %j, strides %j, pad %j", (shape, filter, strides, pad) => {
+describe.each(convolutions)("a convolution and its gradients %j with %j, strides %j, pad %j", (shape, filter, strides, pad) => {
   const x = normal(shape);
   const w = normal(filter);
   const dy = normal(tf.tidy(() => tf.conv2d(x as never, w as never, strides, pad as never)).shape);
   const size = Math.sqrt(tf.util.sizeFromShape(shape));
 
+  it("Conv2D", () => agree(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)));
+  it("FusedConv2D", () => {
+    const bias = normal([filter[3]]);
+    const attrs = { strides, pad, dilations: [1, 1], dataFormat: "NHWC", activation: "relu" };
+    return agree(() => run("FusedConv2D", { x, filter: w, bias }, attrs));
+  });
   it("Conv2DBackpropInput", () => agree(() => run("Conv2DBackpropInput", { dy, filter: w }, { strides, pad, inputShape: shape, dataFormat: "NHWC" })));
   it("Conv2DBackpropFilter", () =>
     agree(() => run("Conv2DBackpropFilter", { x, dy }, { strides, pad, filterShape: filter, dataFormat: "NHWC" }), 1e-5 * size + 1e-4));
+});
+
+describe("other convolutions", () => {
+  const [x, w] = [normal([2, 9, 8, 5]) as tf.Tensor4D, normal([3, 2, 5, 9]) as tf.Tensor4D];
+  it("dilated", () => agree(() => tf.conv2d(x, w, 1, "same", "NHWC", [2, 3])));
+  it("with an activation that is TensorFlow.js's", () => agree(() => tf.fused.conv2d({ x, filter: w, strides: 1, pad: "same", activation: "relu6" })));
+  it("without a bias or activation", () => agree(() => tf.fused.conv2d({ x, filter: w, strides: [2, 1], pad: "valid" })));
 });
 
 describe("matrix products", () => {
@@ -83,10 +96,20 @@ describe("matrix products", () => {
     [[4, 33, 17], [4, 17, 20], false, false],
     [[2, 3, 5, 4], [2, 3, 6, 4], false, true],
     [[1, 40, 30], [1, 30, 50], false, false],
+    [[1, 700], [700, 13], false, false],
+    [[600, 5], [600, 11], true, false],
+    [[512, 5], [11, 512], true, true],
+    [[3, 1, 300], [1, 300, 9], false, false],
+    [[2, 1, 4, 5], [1, 3, 5, 6], false, false],
   ];
   it.each(cases)("%j x %j, transposed %s %s", (a, b, transposeA, transposeB) => {
     const [x, y] = [normal(a), normal(b)];
     return agree(() => tf.matMul(x, y, transposeA, transposeB));
+  });
+
+  it("with a bias, as dense layers have", () => {
+    const [x, y, bias] = [normal([9, 33]), normal([33, 10]), normal([10])];
+    return agree(() => tf.fused.matMul({ a: x as never, b: y as never, bias, activation: "relu" }));
   });
 
   it("with bias and activation", () => {
@@ -161,6 +184,11 @@ describe("what TensorFlow.js lacks", () => {
     await agree(() => tf.unsortedSegmentSum(x, ids, 7));
     const y = tf.unsortedSegmentSum(tf.tensor2d([[1], [2], [4]]), tf.tensor1d([1, -1, 1], "int32"), 2);
     await expectClose(y, [0, 5]);
+  });
+  it("MrcnnReluGrad passes the gradient where the output is positive", async () => {
+    const y = tf.tensor1d([0, 1, 2, 0, 3, 0, -0]);
+    const dy = tf.tensor1d([1, 2, 3, 4, 5, 6, 7]);
+    await expectClose(run("MrcnnReluGrad", { dy, y }, {}), [0, 2, 3, 0, 5, 0, 0]);
   });
   it("LogSoftmax", () => {
     const x = normal([5, 7]);

@@ -1,43 +1,23 @@
-import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
-import { allocate, kernel, release } from "../heap.ts";
+import { filterGradient } from "../convolution.ts";
+import { allocate, kernel } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, simd } from "../simd.ts";
+import { convInfo, geometryOf } from "./conv2d.ts";
+import type { ConvAttrs } from "./conv2d.ts";
 
-interface Attrs {
-  readonly strides: [number, number] | number;
-  readonly pad: Parameters<typeof backend_util.computeConv2DInfo>[4];
-  readonly dimRoundingMode?: "floor" | "round" | "ceil";
-  readonly filterShape: [number, number, number, number];
-  readonly dilations?: [number, number] | number;
-}
-
-/** The filter's gradient, of any stride, padding and dilation: assembly/filter-gradient.ts. */
-export const conv2dBackpropFilter: KernelConfig = kernel<Inputs<"x" | "dy">, Attrs>(
+/** The filter's gradient, of any stride, padding and dilation. */
+export const conv2dBackpropFilter: KernelConfig = kernel<Inputs<"x" | "dy">, ConvAttrs & { readonly filterShape: readonly number[] }>(
   "Conv2DBackpropFilter",
   ({ inputs: { x, dy }, attrs, backend }) => {
-    const { filterShape, strides, dilations = 1, pad, dimRoundingMode } = attrs;
-    const shape = x.shape as [number, number, number, number];
-    const info = backend_util.computeConv2DInfo(shape, filterShape, strides, dilations, pad, dimRoundingMode);
-    const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels, filterHeight, filterWidth } = info;
-    const { strideHeight, strideWidth, dilationHeight, dilationWidth, padInfo } = info;
-    const steps = [strideHeight, strideWidth, dilationHeight, dilationWidth];
-    const { filterGradient, filterGradientScratch } = simd(backend);
-
-    const out = allocate(backend, filterShape);
-    const bytes = filterGradientScratch(batchSize, outHeight, outWidth, inChannels, outChannels, filterHeight, filterWidth, ...steps);
-    const scratch = allocate(backend, [bytes / 4]);
-    const sizes = [batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels, filterHeight, filterWidth, ...steps];
-    filterGradient(
-      ...([x, dy, out, scratch].map((info) => address(backend, info)) as [number, number, number, number]),
-      ...sizes,
-      padInfo.top,
-      padInfo.left,
-      0,
-      Math.ceil(outChannels / 8),
-      0,
-    );
-    release(backend, scratch);
+    const info = convInfo(x.shape, attrs.filterShape, attrs);
+    const out = allocate(backend, attrs.filterShape);
+    filterGradient(backend, [x, 0], [dy, 0], [out, 0], {
+      batch: info.batchSize,
+      input: [info.inHeight, info.inWidth, info.inChannels],
+      output: [info.outHeight, info.outWidth, info.outChannels],
+      kernel: [info.filterHeight, info.filterWidth],
+      geometry: geometryOf(info),
+    });
     return out;
   },
 );

@@ -1,20 +1,13 @@
-import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import { convolution } from "../convolution.ts";
 import { allocate, builtin, call, floats, kernel, release, reshaped } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, simd } from "../simd.ts";
+import { address, inParts } from "../simd.ts";
+import { convInfo } from "./conv2d.ts";
+import type { ConvAttrs } from "./conv2d.ts";
 
 const original = builtin("Conv2DBackpropInput");
-const conv2d = builtin("Conv2D");
-
-interface Attrs {
-  readonly strides: [number, number] | number;
-  readonly pad: Parameters<typeof backend_util.computeConv2DInfo>[4];
-  readonly dimRoundingMode?: "floor" | "round" | "ceil";
-  readonly inputShape: [number, number, number, number];
-  readonly dataFormat?: string;
-}
 
 /**
  * One axis of the gradient, seen from the input: the pixels of phase p (those that filter taps
@@ -51,13 +44,14 @@ function phases(input: number, output: number, taps: number, stride: number, pad
 function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phase, stride: readonly [number, number]): TensorInfo {
   const [, kw, ci, co] = filter.shape as [number, number, number, number];
   const out = allocate(backend, [y.taps, x.taps, co, ci]);
-  const { transpose } = simd(backend);
   const bytes = ci * co * 4;
   let to = address(backend, out);
   for (let j = y.taps - 1; j >= 0; j--) {
     for (let i = x.taps - 1; i >= 0; i--, to += bytes) {
       const tap = (y.tap + j * stride[0]) * kw + x.tap + i * stride[1];
-      transpose(address(backend, filter) + tap * bytes, to, ci, co, 0, ci);
+      const from = address(backend, filter) + tap * bytes;
+      const at = to;
+      inParts(backend, "transpose", { total: ci, step: 4, least: Math.ceil(100_000 / co) }, (first, last) => [from, at, ci, co, first, last]);
     }
   }
   return out;
@@ -67,32 +61,25 @@ function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phas
  * The input's gradient as forward convolutions of dy: one for stride 1, one for each of the
  * stride² phases of the input's pixels otherwise, so that no multiplication is with an inserted 0.
  */
-export const conv2dBackpropInput: KernelConfig = kernel<Inputs<"dy" | "filter">, Attrs>(
+export const conv2dBackpropInput: KernelConfig = kernel<Inputs<"dy" | "filter">, ConvAttrs & { readonly inputShape: readonly number[] }>(
   "Conv2DBackpropInput",
   ({ inputs: { dy, filter }, attrs, backend }) => {
     const [kh, kw, ci] = filter.shape as [number, number, number, number];
-    const info = backend_util.computeConv2DInfo(
-      attrs.inputShape,
-      filter.shape as [number, number, number, number],
-      attrs.strides,
-      1,
-      attrs.pad,
-      attrs.dimRoundingMode,
-    );
+    const info = convInfo(attrs.inputShape, filter.shape, attrs);
     const stride = [info.strideHeight, info.strideWidth] as const;
     const rows = phases(info.inHeight, info.outHeight, kh, stride[0], info.padInfo.top);
     const columns = phases(info.inWidth, info.outWidth, kw, stride[1], info.padInfo.left);
+    const isDilated = info.dilationHeight * info.dilationWidth > 1;
     // Paddings wider than the filter: rare, and not worth a crop.
-    if ([...rows, ...columns].some((phase) => phase.before < 0 || phase.after < 0)) {
+    if (isDilated || [...rows, ...columns].some((phase) => phase.before < 0 || phase.after < 0)) {
       return call(original, backend, { dy, filter }, attrs);
     }
     const convolve = (y: Phase, x: Phase): TensorInfo => {
       const turned = phaseFilter(backend, filter, y, x, stride);
-      const out = call(conv2d, backend, { x: dy, filter: turned }, {
-        strides: 1,
-        dilations: 1,
-        dataFormat: "NHWC",
-        pad: [[0, 0], [y.before, y.after], [x.before, x.after], [0, 0]],
+      const out = convolution(backend, dy, turned, {
+        strides: [1, 1],
+        dilations: [1, 1],
+        padding: [y.before, y.after, x.before, x.after],
       });
       release(backend, turned);
       return out;

@@ -1,11 +1,14 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
 import type { GroupNormAttrs, GroupNormGradAttrs } from "@mrcnn/nn/kernel";
-import { allocate, floats, kernel, release } from "../heap.ts";
+import { allocate, floats, kernel, release, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, simd } from "../simd.ts";
+import { address, inParts, instanceOf, threadsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
+
+/** How many images make a thread's share worth its start. */
+const images = ({ shape }: TensorInfo): number => Math.max(1, Math.ceil((200_000 * shape[0]!) / sizeOf(shape)));
 
 /** Group normalization and its moments: assembly/group-norm.ts. */
 export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, GroupNormAttrs>(
@@ -15,9 +18,11 @@ export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, G
     const y = allocate(backend, x.shape);
     const mean = allocate(backend, [batch, groups]);
     const rstd = allocate(backend, [batch, groups]);
-    const scratch = allocate(backend, [channels * 6]);
-    const at = (info: TensorInfo): number => address(backend, info);
-    simd(backend).groupNormForward(at(x), at(weight), at(bias), at(y), at(mean), at(rstd), at(scratch), height * width, channels, groups, eps, 0, batch);
+    const scratch = allocate(backend, [channels * 6 * threadsOf(backend)]);
+    const pointers = [x, weight, bias, y, mean, rstd].map((info) => address(backend, info));
+    inParts(backend, "groupNormForward", { total: batch, least: images(x) }, (first, last, part) => [
+      ...pointers, address(backend, scratch) + part * channels * 24, height * width, channels, groups, eps, first, last,
+    ]);
     release(backend, scratch);
     return [y, mean, rstd];
   },
@@ -32,15 +37,8 @@ export const groupNormGrad: KernelConfig = kernel<Inputs<"dy" | "x" | "weight" |
     const dbias = allocate(backend, weight.shape);
     const totals = allocate(backend, [channels * 4]);
     const scratch = allocate(backend, [channels * 7]);
-    const at = (info: TensorInfo): number => address(backend, info);
-    simd(backend).groupNormBackward(
-      ...([dy, x, weight, mean, rstd, dx, totals, scratch].map(at) as Parameters<ReturnType<typeof simd>["groupNormBackward"]>),
-      height * width,
-      channels,
-      groups,
-      0,
-      batch,
-    );
+    const pointers = [dy, x, weight, mean, rstd, dx, totals, scratch].map((info) => address(backend, info));
+    instanceOf(backend).simd.groupNormBackward(...pointers, height * width, channels, groups, 0, batch);
     const sums = floats(backend, totals);
     const doubles = new Float64Array(sums.buffer, sums.byteOffset, channels * 2);
     floats(backend, dweight).set(doubles.subarray(0, channels));

@@ -1,77 +1,106 @@
 import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
-import { allocate, builtin, call, floats, kernel, release, sizeOf, withView } from "../heap.ts";
-import type { KernelArgs } from "../heap.ts";
-import { address, simd } from "../simd.ts";
+import { filterGradient, product } from "../convolution.ts";
+import type { Epilogue, Geometry } from "../convolution.ts";
+import { allocate, builtin, call, kernel, release, sizeOf } from "../heap.ts";
+import { address, inParts } from "../simd.ts";
 
 const original = builtin("BatchMatMul");
-const fused = builtin("_FusedMatMul");
+const originalFused = builtin("_FusedMatMul");
 
 interface Attrs {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
 }
 
+const plain: Geometry = { strides: [1, 1], dilations: [1, 1], padding: [0, 0, 0, 0] };
+/** Rows that the gradient of a filter sees as one line of pixels. */
+const LINE = 256;
+
 function turned(backend: BackendWasm, x: TensorInfo): TensorInfo {
   const [rows, columns] = x.shape.slice(-2) as [number, number];
   const out = allocate(backend, [...x.shape.slice(0, -2), columns, rows]);
-  const bytes = rows * columns * 4;
   for (let n = 0; n < sizeOf(x.shape.slice(0, -2)); n++) {
-    simd(backend).transpose(address(backend, x) + n * bytes, address(backend, out) + n * bytes, rows, columns, 0, rows);
+    const bytes = n * rows * columns * 4;
+    const [from, to] = [address(backend, x) + bytes, address(backend, out) + bytes];
+    inParts(backend, "transpose", { total: rows, step: 4, least: Math.ceil(100_000 / columns) }, (first, last) => [from, to, rows, columns, first, last]);
   }
   return out;
 }
 
-/** `multiply` without its transpose flags: XNNPACK only takes matrices as they lie, the rest is a naive loop. */
-function untransposed(
-  { inputs, attrs, backend }: KernelArgs<NamedTensorInfoMap, Attrs>,
-  multiply: (inputs: NamedTensorInfoMap, attrs: Attrs) => TensorInfo,
-): TensorInfo {
-  const { a, b } = inputs as { a: TensorInfo; b: TensorInfo };
-  const made: TensorInfo[] = [];
-  const straight = (x: TensorInfo, flag: boolean): TensorInfo => {
-    if (!flag) return x;
-    const out = turned(backend, x);
-    made.push(out);
-    return out;
-  };
-  const result = multiply(
-    { ...inputs, a: straight(a, attrs.transposeA), b: straight(b, attrs.transposeB) },
-    { ...attrs, transposeA: false, transposeB: false },
-  );
-  release(backend, ...made);
-  return result;
-}
-
-/** [..., M, K] x [..., K, N]; equal batches go matrix by matrix through XNNPACK. */
-function multiply(backend: BackendWasm, inputs: NamedTensorInfoMap, attrs: Attrs): TensorInfo {
-  const { a, b } = inputs as { a: TensorInfo; b: TensorInfo };
-  const batch = sizeOf(a.shape.slice(0, -2));
-  const [m, k] = a.shape.slice(-2) as [number, number];
-  const n = b.shape.at(-1)!;
-  if (batch === 1 || batch !== sizeOf(b.shape.slice(0, -2)) || m * n * k < 4096) return call(original, backend, inputs, attrs);
-  const shape = [...(a.shape.length >= b.shape.length ? a : b).shape.slice(0, -2), m, n];
-  const out = allocate(backend, shape);
-  for (let i = 0; i < batch; i++) {
-    const y = withView(backend, a, i * m * k, [m, k], (ai) =>
-      withView(backend, b, i * k * n, [k, n], (bi) => call(original, backend, { a: ai, b: bi }, attrs)),
+/** out [m, n] = aᵀ b of a [k, m] and b [k, n]: the gradient of a 1x1 filter over k pixels. */
+function transposedProduct(
+  backend: BackendWasm,
+  [a, offsetA]: readonly [TensorInfo, number],
+  [b, offsetB]: readonly [TensorInfo, number],
+  out: readonly [TensorInfo, number],
+  [m, k, n]: readonly [number, number, number],
+): void {
+  const lines = Math.floor(k / LINE);
+  const part = (first: number, height: number, width: number, add: number): void =>
+    filterGradient(
+      backend,
+      [a, offsetA + first * m],
+      [b, offsetB + first * n],
+      out,
+      { batch: 1, input: [height, width, m], output: [height, width, n], kernel: [1, 1], geometry: plain },
+      add,
     );
-    floats(backend, out).set(floats(backend, y), i * m * n);
-    release(backend, y);
+  if (lines > 0) part(0, lines, LINE, 0);
+  if (k % LINE > 0) part(lines * LINE, 1, k % LINE, lines > 0 ? 1 : 0);
+}
+
+/** [..., m, k] x [..., k, n], or undefined where the batches would have to be broadcast in part. */
+function multiply(backend: BackendWasm, a: TensorInfo, b: TensorInfo, { transposeA, transposeB }: Attrs, epilogue: Epilogue = {}): TensorInfo | undefined {
+  const batches = [sizeOf(a.shape.slice(0, -2)), sizeOf(b.shape.slice(0, -2))] as const;
+  const batch = Math.max(...batches);
+  if (batches.some((one) => one !== 1 && one !== batch) || Math.min(...batches) === 0) return undefined;
+  const same = a.shape.slice(0, -2).join() === b.shape.slice(0, -2).join();
+  if (!same && Math.min(...batches) !== 1) return undefined;
+  const [m, k] = transposeA ? [a.shape.at(-1)!, a.shape.at(-2)!] : [a.shape.at(-2)!, a.shape.at(-1)!];
+  const n = transposeB ? b.shape.at(-2)! : b.shape.at(-1)!;
+  if (m * k * n === 0) return undefined;
+
+  const outer = (a.shape.length !== b.shape.length ? a.shape.length > b.shape.length : batches[0] >= batches[1]) ? a : b;
+  const out = allocate(backend, [...outer.shape.slice(0, -2), m, n]);
+  const right = transposeB ? turned(backend, b) : b;
+  const hasEpilogue = epilogue.bias !== undefined || epilogue.relu === true;
+  // A row times a matrix reads the matrix once: packing it would take longer.
+  const asGradient = (transposeA || m === 1) && !hasEpilogue;
+  const left = transposeA && !asGradient ? turned(backend, a) : a;
+  for (let i = 0; i < batch; i++) {
+    const offsets = [batches[0] === 1 ? 0 : i * m * k, batches[1] === 1 ? 0 : i * k * n] as const;
+    const args = [[left, offsets[0]], [right, offsets[1]], [out, i * m * n], [m, k, n]] as const;
+    if (asGradient) transposedProduct(backend, ...args);
+    else product(backend, ...args, epilogue);
   }
+  if (right !== b) release(backend, right);
+  if (left !== a) release(backend, left);
   return out;
 }
 
-/** Matrix product: transposed arguments are turned over first, batches split. */
+const isFloat = (...infos: readonly TensorInfo[]): boolean => infos.every(({ dtype }) => dtype === "float32");
+
 export const batchMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs>(
   "BatchMatMul",
-  (args) => untransposed(args, (inputs, attrs) => multiply(args.backend, inputs, attrs)),
+  ({ inputs, attrs, backend }) => {
+    const { a, b } = inputs as { a: TensorInfo; b: TensorInfo };
+    return (isFloat(a, b) ? multiply(backend, a, b, attrs) : undefined) ?? call(original, backend, inputs, attrs);
+  },
   original,
 );
 
-/** Matrix product with bias and activation: transposed arguments are turned over first. */
-export const fusedMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs>(
+/** With a bias per column, and no activation or relu; any other is left to TensorFlow.js. */
+export const fusedMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs & { readonly activation: string }>(
   "_FusedMatMul",
-  (args) => untransposed(args, (inputs, attrs) => call(fused, args.backend, inputs, attrs)),
-  fused,
+  ({ inputs, attrs, backend }) => {
+    const { a, b, bias } = inputs as { a: TensorInfo; b: TensorInfo; bias?: TensorInfo };
+    const { activation, transposeB } = attrs;
+    const columns = transposeB ? b.shape.at(-2) : b.shape.at(-1);
+    const fits = bias === undefined || (bias.shape.length === 1 && bias.shape[0] === columns);
+    const isOurs = fits && (activation === "linear" || activation === "relu") && isFloat(a, b);
+    const result = isOurs ? multiply(backend, a, b, attrs, { bias, relu: activation === "relu" }) : undefined;
+    return result ?? call(originalFused, backend, inputs, attrs);
+  },
+  originalFused,
 );

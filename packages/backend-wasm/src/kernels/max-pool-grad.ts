@@ -2,7 +2,7 @@ import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { allocate, builtin, floats, kernel } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, simd } from "../simd.ts";
+import { address, inParts } from "../simd.ts";
 
 interface Attrs {
   readonly filterSize: [number, number] | number;
@@ -21,8 +21,8 @@ export const maxPoolGrad: KernelConfig = kernel<Inputs<"dy" | "input">, Attrs>(
     const dx = allocate(backend, input.shape);
     floats(backend, dx).fill(0);
     const sizes = [inHeight, inWidth, outHeight, outWidth, inChannels, filterHeight, filterWidth, strideHeight, strideWidth];
-    const at = (info: typeof dx): number => address(backend, info);
-    simd(backend).maxPoolGradient(at(input), at(dy), at(dx), ...sizes, padInfo.top, padInfo.left, 0, batchSize);
+    const pointers = [input, dy, dx].map((info) => address(backend, info));
+    inParts(backend, "maxPoolGradient", { total: batchSize, least: 1 }, (first, last) => [...pointers, ...sizes, padInfo.top, padInfo.left, first, last]);
     return dx;
   },
   builtin("MaxPoolGrad"),
