@@ -4,4 +4,5 @@ export type { BoxCoderWeights } from "./box-coder.ts";
 export { clipBoxes, clipBoxesOnHost } from "./clip.ts";
 export { xywhToXyxyOnHost, xyxyToXywhOnHost } from "./convert.ts";
 export { filterSmallBoxesOnHost } from "./filter.ts";
+export { gatherBoxesOnHost } from "./gather.ts";
 export { pairwiseIou, pairwiseIouOnHost } from "./iou.ts";

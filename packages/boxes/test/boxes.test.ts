@@ -7,6 +7,7 @@ import {
   decodeBoxesOnHost,
   encodeBoxesOnHost,
   filterSmallBoxesOnHost,
+  gatherBoxesOnHost,
   pairwiseIouOnHost,
   xywhToXyxyOnHost,
   xyxyToXywhOnHost,
@@ -25,6 +26,13 @@ test("areas, IoU, clipping, filtering and conversion equal torchvision's, bit by
     expect([...filterSmallBoxesOnHost(f32(fixture.small), minSize)]).toEqual(indices);
   }
   expect(xyxyToXywhOnHost(a)).toEqual(f32(fixture.xywh));
+});
+
+test("gathered boxes come in the order asked for, also twice or not at all", () => {
+  const boxes = f32([0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23]);
+  expect(gatherBoxesOnHost(boxes, [2, 0, 2])).toEqual(f32([20, 21, 22, 23, 0, 1, 2, 3, 20, 21, 22, 23]));
+  expect(gatherBoxesOnHost(boxes, Int32Array.of(1))).toEqual(f32([10, 11, 12, 13]));
+  expect(gatherBoxesOnHost(boxes, [])).toEqual(f32([]));
 });
 
 test("deltas equal those of torchvision's BoxCoder, clamp included", async () => {

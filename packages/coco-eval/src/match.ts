@@ -9,13 +9,12 @@ export interface MatchInput {
   readonly dtArea: ArrayLike<number>;
 }
 
-/** What became of a detection at one threshold and size. Ignored ones are neither right nor wrong. */
-export const WRONG = 0;
+// What became of a detection at one threshold and size: 0 is wrong, ignored ones are neither.
 export const RIGHT = 1;
 export const IGNORED = 2;
 
 export interface MatchResult {
-  /** [A * T * D], WRONG, RIGHT or IGNORED. */
+  /** [A * T * D], 0 (wrong), RIGHT or IGNORED. */
   readonly outcome: Uint8Array;
   /** Objects that count, per size range [A]. */
   readonly objects: Int32Array;

@@ -50,16 +50,24 @@ interface Selection {
   readonly limit?: number;
 }
 
-export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
-  const ap = (selection: Selection = {}): number => meanOf(accumulated, "precision", selection);
-  const ar = (selection: Selection): number => meanOf(accumulated, "recall", selection);
+type Precisions = Pick<CocoStats, "AP" | "AP50" | "AP75" | "APs" | "APm" | "APl">;
+
+function precisions(accumulated: CocoAccumulated, within: Selection = {}): Precisions {
+  const ap = (selection: Selection): number => meanOf(accumulated, "precision", { ...within, ...selection });
   return {
-    AP: ap(),
+    AP: ap({}),
     AP50: ap({ iouThreshold: 0.5 }),
     AP75: ap({ iouThreshold: 0.75 }),
     APs: ap({ area: "small" }),
     APm: ap({ area: "medium" }),
     APl: ap({ area: "large" }),
+  };
+}
+
+export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
+  const ar = (selection: Selection): number => meanOf(accumulated, "recall", selection);
+  return {
+    ...precisions(accumulated),
     AR1: ar({ limit: 0 }),
     AR10: ar({ limit: 1 }),
     AR100: ar({ limit: 2 }),
@@ -72,21 +80,13 @@ export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
 export function summarizeCategories(accumulated: CocoAccumulated): CocoCategoryStats[] {
   const { params, objects } = accumulated;
   const all = params.areaRanges.findIndex((range) => range.name === "all");
-  return params.categories.map(({ id, name }, category) => {
-    const ap = (selection: Selection = {}): number => meanOf(accumulated, "precision", { category, ...selection });
-    return {
-      id,
-      name,
-      AP: ap(),
-      AP50: ap({ iouThreshold: 0.5 }),
-      AP75: ap({ iouThreshold: 0.75 }),
-      APs: ap({ area: "small" }),
-      APm: ap({ area: "medium" }),
-      APl: ap({ area: "large" }),
-      AR: meanOf(accumulated, "recall", { category }),
-      instances: objects[category * params.areaRanges.length + all] ?? 0,
-    };
-  });
+  return params.categories.map(({ id, name }, category) => ({
+    id,
+    name,
+    ...precisions(accumulated, { category }),
+    AR: meanOf(accumulated, "recall", { category }),
+    instances: objects[category * params.areaRanges.length + all] ?? 0,
+  }));
 }
 
 export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {

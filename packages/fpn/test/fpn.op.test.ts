@@ -1,8 +1,8 @@
-import { add, dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D, Variable } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import type { FeatureMaps } from "@mrcnn/core";
-import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
 import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
@@ -23,12 +23,7 @@ describe("applyFpn", () => {
       seedVariables(variables);
       // Inputs as variables too, to ask for their gradients alike.
       const inputs = new Map<string, Variable>(
-        c.inputs.map((shape, i) => {
-          const value = seededInput(`c${i + 2}`, shape);
-          const input = variable(value);
-          value.dispose();
-          return [`c${i + 2}`, input];
-        }),
+        c.inputs.map((shape, i) => [`c${i + 2}`, toVariable(seededInput(`c${i + 2}`, shape))]),
       );
       const apply = (): FeatureMaps => applyFpn(params, inputs as unknown as FeatureMaps);
       const maps = apply();

@@ -1,4 +1,4 @@
-import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost } from "@mrcnn/boxes";
+import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, ImageSize, Rois } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
@@ -51,20 +51,20 @@ export async function selectDetections(
       for (let k = 1; k < classes; k++) if (scores[roi * classes + k]! > least) candidates.push(roi * classes + k);
     }
     const decoded = decodeBoxesOnHost(
-      rows(deltas!, candidates),
-      rows(rois.boxes, candidates.map((c) => Math.trunc(c / classes))),
+      gatherBoxesOnHost(deltas!, candidates),
+      gatherBoxesOnHost(rois.boxes, candidates.map((c) => Math.trunc(c / classes))),
       config.weights ?? [10, 10, 5, 5],
     );
     const clipped = clipBoxesOnHost(decoded, size);
     const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-2);
     const kept = batchedNmsOnHost(
-      rows(clipped, usable),
+      gatherBoxesOnHost(clipped, usable),
       Float32Array.from(usable, (i) => scores[candidates[i]!]!),
       usable.map((i) => candidates[i]! % classes),
       { iouThreshold: config.nmsThreshold, maxOutput: config.maxDetections },
     ).map((i) => usable[i]!);
     return {
-      boxes: rows(clipped, kept),
+      boxes: gatherBoxesOnHost(clipped, kept),
       labels: kept.map((i) => candidates[i]! % classes),
       scores: Float32Array.from(kept, (i) => scores[candidates[i]!]!),
     };
@@ -81,10 +81,4 @@ function softmaxRows(logits: Float32Array, classes: number): Float32Array {
     for (let k = from; k < from + classes; k++) scores[k] = Math.exp(logits[k]! - max) / sum;
   }
   return scores;
-}
-
-function rows(boxes: Float32Array, indices: ArrayLike<number>): Float32Array {
-  const chosen = new Float32Array(4 * indices.length);
-  for (let i = 0; i < indices.length; i++) for (let k = 0; k < 4; k++) chosen[4 * i + k] = boxes[4 * indices[i]! + k]!;
-  return chosen;
 }

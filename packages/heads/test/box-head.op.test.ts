@@ -1,7 +1,7 @@
-import { add, dispose, mean, square, variable, zeros } from "@tensorflow/tfjs-core";
+import { add, dispose, mean, square, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
-import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
 import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
@@ -19,8 +19,7 @@ it("equals torchvision's box head and its gradients", async () => {
   const params = init();
   const variables = flattenParams(params);
   seedVariables(variables);
-  const value = seededInput("pooled", [config.rois, config.side, config.side, config.channels]);
-  const pooled = variable(value) as unknown as Tensor4D;
+  const pooled = toVariable(seededInput("pooled", [config.rois, config.side, config.side, config.channels])) as unknown as Tensor4D;
   const { classLogits, deltas } = applyBoxHead(params, pooled);
   await expectSummary(classLogits, box.outputs.classLogits, "classLogits", 2e-5);
   await expectSummary(deltas, box.outputs.deltas, "deltas", 2e-5);
@@ -34,7 +33,7 @@ it("equals torchvision's box head and its gradients", async () => {
   for (const [key, gradient] of gradients) await expectSummary(gradient, box.gradients[key]!, key, 2e-5);
 
   await expectNoLeaks(() => Object.values(applyBoxHead(params, pooled)));
-  dispose([value, pooled, classLogits, deltas, ...gradients.values()]);
+  dispose([pooled, classLogits, deltas, ...gradients.values()]);
   disposeParams(params);
 });
 

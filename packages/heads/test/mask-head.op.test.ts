@@ -1,7 +1,7 @@
-import { dispose, mean, square, variable, zeros } from "@tensorflow/tfjs-core";
+import { dispose, mean, square, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
-import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
 import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
@@ -16,8 +16,7 @@ it("equals torchvision's mask head and its gradients", async () => {
   const params = initMaskHead({ inChannels: config.channels, layers: [5, 7], reduced: 8, classes: config.classes }, createRandom(1));
   const variables = flattenParams(params);
   seedVariables(variables);
-  const value = seededInput("pooled", [config.rois, config.side, config.side, config.channels]);
-  const pooled = variable(value) as unknown as Tensor4D;
+  const pooled = toVariable(seededInput("pooled", [config.rois, config.side, config.side, config.channels])) as unknown as Tensor4D;
   const logits = applyMaskHead(params, pooled);
   expect(logits.shape).toEqual([config.rois, 2 * config.side, 2 * config.side, config.classes]);
   await expectSummary(logits, mask.outputs.logits, "logits", 2e-5);
@@ -28,7 +27,7 @@ it("equals torchvision's mask head and its gradients", async () => {
   for (const [key, gradient] of gradients) await expectSummary(gradient, mask.gradients[key]!, key, 2e-5);
 
   await expectNoLeaks(() => applyMaskHead(params, pooled));
-  dispose([value, pooled, logits, ...gradients.values()]);
+  dispose([pooled, logits, ...gradients.values()]);
   disposeParams(params);
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tensor2d } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import type { BoxHeadOutput, Rois } from "@mrcnn/core";
-import { expectClose, expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, golden, seededSpread, seededUniform } from "@mrcnn/testing";
 import { selectDetections } from "../src/index.ts";
 
 interface Golden {
@@ -25,9 +25,6 @@ const sizes = [
   { height: 110, width: 75 },
 ];
 
-const spread = (name: string, length: number, width: number) =>
-  Float32Array.from(seededUniform(name, length), (value) => (value - 0.5) * width);
-
 // The inputs of tools/golden/select_detections.py.
 function inputs(name: string, counts: readonly number[], classes: number): { output: BoxHeadOutput; rois: Rois } {
   const count = counts.reduce((a, b) => a + b, 0);
@@ -37,13 +34,13 @@ function inputs(name: string, counts: readonly number[], classes: number): { out
     if (k < 2) return (k === 0 ? 90 : 80) * value;
     return (k === 2 ? 90 : 80) * u[i - 2]! + 8 + 40 * value;
   });
-  const deltas = spread(`${name}.deltas`, 4 * classes * count, 10).map((value, i) =>
+  const deltas = seededSpread(`${name}.deltas`, 4 * classes * count, 10).map((value, i) =>
     Math.trunc(i / (4 * classes)) % 10 === 0 ? value * 6 : value,
   );
   return {
     rois: { boxes, imageIndex: Int32Array.from(counts.flatMap((n, image) => Array.from({ length: n }, () => image))) },
     output: {
-      classLogits: tensor2d(spread(`${name}.logits`, classes * count, 8), [count, classes]),
+      classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
       deltas: tensor2d(deltas, [count, 4 * classes]),
     },
   };

@@ -1,11 +1,10 @@
-import { div, mean, reshape, sum, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import { mean, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { BoxHeadOutput, RoiTargets } from "@mrcnn/core";
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
-import { connectedZero, gatherRows } from "./gather-rows.ts";
-import { BETA } from "./rpn-losses.ts";
-import { smoothL1 } from "./smooth-l1.ts";
+import { connectedZero } from "./gather-rows.ts";
+import { regressionLoss } from "./regression-loss.ts";
 
 /**
  * The box head's losses, torchvision's normalisation: cross-entropy averaged over the RoIs, and
@@ -25,18 +24,6 @@ export function boxLosses(
   return tidy(() => ({
     loss_classifier:
       rois === 0 ? connectedZero(classLogits) : (mean(softmaxCrossEntropy(classLogits, labels)) as Scalar),
-    loss_box_reg:
-      positive.length === 0
-        ? connectedZero(deltas)
-        : (div(
-            sum(
-              smoothL1(
-                gatherRows(reshape(deltas, [-1, 4]), positive.map((roi) => roi * classes + labels[roi]!)),
-                tensor2d(targets.deltas, [positive.length, 4]),
-                BETA,
-              ),
-            ),
-            rois,
-          ) as Scalar),
+    loss_box_reg: regressionLoss(deltas, positive.map((roi) => roi * classes + labels[roi]!), targets.deltas, rois),
   }));
 }

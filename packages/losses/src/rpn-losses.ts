@@ -4,10 +4,7 @@ import { assertLength } from "@mrcnn/core";
 import type { RpnOutput, RpnTargets } from "@mrcnn/core";
 import { sigmoidCrossEntropy } from "./cross-entropy.ts";
 import { connectedZero, gatherRows } from "./gather-rows.ts";
-import { smoothL1 } from "./smooth-l1.ts";
-
-/** torchvision's width of the parabola in both box losses. */
-export const BETA: number = 1 / 9;
+import { regressionLoss } from "./regression-loss.ts";
 
 /**
  * The RPN's losses, torchvision's normalisation: binary cross-entropy averaged over the sampled
@@ -32,19 +29,7 @@ export function rpnLosses(
     const scored = sigmoidCrossEntropy(logits, tensor2d(labels, [sampled, 1]));
     return {
       loss_objectness: div(sum(scored), sampled) as Scalar,
-      loss_rpn_box_reg:
-        positive.length === 0
-          ? connectedZero(deltas)
-          : (div(
-              sum(
-                smoothL1(
-                  gatherRows(reshape(deltas, [-1, 4]), positive),
-                  tensor2d(targets.deltas, [positive.length, 4]),
-                  BETA,
-                ),
-              ),
-              sampled,
-            ) as Scalar),
+      loss_rpn_box_reg: regressionLoss(deltas, positive, targets.deltas, sampled),
     };
   });
 }

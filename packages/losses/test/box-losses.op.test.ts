@@ -3,9 +3,8 @@ import { add, grads, tensor2d } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import type { RoiTargets } from "@mrcnn/core";
-import { expectClose, expectNoLeaks, golden } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, golden, seededSpread } from "@mrcnn/testing";
 import { boxLosses } from "../src/index.ts";
-import { spread } from "./fixture.ts";
 
 interface Golden {
   readonly box: { loss_classifier: number; loss_box_reg: number; logits: number[]; deltas: number[] };
@@ -15,7 +14,7 @@ const R = 12;
 const K = 5;
 const labels = Int32Array.from({ length: R }, (_, i) => i % K);
 const positive = Int32Array.from(labels.keys()).filter((i) => labels[i]! > 0);
-const regression = spread("box.targets", R * 4, 3);
+const regression = seededSpread("box.targets", R * 4, 3);
 const targets: RoiTargets = {
   rois: { boxes: new Float32Array(4 * R), imageIndex: new Int32Array(R) },
   labels,
@@ -24,8 +23,8 @@ const targets: RoiTargets = {
   deltas: Float32Array.from([...positive].flatMap((i) => Array.from(regression.slice(4 * i, 4 * i + 4)))),
 };
 const inputs = (): [Tensor2D, Tensor2D] => [
-  tensor2d(spread("box.logits", R * K, 12), [R, K]),
-  tensor2d(spread("box.deltas", R * K * 4, 3), [R, K * 4]),
+  tensor2d(seededSpread("box.logits", R * K, 12), [R, K]),
+  tensor2d(seededSpread("box.deltas", R * K * 4, 3), [R, K * 4]),
 ];
 const losses = (inputs: readonly Tensor[], targets: RoiTargets) =>
   boxLosses({ classLogits: inputs[0] as Tensor2D, deltas: inputs[1] as Tensor2D }, targets);

@@ -2,9 +2,8 @@ import { describe, expect, it } from "vitest";
 import { grad, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
-import { expectClose, expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, golden, seededSpread, seededUniform } from "@mrcnn/testing";
 import { maskLoss } from "../src/index.ts";
-import { spread } from "./fixture.ts";
 
 interface Golden {
   readonly mask: { loss_mask: number; logits: number[] };
@@ -12,7 +11,7 @@ interface Golden {
 
 const labels = Int32Array.of(2, 4, 1);
 const targets = Float32Array.from(seededUniform("mask.targets", 3 * 4 * 4));
-const logits = (): Tensor4D => tensor4d(spread("mask.logits", 3 * 4 * 4 * 5, 12), [3, 4, 4, 5]);
+const logits = (): Tensor4D => tensor4d(seededSpread("mask.logits", 3 * 4 * 4 * 5, 12), [3, 4, 4, 5]);
 const gradient = (logits: Tensor4D) => grad((x) => maskLoss(x as Tensor4D, labels, targets))(logits);
 
 describe("maskLoss", () => {

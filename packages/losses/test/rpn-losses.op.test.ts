@@ -3,16 +3,15 @@ import { add, grads, tensor2d, tensor3d } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import type { RpnTargets } from "@mrcnn/core";
-import { expectClose, expectNoLeaks, golden } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, golden, seededSpread } from "@mrcnn/testing";
 import { rpnLosses } from "../src/index.ts";
-import { spread } from "./fixture.ts";
 
 interface Golden {
   readonly rpn: { loss_objectness: number; loss_rpn_box_reg: number; objectness: number[]; deltas: number[] };
 }
 
 const A = 30;
-const regression = spread("rpn.targets", 2 * A * 4, 3);
+const regression = seededSpread("rpn.targets", 2 * A * 4, 3);
 const anchors = [...Array(2 * A).keys()].filter((i) => i % 3 !== 2);
 const positive = Int32Array.from(anchors.filter((i) => i % 5 === 0));
 const targets: RpnTargets = {
@@ -21,8 +20,8 @@ const targets: RpnTargets = {
   deltas: Float32Array.from([...positive].flatMap((i) => Array.from(regression.slice(4 * i, 4 * i + 4)))),
 };
 const inputs = (): [Tensor2D, Tensor3D] => [
-  tensor2d(spread("rpn.objectness", 2 * A, 12), [2, A]),
-  tensor3d(spread("rpn.deltas", 2 * A * 4, 3), [2, A, 4]),
+  tensor2d(seededSpread("rpn.objectness", 2 * A, 12), [2, A]),
+  tensor3d(seededSpread("rpn.deltas", 2 * A * 4, 3), [2, A, 4]),
 ];
 const losses = (inputs: readonly Tensor[], targets: RpnTargets) =>
   rpnLosses({ objectness: inputs[0] as Tensor2D, deltas: inputs[1] as Tensor3D, levelCounts: [A] }, targets);

@@ -71,7 +71,7 @@ export function decodeRle(rle: Rle): Bitmap {
 }
 
 /** Calls `visit(start, end)` for each run of ones, in column-major pixels. */
-export function forEachRun(rle: Rle, visit: (start: number, end: number) => void): void {
+function forEachRun(rle: Rle, visit: (start: number, end: number) => void): void {
   const { counts } = rle;
   let at = 0;
   for (let i = 0; i + 1 < counts.length; i += 2) {

@@ -1,5 +1,6 @@
 /** The training side of the model, apart so that a page that only detects does not ship it. */
 import type { Tensor4D } from "@tensorflow/tfjs-core";
+import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import type { LossTerms, Random, Rois, TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { applyBoxHead, applyMaskHead } from "@mrcnn/heads";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
@@ -9,8 +10,8 @@ import type { MaskRcnn } from "./mask-rcnn.ts";
 import { applyDense, modelAnchors, poolRois } from "./stages.ts";
 
 const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
-  boxes: Float32Array.from({ length: rows.length * 4 }, (_, i) => boxes[rows[i >> 2]! * 4 + (i & 3)]!),
-  imageIndex: Int32Array.from(rows, (row) => imageIndex[row]!),
+  boxes: gatherBoxesOnHost(boxes, rows),
+  imageIndex: rows.map((row) => imageIndex[row]!),
 });
 
 /**
@@ -43,7 +44,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   const { mask_head, mask_predictor } = params.roi_heads;
   if (mask_head === undefined || mask_predictor === undefined) return losses;
   const logits = applyMaskHead({ mask_head, mask_predictor }, pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize));
-  const labels = Int32Array.from(targets.positive, (row) => targets.labels[row]!);
+  const labels = targets.positive.map((row) => targets.labels[row]!);
   return { ...losses, loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, config.maskHead.poolSize * 2)) };
 }
 

@@ -1,5 +1,5 @@
 import { tensor, zeros } from "@tensorflow/tfjs-core";
-import type { Rank, Variable } from "@tensorflow/tfjs-core";
+import type { Rank, ShapeMap, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams, DenseParams } from "./params.ts";
@@ -27,9 +27,18 @@ function values(count: number, init: Init, { fanIn, fanOut }: Fans, random: Rand
   return out;
 }
 
-function biasOf(count: number, init: Init, fans: Fans, random: Random, trainable: boolean): Variable<Rank.R1> {
-  const start = init === "torch_default" ? tensor(values(count, init, fans, random)) : zeros<Rank.R1>([count]);
-  return toVariable<Rank.R1>(start as never, { trainable });
+function parameters<R extends Rank>(
+  shape: ShapeMap[R],
+  outChannels: number,
+  fans: Fans,
+  random: Random,
+  { init, bias = true, trainable = true }: InitOptions,
+): { weight: Variable<R>; bias?: Variable<Rank.R1> } {
+  const drawn = (size: readonly number[]): Tensor => tensor(values(size.reduce((a, b) => a * b), init, fans, random), [...size]);
+  const weight = toVariable(drawn(shape) as Tensor<R>, { trainable });
+  if (!bias) return { weight };
+  const start = init === "torch_default" ? drawn([outChannels]) : zeros([outChannels]);
+  return { weight, bias: toVariable(start as Tensor1D, { trainable }) };
 }
 
 export interface InitOptions {
@@ -44,13 +53,10 @@ export interface InitOptions {
 export function initConv2d(
   { size, inChannels, outChannels }: { size: number; inChannels: number; outChannels: number },
   random: Random,
-  { init, bias = true, trainable = true }: InitOptions,
+  options: InitOptions,
 ): Conv2dParams {
   const fans = { fanIn: size * size * inChannels, fanOut: size * size * outChannels };
-  const count = size * size * inChannels * outChannels;
-  const start = tensor(values(count, init, fans, random), [size, size, inChannels, outChannels]);
-  const weight = toVariable<Rank.R4>(start as never, { trainable });
-  return bias ? { weight, bias: biasOf(outChannels, init, fans, random, trainable) } : { weight };
+  return parameters<Rank.R4>([size, size, inChannels, outChannels], outChannels, fans, random, options);
 }
 
 /**
@@ -60,23 +66,17 @@ export function initConv2d(
 export function initConv2dTranspose(
   { size, inChannels, outChannels }: { size: number; inChannels: number; outChannels: number },
   random: Random,
-  { init, bias = true, trainable = true }: InitOptions,
+  options: InitOptions,
 ): Conv2dParams {
   const fans = { fanIn: size * size * outChannels, fanOut: size * size * inChannels };
-  const count = size * size * inChannels * outChannels;
-  const start = tensor(values(count, init, fans, random), [size, size, outChannels, inChannels]);
-  const weight = toVariable<Rank.R4>(start as never, { trainable });
-  return bias ? { weight, bias: biasOf(outChannels, init, fans, random, trainable) } : { weight };
+  return parameters<Rank.R4>([size, size, outChannels, inChannels], outChannels, fans, random, options);
 }
 
 /** A fully connected layer. */
 export function initDense(
   { inChannels, outChannels }: { inChannels: number; outChannels: number },
   random: Random,
-  { init, bias = true, trainable = true }: InitOptions,
+  options: InitOptions,
 ): DenseParams {
-  const fans = { fanIn: inChannels, fanOut: outChannels };
-  const start = tensor(values(inChannels * outChannels, init, fans, random), [inChannels, outChannels]);
-  const weight = toVariable<Rank.R2>(start as never, { trainable });
-  return bias ? { weight, bias: biasOf(outChannels, init, fans, random, trainable) } : { weight };
+  return parameters<Rank.R2>([inChannels, outChannels], outChannels, { fanIn: inChannels, fanOut: outChannels }, random, options);
 }

@@ -36,6 +36,21 @@ export function randomCases(count: number): RandomCase[] {
   });
 }
 
+/** The fixture of tools/golden/roi_align.py. */
+export interface Golden {
+  readonly featureShape: Shape4D;
+  readonly boxes: readonly number[];
+  readonly imageIndex: readonly number[];
+  readonly outputSize: readonly [number, number];
+  readonly spatialScale: number;
+  readonly cases: readonly {
+    readonly aligned: boolean;
+    readonly samplingRatio: number;
+    readonly output: readonly number[];
+    readonly gradient: readonly number[];
+  }[];
+}
+
 /** The feature values of tools/golden/roi_align.py. */
 export function pattern(shape: readonly number[]): Float32Array {
   return Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => ((i * 7919) % 1009) / 1009);

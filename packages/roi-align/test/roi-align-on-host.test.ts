@@ -3,8 +3,9 @@ import { expectClose, golden } from "@mrcnn/testing";
 import { roiAlignBackward, roiAlignForward } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs } from "@mrcnn/roi-align/kernel";
 import { pattern, randomCases } from "./cases.ts";
+import type { Golden } from "./cases.ts";
 import { naiveRoiAlign, naiveRoiAlignGrad } from "./naive.ts";
-import type { NaiveOptions, Shape4D } from "./naive.ts";
+import type { NaiveOptions } from "./naive.ts";
 
 const attrsOf = ({ outputSize, ...rest }: NaiveOptions): RoiAlignAttrs => ({
   outputHeight: outputSize[0],
@@ -22,20 +23,6 @@ test("the loops agree with one sample at a time, forward and backward", async ()
     await expectClose(dx, naiveRoiAlignGrad(dy, shape, boxes, imageIndex, options), { atol: 1e-5 });
   }
 });
-
-interface Golden {
-  readonly featureShape: Shape4D;
-  readonly boxes: readonly number[];
-  readonly imageIndex: readonly number[];
-  readonly outputSize: readonly [number, number];
-  readonly spatialScale: number;
-  readonly cases: readonly {
-    readonly aligned: boolean;
-    readonly samplingRatio: number;
-    readonly output: readonly number[];
-    readonly gradient: readonly number[];
-  }[];
-}
 
 test("values and gradients equal torchvision's", async () => {
   const g = golden<Golden>(import.meta.url, "roi-align");

@@ -5,8 +5,8 @@ import { expectClose, expectNoLeaks, golden } from "@mrcnn/testing";
 import type { Rois } from "@mrcnn/core";
 import { roiAlign } from "@mrcnn/roi-align";
 import { pattern, randomCases } from "./cases.ts";
+import type { Golden } from "./cases.ts";
 import { naiveRoiAlign, naiveRoiAlignGrad } from "./naive.ts";
-import type { Shape4D } from "./naive.ts";
 
 const ramp = (): Tensor4D => tensor4d(Float32Array.from({ length: 25 }, (_, i) => i), [1, 5, 5, 1]);
 const one: Rois = { boxes: Float32Array.of(1, 1, 3, 3), imageIndex: Int32Array.of(0) };
@@ -32,15 +32,6 @@ test("values and gradients agree with one sample at a time", async () => {
     await expectClose(dx, naiveRoiAlignGrad(dy, shape, boxes, imageIndex, options), { atol: 1e-5 });
   }
 });
-
-interface Golden {
-  readonly featureShape: Shape4D;
-  readonly boxes: readonly number[];
-  readonly imageIndex: readonly number[];
-  readonly outputSize: readonly [number, number];
-  readonly spatialScale: number;
-  readonly cases: readonly { readonly aligned: boolean; readonly samplingRatio: number; readonly output: readonly number[] }[];
-}
 
 test("values equal torchvision's", async () => {
   const g = golden<Golden>(import.meta.url, "roi-align");

@@ -1,4 +1,4 @@
-import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost } from "@mrcnn/boxes";
+import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { ImageSize, Proposals, RpnOutput } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
@@ -81,22 +81,16 @@ function selectOfImage(
     }
     offset += count;
   }
-  const decoded = decodeBoxesOnHost(rows(deltas, chosen), rows(anchors, chosen), [1, 1, 1, 1]);
+  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), [1, 1, 1, 1]);
   const clipped = clipBoxesOnHost(decoded, size);
   const scores = Float32Array.from(chosen, (i) => 1 / (1 + Math.exp(-logits[i]!)));
   const least = Math.fround(config.scoreThreshold ?? 0);
   const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-3).filter((i) => scores[i]! >= least);
   const kept = batchedNmsOnHost(
-    rows(clipped, usable),
+    gatherBoxesOnHost(clipped, usable),
     Float32Array.from(usable, (i) => scores[i]!),
     Int32Array.from(usable, (i) => levels[i]!),
     { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK },
   );
   return { boxes: clipped, scores, kept: kept.map((i) => usable[i]!) };
-}
-
-function rows(boxes: Float32Array, indices: ArrayLike<number>): Float32Array {
-  const chosen = new Float32Array(4 * indices.length);
-  for (let i = 0; i < indices.length; i++) for (let k = 0; k < 4; k++) chosen[4 * i + k] = boxes[4 * indices[i]! + k]!;
-  return chosen;
 }

@@ -1,8 +1,8 @@
-import { add, dispose, mean, square, variable } from "@tensorflow/tfjs-core";
+import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
 import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import type { FeatureMaps, RpnOutput } from "@mrcnn/core";
-import { disposeParams, flattenParams } from "@mrcnn/nn";
+import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
 import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
@@ -21,12 +21,7 @@ it("equals torchvision's RPN head, its outputs in the anchors' order, and its gr
   const variables = flattenParams(params);
   seedVariables(variables);
   const inputs = new Map<string, Variable>(
-    c.inputs.map((shape, i) => {
-      const value = seededInput(`p${i + 2}`, shape);
-      const input = variable(value);
-      value.dispose();
-      return [`p${i + 2}`, input];
-    }),
+    c.inputs.map((shape, i) => [`p${i + 2}`, toVariable(seededInput(`p${i + 2}`, shape))]),
   );
   const apply = (): RpnOutput => applyRpnHead(params, inputs as unknown as FeatureMaps);
   const { objectness, deltas, levelCounts } = apply();

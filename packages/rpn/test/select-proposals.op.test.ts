@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { tensor2d, tensor3d } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import type { RpnOutput } from "@mrcnn/core";
-import { expectClose, expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, golden, seededSpread, seededUniform } from "@mrcnn/testing";
 import { selectProposals } from "../src/index.ts";
 
 interface Golden {
@@ -18,9 +18,6 @@ const sizes = [
   { height: 110, width: 75 },
 ];
 
-const spread = (name: string, length: number, width: number) =>
-  Float32Array.from(seededUniform(name, length), (value) => (value - 0.5) * width);
-
 // The inputs of tools/golden/select_proposals.py.
 function inputs(name: string, levels: readonly number[]): { output: RpnOutput; anchors: Float32Array } {
   const count = levels.reduce((a, b) => a + b, 0);
@@ -30,14 +27,14 @@ function inputs(name: string, levels: readonly number[]): { output: RpnOutput; a
     if (k < 2) return (k === 0 ? 110 : 100) * value - 10;
     return (k === 2 ? 110 : 100) * u[i - 2]! - 10 + 8 + 40 * value;
   });
-  const deltas = spread(`${name}.deltas`, 8 * count, 2).map((value, i) => {
+  const deltas = seededSpread(`${name}.deltas`, 8 * count, 2).map((value, i) => {
     const anchor = Math.trunc(i / 4) % count;
     return anchor % 10 === 0 && i % 4 >= 2 ? value * 6 : value;
   });
   return {
     anchors,
     output: {
-      objectness: tensor2d(spread(`${name}.objectness`, 2 * count, 8), [2, count]),
+      objectness: tensor2d(seededSpread(`${name}.objectness`, 2 * count, 8), [2, count]),
       deltas: tensor3d(deltas, [2, count, 4]),
       levelCounts: levels,
     },

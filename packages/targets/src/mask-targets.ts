@@ -1,7 +1,7 @@
+import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { ShapeError } from "@mrcnn/core";
 import type { Bitmap, GroundTruth, RoiTargets } from "@mrcnn/core";
 import { cropMasks } from "@mrcnn/masks";
-import { gatherBoxes } from "./gather.ts";
 
 /**
  * The masks that the positive RoIs should produce: each RoI's object, seen through the RoI.
@@ -25,5 +25,5 @@ export function maskTargets(targets: RoiTargets, groundTruth: readonly GroundTru
     }
     masks.push(mask);
   }
-  return cropMasks(masks, gatherBoxes(targets.rois.boxes, targets.positive), side);
+  return cropMasks(masks, gatherBoxesOnHost(targets.rois.boxes, targets.positive), side);
 }

@@ -1,7 +1,7 @@
-import { encodeBoxesOnHost } from "@mrcnn/boxes";
+import { encodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength } from "@mrcnn/core";
 import type { GroundTruth, Proposals, Random, RoiTargets, Rois } from "@mrcnn/core";
-import { concat, gatherBoxes } from "./gather.ts";
+import { concat } from "./concat.ts";
 import { BELOW_LOW, matchToGroundTruth, trainableObjects } from "./matcher.ts";
 import { sampleBalanced } from "./sampler.ts";
 import type { SampleOptions } from "./sampler.ts";
@@ -44,19 +44,19 @@ export function roiTargets(
   let offset = 0;
   for (const [image, gt] of groundTruth.entries()) {
     const own = Int32Array.from(imageIndex.keys()).filter((i) => imageIndex[i] === image);
-    const candidates = concat(Float32Array, [gatherBoxes(boxes, own), gatherBoxes(gt.boxes, trainableObjects(gt))]);
+    const candidates = concat(Float32Array, [gatherBoxesOnHost(boxes, own), gatherBoxesOnHost(gt.boxes, trainableObjects(gt))]);
     const matches = matchToGroundTruth(candidates, gt, { high: config.high, low: config.low, allowLowQuality: false });
     const classes = matches.map((match) => (match >= 0 ? gt.labels[match]! : match === BELOW_LOW ? 0 : -1));
     const sample = sampleBalanced(classes, config, random);
     const chosen = concat(Int32Array, [sample.positive, sample.negative]).sort();
     const chosenLabels = chosen.map((i) => classes[i]!);
     const objects = sample.positive.map((i) => matches[i]!);
-    rois.push(gatherBoxes(candidates, chosen));
+    rois.push(gatherBoxesOnHost(candidates, chosen));
     images.push(new Int32Array(chosen.length).fill(image));
     labels.push(chosenLabels);
     positive.push(Int32Array.from(chosenLabels.keys()).filter((i) => chosenLabels[i]! > 0).map((i) => offset + i));
     matched.push(objects);
-    deltas.push(encodeBoxesOnHost(gatherBoxes(gt.boxes, objects), gatherBoxes(candidates, sample.positive), weights));
+    deltas.push(encodeBoxesOnHost(gatherBoxesOnHost(gt.boxes, objects), gatherBoxesOnHost(candidates, sample.positive), weights));
     offset += chosen.length;
   }
   return {

@@ -1,10 +1,10 @@
-import { encodeBoxesOnHost } from "@mrcnn/boxes";
+import { encodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength } from "@mrcnn/core";
 import type { GroundTruth, Random, RpnTargets } from "@mrcnn/core";
 import { BELOW_LOW, matchToGroundTruth } from "./matcher.ts";
 import { sampleBalanced } from "./sampler.ts";
 import type { SampleOptions } from "./sampler.ts";
-import { concat, gatherBoxes } from "./gather.ts";
+import { concat } from "./concat.ts";
 
 /** The papers and torchvision use high 0.7, low 0.3, 256 anchors per image, at most half positive. */
 export interface RpnTargetConfig extends SampleOptions {
@@ -40,8 +40,8 @@ export function rpnTargets(
     const labels = matches.map((match) => (match >= 0 ? 1 : match === BELOW_LOW ? 0 : -1));
     const sample = sampleBalanced(labels, config, random);
     const objects = sample.positive.map((anchor) => matches[anchor]!);
-    const boxes = gatherBoxes(gt.boxes, objects);
-    deltas.push(encodeBoxesOnHost(boxes, gatherBoxes(anchors, sample.positive), [1, 1, 1, 1]));
+    const boxes = gatherBoxesOnHost(gt.boxes, objects);
+    deltas.push(encodeBoxesOnHost(boxes, gatherBoxesOnHost(anchors, sample.positive), [1, 1, 1, 1]));
     positive.push(sample.positive.map((anchor) => image * count + anchor));
     negative.push(sample.negative.map((anchor) => image * count + anchor));
   }

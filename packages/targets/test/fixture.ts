@@ -25,7 +25,7 @@ export const expected: Record<string, GoldenCase> = golden<{ cases: Record<strin
   "targets",
 ).cases;
 
-export const IMAGE = { height: 48, width: 64 };
+const IMAGE = { height: 48, width: 64 };
 
 const grid: number[] = [];
 for (let y = 0; y < 48; y += 8) {

@@ -15,3 +15,8 @@ export function seededUniform(name: string, length: number): Float64Array {
   }
   return values;
 }
+
+/** `seededUniform` as float32, centred on 0: from `-width / 2` to `width / 2`. */
+export function seededSpread(name: string, length: number, width: number): Float32Array {
+  return Float32Array.from(seededUniform(name, length), (value) => (value - 0.5) * width);
+}

@@ -25,7 +25,7 @@ const WIDTH = 560;
 const HEIGHT = 300;
 const PLOT = { left: 52, right: WIDTH - 14, top: 14, bottom: HEIGHT - 44 };
 /** The page's style sheet has this many colours. */
-export const SERIES_COLORS = 8;
+const SERIES_COLORS = 8;
 
 type Point = readonly [x: number, y: number];
 
