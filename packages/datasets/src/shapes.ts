@@ -20,7 +20,7 @@ export interface ShapesOptions {
   readonly objectSize?: readonly [number, number];
   /** Standard deviation of the noise on each value, of 255. Default 8. */
   readonly noise?: number;
-  /** Whether figures and background have gradients and stripes instead of one plain colour. Default true. */
+  /** Whether figures and background have gradients and stripes instead of one plain colour: harder. Default false. */
   readonly textures?: boolean;
   /** A figure is left out when less than this part of it stays visible. Default 0.3. */
   readonly minVisible?: number;
@@ -67,7 +67,7 @@ export function shapesDataset(options: ShapesOptions): Dataset {
 type Drawing = ShapesOptions & Required<Pick<ShapesOptions, "classes" | "size" | "objects" | "objectSize">>;
 
 function draw(index: number, random: Random, options: Drawing): Sample {
-  const { size, classes, objects, objectSize, noise = 8, textures = true, minVisible = 0.3 } = options;
+  const { size, classes, objects, objectSize, noise = 8, textures = false, minVisible = 0.3 } = options;
   const { height, width } = size;
   const between = ([low, high]: readonly [number, number]): number => low + (high - low) * random.uniform();
 

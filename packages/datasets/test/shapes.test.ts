@@ -41,7 +41,7 @@ describe("shapesDataset", () => {
 
   it("masks exactly the pixels of each figure", async () => {
     // Without noise and textures, an image has one colour for the background and one per figure.
-    const dataset = shapesDataset({ count: 20, seed: 2, noise: 0, textures: false });
+    const dataset = shapesDataset({ count: 20, seed: 2, noise: 0 });
     for (let i = 0; i < dataset.length; i++) {
       const { image, groundTruth } = await dataset.get(i);
       const color = (at: number): string => image.data.subarray(at * 3, at * 3 + 3).join();
