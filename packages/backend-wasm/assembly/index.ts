@@ -6,4 +6,5 @@ export { filterGradient, filterGradientScratch } from "./filter-gradient";
 export { groupNormForward, groupNormBackward } from "./group-norm";
 export { maxPoolGradient } from "./max-pool-gradient";
 export { reluGradient } from "./relu-gradient";
+export { bin, roiBackward, roiForward, roiScratch } from "./roi-align";
 export { transpose } from "./transpose";

@@ -11,6 +11,7 @@ import { identity } from "./kernels/identity.ts";
 import { logSoftmax } from "./kernels/log-softmax.ts";
 import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
+import { pad } from "./kernels/pad.ts";
 import { mean, sum } from "./kernels/reduce.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-grad.ts";
@@ -27,6 +28,7 @@ const replacements: readonly KernelConfig[] = [
   identity,
   maxPoolGrad,
   mean,
+  pad,
   resizeNearestNeighborGrad,
   sum,
 ];

@@ -17,6 +17,9 @@ export type SimdName =
   | "packWeights"
   | "padRows"
   | "reluGradient"
+  | "roiBackward"
+  | "roiForward"
+  | "roiScratch"
   | "transpose";
 
 interface Instance {

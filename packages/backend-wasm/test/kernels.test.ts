@@ -135,6 +135,20 @@ describe("reductions", () => {
   });
 });
 
+describe("PadV2", () => {
+  const cases: [number[], [number, number][], number][] = [
+    [[2, 3, 5, 4], [[0, 0], [1, 2], [3, 0], [0, 0]], 0],
+    [[1, 4, 1, 3], [[0, 0], [0, 0], [1, 1], [0, 0]], 0],
+    [[2, 3, 2, 2], [[0, 0], [1, 1], [1, 1], [0, 0]], 5],
+    [[2, 3, 2, 2], [[1, 0], [0, 1], [0, 0], [0, 2]], 0],
+    [[3, 2], [[1, 0], [0, 1]], 0],
+  ];
+  it.each(cases)("%j by %j with %d", (shape, paddings, value) => {
+    const x = normal(shape);
+    return agree(() => tf.pad(x, paddings, value));
+  });
+});
+
 describe("MaxPoolGrad", () => {
   const cases: [number[], [number, number], [number, number], Pad][] = [
     [[2, 7, 9, 3], [3, 3], [2, 2], around(1, 1, 1, 1)],

@@ -1,27 +1,51 @@
-import type { KernelConfig } from "@tensorflow/tfjs-core";
-import { ROI_ALIGN, ROI_ALIGN_GRAD, roiAlignBackward, roiAlignForward } from "@mrcnn/roi-align/kernel";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
+import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
-import { allocate, floats, ints, kernel } from "../heap.ts";
+import { allocate, floats, kernel, release, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
+import { address, inParts, instanceOf, threadsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-/** RoIAlign by the package's own loop, on the heap. */
+/** assembly/roi-align.ts; threads share the rois. */
 export const roiAlign: KernelConfig = kernel<Inputs<"features" | "boxes" | "imageIndex">, RoiAlignAttrs>(
   ROI_ALIGN,
   ({ inputs: { features, boxes, imageIndex }, attrs, backend }) => {
-    const shape = features.shape as unknown as Shape4D;
-    const out = allocate(backend, [boxes.shape[0]!, attrs.outputHeight, attrs.outputWidth, shape[3]]);
-    roiAlignForward(floats(backend, features), shape, floats(backend, boxes), ints(backend, imageIndex), attrs, floats(backend, out));
+    const [, height, width, channels] = features.shape as unknown as Shape4D;
+    const { outputHeight, outputWidth, spatialScale, samplingRatio, aligned } = attrs;
+    const rois = boxes.shape[0]!;
+    const out = allocate(backend, [rois, outputHeight, outputWidth, channels]);
+    const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
+    const scratch = allocate(backend, [(bytes / 4) * threadsOf(backend)]);
+    const pointers = [features, boxes, imageIndex, out].map((info: TensorInfo) => address(backend, info));
+    const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0];
+    const least = Math.ceil(50_000 / (outputHeight * outputWidth * channels));
+    inParts(backend, "roiForward", { total: rois, least }, (first, last, part) => [
+      ...pointers, address(backend, scratch) + part * bytes, ...sizes, first, last,
+    ]);
+    release(backend, scratch);
     return out;
   },
 );
 
+/** Threads share the channels, because rois overlap. */
 export const roiAlignGrad: KernelConfig = kernel<Inputs<"dy" | "boxes" | "imageIndex">, RoiAlignGradAttrs>(
   ROI_ALIGN_GRAD,
   ({ inputs: { dy, boxes, imageIndex }, attrs, backend }) => {
-    const out = allocate(backend, attrs.inputShape);
-    roiAlignBackward(floats(backend, dy), floats(backend, boxes), ints(backend, imageIndex), attrs, floats(backend, out));
-    return out;
+    const [, height, width, channels] = attrs.inputShape;
+    const { outputHeight, outputWidth, spatialScale, samplingRatio, aligned } = attrs;
+    const rois = boxes.shape[0]!;
+    const dx = allocate(backend, attrs.inputShape);
+    floats(backend, dx).fill(0);
+    const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
+    const scratch = allocate(backend, [(bytes / 4) * threadsOf(backend)]);
+    const pointers = [dy, boxes, imageIndex, dx].map((info: TensorInfo) => address(backend, info));
+    const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0, rois];
+    const least = Math.max(16, Math.ceil((50_000 * channels) / sizeOf(dy.shape)));
+    inParts(backend, "roiBackward", { total: channels, step: 16, least }, (first, last, part) => [
+      ...pointers, address(backend, scratch) + part * bytes, ...sizes, first, last,
+    ]);
+    release(backend, scratch);
+    return dx;
   },
 );
