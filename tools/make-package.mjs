@@ -28,7 +28,7 @@ const manifest = {
   license: "Apache-2.0",
   type: "module",
   sideEffects: false,
-  files: ["dist", "src"],
+  files: ["dist", "src", "!dist/.tsbuildinfo"],
   exports: {
     ".": { "@mrcnn/source": "./src/index.ts", types: "./dist/index.d.ts", default: "./dist/index.js" },
     "./package.json": "./package.json",
