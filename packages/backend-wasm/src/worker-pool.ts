@@ -26,6 +26,10 @@ const RUN = 0;
 const BUSY = 1;
 const FAILED = 2;
 
+// Looks at the counter before going to sleep: in a training step the next run is some microseconds
+// away, and waking a thread takes as long again.
+const SPINS = 5000;
+
 // Each worker owns a slot of doubles: number of arguments (0: nothing to do this time), index of the
 // function, arguments. It sleeps until the counter of runs moves.
 const source = `
@@ -35,6 +39,7 @@ const start = ({ module, memory, control, slots, names, size, index }) => {
   let seen = Atomics.load(control, ${RUN});
   post("ready");
   for (;;) {
+    for (let i = 0; i < ${SPINS} && Atomics.load(control, ${RUN}) === seen; i++);
     Atomics.wait(control, ${RUN}, seen);
     seen = Atomics.load(control, ${RUN});
     if (slot[0] === 0) continue;
@@ -121,6 +126,7 @@ export async function createWorkerPool(
       Atomics.add(control, RUN, 1);
       Atomics.notify(control, RUN);
       simd[name](...calls[0]!);
+      for (let i = 0; i < SPINS && Atomics.load(control, BUSY) > 0; i++);
       // A browser's main thread may not sleep: it looks again and again.
       for (let busy = Atomics.load(control, BUSY); busy > 0; busy = Atomics.load(control, BUSY)) {
         try {
