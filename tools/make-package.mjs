@@ -47,7 +47,7 @@ const files = {
   "package.json": `${JSON.stringify(manifest, null, 2)}\n`,
   "tsconfig.json": `${JSON.stringify({ extends: "../../tsconfig.base.json", references: uses.map((used) => ({ path: `../${used}` })) }, null, 2)}\n`,
   "src/index.ts": "export {};\n",
-  "README.md": `# @mrcnn/${name}\n\n${sentence}\n\n## Install\n\n\`\`\`sh\nnpm i @mrcnn/${name}${tensors ? " @tensorflow/tfjs-core" : ""}\n\`\`\`\n`,
+  "README.md": `# @mrcnn/${name}\n\n${sentence}\n\n## Install\n\n\`\`\`sh\nnpm i @mrcnn/${name}${tensors ? " @tensorflow/tfjs-core" : ""}\n\`\`\`\n\n## Example\n\n\`\`\`ts\n\`\`\`\n\n## Exports\n\n| | |\n|---|---|\n\n## Limits\n`,
 };
 for (const sub of ["src", "test"]) mkdirSync(join(folder, sub), { recursive: true });
 for (const [file, text] of Object.entries(files)) if (!existsSync(join(folder, file))) writeFileSync(join(folder, file), text);
