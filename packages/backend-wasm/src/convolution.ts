@@ -1,7 +1,7 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { allocate, floats, release } from "./heap.ts";
-import { address, inParts, instanceOf, threadsOf } from "./simd.ts";
+import { address, inParts, instanceOf, partsOf } from "./simd.ts";
 
 /** How a filter moves over its input. */
 export interface Geometry {
@@ -16,8 +16,8 @@ export interface Epilogue {
   readonly relu?: boolean;
 }
 
-/** What one thread must at least have to do, in multiplications, for a second one to pay. */
-const WORTH = 500_000;
+/** Multiplications that are worth a part of their own: some twenty microseconds. */
+const WORTH = 300_000;
 
 /**
  * x [batch, H, W, ci] under `filter` [kh, kw, ci, co]: assembly/convolution.ts on all threads. TensorFlow.js's
@@ -76,7 +76,7 @@ function multiply(
   const co = sizes[5]!;
   const tiles = Math.ceil(co / 8);
   const packed = allocate(backend, [tiles * depth * 8]);
-  const scratch = allocate(backend, [256 * threadsOf(backend)]);
+  const scratch = allocate(backend, [256 * partsOf(backend)]);
   const biases = bias === undefined ? undefined : allocate(backend, [tiles * 8]);
   if (bias !== undefined && biases !== undefined) floats(backend, biases).set(floats(backend, bias));
 
@@ -117,11 +117,12 @@ export function filterGradient(
   const steps = [...strides, ...dilations];
   const tiles = Math.ceil(co / 8);
   const work = batch * outHeight * outWidth * kernel[0] * kernel[1] * ci * 8;
-  const parts = Math.min(threadsOf(backend), tiles);
+  // Each part packs x anew: few parts, unless there is much to do in each.
+  const parts = Math.max(1, Math.min(tiles, partsOf(backend), Math.floor((tiles * work) / WORTH)));
   const share = Math.ceil(tiles / parts) * 8;
   const bytes = instanceOf(backend).simd.filterGradientScratch(batch, outHeight, outWidth, ci, share, ...kernel, ...steps);
   const scratch = allocate(backend, [(parts * bytes) / 4]);
-  inParts(backend, "filterGradient", { total: tiles, least: Math.ceil(WORTH / work) }, (first, last, part) => [
+  inParts(backend, "filterGradient", { total: tiles, least: 1, most: parts }, (first, last, part) => [
     address(backend, x) + offsetX * 4, address(backend, dy) + offsetDy * 4, address(backend, out) + offset * 4,
     address(backend, scratch) + part * bytes, batch, ...input, ...output, ...kernel, ...steps, padding[0], padding[2], first, last, add,
   ]);

@@ -6,6 +6,7 @@ import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2d, fusedConv2d } from "./kernels/conv2d.ts";
 import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
 import { conv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
+import { gather } from "./kernels/gather.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
 import { identity } from "./kernels/identity.ts";
 import { logSoftmax } from "./kernels/log-softmax.ts";
@@ -25,6 +26,7 @@ const replacements: readonly KernelConfig[] = [
   conv2dBackpropInput,
   fusedConv2d,
   fusedMatMul,
+  gather,
   identity,
   maxPoolGrad,
   mean,

@@ -1,6 +1,7 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { MOST_CALLS } from "./worker-pool.ts";
 import { ownMemory, sharedMemory } from "./simd-module.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
@@ -53,26 +54,30 @@ export function isShared(memory: WebAssembly.Memory): boolean {
   return typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
 }
 
-/** How many parts `inParts` makes at most. */
-export function threadsOf(backend: BackendWasm): number {
-  return instanceOf(backend).pool?.threads ?? 1;
+/** Parts per thread: a thread that is held up then leaves its share to the others. */
+const PARTS = 4;
+
+/** How many parts `inParts` makes at most: as many scratch areas are needed. */
+export function partsOf(backend: BackendWasm): number {
+  const { pool } = instanceOf(backend);
+  return pool === undefined ? 1 : Math.min(MOST_CALLS, pool.threads * PARTS);
 }
 
 /**
- * Runs a function on [0, total) in as many parts as there are threads, each a multiple of `step` and
- * at least `least` long. `args` of a part gets its bounds and its number.
+ * Runs a function on [0, total) in parts that the threads share, each a multiple of `step` and about
+ * `least` long or longer. `args` of a part gets its bounds and its number.
  */
 export function inParts(
   backend: BackendWasm,
   name: SimdName,
-  { total, step = 1, least }: { total: number; step?: number; least: number },
+  { total, step = 1, least, most = partsOf(backend) }: { total: number; step?: number; least: number; most?: number },
   args: (first: number, last: number, part: number) => readonly number[],
 ): void {
   const { simd, pool } = instanceOf(backend);
-  const parts = Math.max(1, Math.min(pool?.threads ?? 1, Math.floor(total / least)));
+  const parts = Math.max(1, Math.min(most, Math.floor(total / Math.max(least, step))));
   const bound = (part: number): number => (part === parts ? total : Math.floor((total * part) / parts / step) * step);
   const calls = Array.from({ length: parts }, (_, part) => args(bound(part), bound(part + 1), part));
-  if (pool === undefined || parts === 1) simd[name](...calls[0]!);
+  if (pool === undefined || parts === 1) for (const call of calls) simd[name](...call);
   else pool.run(name, calls);
 }
 

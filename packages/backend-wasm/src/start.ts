@@ -4,7 +4,7 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
 import { withIdleWorkers } from "./node-threads.ts";
 import { registerWasmKernels } from "./register.ts";
-import { instanceOf, isShared, threadsOf } from "./simd.ts";
+import { instanceOf, isShared } from "./simd.ts";
 import { createWorkerPool } from "./worker-pool.ts";
 
 export interface WasmOptions {
@@ -43,7 +43,7 @@ export async function startWasm({ threads = "auto" }: WasmOptions = {}): Promise
   await setBackend("wasm");
   const backend = engine().backend as BackendWasm;
   if (isThreaded) await addWorkers(backend, wanted);
-  return threadsOf(backend);
+  return instanceOf(backend).pool?.threads ?? 1;
 }
 
 /** Starts the build with a shared memory. Its own threads stay out of the way. */

@@ -5,7 +5,7 @@ import type { Simd, SimdName } from "./simd.ts";
 export interface WorkerPool {
   /** The calling thread and the workers. */
   readonly threads: number;
-  /** Runs `name` once for each list of arguments, at most `threads`, and returns when all are done. */
+  /** Runs `name` once for each list of arguments, at most MOST_CALLS, and returns when all are done. */
   run(name: SimdName, calls: readonly (readonly number[])[]): void;
   dispose(): void;
 }
@@ -20,36 +20,45 @@ interface Channel {
   onerror?: unknown;
 }
 
+export const MOST_CALLS = 64;
 const MOST_ARGUMENTS = 32;
-// Cells of the shared control array: a counter of runs, workers still busy, whether one has failed.
+/** Doubles for each call: how many arguments, index of the function, arguments. */
+const SIZE = 2 + MOST_ARGUMENTS;
+
+// Cells of the shared control array. RUN moves when there is work. TICKETS holds the number of calls
+// in its upper half and the next one to take in its lower half, so that a thread that comes late
+// cannot mistake one run for another. LEFT counts calls not yet done.
 const RUN = 0;
-const BUSY = 1;
-const FAILED = 2;
+const TICKETS = 1;
+const LEFT = 2;
+const FAILED = 3;
 
 // Looks at the counter before going to sleep: in a training step the next run is some microseconds
 // away, and waking a thread takes as long again.
 const SPINS = 5000;
 
-// Each worker owns a slot of doubles: number of arguments (0: nothing to do this time), index of the
-// function, arguments. It sleeps until the counter of runs moves.
+// Threads take calls as they get to them: on a busy machine one may be long away.
 const source = `
-const start = ({ module, memory, control, slots, names, size, index }) => {
+const start = ({ module, memory, control, slots, names }) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const slot = new Float64Array(slots, index * size * 8, size);
   let seen = Atomics.load(control, ${RUN});
   post("ready");
   for (;;) {
     for (let i = 0; i < ${SPINS} && Atomics.load(control, ${RUN}) === seen; i++);
     Atomics.wait(control, ${RUN}, seen);
     seen = Atomics.load(control, ${RUN});
-    if (slot[0] === 0) continue;
-    try {
-      exports[names[slot[1]]](...slot.subarray(2, 2 + slot[0]));
-    } catch {
-      Atomics.store(control, ${FAILED}, 1);
+    for (;;) {
+      const ticket = Atomics.add(control, ${TICKETS}, 1);
+      const call = ticket & 0xffff;
+      if (call >= ticket >>> 16) break;
+      const at = call * ${SIZE};
+      try {
+        exports[names[slots[at + 1]]](...slots.subarray(at + 2, at + 2 + slots[at]));
+      } catch {
+        Atomics.store(control, ${FAILED}, 1);
+      }
+      if (Atomics.sub(control, ${LEFT}, 1) === 1) Atomics.notify(control, ${LEFT});
     }
-    slot[0] = 0;
-    if (Atomics.sub(control, ${BUSY}, 1) === 1) Atomics.notify(control, ${BUSY});
   }
 };
 let post;
@@ -92,17 +101,16 @@ export async function createWorkerPool(
   { module, memory, simd }: { module: WebAssembly.Module; memory: WebAssembly.Memory; simd: Simd },
   threads: number,
 ): Promise<WorkerPool> {
-  const size = 2 + MOST_ARGUMENTS;
-  const control = new Int32Array(new SharedArrayBuffer(12));
-  const slots = new SharedArrayBuffer((threads - 1) * size * 8);
+  const control = new Int32Array(new SharedArrayBuffer(16));
+  const slots = new Float64Array(new SharedArrayBuffer(MOST_CALLS * SIZE * 8));
   const names = Object.keys(simd);
   const workers: Channel[] = [];
   try {
-    for (let index = 0; index < threads - 1; index++) {
+    while (workers.length < threads - 1) {
       const worker = await spawn();
       workers.push(worker);
       const ready = whenReady(worker);
-      worker.postMessage({ module, memory, control, slots, names, size, index });
+      worker.postMessage({ module, memory, control, slots, names });
       await ready;
       worker.unref?.();
     }
@@ -114,31 +122,44 @@ export async function createWorkerPool(
   return {
     threads,
     run(name, calls) {
-      const slot = new Float64Array(slots);
-      const others = calls.length - 1;
-      for (let i = 0; i < others; i++) {
-        const args = calls[i + 1]!;
-        slot[i * size + 1] = names.indexOf(name);
-        slot.set(args, i * size + 2);
-        slot[i * size] = args.length;
-      }
-      Atomics.store(control, BUSY, others);
+      const index = names.indexOf(name);
+      calls.forEach((args, call) => {
+        slots[call * SIZE] = args.length;
+        slots[call * SIZE + 1] = index;
+        slots.set(args, call * SIZE + 2);
+      });
+      Atomics.store(control, LEFT, calls.length);
+      Atomics.store(control, TICKETS, calls.length << 16);
       Atomics.add(control, RUN, 1);
       Atomics.notify(control, RUN);
-      simd[name](...calls[0]!);
-      for (let i = 0; i < SPINS && Atomics.load(control, BUSY) > 0; i++);
-      // A browser's main thread may not sleep: it looks again and again.
-      for (let busy = Atomics.load(control, BUSY); busy > 0; busy = Atomics.load(control, BUSY)) {
+      for (let call = take(control); call >= 0; call = take(control)) {
         try {
-          Atomics.wait(control, BUSY, busy);
+          simd[name](...calls[call]!);
+        } catch {
+          Atomics.store(control, FAILED, 1);
+        }
+        Atomics.sub(control, LEFT, 1);
+      }
+      for (let i = 0; i < SPINS && Atomics.load(control, LEFT) > 0; i++);
+      // A browser's main thread may not sleep: it looks again and again.
+      for (let left = Atomics.load(control, LEFT); left > 0; left = Atomics.load(control, LEFT)) {
+        try {
+          Atomics.wait(control, LEFT, left);
         } catch {
           continue;
         }
       }
-      if (Atomics.exchange(control, FAILED, 0) === 1) throw new BackendError(`${name}: a worker failed. Start with one thread and look.`);
+      if (Atomics.exchange(control, FAILED, 0) === 1) throw new BackendError(`${name}: a thread failed. Start with one thread and look.`);
     },
     dispose() {
       for (const worker of workers) worker.terminate();
     },
   };
+}
+
+/** The next call to make, or -1. */
+function take(control: Int32Array): number {
+  const ticket = Atomics.add(control, TICKETS, 1);
+  const call = ticket & 0xffff;
+  return call < ticket >>> 16 ? call : -1;
 }

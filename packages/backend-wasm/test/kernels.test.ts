@@ -135,6 +135,23 @@ describe("reductions", () => {
   });
 });
 
+describe("GatherV2", () => {
+  const cases: [number[], number[], number][] = [
+    [[5, 3, 4], [4, 0, 0, 2], 0],
+    [[2, 5, 9], [4, 0, 1], 1],
+    [[2, 5], [1, 1, 0], 0],
+    [[4, 16], [], 0],
+  ];
+  it.each(cases)("%j, rows %j of axis %d", (shape, rows, axis) => {
+    const [x, indices] = [normal(shape), tf.tensor1d(rows, "int32")];
+    return agree(() => tf.gather(x, indices, axis));
+  });
+  it("takes indices of two dimensions", () => {
+    const [x, indices] = [normal([5, 12]), tf.tensor2d([[1, 2, 0], [4, 4, 3]], [2, 3], "int32")];
+    return agree(() => tf.gather(x, indices));
+  });
+});
+
 describe("PadV2", () => {
   const cases: [number[], [number, number][], number][] = [
     [[2, 3, 5, 4], [[0, 0], [1, 2], [3, 0], [0, 0]], 0],

@@ -3,7 +3,7 @@ import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
 import type { GroupNormAttrs, GroupNormGradAttrs } from "@mrcnn/nn/kernel";
 import { allocate, floats, kernel, release, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, inParts, instanceOf, threadsOf } from "../simd.ts";
+import { address, inParts, instanceOf, partsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
@@ -18,7 +18,7 @@ export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, G
     const y = allocate(backend, x.shape);
     const mean = allocate(backend, [batch, groups]);
     const rstd = allocate(backend, [batch, groups]);
-    const scratch = allocate(backend, [channels * 6 * threadsOf(backend)]);
+    const scratch = allocate(backend, [channels * 6 * partsOf(backend)]);
     const pointers = [x, weight, bias, y, mean, rstd].map((info) => address(backend, info));
     inParts(backend, "groupNormForward", { total: batch, least: images(x) }, (first, last, part) => [
       ...pointers, address(backend, scratch) + part * channels * 24, height * width, channels, groups, eps, first, last,

@@ -3,7 +3,7 @@ import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
 import { allocate, floats, kernel, release, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
-import { address, inParts, instanceOf, threadsOf } from "../simd.ts";
+import { address, inParts, instanceOf, partsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
@@ -16,7 +16,7 @@ export const roiAlign: KernelConfig = kernel<Inputs<"features" | "boxes" | "imag
     const rois = boxes.shape[0]!;
     const out = allocate(backend, [rois, outputHeight, outputWidth, channels]);
     const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
-    const scratch = allocate(backend, [(bytes / 4) * threadsOf(backend)]);
+    const scratch = allocate(backend, [(bytes / 4) * partsOf(backend)]);
     const pointers = [features, boxes, imageIndex, out].map((info: TensorInfo) => address(backend, info));
     const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0];
     const least = Math.ceil(50_000 / (outputHeight * outputWidth * channels));
@@ -38,7 +38,7 @@ export const roiAlignGrad: KernelConfig = kernel<Inputs<"dy" | "boxes" | "imageI
     const dx = allocate(backend, attrs.inputShape);
     floats(backend, dx).fill(0);
     const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
-    const scratch = allocate(backend, [(bytes / 4) * threadsOf(backend)]);
+    const scratch = allocate(backend, [(bytes / 4) * partsOf(backend)]);
     const pointers = [dy, boxes, imageIndex, dx].map((info: TensorInfo) => address(backend, info));
     const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0, rois];
     const least = Math.max(16, Math.ceil((50_000 * channels) / sizeOf(dy.shape)));
