@@ -5,6 +5,7 @@ import type { FeatureMaps, Random } from "@mrcnn/core";
 import { convNorm, initConv2d, initNorm, maxPool, relu } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
 
+/** Layers with weights, the classifier's included. */
 export type ResnetDepth = 18 | 34 | 50 | 101 | 152;
 
 /** A ResNet (He et al. 2015) as torchvision builds it: the stride of a bottleneck is in its 3 × 3. */

@@ -6,12 +6,14 @@ import { createCocoEvaluator } from "./evaluator.ts";
 import type { CocoDetection, CocoGroundTruth } from "./evaluator.ts";
 import type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.ts";
 
+/** How results are compared. */
 export interface EvaluateCocoOptions {
   readonly iouType: "bbox" | "segm";
   /** Three limits, [1, 10, 100] by default; the last is the one AP goes by. */
   readonly maxDetections?: readonly number[];
 }
 
+/** All that `evaluateCoco` finds. */
 export interface CocoEvaluation {
   readonly stats: CocoStats;
   readonly perCategory: readonly CocoCategoryStats[];

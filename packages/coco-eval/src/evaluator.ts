@@ -30,6 +30,7 @@ export interface CocoDetection {
   readonly area?: number;
 }
 
+/** One image: its objects and what was found in it. */
 export interface CocoEvaluatedImage {
   readonly imageId: number;
   readonly groundTruth: readonly CocoGroundTruth[];

@@ -15,6 +15,7 @@ export const COCO_AREA_RANGES: readonly AreaRange[] = [
   { name: "large", min: 96 ** 2, max: 1e10 },
 ];
 
+/** What is evaluated and how; pycocotools' `Params`, with its defaults. */
 export interface CocoParams {
   /** Overlap of boxes or of masks. */
   readonly iouType: "bbox" | "segm";

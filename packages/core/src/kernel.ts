@@ -8,11 +8,13 @@ import { BackendError } from "./errors.ts";
 export interface KernelContract {
   /** Prefixed "Mrcnn": the registry is one per process. */
   readonly name: string;
+  /** How TensorFlow.js differentiates it; backends register it with the kernel. */
   readonly gradient?: GradConfig;
 }
 
 /** A kernel that covers part of its contract says so here; without it, it covers everything. */
 export interface PartialKernelFunc extends KernelFunc {
+  /** Whether it can do these attributes; where not, the composition runs. */
   supports?: (attrs: object) => boolean;
 }
 

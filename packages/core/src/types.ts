@@ -73,6 +73,7 @@ export interface Sample {
 export interface Dataset {
   readonly length: number;
   readonly classNames: readonly string[];
+  /** Reads image `index`, from 0. @throws DatasetError naming the image when it can't be read. */
   get(index: number): Promise<Sample>;
 }
 
@@ -121,7 +122,9 @@ export interface BoxHeadOutput {
 
 /** Sampled anchors of a batch; indices are flat: `image * A + anchor`. */
 export interface RpnTargets {
+  /** Anchors that should see an object, ascending within each image. */
   readonly positive: Int32Array;
+  /** Anchors that should see background. */
   readonly negative: Int32Array;
   /** Regression targets of `positive`, [P * 4]. */
   readonly deltas: Float32Array;
@@ -129,6 +132,7 @@ export interface RpnTargets {
 
 /** Sampled RoIs of a batch and what they should become. */
 export interface RoiTargets {
+  /** In image order. */
   readonly rois: Rois;
   /** [R]; 0 = background. */
   readonly labels: Int32Array;
@@ -143,7 +147,7 @@ export interface RoiTargets {
 /** Named loss terms (torchvision's names: `loss_objectness`, `loss_rpn_box_reg`, ...). */
 export type LossTerms = Readonly<Record<string, Scalar>>;
 
-/** Detections of one image without masks, best first: boxes [N * 4] in the network input. */
+/** Detections of one image without masks, best first: boxes [N * 4] in the network input, labels [N] from 1, scores [N] in 0..1. */
 export interface BoxDetections {
   readonly boxes: Float32Array;
   readonly labels: Int32Array;
@@ -152,6 +156,7 @@ export interface BoxDetections {
 
 /** Detections of one image in its original pixels, best first. */
 export interface Detections extends BoxDetections {
+  /** Of the original image. */
   readonly imageSize: ImageSize;
   /** One per box; absent when the model has no mask head. */
   readonly masks?: readonly Rle[];
@@ -159,6 +164,7 @@ export interface Detections extends BoxDetections {
 
 /** An evaluated image: what was found and what was there, in the image's original pixels. */
 export interface EvaluatedImage {
+  /** `Sample.id`. */
   readonly id: number;
   readonly detections: Detections;
   readonly groundTruth: GroundTruth;
@@ -166,19 +172,23 @@ export interface EvaluatedImage {
 
 /** Collects images, then says how good they are. */
 export interface Evaluator {
+  /** Takes in one image; each once, in any order. */
   add(image: EvaluatedImage): void;
+  /** Figures by name ("AP", "AP50", ...) over all images so far. */
   summarize(): Record<string, number>;
 }
 
 /** A named set of weights or their gradients: torchvision's state_dict names. */
 export type NamedTensors = ReadonlyMap<string, Tensor>;
+/** The same where they can be changed: a model's weights and buffers. */
 export type NamedVariables = ReadonlyMap<string, Variable>;
 
-/** A tensor's bytes outside any engine. */
+/** A tensor's values outside any engine: `data` row-major, as many as `shape` says. */
 export interface HostArray {
   readonly shape: readonly number[];
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
+/** Weights on the host, by state_dict name: what files hold. */
 export type NamedArrays = ReadonlyMap<string, HostArray>;
 
 /** All a training step needs to know of a model. */
@@ -196,5 +206,6 @@ export interface TrainableModel {
 
 /** Something that holds device memory until told otherwise. */
 export interface Disposable {
+  /** Frees it; the object is of no use afterwards. */
   dispose(): void;
 }

@@ -5,6 +5,7 @@ import type { FeatureMaps, Random } from "@mrcnn/core";
 import { conv2d, initConv2d, maxPool, upsampleNearest } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
 
+/** The size of a feature pyramid. */
 export interface FpnConfig {
   /** Channels of the backbone's maps, finest first. */
   readonly inChannels: readonly number[];

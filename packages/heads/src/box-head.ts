@@ -5,6 +5,7 @@ import type { BoxHeadOutput, Random } from "@mrcnn/core";
 import { dense, initDense } from "@mrcnn/nn";
 import type { DenseParams } from "@mrcnn/nn";
 
+/** The size of a box head. */
 export interface BoxHeadConfig {
   readonly inChannels: number;
   /** Side of the pooled RoIs; the paper's 7. */

@@ -4,6 +4,7 @@ import type { Random } from "@mrcnn/core";
 import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
 
+/** The size of a mask head. */
 export interface MaskHeadConfig {
   readonly inChannels: number;
   /** Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256]. */

@@ -3,6 +3,7 @@ import { assertLength, assertShape } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, ImageSize, Rois } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
 
+/** What counts as a detection. */
 export interface DetectionConfig {
   /** Only scores above this count (torchvision: 0.05). */
   readonly scoreThreshold: number;

@@ -16,6 +16,7 @@ export interface CocoRle {
 /** Polygons (x1, y1, x2, y2, ...) whose union is the object, or run lengths. */
 export type CocoSegmentation = readonly (readonly number[])[] | CocoRle;
 
+/** An entry of a COCO file's `images`. */
 export interface CocoImage {
   readonly id: number;
   readonly width: number;
@@ -23,12 +24,14 @@ export interface CocoImage {
   readonly file_name: string;
 }
 
+/** An entry of `categories`. */
 export interface CocoCategory {
   readonly id: number;
   readonly name: string;
   readonly supercategory?: string;
 }
 
+/** An entry of `annotations`: one object, or one crowd. */
 export interface CocoAnnotation {
   readonly id: number;
   readonly image_id: number;
@@ -56,6 +59,7 @@ export interface CocoResult {
   readonly segmentation?: CocoSegmentation;
 }
 
+/** Of `parseCocoJson`. */
 export interface ParseCocoOptions {
   /** What to do with boxes whose width or height is not above 0: throw (default), leave those annotations out, or keep them. */
   readonly emptyBoxes?: "error" | "skip" | "keep";

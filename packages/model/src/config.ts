@@ -15,7 +15,9 @@ export interface SamplingConfig {
 
 /** Proposals kept per level before, and in all after, non-maximum suppression. */
 export interface TopKConfig {
+  /** Per level, before. */
   readonly preNmsTopK: number;
+  /** Per image, after. */
   readonly postNmsTopK: number;
 }
 
@@ -28,6 +30,7 @@ export interface MaskRcnnConfig {
   readonly classes: readonly string[];
   /** false gives Faster R-CNN: boxes without masks. Default true. */
   readonly mask: boolean;
+  /** How photos become the network's input. */
   readonly image: {
     /** Of RGB in 0..1. Default ImageNet's. */
     readonly mean: readonly [number, number, number];
@@ -38,6 +41,7 @@ export interface MaskRcnnConfig {
     /** Batches are padded to a multiple of this. Default 32. */
     readonly divisor: number;
   };
+  /** The ResNet that gives c2..c5. */
   readonly backbone: {
     /** Of the ResNet. Default 50. */
     readonly depth: 18 | 34 | 50 | 101 | 152;
@@ -54,12 +58,14 @@ export interface MaskRcnnConfig {
   };
   /** Channels of p2..p6. Default 256. */
   readonly fpn: { readonly channels: number };
+  /** The boxes that the region proposal network starts from, centred on every cell of every level. */
   readonly anchors: {
     /** One list per level p2..p6, all of one length: side lengths in pixels. Default 32, 64, 128, 256, 512. */
     readonly sizes: readonly (readonly number[])[];
     /** Heights over widths, the same on every level. Default 1/2, 1, 2. */
     readonly aspectRatios: readonly number[];
   };
+  /** The region proposal network. */
   readonly rpn: {
     /** Default 2000 and 2000. */
     readonly training: TopKConfig;
@@ -72,6 +78,7 @@ export interface MaskRcnnConfig {
     /** Default 0.7, 0.3, 256, 0.5. */
     readonly targets: SamplingConfig;
   };
+  /** The box head, and what counts as a detection. */
   readonly box: {
     /** Bins of RoIAlign per side. Default 7. */
     readonly poolSize: number;
@@ -90,6 +97,7 @@ export interface MaskRcnnConfig {
     /** Default 1e-2. */
     readonly minSize: number;
   };
+  /** The mask head; not built when `mask` is false. */
   readonly maskHead: {
     /** Bins of RoIAlign per side; masks have twice as many pixels. Default 14. */
     readonly poolSize: number;
@@ -98,6 +106,7 @@ export interface MaskRcnnConfig {
     /** Channels of the deconvolution. Default 256. */
     readonly channels: number;
   };
+  /** How both heads read their features. */
   readonly roiAlign: {
     /** Sampling points per bin and axis; 0 = ceil(roi / bin). Default 2. */
     readonly samplingRatio: number;

@@ -9,7 +9,9 @@ import type { MaskRcnnParams } from "./params.ts";
 
 /** A Mask R-CNN (or, without masks, Faster R-CNN) with its weights on the device. */
 export interface MaskRcnn extends Disposable {
+  /** What it was made from. */
   readonly config: MaskRcnnConfig;
+  /** The weights as the stages take them. */
   readonly params: MaskRcnnParams;
   /** Every weight and buffer by its state_dict name. */
   readonly variables: NamedVariables;

@@ -13,8 +13,11 @@ import type { MaskRcnnParams } from "./params.ts";
 /** Which statistics batch norm uses: its own of the batch while training, the running ones otherwise. */
 export type Statistics = "batch" | "running";
 
+/** What is computed for the whole image, before any region is chosen. */
 export interface DenseOutput {
+  /** p2..p6. */
   readonly features: FeatureMaps;
+  /** Objectness and deltas of every anchor. */
   readonly rpn: RpnOutput;
   /** Sizes of the feature maps, finest first. */
   readonly grids: readonly ImageSize[];

@@ -4,6 +4,7 @@ import { argsortDescending } from "./argsort.ts";
 
 const f = Math.fround;
 
+/** Of greedy suppression. */
 export interface NmsOptions {
   /** A box is suppressed when its IoU with a kept, better one is strictly greater than this. */
   readonly iouThreshold: number;

@@ -6,6 +6,7 @@ import type { Conv2dParams } from "./params.ts";
 import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
+/** Of a convolution; both axes alike. */
 export interface Conv2dOptions {
   /** Default 1. */
   readonly stride?: number;

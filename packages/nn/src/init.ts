@@ -41,6 +41,7 @@ function parameters<R extends Rank>(
   return { weight, bias: toVariable(start as Tensor1D, { trainable }) };
 }
 
+/** How a layer begins. */
 export interface InitOptions {
   readonly init: Init;
   /** Default true. Zero at first, except with `torch_default`. */

@@ -21,6 +21,7 @@ export type GroupNormInputs = Pick<NamedTensorInfoMap, "x" | "weight" | "bias">;
 /** `dy` and `x` float32 [B, H, W, C]; `weight` [C]; `mean` and `rstd` [B, groups]. */
 export type GroupNormGradInputs = Pick<NamedTensorInfoMap, "dy" | "x" | "weight" | "mean" | "rstd">;
 
+/** Of `MrcnnGroupNormGrad`. */
 export interface GroupNormGradAttrs {
   readonly groups: number;
 }

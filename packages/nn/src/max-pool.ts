@@ -1,6 +1,7 @@
 import { maxPool as tfMaxPool, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 
+/** Of a pool; both axes alike, pixels. */
 export interface MaxPoolOptions {
   readonly size: number;
   readonly stride: number;

@@ -23,6 +23,7 @@ export type BatchNormParams = GroupNormParams & {
   readonly running_var: Variable<Rank.R1>;
 };
 
+/** Of any norm; group norm has no statistics. */
 export type NormParams = GroupNormParams | BatchNormParams;
 
 /** A norm that begins as the identity on standardized input: weight 1, bias 0, mean 0, variance 1. */
@@ -40,6 +41,7 @@ export function initNorm(kind: Norm, channels: number, { trainable = true }: { t
   };
 }
 
+/** Of a convolution and its norm. */
 export interface ConvNormOptions extends Conv2dOptions {
   readonly kind: Norm;
   /** Default 1e-5, torch's. torchvision's COCO weights with frozen batch norm want 0. */

@@ -20,6 +20,7 @@ export type RoiAlignInputs = Pick<NamedTensorInfoMap, "features" | "boxes" | "im
 /** `dy` float32 [R, outputHeight, outputWidth, C]; the others as in `RoiAlignInputs`. */
 export type RoiAlignGradInputs = Pick<NamedTensorInfoMap, "dy" | "boxes" | "imageIndex">;
 
+/** Of `MrcnnRoiAlign`. */
 export interface RoiAlignAttrs {
   readonly outputHeight: number;
   readonly outputWidth: number;
@@ -31,6 +32,7 @@ export interface RoiAlignAttrs {
   readonly aligned: boolean;
 }
 
+/** Of `MrcnnRoiAlignGrad`. */
 export interface RoiAlignGradAttrs extends RoiAlignAttrs {
   /** Shape of the features, [B, H, W, C]. */
   readonly inputShape: readonly [number, number, number, number];

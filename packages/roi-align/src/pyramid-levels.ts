@@ -3,6 +3,7 @@ import { ConfigError } from "@mrcnn/core";
 
 const f = Math.fround;
 
+/** Which levels there are, and which size of roi belongs to which. */
 export interface PyramidLevelOptions {
   /** Finest level: 2 for stride 4. */
   readonly minLevel: number;

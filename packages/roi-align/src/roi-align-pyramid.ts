@@ -6,6 +6,7 @@ import { assignPyramidLevels } from "./pyramid-levels.ts";
 import { roiAlign } from "./roi-align.ts";
 import type { RoiAlignOptions } from "./roi-align.ts";
 
+/** Of `roiAlignPyramid`; the scales follow from the maps and the image. */
 export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale"> {
   /**
    * The image size that scales are inferred from: the largest height and width of the batch.

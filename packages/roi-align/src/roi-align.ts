@@ -6,6 +6,7 @@ import { roiAlignContract } from "./kernel.ts";
 import type { RoiAlignAttrs } from "./kernel.ts";
 import { separableRoiAlign } from "./separable.ts";
 
+/** Of `roiAlign`. */
 export interface RoiAlignOptions {
   /** Bins of each roi: [height, width]. */
   readonly outputSize: readonly [number, number];

@@ -4,6 +4,7 @@ import type { FeatureMaps, Random, RpnOutput } from "@mrcnn/core";
 import { conv2d, initConv2d } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
 
+/** The size of an RPN head. */
 export interface RpnHeadConfig {
   readonly inChannels: number;
   readonly anchorsPerLocation: number;

@@ -4,6 +4,7 @@ import type { ImageSize, Proposals, RpnOutput } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
 import { topK } from "./top-k.ts";
 
+/** How many proposals are kept, and which. */
 export interface ProposalConfig {
   /** Kept per level before suppression (torchvision: 2000 to train, 1000 to test). */
   readonly preNmsTopK: number;

@@ -7,6 +7,7 @@ export const BELOW_LOW = -1;
 /** The match of a candidate whose best IoU is in [`low`, `high`): neither positive nor negative. */
 export const BETWEEN = -2;
 
+/** When a candidate (an anchor or a proposal) matches an object. */
 export interface MatchOptions {
   /** A candidate whose best IoU is at least this is positive. */
   readonly high: number;

@@ -1,5 +1,6 @@
 import type { Random } from "@mrcnn/core";
 
+/** How many are drawn per image. */
 export interface SampleOptions {
   /** How many to draw at most. */
   readonly batchSize: number;

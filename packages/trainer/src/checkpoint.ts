@@ -6,8 +6,11 @@ import type { Optimizer } from "./sgd.ts";
 export interface CheckpointState {
   /** Updates done. */
   readonly step: number;
+  /** Of the run; it goes on with no other. */
   readonly seed: number;
+  /** Every weight and buffer of the model. */
   readonly weights: NamedArrays;
+  /** `Optimizer.state()`. */
   readonly optimizer: NamedArrays;
 }
 

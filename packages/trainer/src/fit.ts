@@ -1,4 +1,4 @@
-import { createRandom, TrainingError } from "@mrcnn/core";
+import { ConfigError, createRandom, TrainingError } from "@mrcnn/core";
 import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { restoreState, saveState } from "./checkpoint.ts";
 import type { CheckpointState } from "./checkpoint.ts";
@@ -7,22 +7,29 @@ import type { Optimizer } from "./sgd.ts";
 import { trainStep } from "./step.ts";
 import type { StepReport } from "./step.ts";
 
+/** A training run. */
 export interface FitOptions {
+  /** What is trained, in place. */
   readonly model: TrainableModel;
   /** Batches from micro-batch `start` on; what the k-th one holds depends on k alone, so that a resumed run sees the same. */
   readonly batches: (start: number) => AsyncIterable<TrainingBatch>;
+  /** Stays the caller's: dispose it after the run. */
   readonly optimizer: Optimizer;
+  /** The learning rate of each step. */
   readonly schedule: Schedule;
   /** Updates in the whole run. */
   readonly steps: number;
+  /** Decides what is sampled in each step. */
   readonly seed: number;
   /** Micro-batches per update; gradients are averaged. Default 1. */
   readonly accumulate?: number;
+  /** Scales gradients whose global L2 norm exceeds this. Default: no clipping. */
   readonly clipNorm?: number | undefined;
   /** Continues this state instead of starting at step 0. */
   readonly resume?: CheckpointState | undefined;
   /** Stops after the current step; a checkpoint is saved. */
   readonly signal?: AbortSignal | undefined;
+  /** Called between steps. */
   readonly hooks?: FitHooks;
 }
 
@@ -39,10 +46,14 @@ export interface FitHooks {
  * arithmetic as an uninterrupted one.
  *
  * @returns how many updates are done, and whether the signal stopped it.
- * @throws TrainingError when a loss is not finite or the batches end early.
+ * @throws TrainingError when a loss is not finite or the batches end early; WeightsError or ConfigError
+ *   when the state to resume is of another model or seed.
  */
 export async function fit(options: FitOptions): Promise<{ readonly step: number; readonly stopped: boolean }> {
   const { model, optimizer, schedule, steps, seed, accumulate = 1, clipNorm, resume, signal, hooks = {} } = options;
+  if (resume !== undefined && resume.seed !== seed) {
+    throw new ConfigError(`fit: seed must be ${resume.seed}, that of the run to resume, got ${seed}.`);
+  }
   if (resume !== undefined) restoreState(model, optimizer, resume);
   let step = resume?.step ?? 0;
   const save = async (): Promise<void> => hooks.checkpoint?.save(await saveState(model, optimizer, { step, seed }));

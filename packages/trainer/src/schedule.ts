@@ -1,6 +1,8 @@
 import { ConfigError } from "@mrcnn/core";
 
+/** Warm-up and steps of a learning rate. */
 export interface ScheduleOptions {
+  /** The rate after warm-up, before the first milestone. */
   readonly baseRate: number;
   /** Steps of linear warm-up from `baseRate * warmupFactor`. Default 0. */
   readonly warmupSteps?: number;

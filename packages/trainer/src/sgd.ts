@@ -8,16 +8,21 @@ import { toArrays } from "@mrcnn/weights";
 export interface Optimizer extends Disposable {
   /** One update in place; `gradients` are not disposed. A variable without a gradient is left alone. */
   apply(variables: NamedVariables, gradients: ReadonlyMap<string, Tensor>, options: ApplyOptions): void;
+  /** What it remembers (velocities by variable name), read from the device. */
   state(): Promise<NamedArrays>;
+  /** Puts a state back in place of its own. @throws WeightsError when it is not one. */
   load(state: NamedArrays): void;
 }
 
+/** How far one update goes. */
 export interface ApplyOptions {
+  /** The learning rate. */
   readonly rate: number;
   /** Multiplies every gradient (clipping, accumulation). Default 1. */
   readonly scale?: number;
 }
 
+/** Of `sgd`. */
 export interface SgdOptions {
   /** Default 0.9. */
   readonly momentum?: number;
@@ -29,7 +34,7 @@ export interface SgdOptions {
 
 /**
  * Stochastic gradient descent with momentum, as torch.optim.SGD: `v = momentum·v + (g + decay·w)`,
- * `w = w - rate·v`, v starting as the first gradient.
+ * `w = w - rate·v`, v starting as the first gradient. Velocities are kept on the device until disposed.
  */
 export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOptions = {}): Optimizer {
   const velocities = new Map<string, Tensor>();

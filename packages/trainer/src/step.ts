@@ -5,10 +5,13 @@ import type { GroundTruth, LossTerms, Random, TrainableModel, TrainingBatch } fr
 import type { Optimizer } from "./sgd.ts";
 import { onTape } from "./tape.ts";
 
+/** Of one update. */
 export interface StepOptions {
   /** Counted from 0; used in messages. */
   readonly step: number;
+  /** The learning rate. */
   readonly rate: number;
+  /** What the model samples with; drawn from, so give each step its own. */
   readonly random: Random;
   /** Scales gradients whose global L2 norm exceeds this. */
   readonly clipNorm?: number | undefined;
@@ -18,10 +21,13 @@ export interface StepOptions {
 export interface StepReport {
   readonly step: number;
   readonly rate: number;
+  /** The sum of `losses`. */
   readonly loss: number;
+  /** Each term by name. */
   readonly losses: Readonly<Record<string, number>>;
   /** Global L2 norm before clipping; absent without clipping. */
   readonly gradientNorm?: number;
+  /** In all micro-batches. */
   readonly images: number;
   /** Wall time of forward, backward and update, without waiting for data. */
   readonly seconds: number;

@@ -26,6 +26,7 @@ const privateEngine = (): PrivateEngine => engine() as unknown as PrivateEngine;
 
 /** What `onTape` hands to its caller once the forward pass is done. */
 export interface OpenTape<T> {
+  /** What `forward` returned; lives until `use` is done. */
   readonly result: T;
   /**
    * Gradients of `loss` with respect to `xs`, in their order; undefined where `loss` does not depend

@@ -58,3 +58,12 @@ test("batches that end early are an error that says where", async () => {
   };
   await expect(fit({ model, batches: two, optimizer: sgd(), schedule, steps: 5, seed: 1 })).rejects.toThrow("the batches ended at step 2 of 5");
 });
+
+test("a run is resumed with its own seed only", async () => {
+  const { last } = await run(4);
+  const model = toyModel();
+  const before = await model.variables.get("weight")!.data();
+  const other = fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 6, resume: last });
+  await expect(other).rejects.toThrow("fit: seed must be 5, that of the run to resume, got 6.");
+  expect(await model.variables.get("weight")!.data()).toEqual(before);
+});

@@ -7,6 +7,7 @@ export interface ChartSeries {
   readonly y: ArrayLike<number>;
 }
 
+/** Curves over one pair of axes. */
 export interface Chart {
   readonly title: string;
   /** With units. */

@@ -6,6 +6,7 @@ import type { Canvas } from "./canvas.ts";
 import { inkOn, instanceColor, shade } from "./color.ts";
 import type { Color } from "./color.ts";
 
+/** How objects are drawn. */
 export interface DrawOptions {
   /** By label; place 0 is the background. */
   readonly classNames: readonly string[];
@@ -18,6 +19,7 @@ export interface DrawOptions {
   readonly scale?: number;
 }
 
+/** How detections are drawn. */
 export interface OverlayOptions extends DrawOptions {
   /** Detections below it are left out; 0.5 by default. */
   readonly scoreThreshold?: number;

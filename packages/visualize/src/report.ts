@@ -4,6 +4,7 @@ import type { Chart } from "./chart.ts";
 import { escapeHtml } from "./html.ts";
 import { STYLE } from "./style.ts";
 
+/** A table of a report. */
 export interface ReportTable {
   readonly title: string;
   readonly columns: readonly string[];
@@ -11,6 +12,7 @@ export interface ReportTable {
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
 
+/** A picture of a report. */
 export interface ReportImage {
   readonly caption: string;
   /** "data:image/png;base64,..." */

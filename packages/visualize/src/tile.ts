@@ -2,6 +2,7 @@ import { ConfigError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import type { Color } from "./color.ts";
 
+/** How images are laid side by side. */
 export interface TileOptions {
   readonly columns: number;
   /** Pixels between images; 8 by default. */

@@ -2,6 +2,7 @@ import { tensor } from "@tensorflow/tfjs-core";
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays, NamedTensors, NamedVariables } from "@mrcnn/core";
 
+/** How names must agree. */
 export interface AssignOptions {
   /** Default true: every variable must be there and nothing else. */
   readonly strict?: boolean;

@@ -23,6 +23,7 @@ function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray
 
 const reshaped = (array: HostArray, shape: readonly number[]): HostArray => ({ shape, data: array.data });
 
+/** What can't be told from the arrays alone. */
 export interface TorchLayoutOptions {
   /** Channels of the pooled maps that `fc6` reads. Default: the pyramid's, from `layer_blocks.0`. */
   readonly pooledChannels?: number;
