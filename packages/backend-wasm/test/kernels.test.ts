@@ -65,7 +65,7 @@ const convolutions: [number[], [number, number, number, number], [number, number
 describe.each(convolutions)("a convolution and its gradients %j with %j, strides %j, pad %j", (shape, filter, strides, pad) => {
   const x = normal(shape);
   const w = normal(filter);
-  const dy = normal(tf.tidy(() => tf.conv2d(x as never, w as never, strides, pad as never)).shape);
+  const dy = normal(tf.tidy(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)).shape);
   const size = Math.sqrt(tf.util.sizeFromShape(shape));
 
   it("Conv2D", () => agree(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)));
@@ -175,7 +175,7 @@ describe("MaxPoolGrad", () => {
   ];
   it.each(cases)("%j, window %j, strides %j, pad %j", (shape, filterSize, strides, pad) => {
     const input = normal(shape);
-    const output = tf.maxPool(input as never, filterSize, strides, pad as never);
+    const output = tf.maxPool(input as tf.Tensor4D, filterSize, strides, pad as never);
     const dy = normal(output.shape);
     return agree(() => run("MaxPoolGrad", { dy, input, output }, { filterSize, strides, pad }));
   });
@@ -200,7 +200,7 @@ describe("ResizeNearestNeighborGrad is the transpose of the forward resize", () 
     for (let i = 0; i < images.size; i++) {
       const unit = new Float32Array(images.size);
       unit[i] = 1;
-      const y = tf.tidy(() => tf.sum(tf.mul(tf.image.resizeNearestNeighbor(tf.tensor(unit, shape) as tf.Tensor4D, size, alignCorners, halfPixelCenters), dy)));
+      const y = tf.tidy(() => tf.sum(tf.mul(tf.image.resizeNearestNeighbor(tf.tensor<tf.Rank.R4>(unit, shape as [number, number, number, number]), size, alignCorners, halfPixelCenters), dy)));
       expected[i] = (await y.data())[0]!;
     }
     await expectClose(dx, expected, { atol: 1e-5 });
