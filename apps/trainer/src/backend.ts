@@ -55,7 +55,7 @@ export async function chooseBackend(name: BackendName, terminal: Terminal): Prom
     }
   } else {
     const threads = await startBackend("wasm");
-    terminal.note(`Backend: wasm, ${threads} threads (\`npm run setup:tensorflow\` would make it several times faster).`);
+    terminal.note(`Backend: wasm, ${threads} threads (\`npm run setup:tensorflow\` computes large networks faster).`);
   }
   return tf.getBackend();
 }

@@ -1,12 +1,26 @@
-import type { KernelConfig } from "@tensorflow/tfjs-core";
+import { getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
+import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
+import { fusedConv2d } from "./kernels/fused-conv2d.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 
-/** Everything this package adds to backend "tensorflow". */
+/** What this package adds to backend "tensorflow". */
 export const kernels: readonly KernelConfig[] = [roiAlign, roiAlignGrad];
 
-/** Registers `kernels` and their gradients; explicit and idempotent. */
+/** What it puts in place of tfjs-node's own, made from that. */
+const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = { FusedConv2D: fusedConv2d };
+const ours = new WeakSet<KernelFunc>();
+
+/** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
 export function registerCudaKernels(): void {
+  for (const [name, replace] of Object.entries(replacements)) {
+    const present = getKernel(name, "tensorflow");
+    if (present === undefined || ours.has(present.kernelFunc)) continue;
+    const config = replace(present);
+    ours.add(config.kernelFunc);
+    unregisterKernel(name, "tensorflow");
+    registerKernel(config);
+  }
   registerKernels(kernels, [roiAlignGradConfig]);
 }

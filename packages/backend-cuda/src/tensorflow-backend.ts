@@ -3,6 +3,7 @@ import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
 /** The part of tfjs-node's backend that runs TensorFlow ops by name; tfjs-node itself is never imported. */
 export interface TensorflowBackend {
   readonly binding: Readonly<Record<"TF_ATTR_TYPE" | "TF_ATTR_STRING" | "TF_ATTR_INT" | "TF_FLOAT" | "TF_INT32", number>>;
+  readonly isUsingGpuDevice: boolean;
   executeSingleOutput(name: string, attrs: readonly OpAttr[], inputs: readonly TensorInfo[]): Tensor;
 }
 

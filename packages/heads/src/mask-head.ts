@@ -1,5 +1,6 @@
-import { tidy, zeros } from "@tensorflow/tfjs-core";
-import type { Tensor4D } from "@tensorflow/tfjs-core";
+import { add, gather, matMul, reshape, tensor1d, tidy, transpose, zeros } from "@tensorflow/tfjs-core";
+import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import { assertLength } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
@@ -35,6 +36,12 @@ export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadPa
   };
 }
 
+function applyTrunk(params: MaskHeadParams, pooled: Tensor4D): Tensor4D {
+  let y = pooled;
+  for (const [conv] of params.mask_head) y = conv2d(conv, y, { padding: 1, activation: "relu" });
+  return conv2dTranspose(params.mask_predictor.conv5_mask, y, { stride: 2, activation: "relu" });
+}
+
 /**
  * The mask branch (He et al. 2017, FPN version): 3 × 3 convolutions, a transposed 2 × 2 that doubles
  * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K]; R may be 0.
@@ -43,10 +50,26 @@ export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D): Tensor4
   const [rois, height, width] = pooled.shape;
   // TensorFlow refuses to convolve an empty batch.
   if (rois === 0) return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
+  return tidy(() => conv2d(params.mask_predictor.mask_fcn_logits, applyTrunk(params, pooled)));
+}
+
+/**
+ * The same for one class per RoI, which is all that detection needs: `pooled` [R, 14, 14, C] and
+ * `labels` [R] to logits [R, 28, 28]; R may be 0.
+ *
+ * @throws ShapeError unless there is a label for each RoI.
+ */
+export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array): Tensor3D {
+  const [rois, height, width] = pooled.shape;
+  assertLength(labels, rois, "applyMaskHeadOfLabels", "labels");
+  const size = [rois, 2 * height, 2 * width] as [number, number, number];
+  if (rois === 0) return zeros(size);
   return tidy(() => {
-    let y = pooled;
-    for (const [conv] of params.mask_head) y = conv2d(conv, y, { padding: 1, activation: "relu" });
-    y = conv2dTranspose(params.mask_predictor.conv5_mask, y, { stride: 2, activation: "relu" });
-    return conv2d(params.mask_predictor.mask_fcn_logits, y);
+    const { weight, bias } = params.mask_predictor.mask_fcn_logits;
+    const [, , channels, classes] = weight.shape;
+    const rows = tensor1d(labels, "int32");
+    const own = reshape(gather(transpose(reshape(weight, [channels, classes])), rows), [rois, channels, 1]);
+    const logits: Tensor3D = reshape(matMul(reshape(applyTrunk(params, pooled), [rois, size[1] * size[2], channels]), own), size);
+    return bias === undefined ? logits : add(logits, reshape(gather(bias, rows), [rois, 1, 1]));
   });
 }

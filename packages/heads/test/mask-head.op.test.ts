@@ -2,10 +2,10 @@ import { dispose, mean, square, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
-import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
-import { applyMaskHead, initMaskHead } from "../src/mask-head.ts";
+import { applyMaskHead, applyMaskHeadOfLabels, initMaskHead } from "../src/mask-head.ts";
 
 const { config, mask } = golden<{
   config: { rois: number; channels: number; side: number; classes: number };
@@ -31,11 +31,31 @@ it("equals torchvision's mask head and its gradients", async () => {
   disposeParams(params);
 });
 
+it("gives each RoI its own class's channel", async () => {
+  const params = initMaskHead({ inChannels: config.channels, layers: [5, 7], reduced: 8, classes: config.classes }, createRandom(1));
+  seedVariables(flattenParams(params));
+  const pooled = toVariable(seededInput("pooled", [config.rois, config.side, config.side, config.channels])) as unknown as Tensor4D;
+  const labels = Int32Array.from({ length: config.rois }, (_, i) => (i * 2 + 1) % config.classes);
+  const own = applyMaskHeadOfLabels(params, pooled, labels);
+  const all = applyMaskHead(params, pooled);
+  const values = await all.data();
+  const pixels = 4 * config.side ** 2;
+  const expected = Float32Array.from({ length: config.rois * pixels }, (_, i) => values[i * config.classes + labels[Math.floor(i / pixels)]!]!);
+  expect(own.shape).toEqual([config.rois, 2 * config.side, 2 * config.side]);
+  await expectClose(own, expected);
+  await expectNoLeaks(() => applyMaskHeadOfLabels(params, pooled, labels));
+  expect(() => applyMaskHeadOfLabels(params, pooled, labels.subarray(1))).toThrow("labels must hold");
+  dispose([pooled, own, all]);
+  disposeParams(params);
+});
+
 it("takes no RoIs at all", () => {
   const params = initMaskHead({ inChannels: 2, layers: [2], reduced: 2, classes: 3 }, createRandom(1));
   const pooled = zeros([0, 14, 14, 2]) as Tensor4D;
   const logits = applyMaskHead(params, pooled);
   expect(logits.shape).toEqual([0, 28, 28, 3]);
-  dispose([pooled, logits]);
+  const own = applyMaskHeadOfLabels(params, pooled, new Int32Array(0));
+  expect(own.shape).toEqual([0, 28, 28]);
+  dispose([pooled, logits, own]);
   disposeParams(params);
 });

@@ -1,8 +1,8 @@
-import { dispose, keep, mul, oneHot, reshape, sigmoid, sum, tensor1d, tidy } from "@tensorflow/tfjs-core";
+import { dispose, keep, sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
 import type { BoxDetections, Detections, FeatureMaps, ImageSize, RawImage, Rle, Rois } from "@mrcnn/core";
-import { applyBoxHead, applyMaskHead, selectDetections } from "@mrcnn/heads";
+import { applyBoxHead, applyMaskHeadOfLabels, selectDetections } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";
 import { selectProposals } from "@mrcnn/rpn";
 import { batchImages, mapBoxes, prepareImage } from "@mrcnn/transforms";
@@ -48,12 +48,10 @@ async function maskProbabilities(
   if (rois.imageIndex.length === 0) return new Float32Array(0);
   const { mask_head, mask_predictor } = params.roi_heads;
   if (mask_head === undefined || mask_predictor === undefined) throw new ConfigError("detect: the model has no mask head.");
-  const labels = found.flatMap(({ labels }) => [...labels]);
+  const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
   const probabilities = tidy(() => {
-    const logits = applyMaskHead({ mask_head, mask_predictor }, poolRois(config, features, rois, config.maskHead.poolSize, size));
-    const [count, , , classes] = logits.shape;
-    const own = reshape(oneHot(tensor1d(labels, "int32"), classes), [count, 1, 1, classes]);
-    return sigmoid(sum(mul(logits, own), 3));
+    const pooled = poolRois(config, features, rois, config.maskHead.poolSize, size);
+    return sigmoid(applyMaskHeadOfLabels({ mask_head, mask_predictor }, pooled, labels));
   });
   try {
     return (await probabilities.data()) as Float32Array;

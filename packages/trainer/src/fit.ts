@@ -74,6 +74,8 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
       const random = createRandom(seed).fork(step);
       const report = await trainStep(model, batches, optimizer, { step, rate: schedule(step), random, clipNorm });
       step++;
+      // A backend that computes synchronously never waits: signals, timers and workers get their turn here.
+      await new Promise((resolve) => setTimeout(resolve));
       await hooks.afterStep?.({ ...report, waited });
       if (hooks.checkpoint !== undefined && step % hooks.checkpoint.every === 0) {
         await save();

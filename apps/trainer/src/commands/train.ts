@@ -176,7 +176,6 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
             appendLine(run.metrics, line);
             events.scalars(line.step, tagged(line));
           }
-          await interrupt.listen();
           if (training.evaluateEvery > 0 && line.step % training.evaluateEvery === 0 && line.step < training.steps) await evaluate(line.step);
         },
         checkpoint: {
