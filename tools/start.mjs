@@ -58,5 +58,5 @@ Next:
                   npm run -s mrcnn -- train configs/nuclei.json --out runs/mine \\
                     --set data.train.images=DIR --set data.train.annotations=COCO.json …
                   (docs/guides/own-data.md)`);
-if (!backendState("tensorflow").available) say("  faster          npm run setup:tensorflow (native TensorFlow instead of WebAssembly)");
+if (!backendState("tensorflow").available) say("  large networks  npm run setup:tensorflow (native TensorFlow, faster on those)");
 say("  all commands    npm run -s mrcnn -- --help");

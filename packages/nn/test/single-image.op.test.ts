@@ -1,5 +1,5 @@
 // A single image takes a way of its own on some backends (bands of rows); every one must agree with the definition.
-import { dispose, tensor1d, tensor4d } from "@tensorflow/tfjs-core";
+import { dispose, fused, tensor1d, tensor4d } from "@tensorflow/tfjs-core";
 import { describe, it } from "vitest";
 import { expectClose, expectNoLeaks, seededInput } from "@mrcnn/testing";
 import { conv2d } from "../src/index.ts";
@@ -58,4 +58,19 @@ describe("the convolution of a single image", () => {
       dispose([x, w, b, y, image]);
     });
   }
+
+  // TensorFlow.js's own callers give strides and dilations as numbers.
+  it("takes strides as numbers, with an even filter", async () => {
+    const shape: Case = { x: [1, 32, 9, 2], filter: [4, 3, 2, 3], stride: 2, padding: 0 };
+    const x = seededInput("x", [...shape.x]);
+    const filter = seededInput("w", [...shape.filter]);
+    const bias = seededInput("b", [3]);
+    const [xs, ws, bs] = await Promise.all([x.data(), filter.data(), bias.data()]);
+    // 32 rows to 16, of 4 by stride 2, want 2 rows more, 1 on each side; 9 columns to 5, of 3, also 1 on each side.
+    const grown = new Float32Array(34 * 11 * 2);
+    for (let r = 0; r < 32; r++) grown.set(xs.subarray(r * 18, r * 18 + 18), ((r + 1) * 11 + 1) * 2);
+    const y = fused.conv2d({ x: x as never, filter: filter as never, bias: bias as never, strides: 2, dilations: 1, pad: "same", activation: "relu" });
+    await expectClose(y, naive(grown, ws, bs, { ...shape, x: [1, 34, 11, 2] }), { atol: 1e-4, rtol: 1e-4 });
+    dispose([x, filter, bias, y]);
+  });
 });
