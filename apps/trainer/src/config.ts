@@ -127,7 +127,7 @@ const dataSource = v.strictObject({
 });
 
 // The model's schema is a strict object, typed as its result: `classes` is made optional behind the type's back.
-const model = v.partial(maskRcnnConfigSchema as unknown as v.StrictObjectSchema<v.ObjectEntries, undefined>, ["classes"]);
+const model = v.lazy((value) => v.partial(maskRcnnConfigSchema(value) as unknown as v.StrictObjectSchema<v.ObjectEntries, undefined>, ["classes"]));
 
 /** The schema of TrainingConfig. */
 export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.strictObject({

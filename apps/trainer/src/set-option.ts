@@ -5,10 +5,12 @@ type Plain = Record<string, unknown>;
 const isPlain = (value: unknown): value is Plain => typeof value === "object" && value !== null && !Array.isArray(value);
 
 // The keys a schema knows at a place, or undefined where any key goes. Valibot keeps an object's
-// children in `entries` and what is optional in `wrapped`.
+// children in `entries`, what is optional in `wrapped`, and makes what is lazy with `getter`.
 function entriesOf(schema: unknown): Plain | undefined {
   let here = schema;
-  while (isPlain(here) && "wrapped" in here) here = here["wrapped"];
+  while (isPlain(here) && ("wrapped" in here || "getter" in here)) {
+    here = "wrapped" in here ? here["wrapped"] : (here["getter"] as (value: unknown) => unknown)(undefined);
+  }
   return isPlain(here) && isPlain(here["entries"]) ? here["entries"] : undefined;
 }
 

@@ -26,7 +26,11 @@ export function didYouMean(word: string, known: readonly string[]): string | und
 function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
   let here: unknown = schema;
   const unwrap = (s: unknown): unknown => {
-    while (s !== null && typeof s === "object" && "wrapped" in s) s = s.wrapped;
+    while (s !== null && typeof s === "object") {
+      if ("wrapped" in s) s = s.wrapped;
+      else if ("getter" in s) s = (s.getter as (value: unknown) => unknown)(undefined); // lazy
+      else break;
+    }
     return s;
   };
   for (const key of path) {

@@ -9,12 +9,17 @@ test("the defaults are the paper's and torchvision's maskrcnn_resnet50_fpn", () 
   // The paper's section 3.1, and the signature of torchvision.models.detection.MaskRCNN.
   expect(maskRcnnConfig({ classes })).toEqual({
     classes,
+    numerics: "torchvision",
+    architecture: "fpn",
     mask: true,
-    image: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], minSize: 800, maxSize: 1333, divisor: 32 },
-    backbone: { depth: 50, width: 64, norm: "frozen_batch_norm", groups: 32, eps: 1e-5, trainableLayers: 3 },
-    fpn: { channels: 256 },
+    keypoints: [],
+    image: { channelOrder: "rgb", range: 1, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], minSize: 800, maxSize: 1333, divisor: 32 },
+    backbone: { depth: 50, width: 64, cardinality: 1, widthPerGroup: 64, strideIn1x1: false, norm: "frozen_batch_norm", groups: 32, eps: 1e-5, trainableLayers: 3 },
+    fpn: { channels: 256, norm: "none" },
     anchors: { sizes: [[32], [64], [128], [256], [512]], aspectRatios: [0.5, 1, 2] },
     rpn: {
+      convs: 1,
+      channels: undefined,
       training: { preNmsTopK: 2000, postNmsTopK: 2000 },
       detection: { preNmsTopK: 1000, postNmsTopK: 1000 },
       nmsThreshold: 0.7,
@@ -23,6 +28,8 @@ test("the defaults are the paper's and torchvision's maskrcnn_resnet50_fpn", () 
     },
     box: {
       poolSize: 7,
+      layers: [],
+      norm: "none",
       representation: 1024,
       weights: [10, 10, 5, 5],
       targets: { high: 0.5, low: 0.5, batchSize: 512, positiveFraction: 0.25 },
@@ -31,7 +38,8 @@ test("the defaults are the paper's and torchvision's maskrcnn_resnet50_fpn", () 
       maxDetections: 100,
       minSize: 1e-2,
     },
-    maskHead: { poolSize: 14, layers: [256, 256, 256, 256], channels: 256 },
+    maskHead: { poolSize: 14, layers: [256, 256, 256, 256], norm: "none", channels: 256 },
+    keypointHead: { poolSize: 14, layers: [512, 512, 512, 512, 512, 512, 512, 512] },
     roiAlign: { samplingRatio: 2, aligned: false },
   });
 });
