@@ -102,6 +102,39 @@ def conv_cases():
     return cases
 
 
+def grouped_cases():
+    """Neighbouring groups share a convolution up to 32 channels: some that do, and some that don't."""
+    cases = []
+    for groups, inputs, outputs, size, stride, padding, dilation, relu, h, w in [
+        (2, 3, 2, 3, 1, 1, 1, True, 5, 4), (4, 2, 3, 3, 2, 1, 1, False, 7, 6), (3, 1, 2, 3, 1, 2, 2, False, 5, 6), (2, 20, 1, 1, 1, 0, 1, False, 2, 3),
+    ]:
+        name = f"grouped{len(cases)}"
+        args = dict(
+            x=seeded_input(f"{name}.x", (2, h, w, groups * inputs)), weight=seeded_weight(f"{name}.weight", (size, size, inputs, groups * outputs)),
+            bias=seeded_weight(f"{name}.bias", (groups * outputs,)),
+        )
+        f = lambda x, weight, bias: (F.relu if relu else lambda t: t)(F.conv2d(x, weight, bias, stride, padding, dilation, groups))
+        cases.append(dict(name=name, x=[2, h, w, groups * inputs], weight=[size, size, inputs, groups * outputs], groups=groups, stride=stride, padding=padding, dilation=dilation, relu=relu, **run(name, f, args)))
+    return cases
+
+
+def overlapping_case():
+    """The keypoint head's: 4 x 4, stride 2, padding 1."""
+    inputs = dict(
+        x=seeded_input("overlapping.x", (2, 3, 4, 5)), weight=seeded_weight("overlapping.weight", (4, 4, 3, 5)), bias=seeded_weight("overlapping.bias", (3,)),
+    )
+    return run("overlapping", lambda x, weight, bias: F.conv_transpose2d(x, weight, bias, 2, 1), inputs)
+
+
+def bilinear_cases():
+    cases = []
+    for h, w, height, width in [(2, 3, 4, 6), (3, 4, 5, 7), (1, 2, 3, 4)]:
+        name = f"bilinear{len(cases)}"
+        x = seeded_input(f"{name}.x", (2, h, w, 2))
+        cases.append(dict(name=name, x=[2, h, w, 2], height=height, width=width, **run(name, lambda x: F.interpolate(x, (height, width), mode="bilinear", align_corners=False), dict(x=x))))
+    return cases
+
+
 def transpose_case():
     inputs = dict(
         x=seeded_input("transpose.x", (2, 3, 4, 5)), weight=seeded_weight("transpose.weight", (2, 2, 3, 5)), bias=seeded_weight("transpose.bias", (3,)),
@@ -180,6 +213,7 @@ if __name__ == "__main__":
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
     write(folder, "conv2d", "nn.py", cases=conv_cases(), transpose=transpose_case())
+    write(folder, "grouped", "nn.py", cases=grouped_cases(), overlapping=overlapping_case())
     write(folder, "dense", "nn.py", case=dense_case())
     write(folder, "norm", "nn.py", cases=norm_cases())
-    write(folder, "pool", "nn.py", pool=pool_cases(), upsample=upsample_cases())
+    write(folder, "pool", "nn.py", pool=pool_cases(), upsample=upsample_cases(), bilinear=bilinear_cases())

@@ -1,4 +1,4 @@
-import { Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
+import { concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
@@ -14,15 +14,17 @@ export interface Conv2dOptions {
   readonly padding?: number;
   /** Default 1. */
   readonly dilation?: number;
+  /** Groups of channels that see each other only; the weight is [h, w, in / groups, out]. Default 1. */
+  readonly groups?: number;
   readonly activation?: "relu";
 }
 
 /**
- * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in, out], plus `bias`, then the
- * activation: torch.nn.Conv2d with groups 1. The output is [B, H', W', out] with
+ * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in / groups, out], plus `bias`, then
+ * the activation: torch.nn.Conv2d. The output is [B, H', W', out] with
  * H' = floor((H + 2 padding - dilation (h - 1) - 1) / stride) + 1.
  *
- * @throws ShapeError when the channels don't match.
+ * @throws ShapeError when the channels don't match, or the groups don't divide them.
  */
 export function conv2d(params: Conv2dParams, x: Tensor4D, options: Conv2dOptions = {}): Tensor4D {
   return convolve(x, params.weight, params.bias, options);
@@ -33,18 +35,45 @@ export function convolve(
   x: Tensor4D,
   weight: Tensor4D,
   bias: Tensor1D | undefined,
-  { stride = 1, padding = 0, dilation = 1, activation }: Conv2dOptions = {},
+  { stride = 1, padding = 0, dilation = 1, groups = 1, activation }: Conv2dOptions = {},
 ): Tensor4D {
-  if (x.shape.length !== 4 || x.shape[3] !== weight.shape[2]) {
-    throw new ShapeError(`conv2d: x must have shape [*, *, *, ${weight.shape[2]}], got [${x.shape.join(", ")}].`);
+  if (x.shape.length !== 4 || x.shape[3] !== weight.shape[2] * groups) {
+    throw new ShapeError(`conv2d: x must have shape [*, *, *, ${weight.shape[2] * groups}], got [${x.shape.join(", ")}].`);
+  }
+  if (weight.shape[3] % groups !== 0) {
+    throw new ShapeError(`conv2d: weight must have outputs that ${groups} groups divide, got ${weight.shape[3]}.`);
   }
   return tidy(() => {
+    if (groups > 1) return grouped(x, weight, bias, groups, { stride, padding, dilation, ...(activation && { activation }) });
     // No backend differentiates a dilated convolution; on the tape zeros go between the filter's taps.
     if (dilation > 1 && engine().state.gradientDepth > 0) {
       return fused(x, dilate(weight, dilation), bias, stride, padding, 1, activation);
     }
     return fused(x, weight, bias, stride, padding, dilation, activation);
   });
+}
+
+// Channels from which a convolution is worth its call.
+const BLOCK_CHANNELS = 32;
+
+// No backend has grouped convolution with gradients. Neighbouring groups of few channels share one
+// ordinary convolution whose filter is zero between them.
+function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, groups: number, options: Conv2dOptions): Tensor4D {
+  const [batch, height, width] = x.shape;
+  const [filterHeight, filterWidth, inputs, out] = weight.shape;
+  const outputs = out / groups;
+  let together = 1;
+  for (let n = 2; n <= groups && n * inputs <= BLOCK_CHANNELS; n++) if (groups % n === 0) together = n;
+
+  const block = (first: number): Tensor4D => {
+    const filters = Array.from({ length: together }, (_, j) => {
+      const own = slice(weight, [0, 0, 0, (first + j) * outputs], [filterHeight, filterWidth, inputs, outputs]);
+      return together === 1 ? own : pad(own, [[0, 0], [0, 0], [j * inputs, (together - 1 - j) * inputs], [0, 0]]);
+    });
+    const channels = slice(x, [0, 0, 0, first * inputs], [batch, height, width, together * inputs]);
+    return convolve(channels, concat(filters, 3), bias && slice(bias, first * outputs, together * outputs), options);
+  };
+  return concat(Array.from({ length: groups / together }, (_, i) => block(i * together)), 3);
 }
 
 function fused(

@@ -1,6 +1,7 @@
 export { conv2d } from "./conv2d.ts";
 export type { Conv2dOptions } from "./conv2d.ts";
 export { conv2dTranspose } from "./conv2d-transpose.ts";
+export type { Conv2dTransposeOptions } from "./conv2d-transpose.ts";
 export { dense } from "./dense.ts";
 export { groupNorm } from "./group-norm.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";
@@ -13,4 +14,5 @@ export type { BatchNormParams, ConvNormOptions, GroupNormParams, Norm, NormParam
 export { disposeParams, flattenParams, isStatistic, toVariable } from "./params.ts";
 export type { Conv2dParams, DenseParams, ParamTree } from "./params.ts";
 export { relu } from "./relu.ts";
+export { upsampleBilinear } from "./upsample-bilinear.ts";
 export { upsampleNearest } from "./upsample-nearest.ts";

@@ -50,14 +50,16 @@ export interface InitOptions {
   readonly trainable?: boolean;
 }
 
-/** A convolution of `size` × `size` from `inChannels` to `outChannels`. */
+/** A convolution of `size` × `size` from `inChannels` to `outChannels`, in `groups` (default 1). */
 export function initConv2d(
-  { size, inChannels, outChannels }: { size: number; inChannels: number; outChannels: number },
+  { size, inChannels, outChannels, groups = 1 }: { size: number; inChannels: number; outChannels: number; groups?: number },
   random: Random,
   options: InitOptions,
 ): Conv2dParams {
-  const fans = { fanIn: size * size * inChannels, fanOut: size * size * outChannels };
-  return parameters<Rank.R4>([size, size, inChannels, outChannels], outChannels, fans, random, options);
+  // torch counts a group's inputs and all outputs.
+  const inputs = inChannels / groups;
+  const fans = { fanIn: size * size * inputs, fanOut: size * size * outChannels };
+  return parameters<Rank.R4>([size, size, inputs, outChannels], outChannels, fans, random, options);
 }
 
 /**

@@ -5,18 +5,18 @@ import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 export interface MaxPoolOptions {
   readonly size: number;
   readonly stride: number;
-  /** -infinity added on each side, as in torch; default 0. */
-  readonly padding?: number;
+  /** -infinity added on each side, as in torch; default 0. "same" is TensorFlow's: ceil(H / stride) outputs. */
+  readonly padding?: number | "same";
 }
 
 /**
  * The maximum of each `size` × `size` window of `x` [B, H, W, C]; H' = floor((H + 2 padding - size)
- * / stride) + 1. torch.nn.MaxPool2d.
+ * / stride) + 1. torch.nn.MaxPool2d, or Keras's MaxPooling2D with "same".
  */
 export function maxPool(x: Tensor4D, { size, stride, padding = 0 }: MaxPoolOptions): Tensor4D {
   return tidy(() => {
     if (size === 1 && padding === 0) return subsample(x, stride);
-    if (padding === 0) return tfMaxPool(x, size, stride, "valid");
+    if (padding === 0 || padding === "same") return tfMaxPool(x, size, stride, padding === 0 ? "valid" : "same");
     // Backends differ on explicit padding; only what a window reaches is added after the end.
     const after = (n: number): number => {
       const windows = Math.floor((n + 2 * padding - size) / stride) + 1;

@@ -42,7 +42,9 @@ export function initNorm(kind: Norm, channels: number, { trainable = true }: { t
 }
 
 /** Of a convolution and its norm. */
-export interface ConvNormOptions extends Conv2dOptions {
+export interface ConvNormOptions extends Omit<Conv2dOptions, "groups"> {
+  /** Groups of the convolution; default 1. */
+  readonly convGroups?: number;
   readonly kind: Norm;
   /** Default 1e-5, torch's. torchvision's COCO weights with frozen batch norm want 0. */
   readonly eps?: number;
@@ -62,7 +64,8 @@ const MOMENTUM = 0.1;
  * variance), off the tape.
  */
 export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, options: ConvNormOptions): Tensor4D {
-  const { kind, eps = 1e-5, groups = 32, statistics = "running", activation, ...convolution } = options;
+  const { kind, eps = 1e-5, groups = 32, statistics = "running", activation, convGroups = 1, ...rest } = options;
+  const convolution = { ...rest, groups: convGroups };
   return tidy(() => {
     if (kind === "group_norm") {
       const y = groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps });

@@ -17,6 +17,11 @@ interface ConvCase extends GoldenRun {
   readonly relu: boolean;
 }
 const fixture = golden<{ cases: ConvCase[]; transpose: GoldenRun }>(import.meta.url, "conv2d");
+interface GroupedCase extends Omit<ConvCase, "size"> {
+  readonly weight: number[];
+  readonly groups: number;
+}
+const grouped = golden<{ cases: GroupedCase[]; overlapping: GoldenRun }>(import.meta.url, "grouped");
 const params = (weight: Tensor, bias?: Tensor): Conv2dParams => ({ weight, bias }) as unknown as Conv2dParams;
 
 describe("conv2d", () => {
@@ -30,6 +35,20 @@ describe("conv2d", () => {
       };
       await expectGolden(c, name, inputs, (x, weight, bias) =>
         conv2d(params(weight!, bias), x as Tensor4D, { stride, padding, dilation, ...(relu && { activation: "relu" }) }),
+      );
+    });
+  }
+
+  for (const c of grouped.cases) {
+    const { name, groups, stride, padding, dilation, relu } = c;
+    it(`equals torch: ${groups} groups of ${c.weight[2]}, ${c.weight[0]}x${c.weight[1]}, stride ${stride}, dilation ${dilation}`, async () => {
+      const inputs = {
+        x: seededInput(`${name}.x`, c.x),
+        weight: seededWeight(`${name}.weight`, c.weight),
+        bias: seededWeight(`${name}.bias`, [c.weight[3]!]),
+      };
+      await expectGolden(c, name, inputs, (x, weight, bias) =>
+        conv2d(params(weight!, bias), x as Tensor4D, { groups, stride, padding, dilation, ...(relu && { activation: "relu" }) }),
       );
     });
   }
@@ -65,7 +84,11 @@ describe("conv2d", () => {
     const weight = seededWeight("w", [3, 3, 2, 2]);
     const x = tensor4d([1, 2, 3], [1, 1, 1, 3]);
     expect(() => conv2d(params(weight), x)).toThrow("conv2d: x must have shape [*, *, *, 2], got [1, 1, 1, 3].");
-    dispose([weight, x]);
+    expect(() => conv2d(params(weight), x, { groups: 3 })).toThrow("conv2d: x must have shape [*, *, *, 6], got [1, 1, 1, 3].");
+    const two = tensor4d([1, 2], [1, 1, 1, 2]);
+    const odd = seededWeight("odd", [1, 1, 1, 3]);
+    expect(() => conv2d(params(odd), two, { groups: 2 })).toThrow("conv2d: weight must have outputs that 2 groups divide, got 3.");
+    dispose([weight, x, two, odd]);
   });
 });
 
@@ -88,11 +111,22 @@ describe("conv2dTranspose", () => {
     y.dispose();
   });
 
-  it("refuses a filter that is not as large as the stride", () => {
+  it("equals torch's ConvTranspose2d(4, stride 2, padding 1), whose outputs overlap", async () => {
+    const inputs = {
+      x: seededInput("overlapping.x", [2, 3, 4, 5]),
+      weight: seededWeight("overlapping.weight", [4, 4, 3, 5]),
+      bias: seededWeight("overlapping.bias", [3]),
+    };
+    await expectGolden(grouped.overlapping, "overlapping", inputs, (x, weight, bias) =>
+      conv2dTranspose(params(weight!, bias), x as Tensor4D, { stride: 2, padding: 1 }),
+    );
+  });
+
+  it("refuses a filter smaller than the stride", () => {
     tidy(() => {
-      const weight = seededWeight("w", [3, 3, 1, 1]);
+      const weight = seededWeight("w", [1, 1, 1, 1]);
       expect(() => conv2dTranspose(params(weight), tensor4d([1], [1, 1, 1, 1]), { stride: 2 })).toThrow(
-        "conv2dTranspose: weight must have shape [2, 2, *, *] for stride 2, got [3, 3, 1, 1].",
+        "conv2dTranspose: weight must have shape [s, s, *, *] with s at least the stride 2, got [1, 1, 1, 1].",
       );
     });
   });
