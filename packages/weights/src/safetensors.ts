@@ -1,5 +1,7 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
+import { DTYPE_BYTES, rawData, toHostData } from "./dtype.ts";
+import type { DType } from "./dtype.ts";
 
 // https://github.com/huggingface/safetensors: 8 bytes of header length (little-endian), a JSON header
 // { name: { dtype, shape, data_offsets: [begin, end] } }, then the bytes of all tensors without gaps.
@@ -7,13 +9,19 @@ import type { HostArray, NamedArrays } from "@mrcnn/core";
 /** The reference implementation's limit on the header. */
 const MAX_HEADER = 100_000_000;
 
-const BYTES: Readonly<Record<string, number>> = { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, U8: 1, I8: 1, BOOL: 1 };
+const DTYPES: ReadonlyMap<unknown, DType> = new Map([
+  ["F64", "float64"], ["I64", "int64"], ["F32", "float32"], ["I32", "int32"], ["F16", "float16"], ["BF16", "bfloat16"],
+  ["I16", "int16"], ["U8", "uint8"], ["I8", "int8"], ["BOOL", "bool"],
+]);
 
-type Entry = { dtype: string; shape: number[]; begin: number; end: number };
+/** A tensor may be nested no deeper: a header full of brackets would take many times its length in memory. */
+const MAX_DEPTH = 3;
+
+type Entry = { dtype: DType; shape: number[]; begin: number; end: number };
 
 /**
  * Reads a safetensors file. F32, I32 and U8 come as they are (BOOL as U8); F16, BF16 and F64 become
- * float32, I8 and I64 int32. The arrays are copies: `bytes` may be freed. `where` names the file in
+ * float32, I8, I16 and I64 int32. The arrays are copies: `bytes` may be freed. `where` names the file in
  * errors.
  *
  * @throws WeightsError, naming tensor and offset, when the file is cut, its header is not what the
@@ -23,9 +31,9 @@ export function readSafetensors(bytes: Uint8Array, where: string): NamedArrays {
   const { entries, start } = readHeader(bytes, where);
   const arrays = new Map<string, HostArray>();
   for (const [name, { dtype, shape, begin, end }] of entries) {
-    // A copy begins at a multiple of 8, wherever the tensor lies in the file. Node's Buffer.slice would not copy.
-    const raw = Uint8Array.prototype.slice.call(bytes, start + begin, start + end).buffer;
-    arrays.set(name, { shape, data: convert(raw, dtype, `${where}: tensor ${name}`) });
+    const raw = rawData(bytes.subarray(start + begin, start + end), dtype);
+    const data = toHostData(raw, dtype, `${where}: tensor ${name}`);
+    arrays.set(name, { shape, data: data.buffer === bytes.buffer ? data.slice() : data });
   }
   return arrays;
 }
@@ -51,6 +59,7 @@ function readHeader(
   if (start > bytes.length) fail(`the header should end at byte ${start}, but the file ends at ${bytes.length}.`);
 
   let header: unknown;
+  if (isDeeper(bytes.subarray(8, start), MAX_DEPTH)) fail("the header is nested deeper than that of any tensor.");
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, start)));
   } catch (cause) {
@@ -70,20 +79,19 @@ function readHeader(
     }
     const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
     const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-    if (typeof dtype !== "string" || BYTES[dtype] === undefined) {
-      return fail(`tensor ${name}: dtype must be one of ${Object.keys(BYTES).join(", ")}, got ${String(dtype)}.`);
-    }
-    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor ${name}: shape must be sizes, got ${JSON.stringify(shape)}.`);
+    const known = DTYPES.get(dtype);
+    if (known === undefined) return fail(`tensor ${name}: dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${short(dtype)}.`);
+    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor ${name}: shape must be sizes, got ${short(shape)}.`);
     if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-      return fail(`tensor ${name}: data_offsets must be two positions, got ${JSON.stringify(offsets)}.`);
+      return fail(`tensor ${name}: data_offsets must be two positions, got ${short(offsets)}.`);
     }
     const [begin, end] = offsets as [number, number];
-    const length = shape.reduce((a: number, b: number) => a * b, 1) * BYTES[dtype]!;
+    const length = shape.reduce((a: number, b: number) => a * b, 1) * DTYPE_BYTES[known];
     if (end - begin !== length) {
-      fail(`tensor ${name}: ${dtype} [${shape.join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`);
+      fail(`tensor ${name}: ${String(dtype)} [${shape.slice(0, 16).join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`);
     }
     if (end > size) fail(`tensor ${name}: should end at byte ${start + end}, but the file ends at ${bytes.length}.`);
-    entries.set(name, { dtype, shape, begin, end });
+    entries.set(name, { dtype: known, shape, begin, end });
   }
 
   let position = 0;
@@ -95,37 +103,23 @@ function readHeader(
   return { entries, metadata, start };
 }
 
-function convert(raw: ArrayBuffer, dtype: string, where: string): HostArray["data"] {
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(raw);
-    case "I32":
-      return new Int32Array(raw);
-    case "F64":
-      return Float32Array.from(new Float64Array(raw));
-    case "I8":
-      return Int32Array.from(new Int8Array(raw));
-    case "BF16":
-      return new Float32Array(Uint32Array.from(new Uint16Array(raw), (bits) => bits << 16).buffer);
-    case "F16":
-      return Float32Array.from(new Uint16Array(raw), fromHalf);
-    case "I64":
-      return Int32Array.from(new BigInt64Array(raw), (value, i) => {
-        if (value !== BigInt.asIntN(32, value)) throw new WeightsError(`${where}: value ${i} must fit int32, got ${value}.`);
-        return Number(value);
-      });
-    default:
-      return new Uint8Array(raw);
-  }
-}
+const short = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing")).slice(0, 100);
 
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** Whether JSON has brackets within brackets beyond `limit`; those in strings don't count. */
+function isDeeper(json: Uint8Array, limit: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < json.length; i++) {
+    const c = json[i]!;
+    if (quoted) {
+      if (c === 0x5c) i++;
+      else if (c === 0x22) quoted = false;
+    } else if (c === 0x22) quoted = true;
+    else if (c === 0x7b || c === 0x5b) {
+      if (++depth > limit) return true;
+    } else if (c === 0x7d || c === 0x5d) depth--;
+  }
+  return false;
 }
 
 /**
