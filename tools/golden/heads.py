@@ -1,4 +1,4 @@
-"""torchvision's RPN head, box head and mask head on seeded inputs, and their gradients.
+"""torchvision's RPN, box, mask and keypoint heads on seeded inputs, and their gradients; those of its v2 detectors too.
 
 usage: /usr/bin/python3 tools/golden/heads.py packages/heads/test/golden packages/rpn/test/golden
 needs Debian's python3-torch and python3-torchvision (torch 1.13, torchvision 0.14).
@@ -7,7 +7,8 @@ import os
 import sys
 
 import torch
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 
@@ -27,6 +28,8 @@ def nhwc(a):
 def gradients(module, reorder=None):
     found = {}
     for name, p in module.named_parameters():
+        if p.grad is None:
+            continue
         g = p.grad.numpy()
         g = g.transpose(2, 3, 1, 0) if g.ndim == 4 else g.T
         found[name] = summary(name, g if reorder is None else reorder(name, g))
@@ -48,6 +51,34 @@ def box():
     )
 
 
+def box_v2():
+    """Convolutions with batch norm, one hidden layer; in evaluation, so without gradients of the norms' statistics."""
+    module = torch.nn.ModuleDict(
+        dict(box_head=FastRCNNConvFCHead((CHANNELS, SIDE, SIDE), (5, 7), (HIDDEN,), torch.nn.BatchNorm2d), box_predictor=FastRCNNPredictor(HIDDEN, CLASSES))
+    ).eval()
+    last = "box_head.3.weight"
+    to_torch = lambda name, a: a.reshape(SIDE, SIDE, 7, HIDDEN).transpose(2, 0, 1, 3).reshape(-1, HIDDEN) if name == last else a
+    seed_module(module, to_torch)
+    logits, deltas = module["box_predictor"](module["box_head"](tensor("pooled", (ROIS, SIDE, SIDE, CHANNELS))))
+    return dict(outputs=dict(classLogits=summary("classLogits", logits.detach().numpy()), deltas=summary("deltas", deltas.detach().numpy())))
+
+
+def keypoint():
+    module = torch.nn.ModuleDict(dict(keypoint_head=KeypointRCNNHeads(CHANNELS, (5, 7)), keypoint_predictor=KeypointRCNNPredictor(7, 3)))
+    seed_module(module)
+    x = tensor("pooled", (ROIS, SIDE, SIDE, CHANNELS))
+    logits = module["keypoint_predictor"](module["keypoint_head"](x))
+    (logits**2).mean().backward()
+    return dict(outputs=dict(logits=summary("logits", nhwc(logits))), gradients=dict(pooled=summary("pooled", nhwc(x.grad)), **gradients(module)))
+
+
+def mask_v2():
+    module = torch.nn.ModuleDict(dict(mask_head=MaskRCNNHeads(CHANNELS, (5, 7), 1, torch.nn.BatchNorm2d), mask_predictor=MaskRCNNPredictor(7, 8, CLASSES))).eval()
+    seed_module(module)
+    logits = module["mask_predictor"](module["mask_head"](tensor("pooled", (ROIS, SIDE, SIDE, CHANNELS))))
+    return dict(outputs=dict(logits=summary("logits", nhwc(logits))))
+
+
 def mask():
     module = torch.nn.ModuleDict(dict(mask_head=MaskRCNNHeads(CHANNELS, (5, 7), 1), mask_predictor=MaskRCNNPredictor(7, 8, CLASSES)))
     seed_module(module)
@@ -57,8 +88,8 @@ def mask():
     return dict(outputs=dict(logits=summary("logits", nhwc(logits))), gradients=dict(pooled=summary("pooled", nhwc(x.grad)), **gradients(module)))
 
 
-def rpn():
-    module = RPNHead(CHANNELS, 3)
+def rpn(convs=1):
+    module = RPNHead(CHANNELS, 3, conv_depth=convs)
     seed_module(module)
     shapes = [(2, 6, 9, CHANNELS), (2, 3, 5, CHANNELS), (2, 2, 1, CHANNELS)]
     maps = [tensor(f"p{i + 2}", s) for i, s in enumerate(shapes)]
@@ -74,5 +105,5 @@ def rpn():
 if __name__ == "__main__":
     for folder in sys.argv[1:3]:
         os.makedirs(folder, exist_ok=True)
-    write(sys.argv[1], "heads", "heads.py", config=dict(rois=ROIS, channels=CHANNELS, side=SIDE, hidden=HIDDEN, classes=CLASSES), box=box(), mask=mask())
-    write(sys.argv[2], "rpn-head", "heads.py", channels=CHANNELS, case=rpn())
+    write(sys.argv[1], "heads", "heads.py", config=dict(rois=ROIS, channels=CHANNELS, side=SIDE, hidden=HIDDEN, classes=CLASSES), box=box(), boxV2=box_v2(), mask=mask(), maskV2=mask_v2(), keypoint=keypoint())
+    write(sys.argv[2], "rpn-head", "heads.py", channels=CHANNELS, case=rpn(), caseV2=rpn(2))

@@ -8,8 +8,14 @@ const f = Math.fround;
 /** Factors on (dx, dy, dw, dh): [1, 1, 1, 1] in torchvision's RPN, [10, 10, 5, 5] in its box head. */
 export type BoxCoderWeights = readonly [wx: number, wy: number, ww: number, wh: number];
 
-// Growth by more than 1000 / 16 would send exp too far; the bound is torchvision's.
+// Growth by more than 1000 / 16 would send exp too far; the bound is torchvision's and detectron2's.
 const MAX_LOG_SCALE = Math.log(1000 / 16);
+
+/** Of decoding. */
+export interface DecodeOptions {
+  /** dw and dh are held below this; Infinity lets them be (matterport). Default ln(1000 / 16). */
+  readonly maxLogScale?: number;
+}
 
 interface CentersAndSizes {
   readonly centers: Tensor2D;
@@ -74,10 +80,15 @@ export function encodeBoxesOnHost(boxes: Float32Array, reference: Float32Array, 
 }
 
 /** `decodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's float32. */
-export function decodeBoxesOnHost(deltas: Float32Array, reference: Float32Array, weights: BoxCoderWeights): Float32Array {
+export function decodeBoxesOnHost(
+  deltas: Float32Array,
+  reference: Float32Array,
+  weights: BoxCoderWeights,
+  { maxLogScale = MAX_LOG_SCALE }: DecodeOptions = {},
+): Float32Array {
   assertLength(reference, deltas.length, "decodeBoxesOnHost", "reference");
   const boxes = new Float32Array(deltas.length);
-  const most = f(MAX_LOG_SCALE);
+  const most = f(maxLogScale);
   for (let i = 0; i < boxes.length; i += 4) {
     for (let axis = 0; axis < 2; axis++) {
       const from = reference[i + axis]!;

@@ -1,6 +1,6 @@
 export { boxArea, boxAreaOnHost } from "./area.ts";
 export { decodeBoxes, decodeBoxesOnHost, encodeBoxes, encodeBoxesOnHost } from "./box-coder.ts";
-export type { BoxCoderWeights } from "./box-coder.ts";
+export type { BoxCoderWeights, DecodeOptions } from "./box-coder.ts";
 export { clipBoxes, clipBoxesOnHost } from "./clip.ts";
 export { xywhToXyxyOnHost, xyxyToXywhOnHost } from "./convert.ts";
 export { filterSmallBoxesOnHost } from "./filter.ts";

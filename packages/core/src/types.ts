@@ -154,12 +154,24 @@ export interface BoxDetections {
   readonly scores: Float32Array;
 }
 
+/** The keypoints of N objects, `count` of each. */
+export interface Keypoints {
+  /** K: 17 for COCO's persons. */
+  readonly count: number;
+  /** (x, y, visibility) in pixels of the boxes' image, [N * K * 3]; a detected keypoint's visibility is 1. */
+  readonly points: Float32Array;
+  /** The heatmap's value there, [N * K]. */
+  readonly scores: Float32Array;
+}
+
 /** Detections of one image in its original pixels, best first. */
 export interface Detections extends BoxDetections {
   /** Of the original image. */
   readonly imageSize: ImageSize;
   /** One per box; absent when the model has no mask head. */
   readonly masks?: readonly Rle[];
+  /** Of every box; absent when the model has no keypoint head. */
+  readonly keypoints?: Keypoints;
 }
 
 /** An evaluated image: what was found and what was there, in the image's original pixels. */

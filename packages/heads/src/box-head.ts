@@ -1,53 +1,99 @@
 import { reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertShape } from "@mrcnn/core";
+import { assertShape, ConfigError } from "@mrcnn/core";
 import type { BoxHeadOutput, Random } from "@mrcnn/core";
-import { dense, initDense } from "@mrcnn/nn";
-import type { DenseParams } from "@mrcnn/nn";
+import { dense, initConv2d, initDense } from "@mrcnn/nn";
+import type { Conv2dParams, DenseParams, Norm, NormParams } from "@mrcnn/nn";
+import { applyConvs, initLayerNorm } from "./convs.ts";
+import type { ConvLayer, HeadOptions } from "./convs.ts";
 
 /** The size of a box head. */
 export interface BoxHeadConfig {
   readonly inChannels: number;
   /** Side of the pooled RoIs; the paper's 7. */
   readonly poolSize: number;
-  /** Width of the two hidden layers; the paper's 1024. */
+  /** Channels of 3 × 3 convolutions; with any, one hidden layer follows instead of two (torchvision's v2 detectors). Default none. */
+  readonly layers?: readonly number[];
+  /** After each of them, which then have no bias. Default none. */
+  readonly norm?: Norm;
+  /** Width of the hidden layers; the paper's 1024. */
   readonly representation: number;
   /** Background included. */
   readonly classes: number;
 }
 
-/** Under torchvision's names, to be spread into `roi_heads`: `box_head.fc6.weight`, `box_predictor.cls_score.weight`. */
+/** Under torchvision's names: `cls_score.weight`, `bbox_pred.weight`. */
+export type BoxPredictorParams = { readonly cls_score: DenseParams; readonly bbox_pred: DenseParams };
+
+/** Two hidden layers; or convolutions 0 to n - 1 and, after the place of the flattening, hidden layer n + 1. */
+export type BoxTrunkParams =
+  | { readonly fc6: DenseParams; readonly fc7: DenseParams }
+  | { readonly [place: string]: DenseParams | readonly [Conv2dParams] | readonly [Conv2dParams, NormParams] };
+
+/** Under torchvision's names, to be spread into `roi_heads`: `box_head.fc6.weight`, `box_head.5.weight`, `box_predictor.cls_score.weight`. */
 export type BoxHeadParams = {
-  readonly box_head: { readonly fc6: DenseParams; readonly fc7: DenseParams };
-  readonly box_predictor: { readonly cls_score: DenseParams; readonly bbox_pred: DenseParams };
+  readonly box_head: BoxTrunkParams;
+  readonly box_predictor: BoxPredictorParams;
 };
 
-/** Random weights: uniform in ± 1 / sqrt(fan in), torch's default for linear layers, as torchvision. */
+const layer = (inChannels: number, outChannels: number, random: Random): DenseParams =>
+  initDense({ inChannels, outChannels }, random, { init: "torch_default" });
+
+/** The two outputs alone, on `inChannels` features of each RoI. */
+export function initBoxPredictor({ inChannels, classes }: { inChannels: number; classes: number }, random: Random): Pick<BoxHeadParams, "box_predictor"> {
+  return { box_predictor: { cls_score: layer(inChannels, classes, random), bbox_pred: layer(inChannels, 4 * classes, random) } };
+}
+
+/** Random weights: uniform in ± 1 / sqrt(fan in), torch's default for linear layers, as torchvision; convolutions kaiming normal. */
 export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParams {
-  const { inChannels, poolSize, representation, classes } = config;
-  const layer = (inputs: number, outputs: number): DenseParams =>
-    initDense({ inChannels: inputs, outChannels: outputs }, random, { init: "torch_default" });
-  return {
-    box_head: { fc6: layer(poolSize * poolSize * inChannels, representation), fc7: layer(representation, representation) },
-    box_predictor: { cls_score: layer(representation, classes), bbox_pred: layer(representation, 4 * classes) },
-  };
+  const { inChannels, poolSize, layers = [], norm, representation, classes } = config;
+  const pixels = poolSize * poolSize;
+  const inputs = [inChannels, ...layers];
+  const convs = layers.map((outChannels, i): ConvLayer => {
+    const conv = initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init: "kaiming_normal_fan_out", bias: norm === undefined });
+    return initLayerNorm(conv, norm, outChannels);
+  });
+  const box_head: BoxTrunkParams =
+    layers.length === 0
+      ? { fc6: layer(pixels * inChannels, representation, random), fc7: layer(representation, representation, random) }
+      : { ...Object.fromEntries(convs.entries()), [layers.length + 1]: layer(pixels * inputs.at(-1)!, representation, random) };
+  return { box_head, ...initBoxPredictor({ inChannels: representation, classes }, random) };
+}
+
+/** Scores and box deltas of every class: `hidden` [R, C] to classLogits [R, K] and deltas [R, K * 4]. */
+export function applyBoxPredictor({ cls_score, bbox_pred }: BoxPredictorParams, hidden: Tensor2D): BoxHeadOutput {
+  return { classLogits: dense(cls_score, hidden), deltas: dense(bbox_pred, hidden) };
+}
+
+function flatten(x: Tensor4D, { weight }: DenseParams, name: string): Tensor2D {
+  const [rois, height, width, channels] = x.shape;
+  assertShape({ shape: [rois, height * width * channels] }, [null, weight.shape[0]], "applyBoxHead", `${name}, flattened,`);
+  return reshape(x, [rois, height * width * channels]) as Tensor2D;
+}
+
+function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: HeadOptions): Tensor2D {
+  if ("fc6" in trunk) {
+    const { fc6, fc7 } = trunk as { fc6: DenseParams; fc7: DenseParams };
+    return dense(fc7, dense(fc6, flatten(pooled, fc6, "pooled"), { activation: "relu" }), { activation: "relu" });
+  }
+  const places = Object.values(trunk) as (DenseParams | ConvLayer)[];
+  const hidden = places.at(-1);
+  if (hidden === undefined || !("weight" in hidden)) throw new ConfigError("applyBoxHead: box_head must end with a hidden layer.");
+  const convolved = applyConvs(places.slice(0, -1) as ConvLayer[], pooled, options, "applyBoxHead");
+  return dense(hidden, flatten(convolved, hidden, "the convolutions' output"), { activation: "relu" });
 }
 
 /**
- * Two hidden layers, then scores and box deltas of every class: `pooled` [R, side, side, C] to
+ * Hidden layers, then scores and box deltas of every class: `pooled` [R, side, side, C] to
  * classLogits [R, K] and deltas [R, K * 4]; R may be 0. Flattens rows, columns, channels (torchvision's weights,
  * which flatten channels first, are reordered when loaded).
  *
- * @throws ShapeError when the pooled size doesn't fit fc6.
+ * @throws ShapeError when the pooled size doesn't fit the first hidden layer; ConfigError when there are norms of no kind.
  */
-export function applyBoxHead(params: BoxHeadParams, pooled: Tensor4D): BoxHeadOutput {
-  const [rois, height, width, channels] = pooled.shape;
-  const { fc6, fc7 } = params.box_head;
-  assertShape({ shape: [rois, height * width * channels] }, [null, fc6.weight.shape[0]], "applyBoxHead", "pooled, flattened,");
+export function applyBoxHead(params: BoxHeadParams, pooled: Tensor4D, options: HeadOptions = {}): BoxHeadOutput {
   const [classLogits, deltas] = tidy(() => {
-    const flat = reshape(pooled, [rois, height * width * channels]) as Tensor2D;
-    const hidden = dense(fc7, dense(fc6, flat, { activation: "relu" }), { activation: "relu" });
-    return [dense(params.box_predictor.cls_score, hidden), dense(params.box_predictor.bbox_pred, hidden)];
+    const output = applyBoxPredictor(params.box_predictor, applyTrunk(params.box_head, pooled, options));
+    return [output.classLogits, output.deltas];
   }) as [Tensor2D, Tensor2D];
   return { classLogits, deltas };
 }

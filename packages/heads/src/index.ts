@@ -1,5 +1,10 @@
-export { applyBoxHead, initBoxHead } from "./box-head.ts";
-export type { BoxHeadConfig, BoxHeadParams } from "./box-head.ts";
+export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
+export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
+export type { ConvLayer, HeadOptions } from "./convs.ts";
+export { decodeKeypoints } from "./decode-keypoints.ts";
+export type { DecodeKeypointsOptions } from "./decode-keypoints.ts";
+export { applyKeypointHead, initKeypointHead } from "./keypoint-head.ts";
+export type { KeypointHeadConfig, KeypointHeadParams } from "./keypoint-head.ts";
 export { applyMaskHead, applyMaskHeadOfLabels, initMaskHead } from "./mask-head.ts";
 export type { MaskHeadConfig, MaskHeadParams } from "./mask-head.ts";
 export { selectDetections } from "./select-detections.ts";

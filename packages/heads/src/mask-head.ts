@@ -3,13 +3,17 @@ import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
-import type { Conv2dParams } from "@mrcnn/nn";
+import type { Conv2dParams, Norm } from "@mrcnn/nn";
+import { applyConvs, initLayerNorm } from "./convs.ts";
+import type { ConvLayer, HeadOptions } from "./convs.ts";
 
 /** The size of a mask head. */
 export interface MaskHeadConfig {
   readonly inChannels: number;
-  /** Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256]. */
+  /** Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256] with a pyramid, none on conv5 (C4). */
   readonly layers: readonly number[];
+  /** After each of them, which then have no bias. Default none. */
+  readonly norm?: Norm;
   /** Channels after the transposed convolution; the paper's 256. */
   readonly reduced: number;
   /** Background included. */
@@ -18,17 +22,19 @@ export interface MaskHeadConfig {
 
 /** Under torchvision's names, to be spread into `roi_heads`: `mask_head.0.0.weight`, `mask_predictor.conv5_mask.weight`. */
 export type MaskHeadParams = {
-  readonly mask_head: readonly (readonly [Conv2dParams])[];
+  readonly mask_head: readonly ConvLayer[];
   readonly mask_predictor: { readonly conv5_mask: Conv2dParams; readonly mask_fcn_logits: Conv2dParams };
 };
 
 /** Random weights: kaiming normal (fan out) and, in the head, zero biases, as torchvision. */
 export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadParams {
-  const { inChannels, layers, reduced, classes } = config;
+  const { inChannels, layers, norm, reduced, classes } = config;
   const init = "kaiming_normal_fan_out" as const;
   const inputs = [inChannels, ...layers];
   return {
-    mask_head: layers.map((outChannels, i) => [initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init })]),
+    mask_head: layers.map((outChannels, i) =>
+      initLayerNorm(initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init, bias: norm === undefined }), norm, outChannels),
+    ),
     mask_predictor: {
       conv5_mask: initConv2dTranspose({ size: 2, inChannels: inputs.at(-1)!, outChannels: reduced }, random, { init }),
       mask_fcn_logits: initConv2d({ size: 1, inChannels: reduced, outChannels: classes }, random, { init }),
@@ -36,21 +42,22 @@ export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadPa
   };
 }
 
-function applyTrunk(params: MaskHeadParams, pooled: Tensor4D): Tensor4D {
-  let y = pooled;
-  for (const [conv] of params.mask_head) y = conv2d(conv, y, { padding: 1, activation: "relu" });
-  return conv2dTranspose(params.mask_predictor.conv5_mask, y, { stride: 2, activation: "relu" });
+function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: HeadOptions): Tensor4D {
+  const convolved = applyConvs(params.mask_head, pooled, options, "applyMaskHead");
+  return conv2dTranspose(params.mask_predictor.conv5_mask, convolved, { stride: 2, activation: "relu" });
 }
 
 /**
  * The mask branch (He et al. 2017, FPN version): 3 × 3 convolutions, a transposed 2 × 2 that doubles
  * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K]; R may be 0.
+ *
+ * @throws ConfigError when there are norms of no kind.
  */
-export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D): Tensor4D {
+export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options: HeadOptions = {}): Tensor4D {
   const [rois, height, width] = pooled.shape;
   // TensorFlow refuses to convolve an empty batch.
   if (rois === 0) return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
-  return tidy(() => conv2d(params.mask_predictor.mask_fcn_logits, applyTrunk(params, pooled)));
+  return tidy(() => conv2d(params.mask_predictor.mask_fcn_logits, applyTrunk(params, pooled, options)));
 }
 
 /**
@@ -59,7 +66,7 @@ export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D): Tensor4
  *
  * @throws ShapeError unless there is a label for each RoI.
  */
-export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array): Tensor3D {
+export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array, options: HeadOptions = {}): Tensor3D {
   const [rois, height, width] = pooled.shape;
   assertLength(labels, rois, "applyMaskHeadOfLabels", "labels");
   const size = [rois, 2 * height, 2 * width] as [number, number, number];
@@ -69,7 +76,7 @@ export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, 
     const [, , channels, classes] = weight.shape;
     const rows = tensor1d(labels, "int32");
     const own = reshape(gather(transpose(reshape(weight, [channels, classes])), rows), [rois, channels, 1]);
-    const logits: Tensor3D = reshape(matMul(reshape(applyTrunk(params, pooled), [rois, size[1] * size[2], channels]), own), size);
+    const logits: Tensor3D = reshape(matMul(reshape(applyTrunk(params, pooled, options), [rois, size[1] * size[2], channels]), own), size);
     return bias === undefined ? logits : add(logits, reshape(gather(bias, rows), [rois, 1, 1]));
   });
 }

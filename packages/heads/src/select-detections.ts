@@ -1,3 +1,4 @@
+import type { BoxCoderWeights } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, ImageSize, Rois } from "@mrcnn/core";
@@ -14,7 +15,19 @@ export interface DetectionConfig {
   /** Least side in pixels, after clipping. @defaultValue 1e-2 */
   readonly minSize?: number;
   /** Weights of (dx, dy, dw, dh). @defaultValue [10, 10, 5, 5] */
-  readonly weights?: readonly [number, number, number, number];
+  readonly weights?: BoxCoderWeights;
+  /** dw and dh are held below this. @defaultValue ln(1000 / 16) */
+  readonly maxLogScale?: number;
+  /** Whether a RoI may be a detection of every class that passes, or of its best one only (matterport). @defaultValue "every" */
+  readonly classes?: "every" | "best";
+  /** How suppression keeps classes apart: see `BatchedNmsOptions.grouping`. @defaultValue "shifted" */
+  readonly suppression?: "shifted" | "separate";
+  /** What label 1 counts as when classes are shifted apart: detectron2 counts from 0. @defaultValue 1 */
+  readonly firstLabel?: 0 | 1;
+  /** Whether a score at the threshold passes (matterport). @defaultValue false */
+  readonly inclusiveThreshold?: boolean;
+  /** Where boxes are clipped to, per image (x1, y1, x2, y2); the whole image by default. */
+  readonly windows?: Float32Array;
 }
 
 /**
@@ -22,8 +35,8 @@ export interface DetectionConfig {
  * non-maximum suppression within each class, best first.
  *
  * The steps, their order and their float32 rounding are those of torchvision's
- * `postprocess_detections`, but only what passes the score threshold is decoded. The outputs are read
- * once and stay the caller's.
+ * `postprocess_detections` (and, with the options that say so, detectron2's `fast_rcnn_inference` and
+ * matterport's `refine_detections`), but only what passes the score threshold is decoded. The outputs are read once and stay the caller's.
  *
  * @param rois the boxes that the head looked at; logits and deltas have a row for each.
  * @param imageSizes of the images before padding, one per image.
@@ -44,25 +57,33 @@ export async function selectDetections(
   const [logits, deltas] = (await Promise.all([output.classLogits.data(), output.deltas.data()])) as Float32Array[];
   const scores = softmaxRows(logits!, classes);
   const least = Math.fround(config.scoreThreshold);
+  const { classes: which = "every", suppression = "shifted", firstLabel = 1, inclusiveThreshold = false, maxLogScale, windows } = config;
+  const passes = (score: number): boolean => score > least || (inclusiveThreshold && score === least);
   return imageSizes.map((size, image) => {
     // Candidates are flat indices roi * K + class: row-major order decides among equal scores.
     const candidates: number[] = [];
     for (let roi = 0; roi < count; roi++) {
       if (rois.imageIndex[roi] !== image) continue;
-      for (let k = 1; k < classes; k++) if (scores[roi * classes + k]! > least) candidates.push(roi * classes + k);
+      const row = roi * classes;
+      if (which === "best") {
+        let best = 0;
+        for (let k = 1; k < classes; k++) if (scores[row + k]! > scores[row + best]!) best = k;
+        if (best > 0 && passes(scores[row + best]!)) candidates.push(row + best);
+      } else for (let k = 1; k < classes; k++) if (passes(scores[row + k]!)) candidates.push(row + k);
     }
     const decoded = decodeBoxesOnHost(
       gatherBoxesOnHost(deltas!, candidates),
       gatherBoxesOnHost(rois.boxes, candidates.map((c) => Math.trunc(c / classes))),
       config.weights ?? [10, 10, 5, 5],
+      { ...(maxLogScale !== undefined && { maxLogScale }) },
     );
-    const clipped = clipBoxesOnHost(decoded, size);
+    const clipped = windows === undefined ? clipBoxesOnHost(decoded, size) : clipToWindow(decoded, windows.subarray(4 * image, 4 * image + 4));
     const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-2);
     const kept = batchedNmsOnHost(
       gatherBoxesOnHost(clipped, usable),
       Float32Array.from(usable, (i) => scores[candidates[i]!]!),
-      usable.map((i) => candidates[i]! % classes),
-      { iouThreshold: config.nmsThreshold, maxOutput: config.maxDetections },
+      usable.map((i) => (candidates[i]! % classes) - 1 + firstLabel),
+      { iouThreshold: config.nmsThreshold, maxOutput: config.maxDetections, grouping: suppression },
     ).map((i) => usable[i]!);
     return {
       boxes: gatherBoxesOnHost(clipped, kept),
@@ -71,6 +92,9 @@ export async function selectDetections(
     };
   });
 }
+
+const clipToWindow = (boxes: Float32Array, window: Float32Array): Float32Array =>
+  boxes.map((value, i) => Math.min(Math.max(value, window[i % 2]!), window[(i % 2) + 2]!));
 
 function softmaxRows(logits: Float32Array, classes: number): Float32Array {
   const scores = new Float32Array(logits.length);

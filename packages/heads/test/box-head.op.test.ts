@@ -7,9 +7,10 @@ import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
 import { applyBoxHead, initBoxHead } from "../src/box-head.ts";
 
-const { config, box } = golden<{
+const { config, box, boxV2 } = golden<{
   config: { rois: number; channels: number; side: number; hidden: number; classes: number };
   box: { outputs: { classLogits: Summary; deltas: Summary }; gradients: Record<string, Summary> };
+  boxV2: { outputs: { classLogits: Summary; deltas: Summary } };
 }>(import.meta.url, "heads");
 
 const init = (): ReturnType<typeof initBoxHead> =>
@@ -34,6 +35,26 @@ it("equals torchvision's box head and its gradients", async () => {
 
   await expectNoLeaks(() => Object.values(applyBoxHead(params, pooled)));
   dispose([pooled, classLogits, deltas, ...gradients.values()]);
+  disposeParams(params);
+});
+
+it("equals torchvision's v2 box head: convolutions with batch norm, one hidden layer", async () => {
+  const norm = "batch_norm";
+  const params = initBoxHead(
+    { inChannels: config.channels, poolSize: config.side, layers: [5, 7], norm, representation: config.hidden, classes: config.classes },
+    createRandom(1),
+  );
+  seedVariables(flattenParams(params));
+  const pooled = seededInput("pooled", [config.rois, config.side, config.side, config.channels]) as Tensor4D;
+  const { classLogits, deltas } = applyBoxHead(params, pooled, { norm });
+  await expectSummary(classLogits, boxV2.outputs.classLogits, "classLogits", 2e-5);
+  await expectSummary(deltas, boxV2.outputs.deltas, "deltas", 2e-5);
+  await expectNoLeaks(() => Object.values(applyBoxHead(params, pooled, { norm })));
+  const none = zeros([0, config.side, config.side, config.channels]) as Tensor4D;
+  const nothing = applyBoxHead(params, none, { norm });
+  expect(nothing.classLogits.shape).toEqual([0, config.classes]);
+  expect(() => applyBoxHead(params, pooled)).toThrow("applyBoxHead: the convolutions have norms; say which kind as `norm`.");
+  dispose([pooled, none, classLogits, deltas, ...Object.values(nothing)]);
   disposeParams(params);
 });
 

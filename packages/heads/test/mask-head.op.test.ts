@@ -7,9 +7,10 @@ import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
 import { applyMaskHead, applyMaskHeadOfLabels, initMaskHead } from "../src/mask-head.ts";
 
-const { config, mask } = golden<{
+const { config, mask, maskV2 } = golden<{
   config: { rois: number; channels: number; side: number; classes: number };
   mask: { outputs: { logits: Summary }; gradients: Record<string, Summary> };
+  maskV2: { outputs: { logits: Summary } };
 }>(import.meta.url, "heads");
 
 it("equals torchvision's mask head and its gradients", async () => {
@@ -28,6 +29,27 @@ it("equals torchvision's mask head and its gradients", async () => {
 
   await expectNoLeaks(() => applyMaskHead(params, pooled));
   dispose([pooled, logits, ...gradients.values()]);
+  disposeParams(params);
+});
+
+it("equals torchvision's v2 mask head, with batch norm", async () => {
+  const norm = "batch_norm";
+  const params = initMaskHead({ inChannels: config.channels, layers: [5, 7], norm, reduced: 8, classes: config.classes }, createRandom(1));
+  seedVariables(flattenParams(params));
+  const pooled = seededInput("pooled", [config.rois, config.side, config.side, config.channels]) as Tensor4D;
+  const logits = applyMaskHead(params, pooled, { norm });
+  await expectSummary(logits, maskV2.outputs.logits, "logits", 2e-5);
+  expect(() => applyMaskHead(params, pooled)).toThrow("applyMaskHead: the convolutions have norms; say which kind as `norm`.");
+  dispose([pooled, logits]);
+  disposeParams(params);
+});
+
+it("upsamples what has been convolved before, without layers of its own", () => {
+  const params = initMaskHead({ inChannels: 4, layers: [], reduced: 3, classes: 2 }, createRandom(1));
+  const pooled = zeros([2, 7, 7, 4]) as Tensor4D;
+  const logits = applyMaskHead(params, pooled);
+  expect(logits.shape).toEqual([2, 14, 14, 2]);
+  dispose([pooled, logits]);
   disposeParams(params);
 });
 

@@ -1,4 +1,4 @@
 export { argsortDescending } from "./argsort.ts";
 export { nms } from "./nms.ts";
 export { batchedNmsOnHost, nmsOnHost } from "./nms-host.ts";
-export type { NmsOptions } from "./nms-host.ts";
+export type { BatchedNmsOptions, NmsOptions } from "./nms-host.ts";

@@ -12,6 +12,15 @@ export interface NmsOptions {
   readonly maxOutput?: number;
 }
 
+/** Of suppression within groups. */
+export interface BatchedNmsOptions extends NmsOptions {
+  /**
+   * How groups are kept apart: "shifted", the default, as torchvision's `batched_nms` (and with it
+   * detectron2's); "separate" compares boxes where they lie, however few.
+   */
+  readonly grouping?: "shifted" | "separate";
+}
+
 // torchvision's CPU rule: above this many values (4 per box) it goes group by group.
 const MOST_VALUES_OFFSET = 4000;
 
@@ -113,11 +122,11 @@ export function batchedNmsOnHost(
   boxes: Float32Array,
   scores: Float32Array,
   groups: Int32Array,
-  options: NmsOptions,
+  options: BatchedNmsOptions,
 ): Int32Array {
   check(boxes, scores, options, "batchedNmsOnHost");
   assertLength(groups, scores.length, "batchedNmsOnHost", "groups");
-  if (boxes.length > MOST_VALUES_OFFSET) {
+  if (options.grouping === "separate" || boxes.length > MOST_VALUES_OFFSET) {
     const slotOf = new Map<number, number>();
     const slot = groups.map((group) => {
       if (!slotOf.has(group)) slotOf.set(group, slotOf.size);

@@ -8,24 +8,28 @@ import type { Conv2dParams } from "@mrcnn/nn";
 export interface RpnHeadConfig {
   readonly inChannels: number;
   readonly anchorsPerLocation: number;
+  /** 3 × 3 convolutions before the outputs. Default 1; 2 in torchvision's v2 detectors. */
+  readonly convs?: number;
+  /** Their channels; default `inChannels`. */
+  readonly hiddenChannels?: number;
 }
 
 /** Under torchvision's names: `conv.0.0.weight`, `cls_logits.weight`, `bbox_pred.weight`. */
 export type RpnHeadParams = {
-  readonly conv: readonly [readonly [Conv2dParams]];
+  readonly conv: readonly (readonly [Conv2dParams])[];
   readonly cls_logits: Conv2dParams;
   readonly bbox_pred: Conv2dParams;
 };
 
 /** Random weights: normal of std 0.01, zero biases, as in the paper and torchvision. */
 export function initRpnHead(config: RpnHeadConfig, random: Random): RpnHeadParams {
-  const { inChannels, anchorsPerLocation } = config;
-  const conv = (size: number, outChannels: number): Conv2dParams =>
-    initConv2d({ size, inChannels, outChannels }, random, { init: { std: 0.01 } });
+  const { inChannels, anchorsPerLocation, convs = 1, hiddenChannels = inChannels } = config;
+  const conv = (size: number, from: number, outChannels: number): Conv2dParams =>
+    initConv2d({ size, inChannels: from, outChannels }, random, { init: { std: 0.01 } });
   return {
-    conv: [[conv(3, inChannels)]],
-    cls_logits: conv(1, anchorsPerLocation),
-    bbox_pred: conv(1, 4 * anchorsPerLocation),
+    conv: Array.from({ length: convs }, (_, i) => [conv(3, i === 0 ? inChannels : hiddenChannels, hiddenChannels)] as const),
+    cls_logits: conv(1, hiddenChannels, anchorsPerLocation),
+    bbox_pred: conv(1, hiddenChannels, 4 * anchorsPerLocation),
   };
 }
 
@@ -38,7 +42,7 @@ export function applyRpnHead(params: RpnHeadParams, features: FeatureMaps): RpnO
   const batch = levels[0]!.shape[0];
   const anchors = params.cls_logits.weight.shape[3];
   const [objectness, deltas] = tidy(() => {
-    const hidden = levels.map((map) => conv2d(params.conv[0][0], map, { padding: 1, activation: "relu" }));
+    const hidden = levels.map((map) => params.conv.reduce((y, [conv]) => conv2d(conv, y, { padding: 1, activation: "relu" }), map));
     const logits = hidden.map((map) => reshape(conv2d(params.cls_logits, map), [batch, -1]) as Tensor2D);
     // Channels are anchor-major, so NHWC is already (row, column, anchor, 4).
     const boxes = hidden.map((map) => reshape(conv2d(params.bbox_pred, map), [batch, -1, 4]) as Tensor3D);

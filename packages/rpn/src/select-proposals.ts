@@ -1,3 +1,4 @@
+import type { BoxCoderWeights } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { ImageSize, Proposals, RpnOutput } from "@mrcnn/core";
@@ -16,14 +17,24 @@ export interface ProposalConfig {
   readonly minSize?: number;
   /** Least objectness probability. @defaultValue 0 */
   readonly scoreThreshold?: number;
+  /** Weights of (dx, dy, dw, dh). @defaultValue [1, 1, 1, 1] */
+  readonly weights?: BoxCoderWeights;
+  /** dw and dh are held below this. @defaultValue ln(1000 / 16) */
+  readonly maxLogScale?: number;
+  /** Whether levels are ranked and thinned one by one, or all as one (matterport). @defaultValue "each" */
+  readonly levels?: "each" | "together";
+  /** What suppression ranks by: probabilities, of which many may round to 1 (torchvision), or logits (detectron2). @defaultValue "probability" */
+  readonly rankBy?: "probability" | "logit";
+  /** Whether empty boxes at the origin, of score 0, make up for what is missing from `postNmsTopK` (matterport). @defaultValue false */
+  readonly fill?: boolean;
 }
 
 /**
  * Turns the RPN's outputs into proposals: the best anchors of each level, decoded, clipped to their
  * image, thinned by non-maximum suppression within each level, best first.
  *
- * The steps, their order and their float32 rounding are those of torchvision's `filter_proposals`;
- * of equal logits the lower anchor comes first (torch leaves that open). The outputs are read once
+ * The steps, their order and their float32 rounding are those of torchvision's `filter_proposals`
+ * and, with the options that say so, detectron2's `find_top_rpn_proposals` and matterport's ProposalLayer; of equal logits the lower anchor comes first (torch leaves that open). The outputs are read once
  * and stay the caller's; nothing runs on the device, so a gradient tape may be open meanwhile.
  *
  * @param anchors float32 [A * 4], the same for every image.
@@ -60,6 +71,11 @@ export async function selectProposals(
       scores.push(own.scores[i]!);
       images.push(image);
     }
+    for (let i = own.kept.length; config.fill === true && i < config.postNmsTopK; i++) {
+      boxes.push(0, 0, 0, 0);
+      scores.push(0);
+      images.push(image);
+    }
   }
   return { boxes: Float32Array.from(boxes), scores: Float32Array.from(scores), imageIndex: Int32Array.from(images) };
 }
@@ -72,24 +88,25 @@ function selectOfImage(
   size: ImageSize,
   config: ProposalConfig,
 ): { boxes: Float32Array; scores: Float32Array; kept: Int32Array } {
+  const { weights = [1, 1, 1, 1], maxLogScale, levels: apart = "each", rankBy = "probability" } = config;
   const chosen: number[] = [];
   const levels: number[] = [];
   let offset = 0;
-  for (const [level, count] of levelCounts.entries()) {
+  for (const [level, count] of (apart === "each" ? levelCounts : [logits.length]).entries()) {
     for (const i of topK(logits.subarray(offset, offset + count), config.preNmsTopK)) {
       chosen.push(offset + i);
       levels.push(level);
     }
     offset += count;
   }
-  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), [1, 1, 1, 1]);
+  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), weights, { ...(maxLogScale !== undefined && { maxLogScale }) });
   const clipped = clipBoxesOnHost(decoded, size);
   const scores = Float32Array.from(chosen, (i) => 1 / (1 + Math.exp(-logits[i]!)));
   const least = Math.fround(config.scoreThreshold ?? 0);
   const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-3).filter((i) => scores[i]! >= least);
   const kept = batchedNmsOnHost(
     gatherBoxesOnHost(clipped, usable),
-    Float32Array.from(usable, (i) => scores[i]!),
+    Float32Array.from(usable, (i) => (rankBy === "logit" ? logits[chosen[i]!]! : scores[i]!)),
     Int32Array.from(usable, (i) => levels[i]!),
     { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK },
   );

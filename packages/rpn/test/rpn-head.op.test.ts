@@ -13,11 +13,11 @@ interface HeadCase {
   readonly outputs: { readonly objectness: Summary; readonly deltas: Summary };
   readonly gradients: Readonly<Record<string, Summary>>;
 }
-const fixture = golden<{ channels: number; case: HeadCase }>(import.meta.url, "rpn-head");
+const fixture = golden<{ channels: number; case: HeadCase; caseV2: HeadCase }>(import.meta.url, "rpn-head");
 
-it("equals torchvision's RPN head, its outputs in the anchors' order, and its gradients", async () => {
-  const c = fixture.case;
-  const params = initRpnHead({ inChannels: fixture.channels, anchorsPerLocation: 3 }, createRandom(1));
+it.each([1, 2])("equals torchvision's RPN head of %i convolutions, its outputs in the anchors' order, and its gradients", async (convs) => {
+  const c = convs === 1 ? fixture.case : fixture.caseV2;
+  const params = initRpnHead({ inChannels: fixture.channels, anchorsPerLocation: 3, convs }, createRandom(1));
   const variables = flattenParams(params);
   seedVariables(variables);
   const inputs = new Map<string, Variable>(

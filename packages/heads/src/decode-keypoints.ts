@@ -1,0 +1,174 @@
+import { assertLength } from "@mrcnn/core";
+import type { Keypoints } from "@mrcnn/core";
+
+/** The heatmaps' size, and whose rule reads them. */
+export interface DecodeKeypointsOptions {
+  /** Pixels of a heatmap's side: 56. */
+  readonly side: number;
+  /** Heatmaps per RoI. */
+  readonly keypoints: number;
+  /**
+   * What a score is: the logit at the keypoint ("torchvision", the default), or its probability among the RoI's own
+   * pixels ("detectron2").
+   */
+  readonly rule?: "torchvision" | "detectron2";
+}
+
+const f = Math.fround;
+// Keys' cubic kernel as torch has it.
+const A = -0.75;
+const near = (x: number): number => f(f(f(f(f((A + 2) * x) - (A + 3)) * x) * x) + 1);
+const far = (x: number): number => f(f(f(f(f(f(A * x) - 5 * A) * x) + 8 * A) * x) - 4 * A);
+
+interface Taps {
+  /** First of four source places of each output place, before clamping to the map: [to]. */
+  readonly first: Int32Array;
+  /** [to * 4]. */
+  readonly weights: Float32Array;
+}
+
+// Bicubic interpolation along one axis, in float32 as torch's upsample_bicubic2d with align_corners false.
+function bicubic(from: number, to: number): Taps {
+  const scale = f(from / to);
+  const first = new Int32Array(to);
+  const weights = new Float32Array(4 * to);
+  for (let i = 0; i < to; i++) {
+    const at = f(f(scale * f(i + 0.5)) - 0.5);
+    const low = Math.floor(at);
+    const t = f(at - low);
+    const u = f(1 - t);
+    first[i] = low - 1;
+    weights.set([far(f(t + 1)), near(t), near(u), far(f(u + 1))], 4 * i);
+  }
+  return { first, weights };
+}
+
+/** Output places that draw on the same four source places: [begin, end) for each `first`, from -2 up. */
+function spans({ first }: Taps, side: number): Int32Array {
+  const begin = new Int32Array(side + 3).fill(first.length);
+  for (let i = first.length - 1; i >= 0; i--) begin[first[i]! + 2] = i;
+  for (let k = side + 1; k >= 0; k--) begin[k] = Math.min(begin[k]!, begin[k + 1]!);
+  return begin;
+}
+
+// The largest sum of the absolute weights of one axis, with room for rounding: at the middle, 1.375.
+const GAIN = 1.376 ** 2;
+
+/**
+ * Finds the best pixel of each heatmap, enlarged bicubically to its RoI's size in whole pixels:
+ * `heatmaps` [R, side, side, K] flat, `boxes` [R * 4] (x1, y1, x2, y2) as the head saw them. Points
+ * are in the boxes' pixels, visibility 1.
+ *
+ * The arithmetic is that of torchvision's `heatmaps_to_keypoints`, which detectron2 shares but for the
+ * score. Only cells whose four by four neighbours could hold the maximum are enlarged.
+ *
+ * @throws ShapeError when the lengths don't agree.
+ */
+export function decodeKeypoints(heatmaps: Float32Array, boxes: Float32Array, options: DecodeKeypointsOptions): Keypoints {
+  const { side, keypoints: count, rule = "torchvision" } = options;
+  const rois = boxes.length / 4;
+  const area = side * side;
+  assertLength(heatmaps, rois * area * count, "decodeKeypoints", "heatmaps");
+  const points = new Float32Array(rois * count * 3);
+  const scores = new Float32Array(rois * count);
+  const map = new Float32Array(area);
+  for (let roi = 0; roi < rois; roi++) {
+    const [left, top, right, bottom] = boxes.subarray(4 * roi, 4 * roi + 4) as unknown as [number, number, number, number];
+    const width = Math.max(f(right - left), 1);
+    const height = Math.max(f(bottom - top), 1);
+    const size = { width: Math.ceil(width), height: Math.ceil(height) };
+    const x = bicubic(side, size.width);
+    const y = bicubic(side, size.height);
+    const stepX = f(width / size.width);
+    const stepY = f(height / size.height);
+    const spanX = spans(x, side);
+    const spanY = spans(y, side);
+    for (let k = 0; k < count; k++) {
+      const from = roi * area * count + k;
+      for (let i = 0; i < area; i++) map[i] = heatmaps[from + i * count]!;
+      const best = maximum(map, side, x, y, spanX, spanY, size.width);
+      const column = best.position % size.width;
+      const row = (best.position - column) / size.width;
+      const at = roi * count + k;
+      points[3 * at] = f(f(column + 0.5) * stepX) + left;
+      points[3 * at + 1] = f(f(row + 0.5) * stepY) + top;
+      points[3 * at + 2] = 1;
+      scores[at] = rule === "torchvision" ? best.value : probability(map, best.value);
+    }
+  }
+  return { count, points, scores };
+}
+
+// detectron2's score: the enlarged map's largest exp over the sum of the small map's.
+function probability(map: Float32Array, most: number): number {
+  let sum = 0;
+  for (const value of map) sum += Math.exp(value - most);
+  return 1 / sum;
+}
+
+function maximum(
+  map: Float32Array,
+  side: number,
+  x: Taps,
+  y: Taps,
+  spanX: Int32Array,
+  spanY: Int32Array,
+  width: number,
+): { value: number; position: number } {
+  const clamp = (i: number): number => Math.min(Math.max(i, 0), side - 1);
+  // The least and greatest of each row's four neighbours, then of four rows': what a cell can reach is
+  // their middle plus GAIN times half their distance.
+  const cells = side + 1;
+  const rowLow = new Float32Array(side * cells);
+  const rowHigh = new Float32Array(side * cells);
+  for (let r = 0; r < side; r++) {
+    for (let c = 0; c < cells; c++) {
+      let [low, high] = [Infinity, -Infinity];
+      for (let i = c - 2; i < c + 2; i++) {
+        const value = map[r * side + clamp(i)]!;
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+      rowLow[r * cells + c] = low;
+      rowHigh[r * cells + c] = high;
+    }
+  }
+  const reach: { cell: number; bound: number }[] = [];
+  for (let r = 0; r < cells; r++) {
+    if (spanY[r]! === spanY[r + 1]!) continue;
+    for (let c = 0; c < cells; c++) {
+      if (spanX[c]! === spanX[c + 1]!) continue;
+      let [low, high] = [Infinity, -Infinity];
+      for (let i = r - 2; i < r + 2; i++) {
+        low = Math.min(low, rowLow[clamp(i) * cells + c]!);
+        high = Math.max(high, rowHigh[clamp(i) * cells + c]!);
+      }
+      reach.push({ cell: r * cells + c, bound: (low + high) / 2 + (GAIN * (high - low)) / 2 });
+    }
+  }
+  reach.sort((a, b) => b.bound - a.bound);
+
+  let [value, position] = [-Infinity, 0];
+  const rows = new Float32Array(4);
+  for (const { cell, bound } of reach) {
+    // Equal values go to the first position, so equals are looked at too.
+    if (bound < value) break;
+    const r = Math.floor(cell / cells);
+    const c = cell % cells;
+    for (let i = spanY[r]!; i < spanY[r + 1]!; i++) {
+      for (let j = spanX[c]!; j < spanX[c + 1]!; j++) {
+        for (let a = 0; a < 4; a++) {
+          const row = clamp(y.first[i]! + a) * side;
+          let sum = 0;
+          for (let b = 0; b < 4; b++) sum = f(sum + f(map[row + clamp(x.first[j]! + b)]! * x.weights[4 * j + b]!));
+          rows[a] = sum;
+        }
+        let sum = 0;
+        for (let a = 0; a < 4; a++) sum = f(sum + f(rows[a]! * y.weights[4 * i + a]!));
+        const at = i * width + j;
+        if (sum > value || (sum === value && at < position)) [value, position] = [sum, at];
+      }
+    }
+  }
+  return { value, position };
+}

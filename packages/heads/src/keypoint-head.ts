@@ -1,0 +1,55 @@
+import { tidy, zeros } from "@tensorflow/tfjs-core";
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import type { Random } from "@mrcnn/core";
+import { conv2dTranspose, initConv2d, initConv2dTranspose, upsampleBilinear } from "@mrcnn/nn";
+import type { Conv2dParams } from "@mrcnn/nn";
+import { applyConvs } from "./convs.ts";
+
+/** The size of a keypoint head. */
+export interface KeypointHeadConfig {
+  readonly inChannels: number;
+  /** Channels of each 3 × 3 convolution; the paper's eight of 512. */
+  readonly layers: readonly number[];
+  /** How many keypoints an object has; 17 for COCO's persons. */
+  readonly keypoints: number;
+}
+
+/**
+ * Under torchvision's names, to be spread into `roi_heads`: `keypoint_head.0.weight`, `keypoint_head.2.weight` (ReLUs
+ * take the places between), `keypoint_predictor.kps_score_lowres.weight`.
+ */
+export type KeypointHeadParams = {
+  readonly keypoint_head: { readonly [place: string]: Conv2dParams };
+  readonly keypoint_predictor: { readonly kps_score_lowres: Conv2dParams };
+};
+
+/** Random weights: kaiming normal (fan out) and zero biases, as torchvision. */
+export function initKeypointHead(config: KeypointHeadConfig, random: Random): KeypointHeadParams {
+  const { inChannels, layers, keypoints } = config;
+  const init = "kaiming_normal_fan_out" as const;
+  const inputs = [inChannels, ...layers];
+  return {
+    keypoint_head: Object.fromEntries(
+      layers.map((outChannels, i) => [2 * i, initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init })]),
+    ),
+    keypoint_predictor: { kps_score_lowres: initConv2dTranspose({ size: 4, inChannels: inputs.at(-1)!, outChannels: keypoints }, random, { init }) },
+  };
+}
+
+/**
+ * The keypoint branch (He et al. 2017, section 5): 3 × 3 convolutions, a transposed 4 × 4 and a
+ * bilinear resize that each double the side. `pooled` [R, 14, 14, C] to heatmaps of logits
+ * [R, 56, 56, K]; R may be 0.
+ */
+export function applyKeypointHead(params: KeypointHeadParams, pooled: Tensor4D): Tensor4D {
+  const { weight } = params.keypoint_predictor.kps_score_lowres;
+  const [rois, height, width] = pooled.shape;
+  const size = { height: 4 * height, width: 4 * width };
+  if (rois === 0) return zeros([0, size.height, size.width, weight.shape[2]]);
+  return tidy(() => {
+    const convs = Object.values(params.keypoint_head).map((conv) => [conv] as const);
+    const convolved = applyConvs(convs, pooled, {}, "applyKeypointHead");
+    const low = conv2dTranspose(params.keypoint_predictor.kps_score_lowres, convolved, { stride: 2, padding: 1 });
+    return upsampleBilinear(low, size);
+  });
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { ShapeError } from "@mrcnn/core";
+import { golden, seededUniform } from "@mrcnn/testing";
+import { decodeKeypoints } from "../src/index.ts";
+
+interface Case {
+  readonly side: number;
+  readonly keypoints: number;
+  readonly boxes: number[][];
+  readonly points: number[][][];
+  readonly scores: number[][];
+  readonly detectron2: { readonly points: number[][][]; readonly scores: number[][] };
+}
+const { cases } = golden<{ cases: Record<string, Case> }>(import.meta.url, "keypoints");
+
+// Twin of `heatmaps` in tools/golden/keypoints.py.
+function heatmaps(name: string, rois: number, side: number, count: number): Float32Array {
+  const f = Math.fround;
+  const noise = Float32Array.from(seededUniform(name, rois * side * side * count), (u) => u - 0.5);
+  return noise.map((value, i) => {
+    const column = Math.floor(i / count) % side;
+    const row = Math.floor(i / (count * side)) % side;
+    const left = noise[column === 0 ? i : i - count]!;
+    const up = noise[row === 0 ? i : i - count * side]!;
+    return f(f(value + left) + up) * f(8 / 3);
+  });
+}
+
+const expectNear = (found: ArrayLike<number>, wanted: readonly number[], tolerance: number): void => {
+  expect(found).toHaveLength(wanted.length);
+  for (const [i, value] of wanted.entries()) expect(Math.abs(found[i]! - value), `value ${i}`).toBeLessThanOrEqual(tolerance);
+};
+
+describe("decodeKeypoints", () => {
+  it.each(Object.keys(cases))("equals torchvision's and detectron2's heatmaps_to_keypoints: %s", (name) => {
+    const { side, keypoints, boxes, ...want } = cases[name]!;
+    const maps = heatmaps(name, boxes.length, side, keypoints);
+    const flat = Float32Array.from(boxes.flat());
+    const found = decodeKeypoints(maps, flat, { side, keypoints });
+    expect(found.count).toBe(keypoints);
+    expectNear(found.points, want.points.flat(2), 1e-4);
+    expectNear(found.scores, want.scores.flat(), 1e-5);
+    const theirs = decodeKeypoints(maps, flat, { side, keypoints, rule: "detectron2" });
+    expectNear(theirs.points, want.detectron2.points.flatMap((roi) => roi.flatMap(([x, y]) => [x!, y!, 1])), 1e-4);
+    expectNear(theirs.scores, want.detectron2.scores.flat(), 1e-6);
+  });
+
+  it("takes the first pixel of a flat map", () => {
+    const { points, scores } = decodeKeypoints(new Float32Array(16).fill(2), Float32Array.of(10, 20, 18, 28), { side: 4, keypoints: 1 });
+    expect([...points]).toEqual([10.5, 20.5, 1]);
+    expect([...scores]).toEqual([2]);
+  });
+
+  it("takes no RoIs at all, and says what disagrees", () => {
+    expect(decodeKeypoints(new Float32Array(0), new Float32Array(0), { side: 56, keypoints: 17 }).points).toHaveLength(0);
+    expect(() => decodeKeypoints(new Float32Array(15), new Float32Array(4), { side: 4, keypoints: 1 })).toThrow(ShapeError);
+  });
+});
