@@ -41,5 +41,5 @@ export async function writeCocoAnnotations(path: string, json: CocoJson): Promis
  */
 export async function cocoDatasetFromFiles({ images, annotations, ...options }: CocoFiles): Promise<CocoDataset> {
   const json = await readCocoAnnotations(annotations, { emptyBoxes: options.degenerate === "drop" ? "keep" : "error" });
-  return cocoDataset(json, (file) => readImageFile(join(images, file)), { ...options, name: annotations });
+  return cocoDataset(json, (file) => readImageFile(join(images, file), { orient: false }), { ...options, name: annotations });
 }

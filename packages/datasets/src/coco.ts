@@ -108,7 +108,9 @@ export function cocoDataset(
       if (image.width !== width || image.height !== height) {
         throw new DatasetError(
           `${file_name}: the file has ${image.width}x${image.height} pixels, ${name} says ${width}x${height}. ` +
-            "Correct the annotations, or replace the image.",
+            (image.width === height && image.height === width
+              ? "Data sets are read as stored, without EXIF orientation: store the image upright, or correct the annotations."
+              : "Correct the annotations, or replace the image."),
         );
       }
       return { id, name: file_name, image, groundTruth: objects };

@@ -1,29 +1,82 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { DatasetError, type RawImage } from "@mrcnn/core";
+import { ConfigError, DatasetError, type RawImage } from "@mrcnn/core";
 import sharp from "sharp";
 
+/** How an image is decoded. */
+export interface DecodeImageOptions {
+  /**
+   * Turns the image as its EXIF orientation says: right for photos, and the default. Data sets read with
+   * false: their annotations are in the stored pixels. (AVIF stores the turn in the picture itself, so it
+   * is always applied.)
+   */
+  readonly orient?: boolean;
+  /** Images of more pixels (width times height) are refused before anything is decoded. Default 178,956,970, where Pillow stops too: 0.5 GB as RGB. */
+  readonly maxPixels?: number;
+}
+
+const MAX_PIXELS = 178_956_970;
+const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
+
 /**
- * Reads an image file (PNG, JPEG, WebP, TIFF, GIF, AVIF) as 8-bit RGB: grey becomes three equal channels,
- * 16 bits their upper 8, transparency lies on white, colour profiles are ignored. With `orient` the EXIF
- * orientation is applied: right for photos to look at, wrong for annotated sets, whose annotations are in
- * the stored pixels. Default false.
+ * Reads an image file as `decodeImage` decodes its bytes.
  *
- * @throws DatasetError naming the file when it is missing, truncated or no image.
+ * @throws DatasetError naming the file when it is not there, and as `decodeImage`.
  */
-export async function readImageFile(path: string, { orient = false }: { orient?: boolean } = {}): Promise<RawImage> {
+export async function readImageFile(path: string, options: DecodeImageOptions = {}): Promise<RawImage> {
+  return decode(path, path, options);
+}
+
+/**
+ * Decodes the bytes of an image file (PNG, JPEG, WebP, AVIF, GIF, TIFF) as 8-bit RGB, giving the pixels
+ * that Pillow's `Image.open(...).convert("RGB")` gives: grey becomes three equal channels; of transparent
+ * pixels the colour stays and the transparency goes; CMYK is (255 - ink) (255 - black) / 255; colour
+ * profiles are ignored; of an animation the first frame is read. Sixteen bits keep their upper eight, as
+ * with OpenCV (Pillow does so for colour, but clips grey at 255). `name` is what errors call the image.
+ *
+ * Deviations: the lossy colours of AVIF may differ by a few levels, its decoders differ; transparent
+ * pixels of a GIF are black.
+ *
+ * @throws DatasetError naming the image when it is empty, cut, corrupt, no image, or larger than `maxPixels`.
+ */
+export async function decodeImage(bytes: Uint8Array, name: string, options: DecodeImageOptions = {}): Promise<RawImage> {
+  return decode(bytes, name, options);
+}
+
+async function decode(input: string | Uint8Array, name: string, { orient = true, maxPixels = MAX_PIXELS }: DecodeImageOptions): Promise<RawImage> {
+  if (!(maxPixels >= 1)) throw new ConfigError(`${name}: maxPixels must be at least 1, got ${maxPixels}.`);
+  const { file, isCmyk } = await open(input, name, maxPixels);
   try {
-    const file = sharp(path, { failOn: "error", ignoreIcc: true });
     const upright = orient ? file.autoOrient() : file;
-    const { data, info } = await upright
-      .flatten({ background: "white" })
-      .toColourspace("srgb")
-      .raw({ depth: "uchar" })
-      .toBuffer({ resolveWithObject: true });
-    return { height: info.height, width: info.width, data: toRgb(data, info.channels) };
+    const pixels = isCmyk ? upright.pipelineColourspace("cmyk").toColourspace("cmyk") : upright.removeAlpha().toColourspace("srgb");
+    const { data, info } = await pixels.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    return { height: info.height, width: info.width, data: isCmyk ? cmykToRgb(data, info.channels) : toRgb(data, info.channels) };
   } catch (cause) {
-    throw unreadable(path, cause);
+    throw unreadable(name, cause);
   }
+}
+
+// The header alone says whether the rest should be decoded.
+async function open(input: string | Uint8Array, name: string, maxPixels: number): Promise<{ file: sharp.Sharp; meta: sharp.Metadata; isCmyk: boolean }> {
+  const options = { failOn: "error", ignoreIcc: true, limitInputPixels: false } as const;
+  let meta: sharp.Metadata;
+  let file: sharp.Sharp;
+  try {
+    meta = await sharp(input, options).metadata();
+    file = sharp(input, options);
+  } catch (cause) {
+    const isEmpty = typeof input === "string" && (await stat(input).catch(() => undefined))?.size === 0;
+    throw unreadable(name, isEmpty ? new Error("Input buffer is empty", { cause }) : cause);
+  }
+  const { format, width, height, space } = meta;
+  if (!FORMATS.has(format)) throw unreadable(name, new Error(`it is ${format.toUpperCase()}, in an unsupported image format`));
+  if (width * height > maxPixels) {
+    throw new DatasetError(
+      `${name}: the image has ${width}x${height} pixels, more than the limit of ${maxPixels} in all, and was not decoded. ` +
+        "Make it smaller, or raise `maxPixels` if there is the memory: three bytes per pixel, twice.",
+    );
+  }
+  return { file, meta, isCmyk: space === "cmyk" };
 }
 
 // A buffer of its own (never Node's shared pool, which can't be transferred to another thread).
@@ -34,11 +87,24 @@ function toRgb(data: Uint8Array, channels: number): Uint8Array {
   return rgb;
 }
 
+// libvips would take a CMYK profile of its own; Pillow and OpenCV multiply, Pillow with this rounding.
+function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
+  const rgb = new Uint8Array((data.length / channels) * 3);
+  for (let i = 0, o = 0; i < data.length; i += channels) {
+    const light = 255 - data[i + 3]!;
+    for (let c = 0; c < 3; c++) {
+      const product = data[i + c]! * light + 128;
+      rgb[o++] = Math.max(0, light - (((product >> 8) + product) >> 8));
+    }
+  }
+  return rgb;
+}
+
 /** An image whose distinct values are objects: `labels` holds a number per pixel, 0 where all is black. */
 export async function readLabelFile(path: string): Promise<{ height: number; width: number; labels: Uint32Array }> {
+  const { file, meta } = await open(path, path, MAX_PIXELS);
   try {
-    const file = sharp(path, { failOn: "error", ignoreIcc: true });
-    const { depth, channels = 3 } = await file.metadata();
+    const { depth, channels = 3 } = meta;
     const wide = depth === "ushort" && channels < 3; // 16-bit grey: more than 255 objects
     const pixels = wide ? file.toColourspace("grey16").raw({ depth: "ushort" }) : file.toColourspace("srgb").raw({ depth: "uchar" });
     const { data, info } = await pixels.toBuffer({ resolveWithObject: true });
@@ -73,11 +139,12 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
   }
 }
 
-function unreadable(path: string, cause: unknown): DatasetError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const missing = /missing|no such file/i.test(reason);
-  return new DatasetError(
-    missing ? `${path}: the image is missing.` : `${path}: the image can't be read: ${reason}. It may be truncated; replace it.`,
-    { cause },
-  );
+function unreadable(name: string, cause: unknown): DatasetError {
+  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replaceAll(/\s*\n\s*/g, "; ");
+  if (/^input file is missing|no such file/i.test(reason)) return new DatasetError(`${name}: the image is missing.`, { cause });
+  if (/input buffer is empty/i.test(reason)) return new DatasetError(`${name}: the image can't be read: it is empty. Replace it.`, { cause });
+  const advice = /unsupported image format/i.test(reason)
+    ? "It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it."
+    : "It may be truncated; replace it.";
+  return new DatasetError(`${name}: the image can't be read: ${reason}. ${advice}`, { cause });
 }

@@ -49,7 +49,7 @@ export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset>
     async get(index) {
       const entry = entries[index];
       if (entry === undefined) throw new DatasetError(`maskFoldersDataset: index must be within 0..${entries.length - 1}, got ${index}.`);
-      const image = await readImageFile(entry.image);
+      const image = await readImageFile(entry.image, { orient: false });
       const read = await Promise.all(entry.masks.map((path) => readMasks(path, image, entry.labels)));
       const masks = read.flat();
       return {

@@ -1,6 +1,7 @@
 export { cocoDatasetFromFiles, readCocoAnnotations, writeCocoAnnotations } from "./coco-files.ts";
 export type { CocoFiles } from "./coco-files.ts";
-export { readImageFile, writeImageFile } from "./image-file.ts";
+export { decodeImage, readImageFile, writeImageFile } from "./image-file.ts";
+export type { DecodeImageOptions } from "./image-file.ts";
 export { loadBatches } from "./loader.ts";
 export type { LoaderOptions } from "./loader.ts";
 export { maskFoldersDataset } from "./mask-folders.ts";

@@ -96,7 +96,7 @@ describe("cocoDataset", () => {
     const dataset = cocoDataset(json, async () => ({ width: 4, height: 6, data: new Uint8Array(72) }), { name: "gt.json" });
     await expect(dataset.get(0)).rejects.toMatchObject({
       code: "dataset",
-      message: "a.png: the file has 4x6 pixels, gt.json says 6x4. Correct the annotations, or replace the image.",
+      message: "a.png: the file has 4x6 pixels, gt.json says 6x4. Data sets are read as stored, without EXIF orientation: store the image upright, or correct the annotations.",
     });
   });
   it("refuses an index out of range", async () => {

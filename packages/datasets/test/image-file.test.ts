@@ -2,7 +2,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { readImageFile, writeImageFile } from "../src/node.ts";
+import { golden } from "@mrcnn/testing";
+import { decodeImage, readImageFile, writeImageFile } from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
 const rgb = { height: 2, width: 3, data: Uint8Array.from({ length: 18 }, (_, i) => i * 14) };
@@ -20,34 +21,11 @@ describe("readImageFile", () => {
     await expect(writeImageFile(join(folder, "taken.png"), rgb)).rejects.toThrow();
     expect(await readdir(folder)).toEqual(["taken.png"]);
   });
-  it("makes grey three equal channels", async () => {
-    const file = join(temporaryFolder(), "grey.png");
-    await sharp(new Uint8Array([0, 100, 200, 255]), { raw: { width: 2, height: 2, channels: 1 } }).toColourspace("b-w").png().toFile(file);
-    expect((await sharp(file).metadata()).channels).toBe(1);
-    expect([...(await readImageFile(file)).data]).toEqual([0, 100, 200, 255].flatMap((v) => [v, v, v]));
-  });
-  it("keeps the upper 8 of 16 bits", async () => {
-    const file = join(temporaryFolder(), "deep.png");
-    const values = new Uint16Array([0, 0x1234, 0xff00, 0xffff]);
-    await sharp(values, { raw: { width: 4, height: 1, channels: 1 } }).toColourspace("grey16").png().toFile(file);
-    expect((await sharp(file).metadata()).depth).toBe("ushort");
-    expect([...(await readImageFile(file)).data]).toEqual([0, 0x12, 0xff, 0xff].flatMap((v) => [v, v, v]));
-  });
-  it("lays transparency on white", async () => {
-    const file = join(temporaryFolder(), "alpha.png");
-    await sharp(new Uint8Array([10, 20, 30, 255, 10, 20, 30, 0]), { raw: { width: 2, height: 1, channels: 4 } }).png().toFile(file);
-    expect([...(await readImageFile(file)).data]).toEqual([10, 20, 30, 255, 255, 255]);
-  });
-  it("expands palettes", async () => {
-    const file = join(temporaryFolder(), "palette.png");
-    await sharp(rgb.data, { raw: { width: 3, height: 2, channels: 3 } }).png({ palette: true, dither: 0 }).toFile(file);
-    expect((await readImageFile(file)).data.length).toBe(18);
-  });
-  it("applies the EXIF orientation only when asked", async () => {
+  it("reads photos upright, and as stored when told so", async () => {
     const file = join(temporaryFolder(), "turned.jpg");
     await sharp(rgb.data, { raw: { width: 3, height: 2, channels: 3 } }).withMetadata({ orientation: 6 }).jpeg().toFile(file);
-    expect(await readImageFile(file)).toMatchObject({ width: 3, height: 2 });
-    expect(await readImageFile(file, { orient: true })).toMatchObject({ width: 2, height: 3 });
+    expect(await readImageFile(file)).toMatchObject({ width: 2, height: 3 });
+    expect(await readImageFile(file, { orient: false })).toMatchObject({ width: 3, height: 2 });
   });
 
   it("names a missing file", async () => {
@@ -62,9 +40,99 @@ describe("readImageFile", () => {
     await expect(readImageFile(file)).rejects.toThrow(`${file}: the image can't be read:`);
     await expect(readImageFile(file)).rejects.toMatchObject({ code: "dataset", cause: expect.any(Error) });
   });
-  it("names a file that is no image", async () => {
-    const file = join(temporaryFolder(), "text.png");
-    await writeFile(file, "not an image");
-    await expect(readImageFile(file)).rejects.toThrow(`${file}: the image can't be read:`);
+  it.each([
+    ["that is no image", "not an image", "can't be read: Input file contains unsupported image format. It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it."],
+    ["that is empty", "", "can't be read: it is empty. Replace it."],
+    ["of another format", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "can't be read: it is SVG, in an unsupported image format. It must be"],
+  ])("names a file %s", async (_, content, message) => {
+    const file = join(temporaryFolder(), "wrong.png");
+    await writeFile(file, content);
+    await expect(readImageFile(file)).rejects.toThrow(`${file}: the image ${message}`);
+    await expect(decodeImage(Buffer.from(content), "wrong.png")).rejects.toThrow(`wrong.png: the image ${message.replace("file", "buffer")}`);
+  });
+  it("names a folder", async () => {
+    await expect(readImageFile(temporaryFolder())).rejects.toMatchObject({ code: "dataset" });
   });
 });
+
+interface Decoded {
+  readonly file: string;
+  readonly stored: readonly [width: number, height: number];
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: string;
+}
+const pillow = golden<{ exact: Record<string, Decoded>; lossy: Record<string, Decoded> }>(import.meta.url, "images");
+const bytesOf = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, "base64"));
+
+describe("decodeImage", () => {
+  it.each(Object.entries(pillow.exact))("%s: the pixels that Pillow reads", async (name, { file, width, height, rgb: expected, stored }) => {
+    const image = await decodeImage(bytesOf(file), name);
+    expect(image).toEqual({ width, height, data: bytesOf(expected) });
+    expect(await decodeImage(bytesOf(file), name, { orient: false })).toMatchObject({ width: stored[0], height: stored[1] });
+    const path = join(temporaryFolder(), "image");
+    await writeFile(path, bytesOf(file));
+    expect(await readImageFile(path)).toEqual(image);
+  });
+  it("avif: within the rounding of its decoders", async () => {
+    const { file, rgb: expected } = pillow.lossy.avif!;
+    const { data } = await decodeImage(bytesOf(file), "a.avif");
+    const reference = bytesOf(expected);
+    expect(data.length).toBe(reference.length);
+    expect(Math.max(...data.map((v, i) => Math.abs(v - reference[i]!)))).toBeLessThanOrEqual(3);
+  });
+  it("gives memory of its own, which can be sent to another thread", async () => {
+    const { data } = await decodeImage(bytesOf(pillow.exact.png!.file), "a.png");
+    structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+    expect(data.length).toBe(0);
+  });
+  it("keeps the upper 8 of 16 bits of grey", async () => {
+    const values = new Uint16Array([0, 0x1234, 0xff00, 0xffff]);
+    const file = await sharp(values, { raw: { width: 4, height: 1, channels: 1 } }).toColourspace("grey16").png().toBuffer();
+    expect((await sharp(file).metadata()).depth).toBe("ushort");
+    expect([...(await decodeImage(file, "deep.png")).data]).toEqual([0, 0x12, 0xff, 0xff].flatMap((v) => [v, v, v]));
+  });
+
+  // A PNG that says it is 60,000 x 60,000: 10.8 GB when decoded.
+  const huge = (): Uint8Array => {
+    const bytes = bytesOf(pillow.exact.png!.file);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(16, 60_000);
+    view.setUint32(20, 60_000);
+    view.setUint32(29, crc(bytes.subarray(12, 29)));
+    return bytes;
+  };
+  it("refuses a huge image by its header", async () => {
+    await expect(decodeImage(huge(), "huge.png")).rejects.toThrow(
+      "huge.png: the image has 60000x60000 pixels, more than the limit of 178956970 in all, and was not decoded. Make it smaller, or raise `maxPixels`",
+    );
+    await expect(decodeImage(huge(), "huge.png")).rejects.toMatchObject({ code: "dataset" });
+  });
+  it("takes its limit from maxPixels", async () => {
+    const file = bytesOf(pillow.exact.png!.file); // 7 x 5
+    expect((await decodeImage(file, "a.png", { maxPixels: 35 })).data.length).toBe(105);
+    await expect(decodeImage(file, "a.png", { maxPixels: 34 })).rejects.toThrow("a.png: the image has 7x5 pixels, more than the limit of 34");
+    await expect(decodeImage(file, "a.png", { maxPixels: 0 })).rejects.toThrow("a.png: maxPixels must be at least 1, got 0.");
+  });
+  it.each(Object.entries({ ...pillow.exact, ...pillow.lossy }))("%s: cut or corrupt, it throws nothing but its own error", async (name, { file }) => {
+    const whole = bytesOf(file);
+    for (const length of [1, 8, 20, whole.length >> 1, whole.length - 20]) {
+      const cut = await decodeImage(whole.subarray(0, length), name).catch((error: unknown) => error);
+      if (cut instanceof Error) expect(cut).toMatchObject({ code: "dataset", message: expect.stringContaining(`${name}: the image`) });
+      else expect(name.startsWith("animated") || length === whole.length - 20).toBe(true); // the (first) picture may all be there
+      const flipped = whole.slice();
+      flipped[length]! ^= 0xff;
+      const corrupt = await decodeImage(flipped, name).catch((error: unknown) => error);
+      if (corrupt instanceof Error) expect(corrupt).toMatchObject({ code: "dataset", message: expect.stringContaining(name) });
+    }
+  });
+});
+
+function crc(bytes: Uint8Array): number {
+  let value = -1;
+  for (const byte of bytes) {
+    value ^= byte;
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? 0xedb88320 : 0);
+  }
+  return ~value >>> 0;
+}

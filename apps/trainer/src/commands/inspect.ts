@@ -30,7 +30,7 @@ async function checkImages(folder: string, images: readonly CocoImage[], problem
     while (next < images.length && !options.signal.aborted) {
       const { file_name, width, height } = images[next++]!;
       try {
-        const image = await readImageFile(join(folder, file_name));
+        const image = await readImageFile(join(folder, file_name), { orient: false });
         if (image.width !== width || image.height !== height) {
           problems.add("image of another size than its annotation says", `${file_name}: ${image.width}x${image.height}, annotated ${width}x${height}`, "fatal");
         }
