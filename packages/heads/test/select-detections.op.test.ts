@@ -20,12 +20,20 @@ interface Golden {
 }
 
 const { cases } = golden<Golden>(import.meta.url, "select-detections");
+const { cases: detectron2 } = golden<Golden>(import.meta.url, "select-detectron2");
+const matterport = golden<{
+  side: number;
+  window: number[];
+  count: number;
+  classes: number;
+  cases: Record<string, { least: number; most: number; nms: number; boxes: number[]; labels: number[]; scores: number[] }>;
+}>(import.meta.url, "select-matterport");
 const sizes = [
   { height: 90, width: 120 },
   { height: 110, width: 75 },
 ];
 
-// The inputs of tools/golden/select_detections.py.
+// The inputs of tools/golden/select_detections.py and select_detectron2.py.
 function inputs(name: string, counts: readonly number[], classes: number): { output: BoxHeadOutput; rois: Rois } {
   const count = counts.reduce((a, b) => a + b, 0);
   const u = seededUniform(`${name}.rois`, 4 * count);
@@ -63,6 +71,51 @@ describe("selectDetections", () => {
       await expectClose(found[image]!.boxes, expected.boxes);
       await expectClose(found[image]!.scores, expected.scores);
     }
+  });
+
+  it.each(Object.keys(detectron2))("equals detectron2's fast_rcnn_inference: %s", async (name) => {
+    const want = detectron2[name]!;
+    const { output, rois } = inputs(name, want.counts, want.classes);
+    const found = await selectDetections(output, rois, sizes, {
+      scoreThreshold: want.threshold,
+      nmsThreshold: want.nms,
+      maxDetections: want.most,
+      minSize: 0,
+      firstLabel: 0,
+    });
+    for (const [image, expected] of want.images.entries()) {
+      expect([...found[image]!.labels]).toEqual(expected.labels);
+      await expectClose(found[image]!.boxes, expected.boxes);
+      await expectClose(found[image]!.scores, expected.scores);
+    }
+  });
+
+  it.each(Object.keys(matterport.cases))("equals matterport's refine_detections: one class per RoI, %s", async (name) => {
+    const { side, window, count, classes } = matterport;
+    const want = matterport.cases[name]!;
+    const u = seededUniform(`${name}.rois`, 4 * count);
+    const boxes = Float32Array.from(u, (value, i) => {
+      if (Math.trunc(i / 4) % 9 === 0) return 0;
+      return i % 4 < 2 ? 90 * value : 90 * u[i - 2]! + 4 + 40 * value;
+    });
+    const output: BoxHeadOutput = {
+      classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
+      deltas: tensor2d(seededSpread(`${name}.deltas`, 4 * classes * count, 10), [count, 4 * classes]),
+    };
+    const [found] = await selectDetections(output, { boxes, imageIndex: new Int32Array(count) }, [{ height: side - 1, width: side - 1 }], {
+      scoreThreshold: want.least,
+      nmsThreshold: want.nms,
+      maxDetections: want.most,
+      minSize: 0,
+      maxLogScale: Infinity,
+      classes: "best",
+      suppression: "separate",
+      inclusiveThreshold: true,
+      windows: Float32Array.from(window),
+    });
+    expect([...found!.labels]).toEqual(want.labels);
+    await expectClose(found!.boxes, want.boxes, { atol: 1e-4 });
+    await expectClose(found!.scores, want.scores);
   });
 
   // One image of 20x20; two RoIs on one spot, three classes. Both have probability 1/2 for class 1.

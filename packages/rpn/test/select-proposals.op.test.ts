@@ -13,13 +13,20 @@ interface Golden {
 }
 
 const { cases } = golden<Golden>(import.meta.url, "select-proposals");
+const { cases: detectron2 } = golden<{
+  cases: Record<string, { levels: number[]; pre: number; post: number; threshold: number; width: number; counts: number[]; boxes: number[]; logits: number[] }>;
+}>(import.meta.url, "select-detectron2");
+const matterport = golden<{
+  side: number;
+  cases: Record<string, { levels: number[]; pre: number; post: number; threshold: number; boxes: number[] }>;
+}>(import.meta.url, "select-matterport");
 const sizes = [
   { height: 90, width: 120 },
   { height: 110, width: 75 },
 ];
 
-// The inputs of tools/golden/select_proposals.py.
-function inputs(name: string, levels: readonly number[]): { output: RpnOutput; anchors: Float32Array } {
+// The inputs of tools/golden/select_proposals.py and select_detectron2.py.
+function inputs(name: string, levels: readonly number[], width = 8): { output: RpnOutput; anchors: Float32Array } {
   const count = levels.reduce((a, b) => a + b, 0);
   const u = seededUniform(`${name}.anchors`, 4 * count);
   const anchors = Float32Array.from(u, (value, i) => {
@@ -34,7 +41,7 @@ function inputs(name: string, levels: readonly number[]): { output: RpnOutput; a
   return {
     anchors,
     output: {
-      objectness: tensor2d(seededSpread(`${name}.objectness`, 2 * count, 8), [2, count]),
+      objectness: tensor2d(seededSpread(`${name}.objectness`, 2 * count, width), [2, count]),
       deltas: tensor3d(deltas, [2, count, 4]),
       levelCounts: levels,
     },
@@ -54,6 +61,45 @@ describe("selectProposals", () => {
     expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
     await expectClose(proposals.boxes, want.boxes);
     await expectClose(proposals.scores, want.scores);
+  });
+
+  it.each(Object.keys(detectron2))("equals detectron2's find_top_rpn_proposals, which ranks by logits: %s", async (name) => {
+    const want = detectron2[name]!;
+    const { output, anchors } = inputs(name, want.levels, want.width);
+    const proposals = await selectProposals(output, anchors, sizes, {
+      preNmsTopK: want.pre,
+      postNmsTopK: want.post,
+      nmsThreshold: want.threshold,
+      minSize: 2 ** -149,
+      rankBy: "logit",
+    });
+    expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
+    await expectClose(proposals.boxes, want.boxes);
+    await expectClose(proposals.scores, want.logits.map((logit) => 1 / (1 + Math.exp(-logit))));
+  });
+
+  it.each(Object.keys(matterport.cases))("equals matterport's ProposalLayer, all levels as one: %s", async (name) => {
+    const want = matterport.cases[name]!;
+    const count = want.levels.reduce((a, b) => a + b, 0);
+    const u = seededUniform(`${name}.anchors`, 4 * count);
+    const anchors = Float32Array.from(u, (value, i) => (i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value));
+    const output: RpnOutput = {
+      objectness: tensor2d(seededSpread(`${name}.objectness`, count, 8), [1, count]),
+      deltas: tensor3d(seededSpread(`${name}.deltas`, 4 * count, 8), [1, count, 4]),
+      levelCounts: want.levels,
+    };
+    const last = matterport.side - 1;
+    const proposals = await selectProposals(output, anchors, [{ height: last, width: last }], {
+      preNmsTopK: want.pre,
+      postNmsTopK: want.post,
+      nmsThreshold: want.threshold,
+      minSize: 0,
+      weights: [10, 10, 5, 5],
+      maxLogScale: Infinity,
+      levels: "together",
+      fill: true,
+    });
+    await expectClose(proposals.boxes, want.boxes, { atol: 1e-4 });
   });
 
   // Two levels, one image of 20x20. Level 0: A, B (nearly A), C outside the image. Level 1: D equal to A.
