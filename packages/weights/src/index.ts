@@ -3,3 +3,4 @@ export type { AssignOptions, AssignReport } from "./assign.ts";
 export { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
 export { fromTorch, toTorch } from "./torch-layout.ts";
 export type { TorchLayoutOptions } from "./torch-layout.ts";
+export { readTorchCheckpoint } from "./torch-checkpoint.ts";

@@ -1,0 +1,45 @@
+import { WeightsError } from "@mrcnn/core";
+import { pickleGlobals, Text } from "./pickle.ts";
+import type { PickleGlobals, Stateful } from "./pickle.ts";
+
+/** A record of settings, as training scripts save them beside the weights: its state is not kept. */
+class Ignored implements Stateful {
+  setState(): void {}
+}
+
+function dict([items = []]: readonly unknown[]): Map<unknown, unknown> {
+  if (items instanceof Map) return new Map(items);
+  if (!Array.isArray(items) || !items.every((item) => Array.isArray(item) && item.length === 2 && !(item[0] instanceof Text))) {
+    throw new WeightsError("a dict must be made of pairs");
+  }
+  return new Map(items as [unknown, unknown][]);
+}
+
+/** The bytes of a text that stands for them, as protocols before 3 have it: `_codecs.encode(text, "latin1")`. */
+function encode([text, encoding = "latin1"]: readonly unknown[]): unknown {
+  if (encoding !== "latin1" && encoding !== "latin-1") throw new WeightsError(`bytes must be encoded as latin1, got ${JSON.stringify(encoding)}`);
+  if (text instanceof Text) return text;
+  if (typeof text !== "string") throw new WeightsError("bytes must be made of text");
+  const codes = Array.from(text, (c) => c.codePointAt(0)!);
+  if (codes.some((code) => code > 255)) throw new WeightsError("bytes must be made of characters below 256");
+  return Uint8Array.from(codes);
+}
+
+const bytes = (args: readonly unknown[]): unknown => (args.length === 0 ? new Uint8Array(0) : args[0] instanceof Uint8Array ? args[0] : encode(args));
+
+/** What makes plain data, of torch's files and of numpy's. */
+export const plainGlobals: PickleGlobals = /* @__PURE__ */ pickleGlobals([
+  ["collections.OrderedDict", dict],
+  ["collections.Counter", dict],
+  ["collections.defaultdict", () => new Map()],
+  ["argparse.Namespace", () => new Ignored()],
+  ["_codecs.encode", encode],
+  ...["__builtin__", "builtins"].flatMap((module) => [
+    [`${module}.bytes`, bytes] as const,
+    [`${module}.bytearray`, bytes] as const,
+    [`${module}.dict`, dict] as const,
+    [`${module}.int`] as const,
+    [`${module}.list`] as const,
+    [`${module}.set`, ([items = []]: readonly unknown[]) => items] as const,
+  ]),
+]);

@@ -1,0 +1,280 @@
+import { WeightsError } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
+import { DTYPE_BYTES, rawData } from "./dtype.ts";
+import type { DType } from "./dtype.ts";
+import { assertTotal, countOf, FileTensor, loadTensors } from "./file-tensor.ts";
+import type { FileTensors } from "./file-tensor.ts";
+import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
+import { plainGlobals } from "./plain-globals.ts";
+import { checkZipEntry, readZip } from "./zip.ts";
+
+// torch/serialization.py. A checkpoint is a pickle that refers to storages, which lie beside it: as entries
+// of a zip archive (torch 1.6 and later), or one after the other behind it (before, and with
+// `_use_new_zipfile_serialization=False`).
+
+const STORAGES: Readonly<Record<string, DType>> = {
+  DoubleStorage: "float64", FloatStorage: "float32", HalfStorage: "float16", BFloat16Storage: "bfloat16", LongStorage: "int64",
+  IntStorage: "int32", ShortStorage: "int16", CharStorage: "int8", ByteStorage: "uint8", BoolStorage: "bool",
+};
+
+/** Where checkpoints of training scripts keep the model's state_dict. */
+const HOLDERS = ["model", "state_dict", "model_state_dict"] as const;
+
+/** Flat memory that tensors are views of. */
+class Storage {
+  readonly key: string;
+  readonly dtype: DType;
+  readonly length: number;
+  /** Legacy files have it behind the pickle. */
+  bytes: Uint8Array | undefined;
+
+  constructor(key: string, dtype: DType, length: number, bytes?: Uint8Array) {
+    this.key = key;
+    this.dtype = dtype;
+    this.length = length;
+    this.bytes = bytes;
+  }
+}
+
+/** A part of a storage; old files have those too. */
+interface StorageView {
+  readonly storage: Storage;
+  readonly offset: number;
+}
+
+/** A tensor whose storage may not have been read yet. */
+class TorchTensor {
+  readonly view: StorageView;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+
+  constructor(view: StorageView, offset: number, shape: readonly number[], strides: readonly number[]) {
+    this.view = view;
+    this.offset = offset;
+    this.shape = shape;
+    this.strides = strides;
+  }
+}
+
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function rebuildTensor([view, offset, shape, strides]: readonly unknown[]): TorchTensor {
+  if (!(typeof view === "object" && view !== null && "storage" in view && view.storage instanceof Storage)) throw new WeightsError("a tensor has no storage");
+  if (!isSize(offset)) throw new WeightsError("a tensor's offset is no position");
+  if (countOf(shape) === undefined || !Array.isArray(strides) || strides.length !== (shape as unknown[]).length || !strides.every(isSize)) {
+    throw new WeightsError("a tensor's sizes and strides are no sizes");
+  }
+  return new TorchTensor(view as StorageView, offset, shape as number[], strides);
+}
+
+function rebuildParameter([tensor]: readonly unknown[]): TorchTensor {
+  if (!(tensor instanceof TorchTensor)) throw new WeightsError("a parameter has no tensor");
+  return tensor;
+}
+
+const GLOBALS = /* @__PURE__ */ new Map([
+  ...plainGlobals,
+  ...pickleGlobals([
+    ["torch._utils._rebuild_tensor", rebuildTensor],
+    ["torch._utils._rebuild_tensor_v2", rebuildTensor],
+    ["torch._utils._rebuild_parameter", rebuildParameter],
+    ["torch._utils._rebuild_parameter_with_state", rebuildParameter],
+    ["torch.nn.parameter.Parameter", rebuildParameter],
+    ["torch.Size", ([sizes]) => sizes],
+    ["torch.device", ([name]) => name],
+    ...Object.keys(STORAGES).map((name) => [`torch.${name}`] as const),
+  ]),
+]);
+
+/**
+ * Reads what `torch.save` wrote: a state_dict, or a checkpoint that has one as "model", "state_dict" or
+ * "model_state_dict"; the zip format of torch 1.6 and later and the one before. Nothing of the file is
+ * ever run. float32, int32, uint8 and bool (as uint8) come as they are, float16, bfloat16 and float64
+ * become float32, int8, int16 and int64 int32, in torch's shapes and layouts. Where they can be, the arrays
+ * are views of `bytes`. `where` names the file in errors.
+ *
+ * @throws WeightsError naming tensor, entry or position when the file is cut, corrupt or no checkpoint,
+ * holds something other than tensors, or an int64 doesn't fit int32.
+ */
+export function readTorchCheckpoint(bytes: Uint8Array, where: string): NamedArrays {
+  return loadTensors(torchTensors(bytes, where));
+}
+
+/** The same, not yet converted. */
+export function torchTensors(bytes: Uint8Array, where: string): FileTensors {
+  const isZip = bytes.length >= 2 && bytes[0] === 0x50 && bytes[1] === 0x4b;
+  const root = isZip ? readArchive(bytes, where) : readLegacy(bytes, where);
+  const tensors = new Map<string, FileTensor>();
+  for (const [name, value] of stateDict(root, where)) {
+    if (value instanceof TorchTensor) tensors.set(name, fileTensor(value, `${where}: tensor ${name}`));
+  }
+  assertTotal(tensors, bytes.length, where);
+  return tensors;
+}
+
+function stateDict(root: unknown, where: string): ReadonlyMap<string, unknown> {
+  const isStateDict = (value: unknown): value is ReadonlyMap<string, unknown> =>
+    value instanceof Map && value.size > 0 && [...value].every(([name, v]) => typeof name === "string" && (v instanceof TorchTensor || name.endsWith("_extra_state")));
+  if (isStateDict(root)) return root;
+  if (!(root instanceof Map)) throw new WeightsError(`${where}: the checkpoint must be a state_dict, got ${describe(root)}. Save model.state_dict().`);
+  for (const key of HOLDERS) if (isStateDict(root.get(key))) return root.get(key) as ReadonlyMap<string, unknown>;
+  if ([...root.values()].some((value) => value instanceof TorchTensor)) {
+    const [name, value] = [...root].find(([key, v]) => typeof key !== "string" || !(v instanceof TorchTensor))!;
+    throw new WeightsError(`${where}: ${keyText(name)} must be the name of a tensor, got ${describe(value)}. Save model.state_dict() alone.`);
+  }
+  const keys = [...root.keys()].slice(0, 8).map(keyText);
+  throw new WeightsError(`${where}: the checkpoint must be a state_dict or have one as ${HOLDERS.join(", ")}, got ${keys.length === 0 ? "an empty one" : `the keys ${keys.join(", ")}`}. Save model.state_dict().`);
+}
+
+const keyText = (key: unknown): string => (typeof key === "string" ? key.slice(0, 60) : describe(key));
+
+function describe(value: unknown): string {
+  if (value instanceof TorchTensor) return "a tensor";
+  if (value instanceof Map) return "a dict";
+  if (Array.isArray(value)) return "a list";
+  if (value instanceof PickleGlobal) return value.name;
+  return value === null ? "None" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+/** ("storage", type, key, location, length[, view]). */
+function storageOf(id: unknown, storages: Map<string, Storage>, bytesOf: (key: string, byteLength: number) => Uint8Array | undefined): StorageView {
+  if (!Array.isArray(id) || id[0] !== "storage") throw new WeightsError("a reference must be to a storage");
+  const [, type, key, , length, view] = id as unknown[];
+  const dtype = type instanceof PickleGlobal && type.name.startsWith("torch.") ? STORAGES[type.name.slice(6)] : undefined;
+  if (dtype === undefined) throw new WeightsError(`a storage's type must be one of ${Object.keys(STORAGES).join(", ")}`);
+  if (typeof key !== "string" || !isSize(length)) throw new WeightsError("a storage must have a name and a length");
+  let storage = storages.get(key);
+  if (storage === undefined) {
+    storage = new Storage(key, dtype, length, bytesOf(key, length * DTYPE_BYTES[dtype]));
+    storages.set(key, storage);
+  } else if (storage.dtype !== dtype || storage.length !== length) throw new WeightsError(`storage ${key} has two types or lengths`);
+  if (view === undefined || view === null) return { storage, offset: 0 };
+  const [, offset, viewLength] = Array.isArray(view) ? (view as unknown[]) : [];
+  if (!isSize(offset) || !isSize(viewLength) || offset + viewLength > length) throw new WeightsError(`a part of storage ${key} lies outside of it`);
+  return { storage, offset };
+}
+
+function readArchive(bytes: Uint8Array, where: string): unknown {
+  const entries = readZip(bytes, where);
+  const pickle = [...entries.values()].find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
+  if (pickle === undefined) {
+    const names = [...entries.keys()].slice(0, 5).map((name) => name.slice(0, 60)).join(", ");
+    throw new WeightsError(`${where}: the archive must have an entry data.pkl, got ${names === "" ? "none at all" : names}. This zip was not written by torch.save.`);
+  }
+  const folder = pickle.name.slice(0, -"data.pkl".length);
+  if (entries.has(`${folder}constants.pkl`)) {
+    throw new WeightsError(`${where}: the archive must be a checkpoint, got a TorchScript program. Save model.state_dict() with torch.save.`);
+  }
+  const order = entries.get(`${folder}byteorder`);
+  if (order !== undefined && new TextDecoder().decode(order.bytes.subarray(0, 100)).trim() !== "little") {
+    throw new WeightsError(`${where}: entry ${order.name}: the byte order must be little, got ${JSON.stringify(new TextDecoder().decode(order.bytes.subarray(0, 100)))}. Save the file again on a little-endian machine.`);
+  }
+  checkZipEntry(pickle, where);
+  const storages = new Map<string, Storage>();
+  const bytesOf = (key: string, byteLength: number): Uint8Array => {
+    const entry = entries.get(`${folder}data/${key}`);
+    if (entry === undefined) throw new WeightsError(`storage ${key.slice(0, 100)} is not in the archive`);
+    if (entry.bytes.length !== byteLength) throw new WeightsError(`storage ${key} must have ${byteLength} bytes, but entry ${entry.name} has ${entry.bytes.length}`);
+    checkZipEntry(entry, where);
+    return entry.bytes;
+  };
+  return unpickle(pickle.bytes, {
+    globals: GLOBALS,
+    persistent: (id) => storageOf(id, storages, bytesOf),
+    where,
+    base: pickle.begin,
+    fileLength: bytes.length,
+  }).value;
+}
+
+const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
+const LEGACY_PROTOCOL = 1001;
+
+function readLegacy(bytes: Uint8Array, where: string): unknown {
+  if (bytes.length > 262 && String.fromCharCode(...bytes.subarray(257, 262)) === "ustar") {
+    throw new WeightsError(`${where}: the file must be a checkpoint of torch 0.1.11 or later, got the tar archive of an older one. Load it with torch and save it again.`);
+  }
+  const storages = new Map<string, Storage>();
+  const storagesOf = (id: unknown): StorageView => storageOf(id, storages, () => undefined);
+  let end = 0;
+  const next = (persistent?: (id: unknown) => unknown): unknown => {
+    const result = unpickle(bytes, { globals: GLOBALS, where, start: end, ...(persistent && { persistent }) });
+    end = result.end;
+    return result.value;
+  };
+  if (next() !== LEGACY_MAGIC) throw new WeightsError(`${where}: the file must begin with torch's magic number. It is a pickle, but not one of torch.save.`);
+  const protocol = next();
+  if (protocol !== LEGACY_PROTOCOL) throw new WeightsError(`${where}: torch's protocol must be ${LEGACY_PROTOCOL}, got ${describe(protocol)}.`);
+  const system = next();
+  if (!(system instanceof Map) || system.get("little_endian") !== true) {
+    throw new WeightsError(`${where}: the byte order must be little-endian, got another. Save the file again on a little-endian machine.`);
+  }
+  const root = next(storagesOf);
+  const keys = next();
+  if (!Array.isArray(keys)) throw new WeightsError(`${where}: byte ${end}: the list of the storages is missing. The file is cut or corrupt.`);
+
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const seen = new Set<unknown>();
+  for (const key of keys as unknown[]) {
+    const storage = typeof key === "string" ? storages.get(key) : undefined;
+    if (storage === undefined || seen.has(key)) throw new WeightsError(`${where}: byte ${end}: the list of the storages names one that no tensor has, or one twice. The file is corrupt.`);
+    seen.add(key);
+    const begin = end + 8;
+    const byteLength = storage.length * DTYPE_BYTES[storage.dtype];
+    if (begin + byteLength > bytes.length) {
+      throw new WeightsError(`${where}: byte ${end}: storage ${storage.key} should end at byte ${begin + byteLength}, but the file ends at ${bytes.length}. The file is cut.`);
+    }
+    const length = view.getBigUint64(end, true);
+    if (length !== BigInt(storage.length)) {
+      throw new WeightsError(`${where}: byte ${end}: storage ${storage.key} must have ${storage.length} values, got ${length}. The file is corrupt.`);
+    }
+    storage.bytes = bytes.subarray(begin, begin + byteLength);
+    end = begin + byteLength;
+  }
+  return root;
+}
+
+function fileTensor({ view: { storage, offset: viewOffset }, offset: ownOffset, shape, strides }: TorchTensor, label: string): FileTensor {
+  const { dtype, bytes } = storage;
+  if (bytes === undefined) throw new WeightsError(`${label}: its storage ${storage.key} is not in the file. The file is cut or corrupt.`);
+  const count = countOf(shape)!;
+  const offset = viewOffset + ownOffset;
+  const last = count === 0 ? offset : shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset);
+  if (count > 0 && last >= storage.length) {
+    throw new WeightsError(`${label}: its last value should be value ${last} of storage ${storage.key}, which has ${storage.length}. The file is corrupt.`);
+  }
+  let expected = 1;
+  const isContiguous = shape.reduceRight((contiguous, size, axis) => {
+    const fits = contiguous && (size === 1 || strides[axis] === expected);
+    expected *= size;
+    return fits;
+  }, true);
+  const size = DTYPE_BYTES[dtype];
+  const load = (): ReturnType<typeof rawData> => {
+    if (count === 0) return rawData(new Uint8Array(0), dtype);
+    if (isContiguous) return rawData(bytes.subarray(offset * size, (offset + count) * size), dtype);
+    const values = rawData(bytes.subarray(offset * size, (last + 1) * size), dtype);
+    const out = rawData(new Uint8Array(count * size), dtype);
+    gather(values, out, shape, strides);
+    return out;
+  };
+  return new FileTensor(shape, dtype, load, label);
+}
+
+type Values = { [index: number]: number | bigint; readonly length: number };
+
+function gather(values: Values, out: Values, shape: readonly number[], strides: readonly number[]): void {
+  const index = shape.map(() => 0);
+  let from = 0;
+  for (let i = 0; i < out.length; i++) {
+    out[i] = values[from]!;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      index[axis] = index[axis]! + 1;
+      from += strides[axis]!;
+      if (index[axis]! < shape[axis]!) break;
+      from -= strides[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+  }
+}
