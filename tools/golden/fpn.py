@@ -21,8 +21,8 @@ def nhwc(t):
     return t.detach().numpy().transpose(0, 2, 3, 1)
 
 
-def case(shapes):
-    fpn = FeaturePyramidNetwork([s[3] for s in shapes], 8, LastLevelMaxPool())
+def case(shapes, norm_layer=None):
+    fpn = FeaturePyramidNetwork([s[3] for s in shapes], 8, LastLevelMaxPool(), norm_layer).eval()
     seed_module(fpn)
     inputs = {f"c{i + 2}": torch.from_numpy(seeded_input(f"c{i + 2}", s).transpose(0, 3, 1, 2).copy()).requires_grad_() for i, s in enumerate(shapes)}
     maps = list(fpn(dict(inputs)).values())
@@ -35,4 +35,4 @@ def case(shapes):
 
 if __name__ == "__main__":
     os.makedirs(sys.argv[1], exist_ok=True)
-    write(sys.argv[1], "fpn", "fpn.py", channels=8, cases={k: case(v) for k, v in CASES.items()})
+    write(sys.argv[1], "fpn", "fpn.py", channels=8, cases={k: case(v) for k, v in CASES.items()}, norm=case(CASES["odd"], torch.nn.BatchNorm2d))

@@ -4,10 +4,10 @@ import { ConfigError } from "@mrcnn/core";
 
 /**
  * Parameters of a network: records and arrays, nested so that the path to a variable is its name in
- * torchvision's state_dict. Declare such records with `type`, not `interface`: only types match an
+ * torchvision's state_dict; what is undefined counts for nothing. Declare such records with `type`, not `interface`: only types match an
  * index signature.
  */
-export type ParamTree = Variable | readonly ParamTree[] | { readonly [name: string]: ParamTree | undefined };
+export type ParamTree = Variable | readonly (ParamTree | undefined)[] | { readonly [name: string]: ParamTree | undefined };
 
 /** A convolution: `weight` [height, width, in, out]; a transposed one [height, width, out, in]. `bias` [out]. */
 export type Conv2dParams = {
