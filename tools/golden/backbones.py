@@ -18,15 +18,16 @@ from nn import seed_module, seeded_input, summary, write
 
 WIDTH = 8
 INPUT = (2, 50, 70, 3)  # odd sizes appear at c2 and c3
+EVEN = (1, 44, 64, 3)  # even before the stem's pool, where "same" pads after the end only
 
 
 class Narrow(ResNet):
     """torchvision's ResNet with WIDTH channels where it has 64, and no classifier."""
 
-    def __init__(self, block, layers, norm_layer):
+    def __init__(self, block, layers, norm_layer, groups=1, width_per_group=64):
         torch.nn.Module.__init__(self)
         self._norm_layer = norm_layer
-        self.inplanes, self.dilation, self.groups, self.base_width = WIDTH, 1, 1, 64
+        self.inplanes, self.dilation, self.groups, self.base_width = WIDTH, 1, groups, width_per_group
         self.conv1 = torch.nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm_layer(WIDTH)
         self.relu = torch.nn.ReLU(inplace=True)
@@ -43,25 +44,38 @@ class Narrow(ResNet):
         return maps
 
 
+class Caffe2(Narrow):
+    """The stride in the first 1 x 1, layer4 dilated as detectron2's RES5_DILATION = 2, TensorFlow's "same" in the stem."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for layer in (self.layer2, self.layer3, self.layer4):
+            layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, (1, 1)
+        self.layer4[0].conv1.stride = self.layer4[0].downsample[0].stride = (1, 1)
+        for block in self.layer4:
+            block.conv2.dilation = block.conv2.padding = (2, 2)
+        self.maxpool = torch.nn.Sequential(torch.nn.ConstantPad2d((0, 1, 0, 1), -torch.inf), torch.nn.MaxPool2d(3, 2))
+
+
 def ours(t):
     a = t.detach().numpy()
     return a.transpose(0, 2, 3, 1) if a.ndim == 4 else a
 
 
-def step(block, layers, norm_layer, train, dtype):
-    model = Narrow(block, layers, norm_layer)
+def step(block, layers, norm_layer, train, dtype, kind=Narrow, shape=INPUT, **options):
+    model = kind(block, layers, norm_layer, **options)
     seed_module(model)
     model.train(train).to(dtype)
-    x = torch.from_numpy(seeded_input("image4", INPUT).transpose(0, 3, 1, 2).copy()).to(dtype)
+    x = torch.from_numpy(seeded_input("image4", shape).transpose(0, 3, 1, 2).copy()).to(dtype)
     maps = model(x)
     # Sums of squares give every map a gradient of its own.
     sum((m**2).mean() for m in maps).backward()
     return model, maps
 
 
-def case(block, layers, norm_layer, train):
-    single, _ = step(block, layers, norm_layer, train, torch.float32)
-    model, maps = step(block, layers, norm_layer, train, torch.float64)
+def case(block, layers, norm_layer, train, **options):
+    single, _ = step(block, layers, norm_layer, train, torch.float32, **options)
+    model, maps = step(block, layers, norm_layer, train, torch.float64, **options)
     for (name, a), b in zip(single.named_parameters(), model.parameters()):
         assert (a.grad - b.grad).norm() <= 2e-5 * b.grad.norm(), name
     gradients = {}
@@ -82,10 +96,12 @@ if __name__ == "__main__":
     group = functools.partial(torch.nn.GroupNorm, 4)
     frozen = functools.partial(FrozenBatchNorm2d, eps=1e-5)
     write(
-        sys.argv[1], "resnet", "backbones.py", input=INPUT,
+        sys.argv[1], "resnet", "backbones.py", input=INPUT, even=EVEN,
         cases=dict(
             resnet18_group_norm=case(BasicBlock, [2, 2, 2, 2], group, True),
             resnet18_batch_norm=case(BasicBlock, [2, 2, 2, 2], torch.nn.BatchNorm2d, True),
             resnet50_frozen_batch_norm=case(Bottleneck, [3, 4, 6, 3], frozen, False),
+            resnext50_4x32d=case(Bottleneck, [3, 4, 6, 3], frozen, False, groups=4, width_per_group=32),
+            resnet50_caffe2_dc5=case(Bottleneck, [3, 4, 6, 3], frozen, False, kind=Caffe2, shape=EVEN),
         ),
     )

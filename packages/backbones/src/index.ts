@@ -1,2 +1,2 @@
-export { applyResnet, initResnet, resnetChannels } from "./resnet.ts";
-export type { BlockParams, ResnetConfig, ResnetDepth, ResnetParams } from "./resnet.ts";
+export { applyResnet, applyResnetStage, initResnet, initResnetStage, resnetChannels } from "./resnet.ts";
+export type { BlockParams, ResnetConfig, ResnetDepth, ResnetOptions, ResnetParams } from "./resnet.ts";

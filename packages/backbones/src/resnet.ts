@@ -8,12 +8,24 @@ import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn"
 /** Layers with weights, the classifier's included. */
 export type ResnetDepth = 18 | 34 | 50 | 101 | 152;
 
-/** A ResNet (He et al. 2015) as torchvision builds it: the stride of a bottleneck is in its 3 × 3. */
+/** A ResNet (He et al. 2015) or ResNeXt (Xie et al. 2017) as torchvision builds it, where nothing else is said. */
 export interface ResnetConfig {
   readonly depth: ResnetDepth;
   readonly norm: Norm;
   /** Channels of the stem and of the first stage's 3 × 3; default 64, the paper's. */
   readonly width?: number;
+  /** Groups of a bottleneck's 3 × 3: 32 in ResNeXt. Default 1. */
+  readonly cardinality?: number;
+  /** Channels of such a group in the first stage, at width 64. Default 64. */
+  readonly widthPerGroup?: number;
+  /** Whether a bottleneck's stride is in its first 1 × 1, as in the paper and Caffe2, or in its 3 × 3. Default false. */
+  readonly strideIn1x1?: boolean;
+  /** The stem's pool: "padded" (torch's, one row of padding on each side) or TensorFlow's "same". Default "padded". */
+  readonly stemPool?: "padded" | "same";
+  /** 3 leaves layer4 out, for detectors that have it as their head (C4). Default 4. */
+  readonly stages?: 3 | 4;
+  /** Whether layer4 keeps layer3's stride, all of its 3 × 3 dilated by 2 (detectron2's DC5). Default false. */
+  readonly dilateLayer4?: boolean;
   /** Groups of `group_norm`; default 32. Must divide `width`. */
   readonly groups?: number;
   /** Default 1e-5; torchvision's COCO detectors with frozen batch norm want 0. */
@@ -42,7 +54,8 @@ export type ResnetParams = {
   readonly layer1: readonly BlockParams[];
   readonly layer2: readonly BlockParams[];
   readonly layer3: readonly BlockParams[];
-  readonly layer4: readonly BlockParams[];
+  /** Absent with `stages: 3`. */
+  readonly layer4?: readonly BlockParams[];
 };
 
 const BLOCKS: Readonly<Record<ResnetDepth, readonly [number, number, number, number]>> = {
@@ -55,115 +68,125 @@ const BLOCKS: Readonly<Record<ResnetDepth, readonly [number, number, number, num
 
 const expansionOf = (depth: ResnetDepth): number => (depth >= 50 ? 4 : 1);
 
-/** Channels of c2, c3, c4 and c5. */
+/** Channels of c2, c3, c4 and c5, whether or not there is a c5. */
 export function resnetChannels(config: Pick<ResnetConfig, "depth" | "width">): [number, number, number, number] {
   const { depth, width = 64 } = config;
   const c2 = width * expansionOf(depth);
   return [c2, 2 * c2, 4 * c2, 8 * c2];
 }
 
+type Stage = 0 | 1 | 2 | 3;
+
 /**
  * Random weights: convolutions kaiming normal (fan out), norms the identity, as torchvision.
  *
- * @throws ConfigError when the depth is unknown or the groups don't divide the width.
+ * @throws ConfigError when the depth is unknown, the groups don't divide the width, or a basic block should be grouped.
  */
 export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
-  const { depth, norm, width = 64, groups = 32, trainableLayers = 5 } = config;
+  const { width = 64, norm, trainableLayers = 5, stages = 4 } = config;
+  const trainable = trainableLayers === 5;
+  return {
+    conv1: initConv2d({ size: 7, inChannels: 3, outChannels: width }, random, { init: "kaiming_normal_fan_out", bias: false, trainable }),
+    bn1: initNorm(norm, width, { trainable }),
+    layer1: initResnetStage(config, 0, random),
+    layer2: initResnetStage(config, 1, random),
+    layer3: initResnetStage(config, 2, random),
+    ...(stages === 4 && { layer4: initResnetStage(config, 3, random) }),
+  };
+}
+
+/** The blocks of one stage, layer1 being 0; `initResnet` otherwise. */
+export function initResnetStage(config: ResnetConfig, stage: Stage, random: Random): BlockParams[] {
+  const { depth, norm, width = 64, groups = 32, cardinality = 1, widthPerGroup = 64, trainableLayers = 5 } = config;
   const blocks = BLOCKS[depth];
   if (blocks === undefined) throw new ConfigError(`initResnet: depth must be one of ${Object.keys(BLOCKS).join(", ")}, got ${depth}.`);
   if (norm === "group_norm" && width % groups !== 0) {
     throw new ConfigError(`initResnet: groups must divide the width ${width}, got ${groups}. Choose fewer groups or another width.`);
   }
   const expansion = expansionOf(depth);
+  if (expansion === 1 && (cardinality !== 1 || widthPerGroup !== 64)) {
+    throw new ConfigError(`initResnet: cardinality and widthPerGroup need bottlenecks, a depth of 50 or more, got depth ${depth}.`);
+  }
+  const trainable = trainableLayers >= 4 - stage;
+  const planes = width << stage;
+  const outChannels = planes * expansion;
+  // The channels of a bottleneck's 3 x 3: torchvision's formula.
+  const middle = expansion === 1 ? planes : Math.floor((planes * widthPerGroup) / 64) * cardinality;
+  const conv = (size: number, from: number, to: number, convGroups = 1): Conv2dParams =>
+    initConv2d({ size, inChannels: from, outChannels: to, groups: convGroups }, random, { init: "kaiming_normal_fan_out", bias: false, trainable });
+  const bn = (channels: number): NormParams => initNorm(norm, channels, { trainable });
 
-  const conv = (size: number, inChannels: number, outChannels: number, trainable: boolean): Conv2dParams =>
-    initConv2d({ size, inChannels, outChannels }, random, { init: "kaiming_normal_fan_out", bias: false, trainable });
-
-  const block = (inChannels: number, planes: number, stride: number, trainable: boolean): BlockParams => {
-    const bn = (channels: number): NormParams => initNorm(norm, channels, { trainable });
-    const outChannels = planes * expansion;
-    const downsample = (stride !== 1 || inChannels !== outChannels) && {
-      downsample: [conv(1, inChannels, outChannels, trainable), bn(outChannels)] as const,
+  return Array.from({ length: blocks[stage]! }, (_, i) => {
+    const inChannels = i > 0 ? outChannels : stage === 0 ? width : outChannels / 2;
+    const downsample = i === 0 && (stage > 0 || inChannels !== outChannels) && {
+      downsample: [conv(1, inChannels, outChannels), bn(outChannels)] as const,
     };
     if (expansion === 1) {
-      return {
-        conv1: conv(3, inChannels, planes, trainable),
-        bn1: bn(planes),
-        conv2: conv(3, planes, planes, trainable),
-        bn2: bn(planes),
-        ...downsample,
-      };
+      return { conv1: conv(3, inChannels, planes), bn1: bn(planes), conv2: conv(3, planes, planes), bn2: bn(planes), ...downsample };
     }
     return {
-      conv1: conv(1, inChannels, planes, trainable),
-      bn1: bn(planes),
-      conv2: conv(3, planes, planes, trainable),
-      bn2: bn(planes),
-      conv3: conv(1, planes, outChannels, trainable),
+      conv1: conv(1, inChannels, middle),
+      bn1: bn(middle),
+      conv2: conv(3, middle, middle, cardinality),
+      bn2: bn(middle),
+      conv3: conv(1, middle, outChannels),
       bn3: bn(outChannels),
       ...downsample,
     };
-  };
-
-  const stage = (index: number): BlockParams[] => {
-    const planes = width << index;
-    const before = index === 0 ? width : (planes / 2) * expansion;
-    const trainable = trainableLayers >= 4 - index;
-    return Array.from({ length: blocks[index]! }, (_, i) =>
-      block(i === 0 ? before : planes * expansion, planes, strideOf(index, i), trainable),
-    );
-  };
-  const trainsStem = trainableLayers === 5;
-  return {
-    conv1: conv(7, 3, width, trainsStem),
-    bn1: initNorm(norm, width, { trainable: trainsStem }),
-    layer1: stage(0),
-    layer2: stage(1),
-    layer3: stage(2),
-    layer4: stage(3),
-  };
+  });
 }
 
-const strideOf = (stage: number, block: number): number => (stage > 0 && block === 0 ? 2 : 1);
+/** How batch norm is computed. */
+export interface ResnetOptions {
+  /** "batch" trains ordinary batch norm (see `convNorm`). Default "running". */
+  readonly statistics?: "running" | "batch";
+}
 
 /**
- * Runs the network on `x` [B, H, W, 3] and returns c2 to c5, at strides 4, 8, 16 and 32; each side is
- * rounded up at every halving. `statistics: "batch"` trains ordinary batch norm (see `convNorm`).
+ * Runs the network on `x` [B, H, W, 3] and returns c2 to c5 (c4 with `stages: 3`), at strides 4, 8, 16
+ * and 32 (16 with `dilateLayer4`); each side is rounded up at every halving.
  */
-export function applyResnet(
-  params: ResnetParams,
-  config: ResnetConfig,
-  x: Tensor4D,
-  { statistics = "running" }: { statistics?: "running" | "batch" } = {},
-): FeatureMaps {
-  const { norm: kind, groups = 32, eps = 1e-5 } = config;
-  const shared = { kind, groups, eps, statistics } satisfies ConvNormOptions;
-
-  const applyBlock = (block: BlockParams, input: Tensor4D, stride: number): Tensor4D =>
-    tidy(() => {
-      const isBottleneck = block.conv3 !== undefined;
-      let y = convNorm(block.conv1, block.bn1, input, {
-        ...shared,
-        activation: "relu",
-        ...(isBottleneck ? {} : { stride, padding: 1 }),
-      });
-      if (isBottleneck) {
-        y = convNorm(block.conv2, block.bn2, y, { ...shared, activation: "relu", stride, padding: 1 });
-        y = convNorm(block.conv3!, block.bn3!, y, shared);
-      } else y = convNorm(block.conv2, block.bn2, y, { ...shared, padding: 1 });
-      const shortcut = block.downsample === undefined ? input : convNorm(...block.downsample, input, { ...shared, stride });
-      return relu(add(y, shortcut));
-    });
-
+export function applyResnet(params: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): FeatureMaps {
   const maps: Tensor4D[] = tidy(() => {
-    const stem = convNorm(params.conv1, params.bn1, x, { ...shared, activation: "relu", stride: 2, padding: 3 });
-    let y = maxPool(stem, { size: 3, stride: 2, padding: 1 });
-    return [params.layer1, params.layer2, params.layer3, params.layer4].map((blocks, stage) => {
-      blocks.forEach((block, i) => {
-        y = applyBlock(block, y, strideOf(stage, i));
-      });
-      return y;
-    });
+    const stem = convNorm(params.conv1, params.bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
+    let y = maxPool(stem, { size: 3, stride: 2, padding: config.stemPool === "same" ? "same" : 1 });
+    const stages = [params.layer1, params.layer2, params.layer3, ...(params.layer4 === undefined ? [] : [params.layer4])];
+    return stages.map((blocks, stage) => (y = applyResnetStage(blocks, config, stage as Stage, y, options)));
   });
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
+}
+
+/** One stage alone, layer1 being 0: `x` [B, H, W, C] as the stage before gives it, not empty. */
+export function applyResnetStage(
+  blocks: readonly BlockParams[],
+  config: ResnetConfig,
+  stage: Stage,
+  x: Tensor4D,
+  options: ResnetOptions = {},
+): Tensor4D {
+  const dilated = stage === 3 && config.dilateLayer4 === true;
+  return tidy(() => blocks.reduce((y, block, i) => applyBlock(block, config, y, i === 0 && stage > 0 && !dilated ? 2 : 1, dilated ? 2 : 1, options), x));
+}
+
+const normOptions = ({ norm: kind, groups = 32, eps = 1e-5 }: ResnetConfig, { statistics = "running" }: ResnetOptions): ConvNormOptions => ({
+  kind,
+  groups,
+  eps,
+  statistics,
+});
+
+function applyBlock(block: BlockParams, config: ResnetConfig, x: Tensor4D, stride: number, dilation: number, options: ResnetOptions): Tensor4D {
+  const shared = normOptions(config, options);
+  return tidy(() => {
+    const shortcut = block.downsample === undefined ? x : convNorm(...block.downsample, x, { ...shared, stride });
+    if (block.conv3 === undefined || block.bn3 === undefined) {
+      const y = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride, dilation, padding: dilation });
+      return relu(add(convNorm(block.conv2, block.bn2, y, { ...shared, dilation, padding: dilation }), shortcut));
+    }
+    const [first, second] = config.strideIn1x1 === true ? [stride, 1] : [1, stride];
+    const narrow = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride: first });
+    const { cardinality: convGroups = 1 } = config;
+    const y = convNorm(block.conv2, block.bn2, narrow, { ...shared, activation: "relu", stride: second, dilation, padding: dilation, convGroups });
+    return relu(add(convNorm(block.conv3, block.bn3, y, shared), shortcut));
+  });
 }

@@ -1,11 +1,11 @@
-import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
+import { add, dispose, mean, square, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
 import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { afterAll, describe, expect, it } from "vitest";
-import { applyResnet, initResnet, resnetChannels } from "../src/index.ts";
+import { applyResnet, applyResnetStage, initResnet, initResnetStage, resnetChannels } from "../src/index.ts";
 import type { ResnetConfig } from "../src/index.ts";
 
 interface ResnetCase {
@@ -14,18 +14,20 @@ interface ResnetCase {
   readonly gradients: Readonly<Record<string, Summary>>;
   readonly running: Readonly<Record<string, Summary>>;
 }
-const fixture = golden<{ input: number[]; cases: Record<string, ResnetCase> }>(import.meta.url, "resnet");
+const fixture = golden<{ input: number[]; even: number[]; cases: Record<string, ResnetCase> }>(import.meta.url, "resnet");
 
 const configs: Readonly<Record<string, ResnetConfig>> = {
   resnet18_group_norm: { depth: 18, norm: "group_norm", width: 8, groups: 4 },
   resnet18_batch_norm: { depth: 18, norm: "batch_norm", width: 8 },
   resnet50_frozen_batch_norm: { depth: 50, norm: "frozen_batch_norm", width: 8 },
+  resnext50_4x32d: { depth: 50, norm: "frozen_batch_norm", width: 8, cardinality: 4, widthPerGroup: 32 },
+  resnet50_caffe2_dc5: { depth: 50, norm: "frozen_batch_norm", width: 8, strideIn1x1: true, stemPool: "same", dilateLayer4: true },
 };
 
 for (const [name, config] of Object.entries(configs)) {
   describe(`${name} of width 8`, () => {
     const c = fixture.cases[name]!;
-    const x = seededInput("image4", fixture.input) as Tensor4D;
+    const x = seededInput("image4", config.stemPool === "same" ? fixture.even : fixture.input) as Tensor4D;
     const params = initResnet(config, createRandom(1));
     const variables = flattenParams(params);
 
@@ -93,7 +95,24 @@ describe("initResnet", () => {
     expect(resnetChannels({ depth: 34, width: 32 })).toEqual([32, 64, 128, 256]);
   });
 
+  it("leaves layer4 out for C4, whose head is that stage", () => {
+    const config = { depth: 50, norm: "frozen_batch_norm", width: 4, stages: 3 } as const;
+    const params = initResnet(config, createRandom(1));
+    const stage = initResnetStage(config, 3, createRandom(1));
+    const [maps, after] = tidy(() => {
+      const found = applyResnet(params, config, seededInput("image", [1, 32, 48, 3]) as Tensor4D);
+      return [[...found].map(([name, map]) => [name, map.shape]), applyResnetStage(stage, config, 3, found.get("c4")!).shape];
+    }) as never as [unknown, unknown];
+    expect(maps).toEqual([["c2", [1, 8, 12, 16]], ["c3", [1, 4, 6, 32]], ["c4", [1, 2, 3, 64]]]);
+    expect(after).toEqual([1, 1, 2, 128]);
+    disposeParams(params);
+    disposeParams(stage);
+  });
+
   it("says what is wrong with a config", () => {
+    expect(() => initResnet({ depth: 18, norm: "batch_norm", cardinality: 32 }, createRandom(1))).toThrow(
+      "initResnet: cardinality and widthPerGroup need bottlenecks, a depth of 50 or more, got depth 18.",
+    );
     expect(() => initResnet({ depth: 20 as 18, norm: "batch_norm" }, createRandom(1))).toThrow("initResnet: depth must be one of 18, 34, 50, 101, 152, got 20.");
     expect(() => initResnet({ depth: 18, norm: "group_norm", width: 16 }, createRandom(1))).toThrow("initResnet: groups must divide the width 16, got 32.");
   });
