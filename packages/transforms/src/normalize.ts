@@ -1,9 +1,14 @@
 import type { FloatImage, RawImage } from "@mrcnn/core";
 
-/** Mean and standard deviation of each channel (R, G, B), of pixels scaled to 0..1. */
+/** How bytes become what the network sees. */
 export interface Normalization {
+  /** Of each channel, in `channelOrder` and of pixels from 0 to `range`. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
+  /** Order of the result's channels; images are always RGB. Default "rgb". */
+  readonly channelOrder?: "rgb" | "bgr";
+  /** Value of white before the mean is taken off. Default 1: bytes are divided by 255. */
+  readonly range?: 1 | 255;
 }
 
 /** The statistics of ImageNet that torchvision's weights were trained with. */
@@ -13,22 +18,31 @@ export const imagenetNormalization: Normalization = {
 };
 
 /**
- * Bytes to floats: `(x / 255 - mean) / std` per channel, each operation rounded to float32 as in
- * torchvision's ToTensor followed by GeneralizedRCNNTransform.normalize.
+ * Bytes to floats: `(x * range / 255 - mean) / std` per channel, each operation rounded to float32 as
+ * in torchvision's ToTensor followed by GeneralizedRCNNTransform.normalize, and with range 255 as in
+ * detectron2's preprocess_image.
  */
-export function normalizeImage(image: RawImage, { mean, std }: Normalization): FloatImage {
-  const f = Math.fround;
+export function normalizeImage(image: RawImage, normalization: Normalization): FloatImage {
+  return normalizeImageBy(Math.fround, image, normalization);
+}
+
+/** The same with `round` after each operation; the result is float32 in any case. */
+export function normalizeImageBy(
+  round: (value: number) => number,
+  image: RawImage,
+  { mean, std, channelOrder = "rgb", range = 1 }: Normalization,
+): FloatImage {
   // A byte has 256 values, so three small tables hold every answer.
-  const tables = mean.map((m, c) =>
-    Float32Array.from({ length: 256 }, (_, x) => f(f(x / 255) - f(m)) / f(std[c]!)),
-  );
-  const [red, green, blue] = tables as [Float32Array, Float32Array, Float32Array];
+  const [first, second, third] = mean.map((m, c) =>
+    Float32Array.from({ length: 256 }, (_, x) => round(round(range === 1 ? x / 255 : x) - round(m)) / round(std[c]!)),
+  ) as [Float32Array, Float32Array, Float32Array];
+  const [from, to] = channelOrder === "rgb" ? [0, 2] : [2, 0];
   const { data: source, height, width } = image;
   const data = new Float32Array(height * width * 3);
   for (let i = 0; i < data.length; i += 3) {
-    data[i] = red[source[i]!]!;
-    data[i + 1] = green[source[i + 1]!]!;
-    data[i + 2] = blue[source[i + 2]!]!;
+    data[i] = first[source[i + from]!]!;
+    data[i + 1] = second[source[i + 1]!]!;
+    data[i + 2] = third[source[i + to]!]!;
   }
   return { height, width, data };
 }

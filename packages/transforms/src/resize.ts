@@ -23,13 +23,32 @@ export function shortestEdgeSize(size: ImageSize, { minSize, maxSize }: Shortest
   const { height, width } = size;
   const scale = Math.min(edge(Math.min(height, width), minSize), edge(Math.max(height, width), maxSize));
   const result = { height: Math.floor(height * scale), width: Math.floor(width * scale) };
-  if (!(result.height >= 1 && result.width >= 1)) {
-    throw new ConfigError(
-      `shortestEdgeSize: an image of ${height}x${width} pixels with minSize ${minSize} and maxSize ${maxSize} ` +
-        `would become ${result.height}x${result.width}. Choose a larger maxSize.`,
-    );
-  }
+  assertNotEmpty("shortestEdgeSize", result, { height, width, minSize, maxSize });
   return result;
+}
+
+/**
+ * The same by detectron2's `ResizeShortestEdge.get_output_shape`: float64, each edge rounded to the
+ * nearest whole pixel, halves up.
+ *
+ * @throws ConfigError when an edge would be smaller than one pixel.
+ */
+export function roundedShortestEdgeSize({ height, width }: ImageSize, { minSize, maxSize }: ShortestEdge): ImageSize {
+  const scale = minSize / Math.min(height, width);
+  const wanted = height < width ? { height: minSize, width: scale * width } : { height: scale * height, width: minSize };
+  const longer = Math.max(wanted.height, wanted.width);
+  const shrink = longer > maxSize ? maxSize / longer : 1;
+  const result = { height: Math.floor(wanted.height * shrink + 0.5), width: Math.floor(wanted.width * shrink + 0.5) };
+  assertNotEmpty("roundedShortestEdgeSize", result, { height, width, minSize, maxSize });
+  return result;
+}
+
+function assertNotEmpty(where: string, result: ImageSize, { height, width, minSize, maxSize }: ImageSize & ShortestEdge): void {
+  if (result.height >= 1 && result.width >= 1) return;
+  throw new ConfigError(
+    `${where}: an image of ${height}x${width} pixels with minSize ${minSize} and maxSize ${maxSize} ` +
+      `would become ${result.height}x${result.width}. Choose a larger maxSize.`,
+  );
 }
 
 interface Taps {

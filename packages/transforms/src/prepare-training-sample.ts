@@ -1,13 +1,10 @@
-import type { FloatImage, GroundTruth, ImageSize, Random, RawImage, Sample } from "@mrcnn/core";
+import type { FloatImage, GroundTruth, ImageSize, Random, Sample } from "@mrcnn/core";
 import { cropImage, randomWindow } from "./crop.ts";
 import { cropGroundTruth, orientGroundTruth, resizeGroundTruth } from "./ground-truth.ts";
 import { adjustColor } from "./jitter.ts";
 import { normalizeImage, type Normalization } from "./normalize.ts";
 import { orientImage } from "./orient.ts";
-import { resizeImage, shortestEdgeSize, type ShortestEdge } from "./resize.ts";
-
-/** What the network expects of an image. Without `minSize` the image keeps its size. */
-export interface ImageOptions extends Normalization, Partial<ShortestEdge> {}
+import { resizeImage, shortestEdgeSize } from "./resize.ts";
 
 /** How training images vary; plain data, so that it can come from a file. What is absent is not done. */
 export interface Augmentation {
@@ -39,15 +36,6 @@ export interface PreparedSample {
   readonly image: FloatImage;
   readonly groundTruth: GroundTruth;
   readonly name: string;
-}
-
-/** An image normalised and resized for inference, with the size to map results back to. */
-export function prepareImage(image: RawImage, options: ImageOptions): { image: FloatImage; originalSize: ImageSize } {
-  const { minSize, maxSize = Infinity } = options;
-  const { height, width } = image;
-  const normal = normalizeImage(image, options);
-  const size = minSize === undefined ? image : shortestEdgeSize(image, { minSize, maxSize });
-  return { image: resizeImage(normal, size), originalSize: { height, width } };
 }
 
 /**
