@@ -57,6 +57,10 @@ export interface CocoResult {
   readonly score: number;
   readonly bbox?: CocoBox;
   readonly segmentation?: CocoSegmentation;
+  /** (x, y, visibility) of each keypoint, flat; the evaluation reads x and y. */
+  readonly keypoints?: readonly number[];
+  /** Of each keypoint, as the model gives them: logits or probabilities. COCO's format has none and ignores them. */
+  readonly keypoint_scores?: readonly number[];
 }
 
 /** Of `parseCocoJson`. */

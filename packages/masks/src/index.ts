@@ -15,7 +15,7 @@ export type {
 export { cropMasks } from "./crop.ts";
 export { boxIou, rleIou } from "./iou.ts";
 export { pasteMasks } from "./paste.ts";
-export type { PasteOptions } from "./paste.ts";
+export type { PasteMethod, PasteOptions } from "./paste.ts";
 export { rasterizePolygons } from "./polygon.ts";
 export { rleFromString, rleToString } from "./rle-string.ts";
 export { decodeRle, encodeRle, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";

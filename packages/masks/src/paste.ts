@@ -1,100 +1,130 @@
 import { assertLength, ConfigError } from "@mrcnn/core";
 import type { ImageSize, Rle } from "@mrcnn/core";
+import { axisLikeDetectron2, axisLikeScikitImage, axisLikeTorchvision } from "./paste-axis.ts";
+import type { PasteAxis } from "./paste-axis.ts";
 import { createRunWriter } from "./run-writer.ts";
+
+/** Whose way of pasting to follow; the box of a mask is in pixels of the image. */
+export type PasteMethod = "torchvision" | "detectron2" | "matterport";
 
 /** How to decide which pixels are the object. */
 export interface PasteOptions {
-  /** A pixel is set when its probability is above; 0.5 by default. */
+  /** A pixel is set when its probability is above, or for detectron2 and matterport at least this; 0.5 by default. */
   readonly threshold?: number;
+  /**
+   * Default "torchvision".
+   * - "torchvision": one pixel of zeros around the mask, the box widened to match and truncated to whole
+   *   pixels, then bilinear without aligned corners (`paste_masks_in_image`).
+   * - "detectron2": bilinear samples at the image's pixel centres, zeros around the mask
+   *   (`paste_masks_in_image` on the CPU, where a mask reaches at most two pixels beyond its box).
+   * - "matterport": boxes of whole pixels, resized by scikit-image (`unmold_mask`).
+   */
+  readonly method?: PasteMethod;
 }
 
 const f = Math.fround;
 // Far above float32's rounding of probabilities: beyond it, neighbours decide all pixels between them.
 const SURE = 1e-5;
 
+/** The value between four neighbours, of which the right ones weigh `x` and the lower ones `y`. */
+type Blend = (nw: number, ne: number, sw: number, se: number, x: number, y: number) => number;
+
+interface Method {
+  /** One axis of a box in an image of `length` pixels. */
+  readonly axis: (from: number, to: number, side: number, length: number) => PasteAxis;
+  /** In the library's order of float32 operations. */
+  readonly blend: Blend;
+  /** Whether a pixel at the threshold is set. */
+  readonly atLeast: boolean;
+}
+
+const methods: Readonly<Record<PasteMethod, Method>> = {
+  torchvision: {
+    axis: axisLikeTorchvision,
+    blend: (nw, ne, sw, se, x, y) => f(f(f(1 - y) * f(f(f(1 - x) * nw) + f(x * ne))) + f(y * f(f(f(1 - x) * sw) + f(x * se)))),
+    atLeast: false,
+  },
+  detectron2: {
+    axis: axisLikeDetectron2,
+    blend: (nw, ne, sw, se, x, y) => {
+      const [left, above] = [f(1 - x), f(1 - y)];
+      const upper = f(f(nw * f(above * left)) + f(ne * f(above * x)));
+      return f(f(upper + f(sw * f(y * left))) + f(se * f(y * x)));
+    },
+    atLeast: true,
+  },
+  matterport: {
+    axis: axisLikeScikitImage,
+    blend: (nw, ne, sw, se, x, y) => f(nw * (1 - y) * (1 - x) + ne * (1 - y) * x + sw * y * (1 - x) + se * y * x),
+    atLeast: true,
+  },
+};
+
 /**
  * The mask head's probabilities ([N * side * side], row-major) put back under their boxes
- * (x1, y1, x2, y2; [N * 4], pixels of an image of `size`) and thresholded, as run lengths.
- *
- * Pixel for pixel torchvision's `paste_masks_in_image`: one pixel of zeros around the mask, box
- * widened to match and truncated to whole pixels, then bilinear without aligned corners.
+ * (x1, y1, x2, y2; [N * 4], pixels of an image of `size`) and thresholded, as run lengths: pixel for
+ * pixel what the library does that `method` names. Boxes may lie beyond the image, or be empty.
  *
  * @throws ShapeError when the lengths don't agree; ConfigError when the threshold is not a number.
  */
 export function pasteMasks(probabilities: Float32Array, boxes: Float32Array, size: ImageSize, options: PasteOptions = {}): Rle[] {
-  const { threshold = 0.5 } = options;
+  const { threshold = 0.5, method = "torchvision" } = options;
   if (Number.isNaN(threshold)) throw new ConfigError("pasteMasks: threshold must be a number, got NaN.");
   const n = boxes.length / 4;
   const side = n === 0 ? 0 : Math.round(Math.sqrt(probabilities.length / n));
   assertLength(probabilities, n * side * side, "pasteMasks", "probabilities");
   const area = side * side;
-  return Array.from({ length: n }, (_, i) =>
-    pasteMask(probabilities.subarray(i * area, (i + 1) * area), side, boxes.subarray(4 * i, 4 * i + 4), size, threshold),
-  );
+  return Array.from({ length: n }, (_, i) => {
+    const mask = probabilities.subarray(i * area, (i + 1) * area);
+    return pasteMask(mask, side, boxes.subarray(4 * i, 4 * i + 4), size, { threshold, method: methods[method] });
+  });
 }
 
-function pasteMask(mask: Float32Array, side: number, box: Float32Array, size: ImageSize, threshold: number): Rle {
-  const padded = side + 2;
-  const scale = f(padded / side);
-  const [left, right] = widen(box[0]!, box[2]!, scale);
-  const [top, bottom] = widen(box[1]!, box[3]!, scale);
-  const xs = interpolation(padded, Math.max(right - left + 1, 1));
-  const ys = interpolation(padded, Math.max(bottom - top + 1, 1));
-  // The rows of the image between each two rows of the mask: [start[r], start[r + 1]).
-  const firstRow = Math.max(top, 0);
-  const endRow = Math.min(bottom + 1, size.height);
-  const start = new Int32Array(padded + 1).fill(endRow);
-  for (let y = endRow - 1; y >= firstRow; y--) start[ys.low[y - top]!] = y;
-  for (let r = padded - 1; r >= 0; r--) start[r] = Math.min(start[r]!, start[r + 1]!);
-
+function pasteMask(
+  mask: Float32Array,
+  side: number,
+  box: Float32Array,
+  size: ImageSize,
+  { threshold, method: { axis, blend, atLeast } }: { threshold: number; method: Method },
+): Rle {
   const runs = createRunWriter(size);
-  const column = new Float64Array(padded + 1);
-  for (let x = Math.max(left, 0); x < Math.min(right + 1, size.width); x++) {
-    const at = xs.low[x - left]! - 1;
-    const share = xs.share[x - left]!;
-    const rest = f(1 - share);
+  const xs = axis(box[0]!, box[2]!, side, size.width);
+  const ys = axis(box[1]!, box[3]!, side, size.height);
+  if (xs.low.length === 0 || ys.low.length === 0) return runs.finish();
+  // The image's rows between the mask's rows r - 1 and r: [start[r], start[r + 1]).
+  const end = ys.first + ys.low.length;
+  const start = new Int32Array(side + 2).fill(end);
+  for (let y = end - 1; y >= ys.first; y--) start[ys.low[y - ys.first]! + 1] = y;
+  for (let r = side; r >= 0; r--) start[r] = Math.min(start[r]!, start[r + 1]!);
+
+  // Columns of the mask left and right of a column of the image, with zeros above and below.
+  const lefts = new Float64Array(side + 2);
+  const rights = new Float64Array(side + 2);
+  for (let i = 0; i < xs.low.length; i++) {
+    const at = xs.low[i]!;
+    const share = xs.share[i]!;
     for (let r = 0; r < side; r++) {
-      const a = at < 0 || at >= side ? 0 : mask[r * side + at]!;
-      const b = at + 1 >= side ? 0 : mask[r * side + at + 1]!;
-      column[r + 1] = f(f(rest * a) + f(share * b));
+      lefts[r + 1] = at < 0 || at >= side ? 0 : mask[r * side + at]!;
+      rights[r + 1] = at + 1 >= side ? 0 : mask[r * side + at + 1]!;
     }
-    const offset = x * size.height;
-    for (let r = 0; r < padded; r++) {
+    const offset = (xs.first + i) * size.height;
+    let above = 0;
+    for (let r = 0; r <= side; r++) {
+      const below = (1 - share) * lefts[r + 1]! + share * rights[r + 1]!;
+      const [least, most] = above < below ? [above, below] : [below, above];
+      above = below;
       const from = start[r]!;
       const to = start[r + 1]!;
-      if (from >= to) continue;
-      const a = column[r]!;
-      const b = column[r + 1]!;
-      if (a < threshold - SURE && b < threshold - SURE) continue;
-      if (a > threshold + SURE && b > threshold + SURE) {
+      if (from >= to || most < threshold - SURE) continue;
+      if (least > threshold + SURE) {
         runs.add(offset + from, offset + to);
         continue;
       }
       for (let y = from; y < to; y++) {
-        const below = ys.share[y - top]!;
-        if (f(f(f(1 - below) * a) + f(below * b)) > threshold) runs.add(offset + y, offset + y + 1);
+        const value = blend(lefts[r]!, rights[r]!, lefts[r + 1]!, rights[r + 1]!, share, ys.share[y - ys.first]!);
+        if (value > threshold || (atLeast && value === threshold)) runs.add(offset + y, offset + y + 1);
       }
     }
   }
   return runs.finish();
-}
-
-// One axis of a box, widened about its centre in float32, truncated to whole pixels.
-function widen(from: number, to: number, scale: number): [number, number] {
-  const half = f(f(f(to - from) * 0.5) * scale);
-  const centre = f(f(to + from) * 0.5);
-  return [Math.trunc(f(centre - half)), Math.trunc(f(centre + half))];
-}
-
-// Per output place the source before it and the share of the one after.
-function interpolation(from: number, to: number): { low: Int32Array; share: Float32Array } {
-  const scale = f(from / to);
-  const low = new Int32Array(to);
-  const share = new Float32Array(to);
-  for (let i = 0; i < to; i++) {
-    const at = Math.max(f(f(scale * f(i + 0.5)) - 0.5), 0);
-    low[i] = Math.min(Math.floor(at), from - 1);
-    share[i] = Math.min(Math.max(f(at - low[i]!), 0), 1);
-  }
-  return { low, share };
 }
