@@ -8,27 +8,51 @@ function roundHalfToEven(value: number): number {
   return rest < 0.5 ? low : low + 1;
 }
 
+/** How the anchors of a cell are computed. */
+export interface CellOptions {
+  /** Whether corners are rounded to whole pixels, halves to even. */
+  readonly round: boolean;
+  /** What changes slowest within a cell. Default "ratios-first". */
+  readonly order?: "ratios-first" | "sizes-first";
+}
+
 /**
- * The anchors of one cell, centred at 0: every aspect ratio (height / width) of every size, ratios
- * outermost, as torchvision's `AnchorGenerator.generate_anchors` in float32. A size is the square
- * root of the anchor's area in pixels. `round` rounds corners to whole pixels, halves to even.
+ * The anchors of one cell, centred at 0: every size in every aspect ratio (height / width). A size is
+ * the square root of the anchor's area in pixels.
+ *
+ * Rounded they are torchvision's (`AnchorGenerator.generate_anchors`, in float32 until they are
+ * rounded); otherwise computed in float64, as by detectron2 and matterport.
  *
  * Returns xyxy [ratios * sizes * 4].
  */
-export function cellAnchors(
+export function cellAnchors(sizes: readonly number[], aspectRatios: readonly number[], options: CellOptions): Float32Array {
+  return Float32Array.from(exactCellAnchors(sizes, aspectRatios, options));
+}
+
+/** The same before they are rounded to float32. */
+export function exactCellAnchors(
   sizes: readonly number[],
   aspectRatios: readonly number[],
-  { round }: { readonly round: boolean },
-): Float32Array {
-  const anchors: number[] = [];
-  for (const ratio of aspectRatios) {
-    const heightFactor = f(Math.sqrt(f(ratio)));
-    const widthFactor = f(1 / heightFactor);
-    for (const size of sizes) {
-      const x = f(widthFactor * f(size)) / 2;
-      const y = f(heightFactor * f(size)) / 2;
-      anchors.push(...[-x, -y, x, y].map((value) => (round ? roundHalfToEven(value) : value)));
-    }
-  }
-  return Float32Array.from(anchors);
+  { round, order = "ratios-first" }: CellOptions,
+): number[] {
+  const cell = (size: number, ratio: number): number[] => {
+    const [x, y] = round ? singleHalves(size, ratio) : doubleHalves(size, ratio);
+    return [-x, -y, x, y].map((value) => (round ? roundHalfToEven(value) : value));
+  };
+  return order === "ratios-first"
+    ? aspectRatios.flatMap((ratio) => sizes.flatMap((size) => cell(size, ratio)))
+    : sizes.flatMap((size) => aspectRatios.flatMap((ratio) => cell(size, ratio)));
+}
+
+// Half the width and half the height, as torchvision computes them.
+function singleHalves(size: number, ratio: number): [number, number] {
+  const heightFactor = f(Math.sqrt(f(ratio)));
+  const widthFactor = f(1 / heightFactor);
+  return [f(widthFactor * f(size)) / 2, f(heightFactor * f(size)) / 2];
+}
+
+// As detectron2 does.
+function doubleHalves(size: number, ratio: number): [number, number] {
+  const width = Math.sqrt(size ** 2 / ratio);
+  return [width / 2, (ratio * width) / 2];
 }

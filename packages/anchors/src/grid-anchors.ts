@@ -1,6 +1,6 @@
 import { ConfigError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
-import { cellAnchors } from "./cell-anchors.ts";
+import { exactCellAnchors } from "./cell-anchors.ts";
 
 /** The anchors of a feature pyramid; every list has one entry per level, finest first. */
 export interface AnchorConfig {
@@ -17,6 +17,16 @@ export interface AnchorConfig {
   readonly centerOffset: number;
   /** Whether anchors are rounded to whole pixels about their centre, as torchvision does. */
   readonly roundCells: boolean;
+  /**
+   * What changes slowest within a cell: "ratios-first" (torchvision) or "sizes-first" (detectron2).
+   * Default "ratios-first".
+   */
+  readonly order?: "ratios-first" | "sizes-first";
+  /**
+   * Whether boxes hold their right and bottom pixels, so that these edges are 1 less: divided by
+   * side - 1 they are matterport's normalised anchors. Default false.
+   */
+  readonly inclusive?: boolean;
 }
 
 /** torchvision's anchors: one size per level, each in every aspect ratio. */
@@ -49,14 +59,15 @@ export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageS
 /**
  * All anchors of an image, xyxy in pixels of the network input, in the order level, row, column,
  * anchor: [A * 4]. Anchors may reach beyond the image. With `torchvisionAnchors` the values are
- * those of torchvision's `AnchorGenerator`.
+ * those of torchvision's `AnchorGenerator`; unrounded, sizes first and with offset 0 those of
+ * detectron2's; unrounded and inclusive those of matterport's `generate_pyramid_anchors`.
  *
  * @param featureSizes Sizes of the feature maps, finest first.
  * @param imageSize Size of the padded network input.
  * @throws ConfigError when the levels of config and features differ in number.
  */
 export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSize[], imageSize: ImageSize): Float32Array {
-  const { sizes, aspectRatios, strides, centerOffset, roundCells } = config;
+  const { sizes, aspectRatios, strides, centerOffset, roundCells, order = "ratios-first", inclusive = false } = config;
   const lengths = [sizes.length, aspectRatios.length, ...(typeof strides === "string" ? [] : [strides.length])];
   if (lengths.some((length) => length !== featureSizes.length)) {
     throw new ConfigError(
@@ -67,7 +78,9 @@ export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSi
   const anchors = new Float32Array(4 * anchorCounts(config, featureSizes).reduce((a, b) => a + b, 0));
   let at = 0;
   for (const [level, { height, width }] of featureSizes.entries()) {
-    const cell = cellAnchors(sizes[level]!, aspectRatios[level]!, { round: roundCells });
+    const exact = exactCellAnchors(sizes[level]!, aspectRatios[level]!, { round: roundCells, order });
+    // torchvision and detectron2 place float32 cells; matterport computes in float64 to the end.
+    const cell = inclusive ? exact.map((value, i) => (i % 4 < 2 ? value : value - 1)) : Float32Array.from(exact);
     const strideY = typeof strides === "string" ? Math.floor(imageSize.height / height) : strides[level]!;
     const strideX = typeof strides === "string" ? Math.floor(imageSize.width / width) : strides[level]!;
     for (let row = 0; row < height; row++) {
