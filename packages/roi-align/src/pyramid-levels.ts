@@ -1,7 +1,11 @@
 import { boxAreaOnHost } from "@mrcnn/boxes";
 import { ConfigError } from "@mrcnn/core";
+import type { ImageSize } from "@mrcnn/core";
 
 const f = Math.fround;
+
+/** Whose formula decides a roi's level. */
+export type LevelRule = "torchvision" | "detectron2" | "matterport";
 
 /** Which levels there are, and which size of roi belongs to which. */
 export interface PyramidLevelOptions {
@@ -12,23 +16,51 @@ export interface PyramidLevelOptions {
   readonly canonicalScale?: number;
   /** 4 by default. */
   readonly canonicalLevel?: number;
+  /** Default "torchvision". */
+  readonly levelRule?: LevelRule;
+  /** Of the network's input, pixels; "matterport" needs it, for its boxes are fractions of the image. */
+  readonly imageSize?: ImageSize;
 }
 
 /**
- * The pyramid level each box is pooled from: `floor(canonicalLevel + log2(sqrt(area) /
- * canonicalScale) + 1e-6)` within [minLevel, maxLevel] (Feature Pyramid Networks, eq. 1; the
- * epsilon, and float32 rounding, as in torchvision's LevelMapper).
+ * The pyramid level each box is pooled from (Feature Pyramid Networks, eq. 1), within
+ * [minLevel, maxLevel] and rounded to float32 as each library does. With k = `canonicalLevel` and
+ * s = sqrt(area) / `canonicalScale`:
+ * - "torchvision": floor(k + log2(s) + 1e-6) (LevelMapper);
+ * - "detectron2": floor(k + log2(s + 1e-8)) (assign_boxes_to_levels);
+ * - "matterport": k + round(log2(s)), halves to even, of boxes in inclusive pixels (PyramidROIAlign).
  *
  * `boxes` [N * 4], xyxy in image pixels. Returns [N] levels, e.g. 2..5; empty boxes get the finest.
+ *
+ * @throws ConfigError when there are no levels, or for "matterport" without `imageSize`.
  */
 export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOptions): Int32Array {
-  const { minLevel, maxLevel, canonicalScale = 224, canonicalLevel = 4 } = options;
+  const { minLevel, maxLevel, canonicalScale = 224, canonicalLevel = 4, levelRule = "torchvision", imageSize } = options;
   if (!(minLevel <= maxLevel)) {
     throw new ConfigError(`assignPyramidLevels: minLevel must be at most maxLevel, got ${minLevel} and ${maxLevel}.`);
   }
-  return Int32Array.from(boxAreaOnHost(boxes), (area) => {
-    const side = f(Math.sqrt(area));
-    const level = Math.floor(f(f(canonicalLevel + f(Math.log2(f(side / canonicalScale)))) + f(1e-6)));
+  const levelOf: Readonly<Record<LevelRule, (size: number) => number>> = {
+    torchvision: (size) => Math.floor(f(f(canonicalLevel + f(Math.log2(f(size / canonicalScale)))) + f(1e-6))),
+    detectron2: (size) => Math.floor(f(canonicalLevel + f(Math.log2(f(f(size / canonicalScale) + f(1e-8)))))),
+    matterport: (size) => canonicalLevel + roundHalfToEven(f(f(Math.log(size)) / f(Math.log(2)))),
+  };
+  const sizes = levelRule === "matterport" ? relativeSizes(boxes, canonicalScale, imageSize) : boxAreaOnHost(boxes).map(Math.sqrt);
+  return Int32Array.from(sizes, (size) => {
+    const level = levelOf[levelRule](size);
     return level > minLevel ? Math.min(level, maxLevel) : minLevel;
   });
+}
+
+// Square roots of the areas of boxes as fractions of the image, over that of the canonical box.
+function relativeSizes(boxes: Float32Array, canonicalScale: number, imageSize: ImageSize | undefined): Float32Array {
+  if (imageSize === undefined) throw new ConfigError('assignPyramidLevels: imageSize must be given for the levelRule "matterport".');
+  const { height, width } = imageSize;
+  const canonical = f(f(canonicalScale) / f(Math.sqrt(f(height * width))));
+  const area = boxAreaOnHost(boxes.map((value, i) => value / ((i % 2 === 0 ? width : height) - 1)));
+  return area.map((value) => f(Math.sqrt(value)) / canonical);
+}
+
+function roundHalfToEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

@@ -1,41 +1,17 @@
-import { concat, customGrad, gather, tensor1d, tidy } from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import { ConfigError, ShapeError } from "@mrcnn/core";
-import type { FeatureMaps, ImageSize, Rois } from "@mrcnn/core";
-import { assignPyramidLevels } from "./pyramid-levels.ts";
+import type { Tensor4D } from "@tensorflow/tfjs-core";
+import type { FeatureMaps, Rois } from "@mrcnn/core";
+import { poolPyramid } from "./pool-pyramid.ts";
+import type { LevelOptions } from "./pool-pyramid.ts";
 import { roiAlign } from "./roi-align.ts";
 import type { RoiAlignOptions } from "./roi-align.ts";
 
 /** Of `roiAlignPyramid`; the scales follow from the maps and the image. */
-export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale"> {
-  /**
-   * The image size that scales are inferred from: the largest height and width of the batch.
-   * Padding to a multiple of the stride makes no difference.
-   */
-  readonly imageSize: ImageSize;
-  /** Names of the maps to pool from, finest first; all but "p6" and "pool" by default. */
-  readonly levels?: readonly string[];
-  /** 224 by default. */
-  readonly canonicalScale?: number;
-  /** 4 by default. */
-  readonly canonicalLevel?: number;
-}
-
-// tf.gather's own gradient is slow or missing on some backends; that of a permutation is a gather.
-function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
-  const inverse = new Int32Array(order.length);
-  for (let i = 0; i < order.length; i++) inverse[order[i]!] = i;
-  const permute = customGrad((rows) => ({
-    value: gather(rows as Tensor4D, tensor1d(order, "int32")),
-    gradFunc: (dy: Tensor) => tidy(() => gather(dy, tensor1d(inverse, "int32"))),
-  }));
-  return permute(x) as Tensor4D;
-}
+export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale">, LevelOptions {}
 
 /**
  * RoIAlign from the level of a feature pyramid that suits each roi's size (Feature Pyramid
- * Networks, eq. 1), as torchvision's MultiScaleRoIAlign does it: each map's scale is the power of
- * two nearest to map height / image height.
+ * Networks, eq. 1), as torchvision's MultiScaleRoIAlign and detectron2's ROIPooler do it: each map's
+ * scale is the power of two nearest to map height / image height.
  *
  * `features` finest first, [B, H, W, C] each with the same B and C; `rois` on the host, xyxy in image
  * pixels. Returns [R, outputSize[0], outputSize[1], C] in the order of `rois`. Differentiable in the
@@ -45,46 +21,8 @@ function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
  * @throws ShapeError when levels aren't successive powers of two, and as `roiAlign` does.
  */
 export function roiAlignPyramid(features: FeatureMaps, rois: Rois, options: PyramidOptions): Tensor4D {
-  const { imageSize, levels, canonicalScale, canonicalLevel, ...roiAlignOptions } = options;
-  const names = levels ?? [...features.keys()].filter((name) => name !== "p6" && name !== "pool");
-  const maps = names.map((name) => {
-    const map = features.get(name);
-    if (map === undefined) {
-      throw new ConfigError(`roiAlignPyramid: levels must name feature maps (${[...features.keys()].join(", ")}), got "${name}".`);
-    }
-    return map;
-  });
-  const strides = maps.map((map) => -Math.round(Math.log2(map.shape[1] / imageSize.height)));
-  const [minLevel] = strides;
-  if (minLevel === undefined) throw new ConfigError("roiAlignPyramid: features must hold at least one level to pool from, got none.");
-  if (strides.some((stride, i) => stride !== minLevel + i)) {
-    throw new ShapeError(
-      `roiAlignPyramid: features must halve from level to level, got heights ${maps.map((map) => map.shape[1]).join(", ")} ` +
-        `for an image ${imageSize.height} high. Pass the size of the network input as imageSize, and levels finest first.`,
-    );
-  }
-
-  const assigned = assignPyramidLevels(rois.boxes, {
-    minLevel,
-    maxLevel: minLevel + maps.length - 1,
-    ...(canonicalScale === undefined ? {} : { canonicalScale }),
-    ...(canonicalLevel === undefined ? {} : { canonicalLevel }),
-  });
-  return tidy(() => {
-    const pooled: Tensor4D[] = [];
-    const order = new Int32Array(assigned.length); // where each roi went in the concatenation
-    let placed = 0;
-    for (const [i, map] of maps.entries()) {
-      const members = Array.from(assigned.keys()).filter((r) => assigned[r] === minLevel + i);
-      if (members.length === 0) continue;
-      for (const r of members) order[r] = placed++;
-      const part: Rois = {
-        boxes: Float32Array.from(members.flatMap((r) => [...rois.boxes.subarray(r * 4, r * 4 + 4)])),
-        imageIndex: Int32Array.from(members, (r) => rois.imageIndex[r]!),
-      };
-      pooled.push(roiAlign(map, part, { ...roiAlignOptions, spatialScale: 2 ** -(minLevel + i) }));
-    }
-    if (pooled.length === 0) return roiAlign(maps[0]!, rois, { ...roiAlignOptions, spatialScale: 2 ** -minLevel });
-    return pooled.length === 1 ? pooled[0]! : permuteRows(concat(pooled, 0), order);
-  });
+  const { outputSize, samplingRatio, aligned } = options;
+  return poolPyramid("roiAlignPyramid", features, rois, options, (map, part, level) =>
+    roiAlign(map, part, { outputSize, samplingRatio, aligned, spatialScale: 2 ** -level }),
+  );
 }
