@@ -26,7 +26,7 @@ export interface CocoEvaluation {
  * area and box. Leave `bbox` out of mask results to have sizes go by the mask.
  *
  * @throws DatasetError naming the annotation or the place in `results`: an unknown image or category,
- * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image.
+ * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, keypoints that are no triples.
  */
 export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult[], options: EvaluateCocoOptions): CocoEvaluation {
   const { iouType } = options;
@@ -43,6 +43,7 @@ export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult
       throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${result.category_id}.`);
     }
     if (!Number.isFinite(result.score)) throw new DatasetError(`${where}: score must be a finite number, got ${result.score}.`);
+    checkKeypoints(result, where);
     entry.results.push(i);
   });
 
@@ -79,6 +80,17 @@ function checkBox(bbox: CocoBox, where: string): CocoBox {
     throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${JSON.stringify(bbox)}.`);
   }
   return bbox;
+}
+
+function checkKeypoints({ keypoints, keypoint_scores: scores }: CocoResult, where: string): void {
+  const show = (value: unknown): string => JSON.stringify(value)?.slice(0, 60) ?? "none";
+  const isNumbers = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((v) => Number.isFinite(v));
+  if (keypoints !== undefined && !(isNumbers(keypoints) && keypoints.length % 3 === 0)) {
+    throw new DatasetError(`${where}: keypoints must be (x, y, visibility) of each keypoint, flat, got ${show(keypoints)}.`);
+  }
+  if (scores !== undefined && !(isNumbers(scores) && 3 * scores.length === keypoints?.length)) {
+    throw new DatasetError(`${where}: keypoint_scores must hold a number for each keypoint, got ${show(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`);
+  }
 }
 
 function readMask(segmentation: CocoResult["segmentation"], image: CocoImage, where: string, key = "segmentation"): Rle {

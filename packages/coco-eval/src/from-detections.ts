@@ -1,4 +1,5 @@
-import type { Detections, GroundTruth } from "@mrcnn/core";
+import { assertLength } from "@mrcnn/core";
+import type { Detections, GroundTruth, Keypoints } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString } from "@mrcnn/masks";
 import type { CocoBox, CocoResult } from "@mrcnn/masks";
 import type { CocoDetection, CocoGroundTruth } from "./evaluator.ts";
@@ -31,13 +32,30 @@ export function toCocoDetections(detections: Detections, categoryIds: readonly n
   });
 }
 
-/** The detections of an image as entries of a COCO results file, masks as compressed run lengths. */
+/**
+ * The detections of an image as entries of a COCO results file: masks as compressed run lengths,
+ * keypoints as (x, y, visibility) with their scores beside them.
+ *
+ * @throws ShapeError when keypoints are not those of the boxes.
+ */
 export function toCocoResults(imageId: number, detections: Detections, categoryIds: readonly number[]): CocoResult[] {
-  return toCocoDetections(detections, categoryIds).map(({ categoryId, score, bbox, mask }) => ({
+  const { keypoints } = detections;
+  if (keypoints !== undefined) {
+    const all = detections.labels.length * keypoints.count;
+    assertLength(keypoints.points, 3 * all, "toCocoResults", "keypoints.points");
+    assertLength(keypoints.scores, all, "toCocoResults", "keypoints.scores");
+  }
+  return toCocoDetections(detections, categoryIds).map(({ categoryId, score, bbox, mask }, i) => ({
     image_id: imageId,
     category_id: categoryId,
     score,
     bbox: bbox!,
     ...(mask === undefined ? {} : { segmentation: { size: [mask.size.height, mask.size.width] as const, counts: rleToString(mask) } }),
+    ...(keypoints === undefined ? {} : keypointsAt(keypoints, i)),
   }));
 }
+
+const keypointsAt = ({ count, points, scores }: Keypoints, i: number): Pick<CocoResult, "keypoints" | "keypoint_scores"> => ({
+  keypoints: [...points.subarray(3 * count * i, 3 * count * (i + 1))],
+  keypoint_scores: [...scores.subarray(count * i, count * (i + 1))],
+});

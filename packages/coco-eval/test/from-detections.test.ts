@@ -26,4 +26,18 @@ describe("from detections", () => {
     expect(entry).toMatchObject({ image_id: 7, category_id: 44, score: 0.75, bbox: [0, 0, 2, 1.5] });
     expect(segmentationToRle(entry.segmentation, imageSize)).toEqual(rle);
   });
+
+  it("writes each detection's own keypoints, and their scores", () => {
+    const two = { imageSize, boxes: new Float32Array(8), labels: Int32Array.of(1, 2), scores: Float32Array.of(0.75, 0.5) };
+    const keypoints = { count: 2, points: Float32Array.of(1, 2, 1, 3, 4, 1, 5, 6, 1, 7, 8.5, 0), scores: Float32Array.of(0.25, -1, 12, 3) };
+    const entries = JSON.parse(JSON.stringify(toCocoResults(7, { ...two, keypoints }, categoryIds)));
+    expect(entries).toMatchObject([
+      { category_id: 18, keypoints: [1, 2, 1, 3, 4, 1], keypoint_scores: [0.25, -1] },
+      { category_id: 44, keypoints: [5, 6, 1, 7, 8.5, 0], keypoint_scores: [12, 3] },
+    ]);
+    expect(toCocoResults(7, two, categoryIds)[0]).not.toHaveProperty("keypoints");
+    const none = { ...two, boxes: new Float32Array(0), labels: new Int32Array(0), scores: new Float32Array(0) };
+    expect(toCocoResults(7, { ...none, keypoints: { count: 17, points: new Float32Array(0), scores: new Float32Array(0) } }, categoryIds)).toEqual([]);
+    expect(() => toCocoResults(7, { ...two, keypoints: { ...keypoints, count: 3 } }, categoryIds)).toThrow("toCocoResults: keypoints.points must hold 18 values");
+  });
 });

@@ -46,6 +46,31 @@ export function strokeRect(canvas: Canvas, x1: number, y1: number, x2: number, y
   fillRect(canvas, Math.max(x1, x2 - line), y1, x2, y2, color);
 }
 
+/** A line from one end to the other, round at both, `radius` to each side of its middle; its edges are smooth. Pixel (0, 0) covers 0 to 1. */
+export interface Stroke {
+  readonly from: readonly [x: number, y: number];
+  readonly to: readonly [x: number, y: number];
+  readonly radius: number;
+}
+
+/** Draws a stroke; a disc when its ends are the same. */
+export function drawStroke(canvas: Canvas, { from, to, radius }: Stroke, color: Color): void {
+  const [x1, y1] = from;
+  const [dx, dy] = [to[0] - x1, to[1] - y1];
+  const length2 = dx * dx + dy * dy;
+  const reach = radius + 0.5;
+  const [left, right] = [Math.floor(Math.min(x1, to[0]) - reach), Math.ceil(Math.max(x1, to[0]) + reach)];
+  const [top, bottom] = [Math.floor(Math.min(y1, to[1]) - reach), Math.ceil(Math.max(y1, to[1]) + reach)];
+  for (let y = Math.max(0, top); y < Math.min(canvas.height, bottom); y++) {
+    for (let x = Math.max(0, left); x < Math.min(canvas.width, right); x++) {
+      const [u, v] = [x + 0.5 - x1, y + 0.5 - y1];
+      const along = length2 === 0 ? 0 : Math.min(1, Math.max(0, (u * dx + v * dy) / length2));
+      const opacity = Math.min(1, reach - Math.hypot(u - along * dx, v - along * dy));
+      if (opacity > 0) blend(canvas, x, y, color, opacity);
+    }
+  }
+}
+
 /** Width and height in pixels of a line of text whose dots are `dot` pixels wide. */
 export function textSize(text: string, dot: number): ImageSize {
   return { width: Math.ceil(textColumns(text).length * dot), height: Math.ceil(GLYPH_ROWS * dot) };

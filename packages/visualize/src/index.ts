@@ -1,6 +1,7 @@
 export type { Chart, ChartSeries } from "./chart.ts";
 export { instanceColor } from "./color.ts";
 export type { Color } from "./color.ts";
+export type { KeypointStyle } from "./keypoints.ts";
 export { drawGroundTruth, drawOverlay } from "./overlay.ts";
 export type { DrawOptions, OverlayOptions } from "./overlay.ts";
 export { reportHtml } from "./report.ts";

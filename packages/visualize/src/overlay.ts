@@ -1,10 +1,12 @@
 import { assertLength, ConfigError } from "@mrcnn/core";
-import type { Bitmap, Detections, GroundTruth, RawImage } from "@mrcnn/core";
+import type { Bitmap, Detections, GroundTruth, Keypoints, RawImage } from "@mrcnn/core";
 import { decodeRle } from "@mrcnn/masks";
 import { blend, canvasOf, drawText, fillRect, strokeRect, textSize } from "./canvas.ts";
 import type { Canvas } from "./canvas.ts";
 import { inkOn, instanceColor, shade } from "./color.ts";
 import type { Color } from "./color.ts";
+import { drawKeypoints } from "./keypoints.ts";
+import type { KeypointStyle } from "./keypoints.ts";
 
 /** How objects are drawn. */
 export interface DrawOptions {
@@ -23,6 +25,8 @@ export interface DrawOptions {
 export interface OverlayOptions extends DrawOptions {
   /** Detections below it are left out; 0.5 by default. */
   readonly scoreThreshold?: number;
+  /** How their keypoints are drawn, where they have any. */
+  readonly keypoints?: KeypointStyle;
 }
 
 interface Instance {
@@ -30,18 +34,27 @@ interface Instance {
   readonly mask: Bitmap | undefined;
   readonly text: string;
   readonly color: Color;
+  /** The place of its own among all objects' keypoints. */
+  readonly keypoints?: { readonly of: Keypoints; readonly index: number };
 }
 
 const MOST_LABELS = 40;
 
 /**
  * An image with its detections drawn in: translucent masks with a dark contour, boxes, and tags with
- * class and score, each in a colour of its own; small objects over large ones. The image is not changed.
+ * class and score, each in a colour of its own, and keypoints with the limbs between them; small objects
+ * over large ones. The image is not changed.
  *
- * @throws ShapeError when the image's data has another length than its size says; ConfigError for an option out of range.
+ * @throws ShapeError when the image's data has another length than its size says, or keypoints are not those of the boxes; ConfigError for an option out of range.
  */
 export function drawOverlay(image: RawImage, detections: Detections, options: OverlayOptions): RawImage {
   const { scoreThreshold = 0.5, classNames } = options;
+  const { keypoints } = detections;
+  if (keypoints !== undefined) {
+    const shown = detections.scores.length * keypoints.count;
+    assertLength(keypoints.points, 3 * shown, "drawOverlay", "keypoints.points");
+    assertLength(keypoints.scores, shown, "drawOverlay", "keypoints.scores");
+  }
   const instances: Instance[] = [];
   detections.scores.forEach((score, i) => {
     if (score < scoreThreshold) return;
@@ -51,6 +64,7 @@ export function drawOverlay(image: RawImage, detections: Detections, options: Ov
       mask: rle === undefined ? undefined : decodeRle(rle),
       text: `${nameOf(detections.labels[i]!, classNames)} ${score.toFixed(2)}`,
       color: instanceColor(instances.length),
+      ...(keypoints === undefined ? {} : { keypoints: { of: keypoints, index: i } }),
     });
   });
   return drawInstances(image, instances, options, "drawOverlay");
@@ -72,7 +86,7 @@ export function drawGroundTruth(image: RawImage, groundTruth: GroundTruth, optio
 
 const nameOf = (label: number, classNames: readonly string[]): string => classNames[label] ?? `class ${label}`;
 
-function drawInstances(image: RawImage, instances: readonly Instance[], options: DrawOptions, where: string): RawImage {
+function drawInstances(image: RawImage, instances: readonly Instance[], options: Omit<OverlayOptions, "scoreThreshold">, where: string): RawImage {
   const { maskOpacity = 0.45, showBoxes = true, showLabels = instances.length <= MOST_LABELS, scale = 1 } = options;
   assertLength(image.data, image.width * image.height * 3, where, "image.data");
   if (!(maskOpacity >= 0 && maskOpacity <= 1)) throw new ConfigError(`${where}: maskOpacity must be from 0 to 1, got ${maskOpacity}.`);
@@ -90,6 +104,10 @@ function drawInstances(image: RawImage, instances: readonly Instance[], options:
     return { ...instance, corners: [x1, y1, Math.max(x2, x1 + 1), Math.max(y2, y1 + 1)] as const };
   });
   if (showBoxes) for (const { corners, color } of placed) strokeRect(canvas, ...corners, line, color);
+  for (const instance of placed) {
+    const { keypoints } = instance;
+    if (keypoints !== undefined) drawKeypoints(canvas, keypoints.of, keypoints.index, { ...options.keypoints, scale, line, size: Math.sqrt(area(instance)) * scale });
+  }
   if (showLabels) drawTags(canvas, placed, dot);
   return canvas;
 }

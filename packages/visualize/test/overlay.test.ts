@@ -109,6 +109,56 @@ describe("drawOverlay", () => {
   });
 });
 
+describe("keypoints", () => {
+  // Three in a row: the first and second joined, the third of a low score.
+  const points = Float32Array.of(20.5, 60.5, 1, 120.5, 60.5, 1, 180.5, 60.5, 1);
+  const keypoints = { count: 3, points, scores: Float32Array.of(4, 0, -0.1) };
+  const boxes = Float32Array.of(10, 5, 190, 110);
+  const skeleton = [[0, 1], [1, 2]] as const;
+  const names = ["left_hip", "left_knee", "nose"];
+  const draw = (style: Parameters<typeof drawOverlay>[2]["keypoints"], extra: Partial<Detections> = {}, scale = 1): RawImage => {
+    const { masks: _, ...rest } = detections({ boxes, keypoints, ...extra });
+    return drawOverlay(gray(), rest, { classNames, showBoxes: false, showLabels: false, scale, ...(style === undefined ? {} : { keypoints: style }) });
+  };
+  const changed = (image: RawImage): [number, number][] =>
+    [...Array(image.width * image.height).keys()].map((i): [number, number] => [i % image.width, Math.floor(i / image.width)]).filter(([x, y]) => pixel(image, x, y).join() !== "100,100,100");
+
+  it("draws joints and limbs from a score of 0 up, limbs in the colour of their side", () => {
+    const drawn = draw({ skeleton, names });
+    const green = [64, 220, 96];
+    for (const x of [20, 60, 90, 120]) expect(pixel(drawn, x, 60), String(x)).toEqual(green);
+    expect(changed(drawn).every(([x, y]) => x >= 17 && x <= 123 && y >= 57 && y <= 63)).toBe(true);
+    // A limb is symmetric about its middle, and outlined darkly.
+    for (const d of [1, 2, 3]) expect(pixel(drawn, 70, 60 + d)).toEqual(pixel(drawn, 70, 60 - d));
+    expect(Math.max(...pixel(drawn, 70, 61))).toBeLessThan(220);
+  });
+  it("takes another threshold", () => {
+    expect(changed(draw({ skeleton, threshold: -1 })).some(([x]) => x > 150)).toBe(true);
+    expect(changed(draw({ skeleton, threshold: 1 })).every(([x]) => x < 25)).toBe(true);
+    expect(changed(draw({ skeleton, threshold: 5 }))).toEqual([]);
+  });
+  it("draws joints alone without a skeleton, in one colour without names", () => {
+    const drawn = draw(undefined);
+    expect([pixel(drawn, 20, 60), pixel(drawn, 70, 60), pixel(drawn, 120, 60)]).toEqual([[64, 164, 255], GRAY, [64, 164, 255]]);
+  });
+  it("follows the scale, and cuts off what is outside", () => {
+    expect(pixel(draw({ skeleton, names }, {}, 3), 3 * 70 + 1, 3 * 60 + 1)).toEqual([64, 220, 96]);
+    const far = { ...keypoints, points: Float32Array.of(-30, -5, 1, 500, 400, 1, 0, 0, 1) };
+    expect(() => draw({ skeleton }, { keypoints: far })).not.toThrow();
+  });
+  it("draws those of the shown objects only", () => {
+    const two = {
+      boxes: Float32Array.of(...boxes, ...boxes), labels: Int32Array.of(1, 1), scores: Float32Array.of(0.9, 0.1),
+      keypoints: { count: 1, points: Float32Array.of(30, 30, 1, 90, 90, 1), scores: Float32Array.of(1, 1) },
+    };
+    expect(changed(draw({}, two)).every(([x]) => x < 40)).toBe(true);
+  });
+  it("refuses keypoints of other objects", () => {
+    expect(() => draw({}, { keypoints: { ...keypoints, count: 17 } })).toThrow("drawOverlay: keypoints.points must hold 51 values");
+    expect(() => draw({}, { keypoints: { ...keypoints, scores: new Float32Array(2) } })).toThrow("drawOverlay: keypoints.scores must hold 3 values");
+  });
+});
+
 describe("drawGroundTruth", () => {
   it("draws objects as detections are drawn, and says which are crowds", () => {
     const groundTruth: GroundTruth = { boxes: detections().boxes, labels: Int32Array.of(1), masks: [square], isCrowd: Uint8Array.of(0) };
