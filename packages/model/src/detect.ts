@@ -1,14 +1,19 @@
 import { dispose, keep, sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
-import type { BoxDetections, Detections, FeatureMaps, ImageSize, RawImage, Rle, Rois } from "@mrcnn/core";
-import { applyBoxHead, applyMaskHeadOfLabels, selectDetections } from "@mrcnn/heads";
+import type { BoxDetections, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
+import { applyKeypointHead, decodeKeypoints, selectDetections } from "@mrcnn/heads";
+import type { DetectionConfig } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";
+import type { PixelWindow } from "@mrcnn/masks";
 import { selectProposals } from "@mrcnn/rpn";
-import { batchImages, mapBoxes, prepareImage } from "@mrcnn/transforms";
+import type { ProposalConfig } from "@mrcnn/rpn";
+import { batchImages, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
+import { numericsProfiles } from "./numerics.ts";
 import type { MaskRcnnParams } from "./params.ts";
-import { applyDense, modelAnchors, poolRois } from "./stages.ts";
+import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois } from "./stages.ts";
+import { toPhoto } from "./to-photo.ts";
 
 /** Overrides for one call; the config's values otherwise. */
 export interface DetectOptions {
@@ -36,7 +41,17 @@ function concatRois(perImage: readonly Float32Array[]): Rois {
   return { boxes, imageIndex };
 }
 
-// Probabilities of each detection's own class: [R, 28, 28] flat.
+// What a branch says of each detection, read once.
+async function values(compute: () => Tensor): Promise<Float32Array> {
+  const tensor = tidy(compute);
+  try {
+    return (await tensor.data()) as Float32Array;
+  } finally {
+    tensor.dispose();
+  }
+}
+
+// Probabilities of each detection's own class: [R, side, side] flat.
 async function maskProbabilities(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
@@ -46,24 +61,97 @@ async function maskProbabilities(
 ): Promise<Float32Array> {
   const rois = concatRois(found.map(({ boxes }) => boxes));
   if (rois.imageIndex.length === 0) return new Float32Array(0);
-  const { mask_head, mask_predictor } = params.roi_heads;
-  if (mask_head === undefined || mask_predictor === undefined) throw new ConfigError("detect: the model has no mask head.");
   const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
-  const probabilities = tidy(() => {
-    const pooled = poolRois(config, features, rois, config.maskHead.poolSize, size);
-    return sigmoid(applyMaskHeadOfLabels({ mask_head, mask_predictor }, pooled, labels));
-  });
-  try {
-    return (await probabilities.data()) as Float32Array;
-  } finally {
-    probabilities.dispose();
+  return values(() => sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, rois, config.maskHead.poolSize, size), labels)));
+}
+
+// Keypoints of each detection, in the pixels of the network's input.
+async function detectKeypoints(
+  config: MaskRcnnConfig,
+  params: MaskRcnnParams,
+  features: FeatureMaps,
+  found: readonly BoxDetections[],
+  size: ImageSize,
+): Promise<Keypoints> {
+  const count = config.keypoints.length;
+  const rois = concatRois(found.map(({ boxes }) => boxes));
+  if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
+  const { keypoint_head, keypoint_predictor } = params.roi_heads;
+  if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
+  const { poolSize } = config.keypointHead;
+  const heatmaps = await values(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
+  return decodeKeypoints(heatmaps, rois.boxes, { side: 4 * poolSize, keypoints: count, rule: numericsProfiles[config.numerics].keypoints });
+}
+
+// Those of the objects `kept`, counted from `first`, in the photo's pixels; float32 as torchvision's resize_keypoints.
+function keypointsOf({ count, points, scores }: Keypoints, first: number, kept: Int32Array, window: PixelWindow, photo: ImageSize): Keypoints {
+  const x = Math.fround(photo.width / window.width);
+  const y = Math.fround(photo.height / window.height);
+  const own = { count, points: new Float32Array(kept.length * count * 3), scores: new Float32Array(kept.length * count) };
+  for (const [i, object] of kept.entries()) {
+    const from = (first + object) * count;
+    own.scores.set(scores.subarray(from, from + count), i * count);
+    for (let k = 0; k < count; k++) {
+      const [px, py, v] = points.subarray((from + k) * 3, (from + k) * 3 + 3) as unknown as [number, number, number];
+      own.points.set([px * x, py * y, v], (i * count + k) * 3);
+    }
   }
+  return own;
+}
+
+/** What the network is given, and where the photos lie in it. */
+export interface NetworkInput {
+  readonly batch: ImageBatch;
+  /** Of each photo in its image of the batch. */
+  readonly windows: readonly PixelWindow[];
+  /** Where boxes are clipped: each image's size, one less in inclusive pixels. */
+  readonly limits: readonly ImageSize[];
+}
+
+/** Resizes, normalises and batches photos as the numerics want them. */
+export function prepareInput({ image, numerics }: MaskRcnnConfig, images: readonly RawImage[], options: DetectOptions = {}): NetworkInput {
+  const { resize, anchors } = numericsProfiles[numerics];
+  const minSize = options.minSize ?? image.minSize;
+  const maxSize = options.maxSize ?? Math.max(image.maxSize, minSize);
+  const prepared = images.map((raw) => prepareImage(raw, { ...image, minSize, maxSize, resize }));
+  const batch = batchImages(prepared.map((one) => one.image), { divisor: image.divisor });
+  const { imageSizes } = batch;
+  return {
+    batch,
+    windows: prepared.map(({ window }) => window),
+    limits: anchors.inclusive ? imageSizes.map(({ height, width }) => ({ height: height - 1, width: width - 1 })) : imageSizes,
+  };
+}
+
+/** How proposals are chosen while detecting. */
+export function proposalConfig({ rpn, numerics }: MaskRcnnConfig): ProposalConfig {
+  const { proposals, maxLogScale } = numericsProfiles[numerics];
+  return { ...rpn.detection, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, maxLogScale };
+}
+
+// The photos within their inclusive pixels.
+const inclusiveWindows = (windows: readonly PixelWindow[]): Float32Array =>
+  Float32Array.from(windows.flatMap(({ left, top, width, height }) => [left, top, left + width - 1, top + height - 1]));
+
+/** What counts as a detection. */
+export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows }: NetworkInput, options: DetectOptions = {}): DetectionConfig {
+  const { detections, anchors, maxLogScale } = numericsProfiles[numerics];
+  return {
+    ...detections,
+    scoreThreshold: options.scoreThreshold ?? box.scoreThreshold,
+    nmsThreshold: box.nmsThreshold,
+    maxDetections: options.maxDetections ?? box.maxDetections,
+    minSize: box.minSize,
+    weights: box.weights,
+    maxLogScale,
+    ...(anchors.inclusive && { windows: inclusiveWindows(windows) }),
+  };
 }
 
 /**
- * The pipeline of the paper's figure 3 at test time, in torchvision's order: resize, features,
- * proposals, box head, class-wise NMS, masks of the kept boxes, pasting at the original size.
- * The host waits three times: for the RPN, the box head and the masks.
+ * The pipeline of the paper's figure 3 at test time: resize, features, proposals, box head, class-wise
+ * NMS, masks and keypoints of the kept boxes, pasting at the original size. Whose rules decide each
+ * step is in `config.numerics`. The host waits for the RPN, the box head, and each further branch.
  */
 export async function detect(
   config: MaskRcnnConfig,
@@ -72,13 +160,9 @@ export async function detect(
   options: DetectOptions = {},
 ): Promise<Detections[]> {
   if (images.length === 0) return [];
-  const { image, rpn, box } = config;
-  const minSize = options.minSize ?? image.minSize;
-  const maxSize = options.maxSize ?? Math.max(image.maxSize, minSize);
-  const batch = batchImages(
-    images.map((raw) => prepareImage(raw, { mean: image.mean, std: image.std, minSize, maxSize }).image),
-    { divisor: image.divisor },
-  );
+  const profile = numericsProfiles[config.numerics];
+  const input = prepareInput(config, images, options);
+  const { batch, windows, limits } = input;
   const held: Tensor[] = [];
   const hold = <T extends Tensor>(tensor: T): T => {
     held.push(keep(tensor));
@@ -93,41 +177,43 @@ export async function detect(
       return out as never;
     }) as ReturnType<typeof applyDense>;
     const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(dense.rpn, anchors, batch.imageSizes, {
-      ...rpn.detection,
-      nmsThreshold: rpn.nmsThreshold,
-      minSize: rpn.minSize,
-    });
+    const proposals = await selectProposals(dense.rpn, anchors, limits, proposalConfig(config));
 
     const boxes = tidy(() => {
-      const out = applyBoxHead(params.roi_heads, poolRois(config, dense.features, proposals, box.poolSize, batch.size));
+      const out = applyBoxBranch(config, params, poolRois(config, dense.features, proposals, config.box.poolSize, batch.size), "running");
       hold(out.classLogits);
       hold(out.deltas);
       return out as never;
-    }) as ReturnType<typeof applyBoxHead>;
-    const found = await selectDetections(boxes, proposals, batch.imageSizes, {
-      scoreThreshold: options.scoreThreshold ?? box.scoreThreshold,
-      nmsThreshold: box.nmsThreshold,
-      maxDetections: options.maxDetections ?? box.maxDetections,
-      minSize: box.minSize,
-      weights: box.weights,
-    });
+    }) as ReturnType<typeof applyBoxBranch>;
+    const found = await selectDetections(boxes, proposals, limits, detectionConfig(config, input, options));
 
     const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, found, batch.size) : undefined;
-    const pixels = (config.maskHead.poolSize * 2) ** 2;
-    let at = 0;
+    const keypoints = config.keypoints.length > 0 ? await detectKeypoints(config, params, dense.features, found, batch.size) : undefined;
+    const total = found.reduce((n, { labels }) => n + labels.length, 0);
+    const pixels = probabilities === undefined || total === 0 ? 0 : probabilities.length / total;
+    let first = 0;
     return found.map((detections, i) => {
       const imageSize = { height: images[i]!.height, width: images[i]!.width };
-      const original = mapBoxes(detections.boxes, batch.imageSizes[i]!, imageSize);
-      const count = detections.labels.length;
-      let masks: Rle[] | undefined;
-      if (probabilities !== undefined) {
-        masks = pasteMasks(probabilities.subarray(at * pixels, (at + count) * pixels), original, imageSize);
-        at += count;
-      }
-      return { ...detections, boxes: original, imageSize, ...(masks === undefined ? {} : { masks }) };
+      const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, imageSize);
+      const own = first;
+      first += detections.labels.length;
+      return {
+        ...inPhoto,
+        imageSize,
+        ...(probabilities !== undefined && {
+          masks: pasteMasks(rowsOf(probabilities, pixels, own, kept), inPhoto.boxes, imageSize, { method: profile.paste }),
+        }),
+        ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, own, kept, windows[i]!, imageSize) }),
+      };
     });
   } finally {
     dispose(held);
   }
+}
+
+// The rows `first + kept[i]` of a matrix with rows of `length`.
+function rowsOf(values: Float32Array, length: number, first: number, kept: Int32Array): Float32Array {
+  const rows = new Float32Array(kept.length * length);
+  for (const [i, row] of kept.entries()) rows.set(values.subarray((first + row) * length, (first + row + 1) * length), i * length);
+  return rows;
 }

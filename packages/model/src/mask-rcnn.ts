@@ -7,7 +7,7 @@ import type { DetectOptions } from "./detect.ts";
 import { initMaskRcnn } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
 
-/** A Mask R-CNN (or, without masks, Faster R-CNN) with its weights on the device. */
+/** A Mask R-CNN (or Faster, or Keypoint R-CNN) with its weights on the device. */
 export interface MaskRcnn extends Disposable {
   /** What it was made from. */
   readonly config: MaskRcnnConfig;
@@ -19,8 +19,8 @@ export interface MaskRcnn extends Disposable {
   readonly trainable: readonly string[];
   /**
    * Finds objects, for each image in its own pixels and best first: boxes (x1, y1, x2, y2), labels from
-   * 1 (`config.classes[label - 1]`), scores in 0..1, and masks as run lengths at the image's size. An
-   * image without objects gives empty arrays.
+   * 1 (`config.classes[label - 1]`), scores in 0..1, masks as run lengths at the image's size, and
+   * keypoints, as far as the model has heads for them. An image without objects gives empty arrays.
    *
    * @throws ConfigError when an image is so long that its shorter edge would vanish.
    */

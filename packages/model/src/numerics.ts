@@ -13,6 +13,8 @@ export interface NumericsProfile {
   readonly resize: Numerics;
   /** `ResnetConfig.stemPool`. */
   readonly stemPool: "padded" | "same";
+  /** Added to the variance by the norms of pyramid and heads; the backbone's is the config's. */
+  readonly normEps: number;
   /** `AnchorConfig` of @mrcnn/anchors. */
   readonly anchors: {
     /** Of a level: floor(image / grid), or the power of two it stands for. */
@@ -60,6 +62,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
   torchvision: {
     resize: "torchvision",
     stemPool: "padded",
+    normEps: 1e-5,
     anchors: { strides: "image-over-grid", roundCells: true, order: "ratios-first", inclusive: false },
     proposals: { weights: [1, 1, 1, 1], levels: "each", rankBy: "probability", fill: false },
     maxLogScale: SCALE_LIMIT,
@@ -73,6 +76,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
   detectron2: {
     resize: "detectron2",
     stemPool: "padded",
+    normEps: 1e-5,
     anchors: { strides: "nominal", roundCells: false, order: "sizes-first", inclusive: false },
     proposals: { weights: [1, 1, 1, 1], levels: "each", rankBy: "logit", fill: false },
     maxLogScale: SCALE_LIMIT,
@@ -86,6 +90,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
   matterport: {
     resize: "matterport",
     stemPool: "same",
+    normEps: 1e-3,
     anchors: { strides: "nominal", roundCells: false, order: "ratios-first", inclusive: true },
     proposals: { weights: [10, 10, 5, 5], levels: "together", rankBy: "probability", fill: true },
     maxLogScale: Infinity,

@@ -1,13 +1,15 @@
 /** The training side of the model, apart so that a page that only detects does not ship it. */
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
+import { ConfigError } from "@mrcnn/core";
 import type { LossTerms, Random, Rois, TrainableModel, TrainingBatch } from "@mrcnn/core";
-import { applyBoxHead, applyMaskHead } from "@mrcnn/heads";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
 import { selectProposals } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
 import type { MaskRcnn } from "./mask-rcnn.ts";
-import { applyDense, modelAnchors, poolRois } from "./stages.ts";
+import { numericsProfiles } from "./numerics.ts";
+import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois } from "./stages.ts";
+import type { Statistics } from "./stages.ts";
 
 const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
   boxes: gatherBoxesOnHost(boxes, rows),
@@ -25,11 +27,20 @@ const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
 export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, random: Random): Promise<LossTerms> {
   const { config, params } = model;
   const { images, groundTruth } = batch;
-  const statistics = config.backbone.norm === "batch_norm" ? "batch" : "running";
+  if (config.numerics === "matterport" || config.keypoints.length > 0) {
+    throw new ConfigError(
+      `trainingLosses: models of numerics "matterport" and models with keypoints detect only, got ${config.numerics} with ${config.keypoints.length} keypoints. ` +
+        'Train with numerics "torchvision" or "detectron2" and without keypoints.',
+    );
+  }
+  // Frozen batch norm has no others, whatever is asked.
+  const statistics: Statistics = "batch";
+  const profile = numericsProfiles[config.numerics];
   const { features, rpn, grids } = applyDense(config, params, images, statistics);
   const anchors = modelAnchors(config, grids, images.size);
   const proposals = await selectProposals(rpn, anchors, images.imageSizes, {
     ...config.rpn.training,
+    ...profile.proposals,
     nmsThreshold: config.rpn.nmsThreshold,
     minSize: config.rpn.minSize,
   });
@@ -39,13 +50,12 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
   const losses: LossTerms = {
     ...rpnLosses(rpn, anchorTargets),
-    ...boxLosses(applyBoxHead(params.roi_heads, pool(targets.rois, config.box.poolSize)), targets),
+    ...boxLosses(applyBoxBranch(config, params, pool(targets.rois, config.box.poolSize), statistics), targets),
   };
-  const { mask_head, mask_predictor } = params.roi_heads;
-  if (mask_head === undefined || mask_predictor === undefined) return losses;
-  const logits = applyMaskHead({ mask_head, mask_predictor }, pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize));
+  if (!config.mask) return losses;
+  const logits = applyMaskBranch(config, params, pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize), statistics);
   const labels = targets.positive.map((row) => targets.labels[row]!);
-  return { ...losses, loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, config.maskHead.poolSize * 2)) };
+  return { ...losses, loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, logits.shape[1])) };
 }
 
 /** The model as a trainer sees it. */

@@ -117,6 +117,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
   assertWritable(run.path);
   await chooseBackend(options.backend, terminal);
 
+  const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));
   const optimizer = sgd({ momentum: sgdConfig.momentum, weightDecay: sgdConfig.weightDecay, decay: sgdConfig.decayNorms ? "all" : "weights" });
   const interrupt = onInterrupt(terminal, "Stopping after this step, with a checkpoint.");
@@ -155,8 +156,8 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
         loadBatches(data.train.description, {
           batchSize: training.batchSize,
           seed: training.seed,
-          prepare: { mean: modelConfig.image.mean as [number, number, number], std: modelConfig.image.std as [number, number, number], ...defined(config.augment) },
-          divisor: modelConfig.image.divisor,
+          prepare: { channelOrder, range, mean, std, ...defined(config.augment) },
+          divisor,
           ...(training.workers === undefined ? {} : { workers: training.workers }),
           startStep,
         }),

@@ -1,0 +1,128 @@
+import { WeightsError } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
+import type { Norm } from "@mrcnn/nn";
+import { maskRcnnConfig } from "./config.ts";
+import type { MaskRcnnConfig, MaskRcnnOptions, Partially } from "./config.ts";
+import { configDefaults } from "./defaults.ts";
+import type { Architecture, Numerics } from "./numerics.ts";
+
+/** What names and shapes can't tell. */
+export interface InferOptions {
+  /** The library that made the weights. */
+  readonly numerics: Numerics;
+  /** Of the norms of backbone, pyramid and heads. */
+  readonly norm: Norm;
+  /** Names of the classes, label 1 first; "class 1", ... by default. */
+  readonly classes?: readonly string[] | undefined;
+  /** Names of the keypoints; "keypoint 1", ... by default. */
+  readonly keypoints?: readonly string[] | undefined;
+  /** What the arrays came from, for errors. */
+  readonly where: string;
+}
+
+const DEPTHS = { bottleneck: { 6: 50, 23: 101, 36: 152 }, basic: { 2: 18, 6: 34 } } as const;
+
+/**
+ * Reads a model's config off its weights, given under our names and in our layouts: depth, cardinality,
+ * pyramid, heads, classes. The rest is the library's default; in particular torchvision's weights with
+ * frozen batch norm were trained with eps 0, and detectron2's ResNeXts have the stride in the 3x3 and
+ * a standard deviation of their own.
+ *
+ * @throws WeightsError naming what is missing, or what no such model has.
+ */
+export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions): MaskRcnnConfig {
+  const { numerics, norm, where } = options;
+  const shape = (name: string): readonly number[] => {
+    const array = arrays.get(name);
+    if (array === undefined) throw new WeightsError(`${where}: ${name} is missing. These are not the weights of a Mask, Faster or Keypoint R-CNN.`);
+    return array.shape;
+  };
+  const has = (name: string): boolean => arrays.has(name);
+  const count = (name: (i: number) => string): number => {
+    let n = 0;
+    while (has(name(n))) n++;
+    return n;
+  };
+  const last = (name: string): number => shape(name).at(-1)!;
+
+  const body = "backbone.body";
+  const width = last(`${body}.conv1.weight`);
+  const bottleneck = has(`${body}.layer1.0.conv3.weight`);
+  const blocks = count((i) => `${body}.layer3.${i}.conv1.weight`);
+  const depth = (DEPTHS[bottleneck ? "bottleneck" : "basic"] as Readonly<Record<number, MaskRcnnConfig["backbone"]["depth"]>>)[blocks];
+  if (depth === undefined) throw new WeightsError(`${where}: no ResNet has ${blocks} ${bottleneck ? "bottleneck" : "basic"} blocks in its third stage.`);
+  const middle = shape(`${body}.layer1.0.conv2.weight`) as readonly [number, number, number, number];
+  const cardinality = bottleneck ? middle[3] / middle[2] : 1;
+
+  const architecture: Architecture = has("backbone.fpn.inner_blocks.0.0.weight") ? "fpn" : has("roi_heads.layer4.0.conv1.weight") ? "c4" : "dc5";
+  const defaults = configDefaults(numerics, architecture);
+  const perLocation = last("rpn.head.cls_logits.weight");
+  const usual = defaults.anchors.sizes[0]!.length * defaults.anchors.aspectRatios.length;
+  if (perLocation !== usual) {
+    throw new WeightsError(`${where}: rpn.head.cls_logits has ${perLocation} anchors per location where ${numerics}'s have ${usual}. Their sizes can't be told from weights; give a config.`);
+  }
+  const features = shape("rpn.head.conv.0.0.weight")[2]!;
+  const hidden = last("rpn.head.conv.0.0.weight");
+
+  const classCount = last("roi_heads.box_predictor.cls_score.bias") - 1;
+  const boxLayers = architecture === "c4" ? 0 : count((i) => `roi_heads.box_head.${i}.0.weight`);
+  const maskLayers = count((i) => `roi_heads.mask_head.${i}.0.weight`);
+  const mask = has("roi_heads.mask_predictor.mask_fcn_logits.weight");
+  const keypointCount = has("roi_heads.keypoint_predictor.kps_score_lowres.weight") ? shape("roi_heads.keypoint_predictor.kps_score_lowres.weight")[2]! : 0;
+  const keypointLayers = count((i) => `roi_heads.keypoint_head.${2 * i}.weight`);
+  const resnext = numerics === "detectron2" && cardinality > 1;
+
+  const named = (names: readonly string[] | undefined, length: number, what: string): readonly string[] => {
+    if (names !== undefined && names.length !== length) {
+      throw new WeightsError(`${where}: the weights tell ${length} ${what}s apart, ${names.length} names were given.`);
+    }
+    return names ?? Array.from({ length }, (_, i) => `${what} ${i + 1}`);
+  };
+  const normOf = (name: string): Norm | "none" => (has(name) ? norm : "none");
+  const layers = (length: number, name: (i: number) => string): number[] => Array.from({ length }, (_, i) => last(name(i)));
+
+  const sizes = (): Partially<Pick<MaskRcnnConfig, "box" | "maskHead" | "keypointHead">> => ({
+    ...(architecture !== "c4" && {
+      box: boxLayers > 0
+        ? { ...pooled(`roi_heads.box_head.${boxLayers + 1}.weight`, last(`roi_heads.box_head.${boxLayers - 1}.0.weight`)), layers: layers(boxLayers, (i) => `roi_heads.box_head.${i}.0.weight`), norm: normOf("roi_heads.box_head.0.1.weight") }
+        : pooled("roi_heads.box_head.fc6.weight", features),
+    }),
+    ...(mask && {
+      maskHead: {
+        layers: layers(maskLayers, (i) => `roi_heads.mask_head.${i}.0.weight`),
+        norm: normOf("roi_heads.mask_head.0.1.weight"),
+        channels: shape("roi_heads.mask_predictor.conv5_mask.weight")[2]!,
+      },
+    }),
+    ...(keypointCount > 0 && { keypointHead: { layers: layers(keypointLayers, (i) => `roi_heads.keypoint_head.${2 * i}.weight`) } }),
+  });
+  // The first fully connected layer reads poolSize^2 pixels of the channels before it.
+  const pooled = (name: string, channels: number): { poolSize: number; representation: number } => {
+    const [inputs, representation] = shape(name) as readonly [number, number];
+    const poolSize = Math.sqrt(inputs / channels);
+    if (!Number.isInteger(poolSize)) throw new WeightsError(`${where}: ${name} has ${inputs} inputs, which is no square of ${channels} channels.`);
+    return { poolSize, representation };
+  };
+
+  const config: MaskRcnnOptions = {
+    classes: named(options.classes, classCount, "class"),
+    numerics,
+    architecture,
+    mask,
+    keypoints: named(keypointCount === 0 ? undefined : options.keypoints, keypointCount, "keypoint"),
+    ...(resnext && { image: { std: [57.375, 57.12, 58.395] } }),
+    backbone: {
+      depth,
+      width,
+      cardinality,
+      widthPerGroup: bottleneck ? (middle[2] * 64) / width : 64,
+      norm,
+      ...(resnext && { strideIn1x1: false }),
+      ...(numerics === "torchvision" && norm === "frozen_batch_norm" && { eps: 0 }),
+    },
+    ...(architecture === "fpn" && { fpn: { channels: features, norm: normOf("backbone.fpn.inner_blocks.0.1.weight") } }),
+    rpn: { convs: count((i) => `rpn.head.conv.${i}.0.weight`), channels: hidden === features ? undefined : hidden },
+    ...sizes(),
+  };
+  return maskRcnnConfig(config);
+}

@@ -1,0 +1,52 @@
+import { clipBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
+import type { BoxDetections, ImageSize } from "@mrcnn/core";
+import type { PixelWindow } from "@mrcnn/masks";
+import { mapBoxes } from "@mrcnn/transforms";
+import type { NumericsProfile } from "./numerics.ts";
+
+/** Detections with boxes in the photo's pixels; `kept` are their places among those given. */
+export interface PhotoDetections extends BoxDetections {
+  readonly kept: Int32Array;
+}
+
+const area = (boxes: Float32Array, i: number): number =>
+  Math.max(boxes[4 * i + 2]! - boxes[4 * i]!, 0) * Math.max(boxes[4 * i + 3]! - boxes[4 * i + 1]!, 0);
+
+function only(boxes: Float32Array, { labels, scores }: BoxDetections, isKept: (i: number) => boolean): PhotoDetections {
+  const kept = Int32Array.from([...labels.keys()].filter(isKept));
+  return {
+    kept,
+    boxes: gatherBoxesOnHost(boxes, kept),
+    labels: kept.map((i) => labels[i]!),
+    scores: Float32Array.from(kept, (i) => scores[i]!),
+  };
+}
+
+/**
+ * Takes detections from the network's input back to the photo, which filled `window` of it, as each
+ * library does: torchvision only scales; detectron2 scales, clips and drops the empty; matterport
+ * rounds to whole pixels and drops the empty (its boxes come in inclusive pixels).
+ */
+export function toPhoto(how: NumericsProfile["boxes"], found: BoxDetections, window: PixelWindow, photo: ImageSize): PhotoDetections {
+  if (how === "rounded") {
+    const edges = [
+      { from: window.left, length: window.width, to: photo.width },
+      { from: window.top, length: window.height, to: photo.height },
+    ];
+    const boxes = found.boxes.map((q, i) => {
+      const { from, length, to } = edges[i % 2]!;
+      return roundHalfToEven(((q - from) / (length - 1)) * (to - 1)) + (i % 4 < 2 ? 0 : 1);
+    });
+    return only(boxes, found, (i) => area(boxes, i) > 0);
+  }
+  const scaled = mapBoxes(found.boxes, window, photo);
+  if (how === "scaled") return only(scaled, found, () => true);
+  const boxes = clipBoxesOnHost(scaled, photo);
+  return only(boxes, found, (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i + 3]! > boxes[4 * i + 1]!);
+}
+
+// numpy's around.
+function roundHalfToEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
