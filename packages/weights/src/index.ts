@@ -1,6 +1,10 @@
 export { assignWeights, toArrays } from "./assign.ts";
 export type { AssignOptions, AssignReport } from "./assign.ts";
+export { fromDetectron2 } from "./detectron2.ts";
+export type { WeightsFormat } from "./file-format.ts";
+export { readWeights } from "./read-weights.ts";
+export type { SourceWeights } from "./read-weights.ts";
 export { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
+export { readTorchCheckpoint } from "./torch-checkpoint.ts";
 export { fromTorch, toTorch } from "./torch-layout.ts";
 export type { TorchLayoutOptions } from "./torch-layout.ts";
-export { readTorchCheckpoint } from "./torch-checkpoint.ts";

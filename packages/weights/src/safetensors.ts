@@ -1,7 +1,9 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
-import { DTYPE_BYTES, rawData, toHostData } from "./dtype.ts";
+import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
+import { FileTensor } from "./file-tensor.ts";
+import type { FileTensors } from "./file-tensor.ts";
 
 // https://github.com/huggingface/safetensors: 8 bytes of header length (little-endian), a JSON header
 // { name: { dtype, shape, data_offsets: [begin, end] } }, then the bytes of all tensors without gaps.
@@ -28,14 +30,21 @@ type Entry = { dtype: DType; shape: number[]; begin: number; end: number };
  * format says, tensors overlap or leave gaps, or an I64 doesn't fit int32.
  */
 export function readSafetensors(bytes: Uint8Array, where: string): NamedArrays {
-  const { entries, start } = readHeader(bytes, where);
   const arrays = new Map<string, HostArray>();
-  for (const [name, { dtype, shape, begin, end }] of entries) {
-    const raw = rawData(bytes.subarray(start + begin, start + end), dtype);
-    const data = toHostData(raw, dtype, `${where}: tensor ${name}`);
+  for (const [name, { shape, data }] of safetensorsTensors(bytes, where)) {
     arrays.set(name, { shape, data: data.buffer === bytes.buffer ? data.slice() : data });
   }
   return arrays;
+}
+
+/** The same, not yet converted, and views of `bytes` where they can be. */
+export function safetensorsTensors(bytes: Uint8Array, where: string): FileTensors {
+  const { entries, start } = readHeader(bytes, where);
+  const tensors = new Map<string, FileTensor>();
+  for (const [name, { dtype, shape, begin, end }] of entries) {
+    tensors.set(name, new FileTensor(shape, dtype, () => rawData(bytes.subarray(start + begin, start + end), dtype), `${where}: tensor ${name}`));
+  }
+  return tensors;
 }
 
 /** The `__metadata__` of a safetensors file: strings by name, empty when it has none. */

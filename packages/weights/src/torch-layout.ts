@@ -5,7 +5,7 @@ function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray
   const newShape = axes.map((axis) => shape[axis]!);
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
   const steps = axes.map((axis) => strides[axis]!);
-  const out = data.slice();
+  const out = new (data.constructor as Float32ArrayConstructor)(data.length) as HostArray["data"];
   const index = newShape.map(() => 0);
   let from = 0;
   for (let i = 0; i < out.length; i++) {
@@ -25,11 +25,11 @@ const reshaped = (array: HostArray, shape: readonly number[]): HostArray => ({ s
 
 /** What can't be told from the arrays alone. */
 export interface TorchLayoutOptions {
-  /** Channels of the pooled maps that `fc6` reads. Default: the pyramid's, from `layer_blocks.0`. */
+  /** Channels of the pooled maps that `fc6` reads. Default: the pyramid's, from `layer_blocks.0`, or else those that the RPN reads. */
   readonly pooledChannels?: number;
 }
 
-// What fc6 flattens: torch channels, rows, columns; we rows, columns, channels.
+// What the first dense layer flattens: torch channels, rows, columns; we rows, columns, channels.
 function pooledShape(name: string, inputs: number, channels: number | undefined): { channels: number; side: number } {
   const side = Math.sqrt(inputs / (channels ?? NaN));
   if (channels === undefined || !Number.isInteger(side)) {
@@ -42,36 +42,56 @@ function pooledShape(name: string, inputs: number, channels: number | undefined)
 }
 
 const FC6 = /(^|\.)fc6\.weight$/;
+const AXES = { torch: { input: 1, output: 0 }, ours: { input: 2, output: 3 } } as const;
 
-function channelsOf(arrays: NamedArrays, { pooledChannels }: TorchLayoutOptions, out: (shape: readonly number[]) => number): number | undefined {
-  if (pooledChannels !== undefined) return pooledChannels;
-  for (const [name, { shape }] of arrays) if (/(^|\.)layer_blocks\.0(\.0)?\.weight$/.test(name)) return out(shape);
-  return undefined;
+/** Channels of the maps that a dense layer flattens: of `fc6`, or of the first one behind a box head's convolutions (`box_head.5`). */
+function flattenedChannels(arrays: NamedArrays, { pooledChannels }: TorchLayoutOptions, axes: (typeof AXES)[keyof typeof AXES]): (name: string) => { flattens: boolean; channels?: number | undefined } {
+  let pyramid: number | undefined;
+  let rpn: number | undefined;
+  // By the head's prefix: its last convolution and its first dense layer.
+  const convs = new Map<string, { index: number; channels: number }>();
+  const dense = new Map<string, number>();
+  for (const [name, { shape }] of arrays) {
+    if (/(^|\.)layer_blocks\.0(\.0)?\.weight$/.test(name)) pyramid = shape[axes.output];
+    if (/(^|\.)rpn\.head\.conv(\.0\.0)?\.weight$/.test(name)) rpn = shape[axes.input];
+    const [, conv, convIndex] = /(^|.*\.)box_head\.(\d+)\.0\.weight$/.exec(name) ?? [];
+    if (conv !== undefined && shape.length === 4 && Number(convIndex) >= (convs.get(conv)?.index ?? 0)) {
+      convs.set(conv, { index: Number(convIndex), channels: shape[axes.output]! });
+    }
+    const [, head, headIndex] = /(^|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
+    if (head !== undefined) dense.set(head, Math.min(Number(headIndex), dense.get(head) ?? Infinity));
+  }
+  return (name) => {
+    if (FC6.test(name)) return { flattens: true, channels: pooledChannels ?? pyramid ?? rpn };
+    const [, head, index] = /(^|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
+    return head !== undefined && dense.get(head) === Number(index) ? { flattens: true, channels: convs.get(head)?.channels } : { flattens: false };
+  };
 }
 
 /**
  * Weights in torch's layout to ours: convolutions OIHW to HWIO, transposed ones IOHW to HWOI, linear
- * [out, in] to [in, out], and the inputs of `fc6` from channels-first to rows, columns, channels. Both
- * kinds of convolution are the same permutation, so names need not tell them apart. Drops
- * `num_batches_tracked`; takes torchvision's older names (`inner_blocks.0.weight`,
+ * [out, in] to [in, out], and the inputs of `fc6`, or of the first dense layer behind a box head's
+ * convolutions (`box_head.5`), from channels-first to rows, columns, channels. Both kinds of convolution
+ * are the same permutation, so names need not tell them apart. Drops `num_batches_tracked`; takes torchvision's older names (`inner_blocks.0.weight`,
  * `rpn.head.conv.weight`, `mask_fcn1`) as the newer ones.
  *
  * @throws WeightsError when fc6 is there and its channels can't be told.
  */
 export function fromTorch(arrays: NamedArrays, options: TorchLayoutOptions = {}): NamedArrays {
   const out = new Map<string, HostArray>();
-  const channels = channelsOf(arrays, options, (shape) => shape[0]!);
+  const flattened = flattenedChannels(arrays, options, AXES.torch);
   for (const [oldName, array] of arrays) {
     if (oldName.endsWith("num_batches_tracked")) continue;
     const name = modernName(oldName);
     const { shape } = array;
-    if (FC6.test(name) && shape.length === 2) {
+    const { flattens, channels } = flattened(name);
+    if (flattens && shape.length === 2) {
       const [outputs, inputs] = shape as [number, number];
       const { channels: c, side } = pooledShape(name, inputs, channels);
-      out.set(name, reshaped(permute(reshaped(array, [outputs, c, side, side]), [2, 3, 1, 0]), [inputs, outputs]));
+      out.set(name, reshaped(permute({ shape: [outputs, c, side, side], data: array.data }, [2, 3, 1, 0]), [inputs, outputs]));
     } else if (shape.length === 4) out.set(name, permute(array, [2, 3, 1, 0]));
     else if (shape.length === 2) out.set(name, permute(array, [1, 0]));
-    else out.set(name, array);
+    else out.set(name, { shape, data: array.data });
   }
   return out;
 }
@@ -79,13 +99,14 @@ export function fromTorch(arrays: NamedArrays, options: TorchLayoutOptions = {})
 /** The inverse of `fromTorch`: our weights in torch's layout, under torchvision's present names. */
 export function toTorch(arrays: NamedArrays, options: TorchLayoutOptions = {}): NamedArrays {
   const out = new Map<string, HostArray>();
-  const channels = channelsOf(arrays, options, (shape) => shape[3]!);
+  const flattened = flattenedChannels(arrays, options, AXES.ours);
   for (const [name, array] of arrays) {
     const { shape } = array;
-    if (FC6.test(name) && shape.length === 2) {
+    const { flattens, channels } = flattened(name);
+    if (flattens && shape.length === 2) {
       const [inputs, outputs] = shape as [number, number];
       const { channels: c, side } = pooledShape(name, inputs, channels);
-      out.set(name, reshaped(permute(reshaped(array, [side, side, c, outputs]), [3, 2, 0, 1]), [outputs, inputs]));
+      out.set(name, reshaped(permute({ shape: [side, side, c, outputs], data: array.data }, [3, 2, 0, 1]), [outputs, inputs]));
     } else if (shape.length === 4) out.set(name, permute(array, [3, 2, 0, 1]));
     else if (shape.length === 2) out.set(name, permute(array, [1, 0]));
     else out.set(name, array);
