@@ -1,5 +1,6 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray } from "@mrcnn/core";
+import { fromHalf } from "./half.ts";
 
 /** What files hold. */
 export type DType = "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool";
@@ -64,13 +65,4 @@ export function toHostData(raw: RawData, dtype: DType, where: string): HostArray
     default:
       return raw as HostArray["data"];
   }
-}
-
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

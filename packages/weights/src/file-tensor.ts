@@ -58,7 +58,7 @@ export function assertTotal(tensors: FileTensors, fileLength: number, where: str
 }
 
 /** All of them in memory. */
-export function loadTensors(tensors: FileTensors): NamedArrays {
+export function loadTensors(tensors: NamedArrays): NamedArrays {
   const arrays = new Map<string, HostArray>();
   for (const [name, { shape, data }] of tensors) arrays.set(name, { shape, data });
   return arrays;

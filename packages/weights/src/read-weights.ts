@@ -1,8 +1,10 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { detectron2Metadata, fromDetectron2, isDetectron2 } from "./detectron2.ts";
+import { detectronTensors } from "./detectron-pickle.ts";
 import { formatOf } from "./file-format.ts";
 import type { WeightsFormat } from "./file-format.ts";
+import { dequantize } from "./quantize.ts";
 import { readSafetensorsMetadata, safetensorsTensors } from "./safetensors.ts";
 import { torchTensors } from "./torch-checkpoint.ts";
 import { fromTorch } from "./torch-layout.ts";
@@ -53,7 +55,10 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
       return { tensors: safetensorsTensors(bytes, where), metadata: readSafetensorsMetadata(bytes, where) };
     case "torch":
       return { tensors: torchTensors(bytes, where), metadata: {} };
-    case "pickle":
+    case "pickle": {
+      const { tensors, detectron1 } = detectronTensors(bytes, where);
+      return { tensors, metadata: detectron1 ? { library: "detectron1" } : {} };
+    }
     case "hdf5":
       throw new WeightsError(`${where}: ${format} is not read yet.`);
   }
@@ -70,7 +75,7 @@ function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<Sou
   const names = [...tensors.keys()];
   if (isDetectron2(names)) return { source: "detectron2", arrays: fromDetectron2(tensors) };
   if (names.some((name) => name.startsWith("backbone.body.")) && names.some((name) => name.startsWith("rpn.head."))) {
-    return metadata["format"] === "mrcnn" || isOurLayout(tensors) ? { source: "mrcnn", arrays: tensors } : { source: "torchvision", arrays: fromTorch(tensors) };
+    return metadata["format"] === "mrcnn" || isOurLayout(tensors) ? { source: "mrcnn", arrays: dequantize(tensors) } : { source: "torchvision", arrays: fromTorch(tensors) };
   }
   throw new WeightsError(
     `the weights must be those of a Mask, Faster or Keypoint R-CNN of torchvision, detectron2, matterport or this project, got ${describeNames(names)}.`,

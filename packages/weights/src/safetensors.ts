@@ -4,6 +4,7 @@ import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { FileTensor } from "./file-tensor.ts";
 import type { FileTensors } from "./file-tensor.ts";
+import type { StoredArray, StoredArrays } from "./quantize.ts";
 
 // https://github.com/huggingface/safetensors: 8 bytes of header length (little-endian), a JSON header
 // { name: { dtype, shape, data_offsets: [begin, end] } }, then the bytes of all tensors without gaps.
@@ -132,13 +133,13 @@ function isDeeper(json: Uint8Array, limit: number): boolean {
 }
 
 /**
- * Writes arrays (float32, int32, uint8) as a safetensors file, in the order of their names; tensors
+ * Writes arrays (float32, int32, uint8, and what `quantize` makes of them) as a safetensors file, in the order of their names; tensors
  * begin at multiples of 8 bytes as far as their sizes allow. The same input gives the same bytes.
  *
  * @throws WeightsError when a shape doesn't match its data.
  */
-export function writeSafetensors(arrays: NamedArrays, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
-  // Four-byte types first, so that everything stays aligned.
+export function writeSafetensors(arrays: StoredArrays, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  // Wide types first, so that everything stays aligned.
   const sorted = [...arrays].toSorted(
     ([a, { data: x }], [b, { data: y }]) => y.BYTES_PER_ELEMENT - x.BYTES_PER_ELEMENT || (a < b ? -1 : 1),
   );
@@ -149,8 +150,7 @@ export function writeSafetensors(arrays: NamedArrays, metadata: Readonly<Record<
     if (count !== data.length) {
       throw new WeightsError(`writeSafetensors: tensor ${name} of shape [${shape.join(", ")}] must hold ${count} values, got ${data.length}.`);
     }
-    const dtype = data instanceof Float32Array ? "F32" : data instanceof Int32Array ? "I32" : "U8";
-    header[name] = { dtype, shape, data_offsets: [size, size + data.byteLength] };
+    header[name] = { dtype: dtypeOf(data), shape, data_offsets: [size, size + data.byteLength] };
     size += data.byteLength;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -165,4 +165,11 @@ export function writeSafetensors(arrays: NamedArrays, metadata: Readonly<Record<
     position += data.byteLength;
   }
   return file;
+}
+
+function dtypeOf(data: StoredArray["data"]): string {
+  if (data instanceof Float32Array) return "F32";
+  if (data instanceof Int32Array) return "I32";
+  if (data instanceof Uint16Array) return "F16";
+  return data instanceof Int8Array ? "I8" : "U8";
 }

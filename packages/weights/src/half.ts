@@ -1,0 +1,35 @@
+/**
+ * Float32 values as the bits of the nearest float16: ties to even, subnormals kept, infinity from 65520 up,
+ * as numpy's astype(float16).
+ */
+export function toHalf(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const rounded = new Float32Array(1);
+  const roundedBits = new Uint32Array(rounded.buffer);
+  const half = new Uint16Array(values.length);
+  for (let i = 0; i < half.length; i++) {
+    const sign = (bits[i]! >>> 16) & 0x8000;
+    const size = bits[i]! & 0x7fffffff;
+    let out: number;
+    if (size > 0x7f800000) out = 0x7c00 | Math.max(1, (size >>> 13) & 0x3ff);
+    else if (size >= 0x477ff000) out = 0x7c00;
+    else if (size >= 0x38800000) out = (size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13;
+    else {
+      // One half has float16's subnormals as its last places: adding it rounds to them.
+      rounded[0] = Math.abs(values[i]!) + 0.5;
+      out = roundedBits[0]! - 0x3f000000;
+    }
+    half[i] = sign | out;
+  }
+  return half;
+}
+
+/** The value of float16 bits. */
+export function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
