@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { golden } from "@mrcnn/testing";
 import { anchorCounts, anchorsPerLocation, cellAnchors, gridAnchors, torchvisionAnchors } from "@mrcnn/anchors";
@@ -24,6 +25,47 @@ test.each(cases)("anchors equal torchvision's for an image of $imageSize", (c) =
   const anchors = gridAnchors(config, features, size(c.imageSize));
   expect(anchors).toEqual(Float32Array.from(c.anchors));
   expect(anchorCounts(config, features).reduce((a, b) => a + b)).toBe(anchors.length / 4);
+});
+
+interface Detectron2Case extends Pick<Case, "sizes" | "aspectRatios" | "featureSizes" | "cells"> {
+  readonly strides: readonly number[];
+  readonly offset: number;
+  readonly count: number;
+  readonly sha256: string;
+  readonly last: readonly number[];
+}
+test.each(golden<{ cases: readonly Detectron2Case[] }>(import.meta.url, "detectron2").cases)("anchors equal detectron2's on strides $strides", (c) => {
+  for (const [level, cell] of c.cells.entries()) {
+    expect(cellAnchors(c.sizes[level]!, c.aspectRatios[level]!, { round: false, order: "sizes-first" })).toEqual(Float32Array.from(cell));
+  }
+  const { sizes, aspectRatios, strides } = c;
+  const config: AnchorConfig = { sizes, aspectRatios, strides, centerOffset: c.offset, roundCells: false, order: "sizes-first" };
+  const anchors = gridAnchors(config, c.featureSizes.map(size), { height: 1, width: 1 });
+  expect(anchors).toHaveLength(4 * c.count);
+  expect(anchors.subarray(-4)).toEqual(Float32Array.from(c.last));
+  expect(createHash("sha256").update(anchors).digest("hex")).toBe(c.sha256);
+});
+
+interface MatterportCase {
+  readonly side: number;
+  readonly sizes: readonly (readonly number[])[];
+  readonly strides: readonly number[];
+  readonly widthsOverHeights: readonly number[];
+  readonly count: number;
+  readonly step: number;
+  readonly anchors: readonly number[];
+}
+test.each(golden<{ cases: readonly MatterportCase[] }>(import.meta.url, "matterport").cases)("anchors in inclusive pixels are matterport's times $side - 1", (c) => {
+  const aspectRatios = c.sizes.map(() => c.widthsOverHeights.map((ratio) => 1 / ratio));
+  const config: AnchorConfig = { sizes: c.sizes, aspectRatios, strides: c.strides, centerOffset: 0, roundCells: false, inclusive: true };
+  const grids = c.strides.map((stride) => ({ height: Math.ceil(c.side / stride), width: Math.ceil(c.side / stride) }));
+  const anchors = gridAnchors(config, grids, { height: c.side, width: c.side });
+  expect(anchors).toHaveLength(4 * c.count);
+  // Both are float32, one of pixels and one of fractions: half a last place each.
+  for (const [i, expected] of Float32Array.from(c.anchors).entries()) {
+    const found = anchors[4 * c.step * Math.floor(i / 4) + (i % 4)]! / (c.side - 1);
+    expect(Math.abs(found - expected)).toBeLessThanOrEqual(2 ** -23 * Math.abs(expected));
+  }
 });
 
 test("torchvision's defaults are 5 levels of 3 anchors", () => {
