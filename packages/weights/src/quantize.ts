@@ -63,18 +63,23 @@ function toInt8(name: string, { shape, data }: { readonly shape: readonly number
   const channels = shape[axis]!;
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const most = new Float32Array(channels);
-  for (let i = 0; i < data.length; i++) {
-    const size = Math.abs(data[i]!);
-    if (!Number.isFinite(size)) throw new WeightsError(`quantize: tensor ${name}: weights must be finite for int8, got ${data[i]} at ${i}. Its checkpoint is damaged.`);
-    const channel = Math.floor(i / inner) % channels;
-    if (size > most[channel]!) most[channel] = size;
+  for (let i = 0; i < data.length; ) {
+    for (let c = 0; c < channels; c++) {
+      for (let k = 0; k < inner; k++, i++) {
+        const size = Math.abs(data[i]!);
+        if (!Number.isFinite(size)) throw new WeightsError(`quantize: tensor ${name}: weights must be finite for int8, got ${data[i]}. Its checkpoint is damaged.`);
+        if (size > most[c]!) most[c] = size;
+      }
+    }
   }
   const scale = most.map((value) => value / 127);
   const values = new Int8Array(data.length);
-  for (let i = 0; i < data.length; i++) {
-    const step = scale[Math.floor(i / inner) % channels]!;
-    // A scale so small that it is rounded may give 128.
-    if (step > 0) values[i] = Math.max(-127, Math.min(127, Math.round(data[i]! / step)));
+  for (let i = 0; i < data.length; ) {
+    for (let c = 0; c < channels; c++) {
+      const step = scale[c]!;
+      // A scale so small that it is rounded may give 128.
+      for (let k = 0; k < inner; k++, i++) values[i] = step === 0 ? 0 : Math.max(-127, Math.min(127, Math.round(data[i]! / step)));
+    }
   }
   return { values, scale: { shape: shape.map((size, i) => (i === axis ? size : 1)), data: scale } };
 }
@@ -98,7 +103,7 @@ export function dequantize(arrays: NamedArrays): NamedArrays {
 function scaled(name: string, { shape, data }: HostArray, scale: HostArray): HostArray {
   const axis = scale.shape.findLastIndex((size) => size !== 1);
   const fits = scale.shape.length === shape.length && scale.shape.every((size, i) => size === (i === axis ? shape[i] : 1));
-  if (!fits || !(data instanceof Int32Array || data instanceof Int8Array) || !(scale.data instanceof Float32Array)) {
+  if (!fits || !(data instanceof Int32Array) || !(scale.data instanceof Float32Array)) {
     throw new WeightsError(
       `tensor ${name}: must be int8 with float32 scales along one axis, got ${data.constructor.name} [${shape.join(", ")}] with ${scale.data.constructor.name} [${scale.shape.join(", ")}]. The file is damaged, or was not written by this project.`,
     );
@@ -106,7 +111,9 @@ function scaled(name: string, { shape, data }: HostArray, scale: HostArray): Hos
   const inner = axis === -1 ? 1 : shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const steps = scale.data;
   const values = new Float32Array(data.length);
-  for (let i = 0; i < values.length; i++) values[i] = data[i]! * steps[Math.floor(i / inner) % steps.length]!;
+  for (let i = 0; i < values.length; ) {
+    for (const step of steps) for (let k = 0; k < inner; k++, i++) values[i] = data[i]! * step;
+  }
   return { shape, data: values };
 }
 
