@@ -1,7 +1,7 @@
 import { grads, mul, square, sum, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
-import { expectClose, expectGradients, expectNoLeaks, golden } from "@mrcnn/testing";
+import { expectClose, expectGradients, expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
 import type { Rois } from "@mrcnn/core";
 import { roiAlignPyramid } from "@mrcnn/roi-align";
 import { pattern } from "./cases.ts";
@@ -35,6 +35,20 @@ test("values equal those of torchvision's MultiScaleRoIAlign, p6 left out", asyn
   for (const { canonicalScale, output } of g.cases) {
     await expectClose(roiAlignPyramid(maps(), rois, { ...options, canonicalScale }), output);
   }
+});
+
+test("values equal those of detectron2's ROIPooler, with as many samples as each bin has cells", async () => {
+  const d2 = golden<Omit<Golden, "cases"> & { output: readonly number[] }>(import.meta.url, "detectron2");
+  const features = new Map(
+    Object.entries(d2.featureSizes).map(([name, [height, width]]) => {
+      const shape: [number, number, number, number] = [2, height, width, d2.channels];
+      return [name, tensor4d(Float32Array.from(seededUniform(name, shape.reduce((a, b) => a * b))), shape)];
+    }),
+  );
+  const own: Rois = { boxes: Float32Array.from(d2.boxes), imageIndex: Int32Array.from(d2.imageIndex) };
+  const imageSize = { height: d2.imageSize[0], width: d2.imageSize[1] };
+  const pooled = roiAlignPyramid(features, own, { outputSize: d2.outputSize, samplingRatio: 0, aligned: true, imageSize, levelRule: "detectron2" });
+  await expectClose(pooled, d2.output, { atol: 5e-7, rtol: 0 });
 });
 
 test("gradients reach every level in the order of the rois", async () => {
