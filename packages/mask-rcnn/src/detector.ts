@@ -1,0 +1,118 @@
+import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import type { Disposable, RawImage } from "@mrcnn/core";
+import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
+import { readWeights } from "@mrcnn/weights";
+import type { SourceWeights } from "@mrcnn/weights";
+import { findInCatalog, nearestInCatalog } from "./catalog.ts";
+import type { CatalogEntry } from "./catalog.ts";
+import type { Category } from "./coco.ts";
+import { toFound } from "./found.ts";
+import type { Found } from "./found.ts";
+import { createPretrained } from "./pretrained.ts";
+
+/** A loaded model: images in, plain objects out. */
+export interface Detector<Image> extends Disposable {
+  /** In the order of the labels, label 1 first. */
+  readonly categories: readonly Category[];
+  /** What TensorFlow.js computes with. */
+  readonly backend: string;
+  /** The model itself, for more than detecting. */
+  readonly model: MaskRcnn;
+  /**
+   * Finds the objects of an image. Calls wait for each other. What `options` leave out is as it was
+   * given to `loadMaskRcnn`.
+   *
+   * @throws DatasetError when the image can't be read.
+   */
+  detect(image: Image, options?: DetectOptions): Promise<Found>;
+}
+
+/** What every environment lets one choose. */
+export interface DetectorOptions extends DetectOptions {
+  /** A catalog name that weights of one's own must fit. */
+  readonly model?: string | undefined;
+  /** Names of the classes, label 1 first, for weights that were trained on others. */
+  readonly classes?: readonly string[] | undefined;
+  /** The model's config, for weights that it can't be read off (other anchors, for example). */
+  readonly config?: MaskRcnnConfig | undefined;
+}
+
+/** Lowest score of a detection unless another is asked for. */
+export const SCORE_THRESHOLD = 0.5;
+
+/** What to load: an entry of the catalog, a URL, or a place that only the environment knows. */
+export type WeightsPlace = { readonly entry: CatalogEntry; readonly url: string } | { readonly entry?: undefined; readonly url: string } | undefined;
+
+/** Whether a text names the catalog, or a place on the net. */
+export function placeOf(weights: string): WeightsPlace {
+  const entry = findInCatalog(weights);
+  if (entry !== undefined) return { entry, url: entry.url };
+  return /^https?:\/\//i.test(weights) ? { url: weights } : undefined;
+}
+
+/** The error for a name that is neither in the catalog nor anything else. */
+export function unknownWeights(name: string, otherwise: string): ConfigError {
+  return new ConfigError(`loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${nearestInCatalog(name)}`);
+}
+
+/**
+ * Makes a detector from the bytes of a file. `bring` is called once, and what it gives is let go of before
+ * the model is made.
+ */
+export async function createDetector<Image>(
+  bring: () => Promise<Uint8Array>,
+  readImage: (image: Image) => Promise<RawImage>,
+  options: DetectorOptions & { readonly where: string; readonly entry?: CatalogEntry | undefined; readonly backend: () => Promise<string> },
+): Promise<Detector<Image>> {
+  const { where, entry, classes, config, backend, ...rest } = options;
+  const weights: SourceWeights = await readWeights(await bring(), where);
+  const name = await backend();
+  const { model, categories } = createPretrained(weights, { where, entry, classes, config });
+  return detectorOf(model, { categories, backend: name, readImage, settings: settingsOf(rest) });
+}
+
+const settingsOf = ({ scoreThreshold = SCORE_THRESHOLD, maxDetections, minSize, maxSize }: DetectOptions): DetectOptions => ({ scoreThreshold, maxDetections, minSize, maxSize });
+
+interface DetectorParts<Image> {
+  readonly categories: readonly Category[];
+  readonly backend: string;
+  readonly readImage: (image: Image) => Promise<RawImage>;
+  readonly settings: DetectOptions;
+}
+
+/** A detector around a model that is there. It disposes the model. */
+export function detectorOf<Image>(model: MaskRcnn, { categories, backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
+  // TensorFlow.js does one thing at a time.
+  let last: Promise<unknown> = Promise.resolve();
+  let isDisposed = false;
+  return {
+    categories,
+    backend,
+    model,
+    detect(image, options = {}) {
+      const next = last.then(async () => {
+        if (isDisposed) throw new ConfigError("detect: the detector has been disposed. Load it again.");
+        const raw = await readImage(image);
+        const stated = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+        const [found] = await model.detect([raw], { ...settings, ...stated });
+        return toFound(found!, categories, model.config.keypoints);
+      });
+      last = next.catch(() => {});
+      return next;
+    },
+    dispose() {
+      if (isDisposed) return;
+      isDisposed = true;
+      void last.then(() => model.dispose());
+    },
+  };
+}
+
+/** Whether an image is decoded already. */
+export function isRawImage(image: unknown): image is RawImage {
+  const { data, width, height } = (image ?? {}) as Partial<RawImage>;
+  return (data instanceof Uint8Array || data instanceof Uint8ClampedArray) && typeof width === "number" && typeof height === "number" && data.length === 3 * width * height;
+}
+
+/** Whether an error says that a file is not weights at all, so that it is no use to keep it. */
+export const isWeightsError = (error: unknown): boolean => isMrcnnError(error, "weights");

@@ -1,0 +1,205 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isMrcnnError, WeightsError } from "@mrcnn/core";
+import type { Checksum } from "./catalog.ts";
+import { cachedPath } from "./cache-folder.ts";
+import type { CacheFolderOptions } from "./cache-folder.ts";
+import { nodeFetch } from "./node-fetch.ts";
+import { openPartial } from "./partial-file.ts";
+import type { PartialFile, WriteChunk } from "./partial-file.ts";
+import { transfer } from "./transfer.ts";
+import type { DownloadProgress, Fetch } from "./transfer.ts";
+
+/** A file to have. */
+export interface Downloadable {
+  readonly url: string;
+  /** Of the file, where its source publishes one. */
+  readonly checksum?: Checksum | undefined;
+}
+
+/** How a file is brought and kept. */
+export interface DownloadOptions extends CacheFolderOptions {
+  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
+  readonly offline?: boolean | undefined;
+  /** The cached file is not used but replaced. Default false. */
+  readonly redownload?: boolean | undefined;
+  /** Called as bytes come. */
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Stops it; what has come stays for the next time. */
+  readonly signal?: AbortSignal | undefined;
+  /** In place of Node's own, which goes through the proxies of the environment. */
+  readonly fetch?: Fetch | undefined;
+  /** Tries after the first, without progress in between. Default 4. */
+  readonly retries?: number | undefined;
+  /** Wait before the first of them, doubled each time. Default 500 ms. */
+  readonly backoffMs?: number | undefined;
+  /** A transfer that brings nothing for so long is cut. Default 30 s. */
+  readonly idleMs?: number | undefined;
+}
+
+/** A file in the cache, as it was when it came. */
+export interface CachedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Whether it came just now. */
+  readonly downloaded: boolean;
+}
+
+// Beside each cached file.
+interface CacheRecord {
+  readonly url: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+const recordOf = (path: string): string => `${path}.json`;
+
+async function readRecord(path: string): Promise<Partial<CacheRecord> | undefined> {
+  try {
+    return JSON.parse(await readFile(recordOf(path), "utf8")) as Partial<CacheRecord>;
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeRecord(path: string, record: CacheRecord): Promise<void> {
+  const temporary = `${recordOf(path)}.${randomBytes(6).toString("hex")}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(record, null, 2)}\n`);
+  await rename(temporary, recordOf(path));
+}
+
+type Hashes = { readonly sha256: string; readonly md5: string | undefined; readonly bytes: number };
+
+async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promise<Hashes> {
+  const hashes = { sha256: createHash("sha256"), md5: md5 ? createHash("md5") : undefined };
+  let bytes = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>) {
+    hashes.sha256.update(chunk);
+    hashes.md5?.update(chunk);
+    bytes += chunk.length;
+  }
+  return { sha256: hashes.sha256.digest("hex"), md5: hashes.md5?.digest("hex"), bytes };
+}
+
+const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean => hashes[algorithm]?.startsWith(prefix) === true;
+
+/** Whether `url` is in the cache; its bytes are checked when it is used. */
+export async function isCached(url: string, options: CacheFolderOptions = {}): Promise<boolean> {
+  return (await stat(cachedPath(url, options)).catch(() => undefined))?.isFile() === true;
+}
+
+// The cached file, when it is what it was when it came.
+async function lookUp({ url, checksum }: Downloadable, path: string): Promise<CachedFile | "damaged" | undefined> {
+  const state = await stat(path).catch(() => undefined);
+  if (state === undefined) return undefined;
+  const record = await readRecord(path);
+  const isKnown = typeof record?.sha256 === "string";
+  const hashes = await hashFile(path, { md5: !isKnown && checksum?.algorithm === "md5" });
+  const isWhole = isKnown ? record.sha256 === hashes.sha256 && (checksum?.algorithm !== "sha256" || fits(hashes, checksum)) : checksum === undefined || fits(hashes, checksum);
+  if (!isWhole) return "damaged";
+  if (!isKnown) await writeRecord(path, { url, sha256: hashes.sha256, bytes: hashes.bytes }).catch(() => {}); // put there by hand
+  return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: false };
+}
+
+/**
+ * The file of a URL: from the cache, else downloaded into it. A cut download goes on where it stopped,
+ * in the next process too. A file appears under its name only when it is whole and fits the checksum
+ * its source publishes; its SHA-256 is kept beside it and looked at on every use, and a file that has
+ * changed since is downloaded anew. Several processes may do this at once.
+ *
+ * @throws WeightsError naming URL or file: offline and not cached (or damaged), refused, not what its
+ * source published, no room. What has come of a cut download is kept.
+ */
+export async function downloadFile(file: Downloadable, options: DownloadOptions = {}, write?: WriteChunk): Promise<CachedFile> {
+  const { offline = false, redownload = false, signal } = options;
+  signal?.throwIfAborted();
+  const path = cachedPath(file.url, options);
+  const cached = redownload ? undefined : await lookUp(file, path);
+  if (typeof cached === "object") return cached;
+  if (offline) {
+    throw new WeightsError(
+      cached === "damaged"
+        ? `${path}: the cached file has changed since it was downloaded, and offline it can't be replaced. Go online, or put an undamaged copy of ${file.url} there and delete ${recordOf(path)}.`
+        : `${file.url}: is not in the cache (${path}), and offline nothing is downloaded. Go online once, or put the file there.`,
+    );
+  }
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    return await bring(file, path, options, write);
+  } catch (error) {
+    throw readable(error, path);
+  }
+}
+
+async function bring(file: Downloadable, path: string, options: DownloadOptions, write: WriteChunk | undefined): Promise<CachedFile> {
+  const fetch = options.fetch ?? (await nodeFetch());
+  const partial = await openPartial(path, file.url, write);
+  try {
+    for (let resumed = partial.length > 0; ; resumed = false) {
+      await transfer(file.url, partial, { ...options, fetch, onTotal: (total) => assertRoom(path, total - partial.length) });
+      await partial.flush();
+      const hashes = await hashFile(partial.data, { md5: file.checksum?.algorithm === "md5" });
+      if (file.checksum === undefined || fits(hashes, file.checksum)) {
+        await writeRecord(path, { url: file.url, sha256: hashes.sha256, bytes: hashes.bytes });
+        await settle(partial, path);
+        return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: true };
+      }
+      // The part from an earlier time may be the bad one.
+      await partial.restart(undefined);
+      if (!resumed) {
+        const { algorithm, prefix } = file.checksum;
+        throw new WeightsError(
+          `${file.url}: its ${algorithm} must begin with ${prefix}, got ${hashes[algorithm]!.slice(0, prefix.length)}. It is not the file that was published, and is not kept; try again, perhaps over another network.`,
+        );
+      }
+    }
+  } finally {
+    await partial.release();
+  }
+}
+
+// Windows refuses to replace a file that another process is reading: then that one is as good.
+async function settle(partial: PartialFile, path: string): Promise<void> {
+  try {
+    await partial.become(path);
+  } catch (error) {
+    if ((await stat(path).catch(() => undefined)) === undefined) throw error;
+  }
+}
+
+async function assertRoom(path: string, needed: number): Promise<void> {
+  const disk = await statfs(dirname(path)).catch(() => undefined);
+  if (disk === undefined || disk.bsize * disk.bavail >= needed) return;
+  throw Object.assign(new Error(`${megabytes(needed)} are needed, ${megabytes(disk.bsize * disk.bavail)} are free`), { code: "ENOSPC" });
+}
+
+const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
+
+/** Removes a file from the cache, and what is known of it. */
+export async function forget(url: string, options: CacheFolderOptions = {}): Promise<void> {
+  const path = cachedPath(url, options);
+  await rm(path, { force: true });
+  await rm(recordOf(path), { force: true });
+}
+
+const troubles: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOTDIR: "a part of the path is a file, not a folder",
+  EEXIST: "a part of the path is a file, not a folder",
+};
+
+// What the file system says, as something to do. Aborts and our own errors pass.
+function readable(error: unknown, path: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const trouble = !isMrcnnError(error) && code !== undefined ? troubles[code] : undefined;
+  if (trouble === undefined) return error;
+  const detail = /^\d+ MB/.test(message) ? ` (${message})` : "";
+  return new WeightsError(`${path}: ${trouble}${detail}. Free some space there, or choose another folder (cacheDir, or the environment variable MRCNN_CACHE).`, { cause: error });
+}

@@ -1,0 +1,122 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { enableProdMode, getBackend, setBackend } from "@tensorflow/tfjs-core";
+import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
+import { startWasm } from "@mrcnn/backend-wasm";
+import { ConfigError, WeightsError } from "@mrcnn/core";
+import type { RawImage } from "@mrcnn/core";
+import { decodeImage, readImageFile } from "@mrcnn/datasets/node";
+import { catalogEntry } from "./catalog.ts";
+import type { CatalogEntry } from "./catalog.ts";
+import { createDetector, isRawImage, isWeightsError, placeOf, unknownWeights } from "./detector.ts";
+import type { Detector, DetectorOptions } from "./detector.ts";
+import { downloadFile, forget } from "./download.ts";
+import type { DownloadOptions } from "./download.ts";
+
+/** An image in Node: decoded already, a path, a file: URL, or the bytes of an image file. */
+export type NodeImage = RawImage | string | URL | Uint8Array | ArrayBuffer;
+
+/** What to load in Node, and how. */
+export interface LoadOptions extends DetectorOptions, DownloadOptions {
+  /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads. */
+  readonly weights: string | URL | Uint8Array | ArrayBuffer;
+  /** "auto", the default, takes native TensorFlow where it is installed, else WebAssembly. "current" leaves TensorFlow.js's as it is. */
+  readonly backend?: "auto" | "tensorflow" | "wasm" | "cpu" | "current" | undefined;
+}
+
+/** A model in Node. */
+export type MaskRcnnDetector = Detector<NodeImage>;
+
+/**
+ * Loads a model: `await loadMaskRcnn({ weights: "maskrcnn_resnet50_fpn" })`. Weights that the catalog
+ * names are downloaded once, checked, and kept in the user's cache. The caller disposes the model.
+ *
+ * @throws ConfigError for a name that is nothing, with the nearest; WeightsError for a download that
+ * fails, or weights that are cut, corrupt, or not those of `model`; BackendError when the backend does
+ * not start; the signal's reason.
+ */
+export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
+  const { weights, backend = "auto", model, signal } = options;
+  const source = await locate(weights, options);
+  const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
+  try {
+    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, signal) });
+  } catch (error) {
+    // What was taken for weights because nobody publishes a hash of it.
+    if (isWeightsError(error) && source.unverified !== undefined) await forget(source.unverified, options);
+    throw error;
+  }
+}
+
+interface Source {
+  readonly bring: () => Promise<Uint8Array>;
+  readonly where: string;
+  readonly entry?: CatalogEntry | undefined;
+  readonly unverified?: string;
+}
+
+async function locate(weights: LoadOptions["weights"], options: LoadOptions): Promise<Source> {
+  if (weights instanceof Uint8Array) return { bring: async () => weights, where: "weights" };
+  if (weights instanceof ArrayBuffer) return { bring: async () => new Uint8Array(weights), where: "weights" };
+  const text = weights instanceof URL && weights.protocol === "file:" ? fileURLToPath(weights) : String(weights);
+  const place = placeOf(text);
+  if (place === undefined) {
+    return { bring: () => readBytes(text), where: text };
+  }
+  const file = await downloadFile({ url: place.url, checksum: place.entry?.checksum }, options);
+  return {
+    bring: () => readBytes(file.path),
+    where: place.entry?.name ?? place.url,
+    entry: place.entry,
+    ...(file.downloaded && place.entry?.checksum === undefined && { unverified: place.url }),
+  };
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw unknownWeights(path, ", or the path of a file");
+    throw new WeightsError(`${path}: the weights can't be read: ${message}. Check the path.`, { cause });
+  }
+}
+
+async function startBackend(name: NonNullable<LoadOptions["backend"]>, signal: AbortSignal | undefined): Promise<string> {
+  signal?.throwIfAborted();
+  switch (name) {
+    case "current":
+      break;
+    case "tensorflow":
+      await startTensorflow();
+      break;
+    case "wasm":
+      await startWasm();
+      break;
+    case "cpu":
+      enableProdMode(); // or it advertises tfjs-node
+      await import("@tensorflow/tfjs-backend-cpu");
+      await setBackend("cpu");
+      break;
+    case "auto":
+      // Where it is installed but does not load, WebAssembly still does the work.
+      if (!(tensorflowAvailable() && (await startTensorflow().then(() => true, () => false)))) await startWasm();
+      break;
+    default:
+      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "tensorflow", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+  }
+  return getBackend();
+}
+
+async function startTensorflow(): Promise<void> {
+  await loadTensorflow();
+  registerCudaKernels();
+  await setBackend("tensorflow");
+}
+
+async function readImage(image: NodeImage): Promise<RawImage> {
+  if (isRawImage(image)) return image;
+  if (image instanceof Uint8Array || image instanceof ArrayBuffer) return decodeImage(image instanceof ArrayBuffer ? new Uint8Array(image) : image, "image");
+  if (typeof image === "string" || image instanceof URL) return readImageFile(image instanceof URL ? fileURLToPath(image) : image);
+  throw new ConfigError("detect: the image must be { data: RGB bytes, width, height }, a path, a file: URL or the bytes of an image file. RGBA and grey pixels must become RGB first.");
+}

@@ -1,0 +1,87 @@
+import { getBackend, setBackend } from "@tensorflow/tfjs-core";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { startWasm } from "@mrcnn/backend-wasm";
+import { ConfigError } from "@mrcnn/core";
+import { catalogEntry } from "./catalog.ts";
+import type { CatalogEntry } from "./catalog.ts";
+import { createDetector, isWeightsError, placeOf, unknownWeights } from "./detector.ts";
+import type { Detector, DetectorOptions } from "./detector.ts";
+import { downloadInPage, forgetInPage } from "./page-cache.ts";
+import type { PageDownloadOptions } from "./page-cache.ts";
+import { readPageImage } from "./page-image.ts";
+import type { PageImage } from "./page-image.ts";
+
+/** What to load in a page, and how. */
+export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
+  /** A name of the catalog, a URL (relative ones are the page's), a File or Blob, or the bytes of a file. */
+  readonly weights: string | URL | Blob | Uint8Array | ArrayBuffer;
+  /** "auto", the default, is WebAssembly. "current" leaves TensorFlow.js's as it is. */
+  readonly backend?: "auto" | "wasm" | "cpu" | "current" | undefined;
+  /** Where the page serves the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a folder's URL, ending in a slash. Default: beside the script. */
+  readonly wasmPath?: string | undefined;
+}
+
+/** A model in a page. */
+export type MaskRcnnDetector = Detector<PageImage>;
+
+/**
+ * Loads a model: `await loadMaskRcnn({ weights: "models/maskrcnn.safetensors" })`. What is downloaded is
+ * kept in the page's Cache Storage. The caller disposes the model.
+ *
+ * @throws ConfigError for a name that is nothing, with the nearest; WeightsError for a download that
+ * fails, or weights that are cut, corrupt, or not those of `model`; BackendError when the backend does
+ * not start; the signal's reason.
+ */
+export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
+  const { weights, backend = "auto", model, wasmPath } = options;
+  const source = locate(weights, options);
+  const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
+  try {
+    return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, wasmPath) });
+  } catch (error) {
+    if (isWeightsError(error) && source.url !== undefined) await forgetInPage(source.url);
+    throw error;
+  }
+}
+
+interface Source {
+  readonly bring: () => Promise<Uint8Array>;
+  readonly where: string;
+  readonly entry?: CatalogEntry | undefined;
+  readonly url?: string;
+}
+
+function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
+  if (weights instanceof Uint8Array) return { bring: async () => weights, where: "weights" };
+  if (weights instanceof ArrayBuffer) return { bring: async () => new Uint8Array(weights), where: "weights" };
+  if (weights instanceof Blob) return { bring: async () => new Uint8Array(await weights.arrayBuffer()), where: "name" in weights ? String(weights.name) : "weights" };
+  const text = String(weights);
+  const place = placeOf(text) ?? { url: pageUrl(text) };
+  return { bring: () => downloadInPage(place.url, place.entry?.checksum, options), where: place.entry?.name ?? place.url, entry: place.entry, url: place.url };
+}
+
+// A misspelled name of the catalog is no relative URL: those have an ending.
+function pageUrl(text: string): string {
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (base === undefined || !/\.[A-Za-z0-9]+([?#]|$)/.test(text)) throw unknownWeights(text, " with an ending like .safetensors");
+  return new URL(text, base).href;
+}
+
+async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath: string | undefined): Promise<string> {
+  switch (name) {
+    case "current":
+      break;
+    case "auto":
+    case "wasm":
+      if (wasmPath !== undefined) setWasmPaths(wasmPath);
+      await startWasm();
+      break;
+    case "cpu":
+      await import("@tensorflow/tfjs-backend-cpu");
+      await setBackend("cpu");
+      break;
+    default:
+      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+  }
+  return getBackend();
+}

@@ -1,0 +1,87 @@
+import { WeightsError } from "@mrcnn/core";
+import type { Checksum } from "./catalog.ts";
+import { createMemorySink } from "./memory-sink.ts";
+import { transfer } from "./transfer.ts";
+import type { DownloadProgress, Fetch } from "./transfer.ts";
+
+/** How a file is brought into a page and kept. */
+export interface PageDownloadOptions {
+  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
+  readonly offline?: boolean | undefined;
+  /** The cached file is not used but replaced. Default false. */
+  readonly redownload?: boolean | undefined;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Stops it. */
+  readonly signal?: AbortSignal | undefined;
+  /** In place of the page's own. */
+  readonly fetch?: Fetch | undefined;
+  readonly retries?: number | undefined;
+  readonly backoffMs?: number | undefined;
+  readonly idleMs?: number | undefined;
+}
+
+const CACHE = "mrcnn-weights";
+const HASH = "x-sha256";
+
+// Cache Storage is not there in insecure pages and some private windows; the page works without.
+async function openCache(): Promise<Cache | undefined> {
+  try {
+    return await globalThis.caches?.open(CACHE);
+  } catch {
+    return undefined;
+  }
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+  const digest = await globalThis.crypto?.subtle?.digest("SHA-256", bytes);
+  return digest === undefined ? undefined : [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
+const isOwnOrigin = (url: string): boolean => globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
+
+/**
+ * The bytes of a URL: from the page's Cache Storage, else downloaded into it. What the cache holds is
+ * whole, and looked at again on every use; a SHA-256 that a source publishes is checked where the page is
+ * secure (https or localhost), an MD5 is not, as pages can't compute it.
+ *
+ * @throws WeightsError naming the URL: offline and not cached, refused, or not what its source published;
+ * the signal's reason.
+ */
+export async function downloadInPage(url: string, checksum: Checksum | undefined, options: PageDownloadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  const { offline = false, redownload = false, signal, fetch: given = (target, init) => fetch(target, init) } = options;
+  signal?.throwIfAborted();
+  const cache = await openCache();
+  const kept = redownload ? undefined : await cache?.match(url);
+  if (kept !== undefined) {
+    const bytes = new Uint8Array(await kept.arrayBuffer());
+    const hash = await sha256(bytes);
+    if (hash === undefined || hash === (kept.headers.get(HASH) ?? hash)) return bytes;
+    await cache?.delete(url);
+  }
+  if (offline) throw new WeightsError(`${url}: is not in the page's cache, and offline nothing is downloaded. Load it online once.`);
+
+  const sink = createMemorySink();
+  await transfer(url, sink, { ...options, fetch: given, resume: isOwnOrigin(url), onTotal: async (total) => sink.reserve(total) });
+  const bytes = sink.bytes();
+  const hash = await sha256(bytes);
+  if (checksum?.algorithm === "sha256" && hash !== undefined && !hash.startsWith(checksum.prefix)) {
+    throw new WeightsError(`${url}: its sha256 must begin with ${checksum.prefix}, got ${hash.slice(0, checksum.prefix.length)}. It is not the file that was published, and is not kept; try again.`);
+  }
+  try {
+    await cache?.put(url, new Response(bytes, { headers: { "content-length": String(bytes.length), ...(hash !== undefined && { [HASH]: hash }) } }));
+  } catch {
+    // No room: it is downloaded again another time.
+  }
+  return bytes;
+}
+
+/** Whether `url` is in the page's cache. */
+export async function isCachedInPage(url: string): Promise<boolean> {
+  return (await (await openCache())?.match(url)) !== undefined;
+}
+
+/** Removes `url` from the page's cache. */
+export async function forgetInPage(url: string): Promise<void> {
+  await (await openCache())?.delete(url);
+}

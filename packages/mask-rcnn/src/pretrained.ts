@@ -1,0 +1,136 @@
+import { WeightsError } from "@mrcnn/core";
+import type { HostArray, Random } from "@mrcnn/core";
+import { createMaskRcnn, inferMaskRcnnConfig } from "@mrcnn/model";
+import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
+import { assignWeights } from "@mrcnn/weights";
+import type { SourceWeights } from "@mrcnn/weights";
+import type { CatalogEntry } from "./catalog.ts";
+import { coco80, coco90, cocoKeypoints, cocoPerson } from "./coco.ts";
+import type { Category } from "./coco.ts";
+
+/** What is known of weights beside what they say themselves. */
+export interface PretrainedOptions {
+  /** The model they must be of. */
+  readonly entry?: CatalogEntry | undefined;
+  /** Names of the classes, label 1 first, for weights that were trained on others. */
+  readonly classes?: readonly string[] | undefined;
+  /** In place of what is read off the weights. */
+  readonly config?: MaskRcnnConfig | undefined;
+  /** What the weights came from, for errors. */
+  readonly where: string;
+}
+
+/** A model with its weights, and what its labels mean. */
+export interface Pretrained {
+  readonly model: MaskRcnn;
+  /** In the order of the labels, label 1 first. */
+  readonly categories: readonly Category[];
+}
+
+const libraries: readonly Numerics[] = ["torchvision", "detectron2", "matterport"];
+
+// A file of this project's own may say whose arithmetic its weights want.
+function numericsOf({ source, metadata }: SourceWeights): Numerics | undefined {
+  if (source !== "mrcnn") return source;
+  return libraries.find((name) => name === (metadata["numerics"] ?? metadata["source"]));
+}
+
+function assertSource(weights: SourceWeights, entry: CatalogEntry, where: string): void {
+  const numerics = numericsOf(weights);
+  if (numerics === undefined || numerics === entry.source) return;
+  throw new WeightsError(`${where}: these are weights of ${numerics}, but ${entry.name} is ${entry.source}'s. Name a model of ${numerics}, or give weights of ${entry.source}.`);
+}
+
+// Each part of a network in words, so that a difference can be told.
+const inWords = (network: CatalogEntry["network"], keypoints: boolean): Record<string, string> => ({
+  depth: `ResNet-${network.depth}`,
+  cardinality: network.cardinality === 1 ? "plain convolutions" : `${network.cardinality} groups of convolutions`,
+  architecture: network.architecture.toUpperCase(),
+  mask: network.mask ? "a mask head" : "no mask head",
+  keypoints: keypoints ? "a keypoint head" : "no keypoint head",
+  ...(network.norm !== undefined && { norm: network.norm.replaceAll("_", " ") }),
+});
+
+function assertNetwork({ architecture, backbone, mask, keypoints }: MaskRcnnConfig, entry: CatalogEntry, where: string): void {
+  const { depth, cardinality, norm } = backbone;
+  const given = { architecture, depth, cardinality, mask, ...(entry.network.norm !== undefined && { norm }) } as CatalogEntry["network"];
+  const [got, wanted] = [inWords(given, keypoints.length > 0), inWords(entry.network, entry.keypoints !== undefined)];
+  const differing = Object.keys(wanted).filter((part) => got[part] !== wanted[part]);
+  if (differing.length === 0) return;
+  const listed = (words: Record<string, string>): string => differing.map((part) => words[part]).join(", ");
+  throw new WeightsError(`${where}: ${entry.name} has ${listed(wanted)}; these weights are of a network with ${listed(got)}. Name the model they are of.`);
+}
+
+/** The categories of a model that tells `count` classes apart. */
+function categoriesOf(count: number, numerics: Numerics, { metadata }: SourceWeights, { entry, classes }: PretrainedOptions): readonly Category[] {
+  const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
+  if (classes !== undefined) return numbered(classes);
+  const own = statedCategories(metadata);
+  if (own?.length === count) return own;
+  const known = entry !== undefined ? [entry.categories] : numerics === "torchvision" ? [coco90, cocoPerson] : [coco80, cocoPerson];
+  return known.find((categories) => categories.length === count) ?? numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
+}
+
+// What `mrcnn convert` may have written into a file.
+function statedCategories(metadata: SourceWeights["metadata"]): readonly Category[] | undefined {
+  try {
+    const stated: unknown = JSON.parse(metadata["categories"] ?? metadata["classes"] ?? "");
+    if (!Array.isArray(stated)) return undefined;
+    return stated.map((one: unknown, i) => {
+      if (typeof one === "string") return { id: i + 1, name: one };
+      const { id, name } = one as Category;
+      return { id: Number(id), name: String(name) };
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+// A config's names differ from each other; torchvision's gaps do not.
+const distinct = (categories: readonly Category[]): string[] => categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
+
+// Every weight is about to be replaced: drawing them would take seconds.
+const still: Random = {
+  uniform: () => 0.5,
+  int: () => 0,
+  normal: () => 0,
+  shuffle: (values) => values,
+  fork: () => still,
+  state: () => [0, 0, 0, 0],
+};
+
+/**
+ * Builds the model that weights are of: its config is read off their names and shapes. The number of
+ * classes follows the weights, their names the catalog where the numbers agree. The caller disposes the
+ * model, and may let go of the weights.
+ *
+ * @throws WeightsError when they are of another library or network than `entry`, or of none that is known.
+ */
+export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
+  const { entry, where } = options;
+  if (entry !== undefined) assertSource(weights, entry, where);
+  const numerics = entry?.numerics ?? numericsOf(weights) ?? "torchvision";
+  const count = classCount(weights, where);
+  const categories = categoriesOf(count, numerics, weights, options);
+  if (categories.length !== count) throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${categories.length} names were given.`);
+  const { arrays, norm } = weights;
+  const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
+  const config =
+    options.config ??
+    inferMaskRcnnConfig(arrays, { numerics, norm, classes: distinct(categories), ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }), where });
+  if (entry !== undefined) assertNetwork(config, entry, where);
+  const model = createMaskRcnn(config, still);
+  try {
+    assignWeights(model.variables, arrays);
+  } catch (error) {
+    model.dispose();
+    throw new WeightsError(`${where}: ${(error as Error).message}`, { cause: error });
+  }
+  return { model, categories };
+}
+
+function classCount({ arrays }: SourceWeights, where: string): number {
+  const bias: HostArray | undefined = arrays.get("roi_heads.box_predictor.cls_score.bias");
+  if (bias === undefined) throw new WeightsError(`${where}: roi_heads.box_predictor.cls_score.bias is missing. These are not the weights of a Mask, Faster or Keypoint R-CNN.`);
+  return bias.data.length - 1;
+}
