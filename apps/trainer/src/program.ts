@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { backendNames } from "./backend.ts";
 import type { BackendName } from "./backend.ts";
+import { convert, librariesOfWeights, weightsDtypes } from "./commands/convert.ts";
+import type { ConvertOptions } from "./commands/convert.ts";
 import { detect } from "./commands/detect.ts";
 import type { DetectOptions } from "./commands/detect.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -21,6 +23,7 @@ const numberWhere = (fits: (n: number) => boolean, what: string) => (text: strin
   return value;
 };
 const whole = numberWhere((n) => Number.isInteger(n) && n >= 1, "a whole number from 1 up");
+const positive = numberWhere((n) => n > 0 && Number.isFinite(n), "a number above 0");
 const seed = numberWhere((n) => Number.isInteger(n) && n >= 0, "a whole number from 0 up");
 const fraction = numberWhere((n) => n >= 0 && n <= 1, "a number from 0 to 1");
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
@@ -91,6 +94,19 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--json <file>", "write the detections here")
     .option("--overlay <dir>", "draw them over the images, one PNG each")
     .action(does<DetectOptions>((options, images) => detect(images!, options, terminal)));
+
+  command(
+    "convert <file>",
+    "Converts weights of torchvision, detectron2 or matterport to safetensors, for the command itself or for a page, and says what fewer bits cost.",
+    "mrcnn convert maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --from torchvision --model maskrcnn_resnet50_fpn \\\n  --out maskrcnn.safetensors --dtype float16",
+  )
+    .addOption(new Option("--from <library>", "whose weights they are").choices(librariesOfWeights).makeOptionMandatory())
+    .requiredOption("--model <name>", "the model they are of, as its source calls it")
+    .requiredOption("--out <file>", "file to write; it ends in .safetensors")
+    .addOption(new Option("--dtype <type>", "float16 halves the file, int8 quarters it").choices(weightsDtypes).default("float32"))
+    .option("--shards <MB>", "write files of at most so many megabytes, and FILE.index.json that lists them", positive)
+    .option("--json <file>", "write the sizes and each tensor's error here")
+    .action(does<ConvertOptions>((options, [file]) => convert(file!, options, terminal)));
 
   command(
     "inspect",

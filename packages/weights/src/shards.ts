@@ -120,7 +120,7 @@ function checkIndex(index: unknown, where: string): { map: ReadonlyMap<string, s
   const entries = Object.entries(index["weight_map"]);
   for (const [name, file] of entries) {
     // A file beside the index, and nowhere else.
-    if (typeof file !== "string" || !/^[\w][\w.-]*$/.test(file)) fail(`tensor ${name}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`);
+    if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file)) fail(`tensor ${name}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`);
   }
   if (entries.length === 0) fail("the weight_map is empty.");
   const total = isRecord(index["metadata"]) ? index["metadata"]["total_size"] : undefined;
