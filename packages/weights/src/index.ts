@@ -5,6 +5,8 @@ export { readDetectronPickle } from "./detectron-pickle.ts";
 export type { WeightsFormat } from "./file-format.ts";
 export { dequantize, quantizationErrors, quantize } from "./quantize.ts";
 export type { QuantizationError, StoredArray, StoredArrays, WeightsDtype } from "./quantize.ts";
+export { readKerasWeights } from "./keras-weights.ts";
+export { fromMatterport } from "./matterport.ts";
 export { readWeights } from "./read-weights.ts";
 export type { SourceWeights } from "./read-weights.ts";
 export { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";

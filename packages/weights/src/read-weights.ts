@@ -5,6 +5,8 @@ import { detectronTensors } from "./detectron-pickle.ts";
 import { formatOf } from "./file-format.ts";
 import type { WeightsFormat } from "./file-format.ts";
 import { dequantize } from "./quantize.ts";
+import { kerasTensors } from "./keras-weights.ts";
+import { fromMatterport, isMatterport } from "./matterport.ts";
 import { readSafetensorsMetadata, safetensorsTensors } from "./safetensors.ts";
 import { torchTensors } from "./torch-checkpoint.ts";
 import { fromTorch } from "./torch-layout.ts";
@@ -60,7 +62,7 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
       return { tensors, metadata: detectron1 ? { library: "detectron1" } : {} };
     }
     case "hdf5":
-      throw new WeightsError(`${where}: ${format} is not read yet.`);
+      return { tensors: await kerasTensors(bytes, where), metadata: {} };
   }
 }
 
@@ -74,6 +76,7 @@ function withoutPrefix(tensors: NamedArrays): NamedArrays {
 function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<SourceWeights, "source" | "arrays"> {
   const names = [...tensors.keys()];
   if (isDetectron2(names)) return { source: "detectron2", arrays: fromDetectron2(tensors) };
+  if (isMatterport(names)) return { source: "matterport", arrays: fromMatterport(tensors) };
   if (names.some((name) => name.startsWith("backbone.body.")) && names.some((name) => name.startsWith("rpn.head."))) {
     return metadata["format"] === "mrcnn" || isOurLayout(tensors) ? { source: "mrcnn", arrays: dequantize(tensors) } : { source: "torchvision", arrays: fromTorch(tensors) };
   }
