@@ -1,0 +1,152 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import "@tensorflow/tfjs";
+import { setBackend } from "@tensorflow/tfjs-core";
+import { createRandom } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
+import { createMaskRcnn, inferMaskRcnnConfig, maskRcnnConfig } from "@mrcnn/model";
+import type { MaskRcnnConfig } from "@mrcnn/model";
+import { dequantize, quantizationErrors, quantize, readSafetensors, readShards, readWeights, toArrays, toTorch, writeSafetensors } from "@mrcnn/weights";
+import type { WeightsDtype } from "@mrcnn/weights";
+import { beforeAll, describe, expect, it } from "vitest";
+import { mrcnn, temporaryFolder } from "./command.ts";
+
+const folder = temporaryFolder();
+const source = join(folder, "theirs.safetensors");
+let config: MaskRcnnConfig;
+let arrays: NamedArrays;
+
+// Weights as torch would have saved them: its layouts, and nothing said beside them.
+beforeAll(async () => {
+  await setBackend("cpu");
+  config = maskRcnnConfig({
+    classes: ["a", "b", "c"],
+    backbone: { depth: 18, width: 8, eps: 0 },
+    fpn: { channels: 16 },
+    box: { poolSize: 7, representation: 32 },
+    maskHead: { layers: [16], channels: 80 },
+  });
+  const model = createMaskRcnn(config, createRandom(4));
+  arrays = await toArrays(model.variables);
+  model.dispose();
+  writeFileSync(source, writeSafetensors(toTorch(arrays)));
+});
+
+const convert = (file: string, out: string, ...more: string[]): ReturnType<typeof mrcnn> =>
+  mrcnn("convert", file, "--from", "torchvision", "--model", "mine", "--out", out, ...more);
+const sorted = <T>(map: ReadonlyMap<string, T>): [string, T][] => [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
+const plain = (map: NamedArrays): [string, unknown][] => sorted(map).map(([name, { shape, data }]) => [name, { shape: [...shape], data }]);
+
+describe("mrcnn convert", () => {
+  it.each<WeightsDtype>(["float32", "float16", "int8"])("to %s: the file alone says what it is, and its weights are the source's", async (dtype) => {
+    const out = join(folder, "new", `${dtype}.safetensors`);
+    const json = join(folder, `${dtype}.json`);
+    const { code, out: said } = await convert(source, out, "--dtype", dtype, "--json", json);
+    expect(code).toBe(0);
+    const bytes = readFileSync(out);
+    const weights = await readWeights(bytes, out);
+    expect(weights).toMatchObject({ source: "mrcnn", norm: "frozen_batch_norm", metadata: { format: "mrcnn", source: "torchvision", numerics: "torchvision", norm: "frozen_batch_norm", model: "mine", dtype } });
+    expect(inferMaskRcnnConfig(weights.arrays, { numerics: "torchvision", norm: weights.norm, classes: config.classes, where: out })).toEqual(config);
+    const expected = dequantize(readSafetensors(writeSafetensors(quantize(arrays, dtype)), "expected"));
+    expect(plain(weights.arrays)).toEqual(plain(expected));
+    if (dtype === "float32") expect(plain(expected)).toEqual(plain(arrays));
+
+    const size = readFileSync(source).length;
+    const report = JSON.parse(readFileSync(json, "utf8"));
+    expect(report).toMatchObject({ from: { file: source, bytes: size, tensors: arrays.size }, to: { files: [out], bytes: bytes.length, dtype } });
+    expect(report.tensors).toEqual(quantizationErrors(arrays, quantize(arrays, dtype)));
+    expect(said).toContain(`${source}: ${arrays.size} tensors, ${(size / 1e6).toFixed(2)} MB\n${out}: ${dtype}, ${(bytes.length / 1e6).toFixed(2)} MB (`);
+    if (dtype === "float32") expect(said).toContain("Weights are unchanged.");
+    else {
+      const worst = report.tensors.reduce((a: { rms: number }, b: { rms: number }) => (b.rms > a.rms ? b : a));
+      expect(said).toContain(`in the worst tensor (${worst.name})`);
+      expect(bytes.length / size).toBeLessThan(dtype === "float16" ? 0.53 : 0.3);
+    }
+  });
+
+  it("to shards: no file above the size, an index that names them all", async () => {
+    const out = join(folder, "shards", "model.safetensors");
+    const { code, out: said } = await convert(source, out, "--dtype", "float16", "--shards", "0.1");
+    expect(code).toBe(0);
+    const names = readdirSync(join(folder, "shards")).toSorted();
+    const count = names.length - 1;
+    expect(count).toBeGreaterThan(2);
+    expect(names).toEqual([...Array.from({ length: count }, (_, i) => `model-0000${i + 1}-of-0000${count}.safetensors`), "model.safetensors.index.json"]);
+    for (const name of names.slice(0, -1)) expect(readFileSync(join(folder, "shards", name)).length).toBeLessThan(120_000);
+    const index = JSON.parse(readFileSync(`${out}.index.json`, "utf8"));
+    const read = await readShards(index, async (file) => readFileSync(join(folder, "shards", file)), out);
+    expect(plain(dequantize(read.arrays))).toEqual(plain(dequantize(readSafetensors(writeSafetensors(quantize(arrays, "float16")), "one"))));
+    expect(read.metadata).toMatchObject({ format: "mrcnn", source: "torchvision", model: "mine" });
+    expect(said).toContain(`${count} files and ${out}.index.json: float16`);
+  });
+
+  it("converts what it has written", async () => {
+    const [first, second] = [join(folder, "first.safetensors"), join(folder, "second.safetensors")];
+    await convert(source, first);
+    expect(await convert(first, second, "--dtype", "int8")).toMatchObject({ code: 0 });
+    expect(readFileSync(second)).toEqual(readFileSync(join(folder, "new", "int8.safetensors")));
+    expect((await mrcnn("convert", first, "--from", "detectron2", "--model", "m", "--out", second)).err).toContain(`${first}: these are weights of torchvision, not of detectron2. Say --from torchvision.`);
+  });
+});
+
+describe("mrcnn convert, given something wrong, writes nothing", () => {
+  const target = join(folder, "wrong", "out.safetensors");
+  const refused = async (file: string, message: string | RegExp, ...more: string[]): Promise<void> => {
+    const { code, out, err } = await convert(file, target, ...more);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err.split("\n")).toHaveLength(1);
+    expect(err).toMatch(message);
+    expect(existsSync(target) || (existsSync(join(folder, "wrong")) && readdirSync(join(folder, "wrong")).length > 0)).toBe(false);
+  };
+  const file = (name: string, content: string | Uint8Array): string => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    return path;
+  };
+
+  it("a file that is missing", () => refused(join(folder, "gone.pth"), /^error: .*gone\.pth: the weights can't be read: .*Check the path/));
+  it("a folder", () => refused(folder, /the weights can't be read/));
+  it("a file that is empty", () => refused(file("empty.pth", ""), /empty\.pth: a file of weights must be .*got an empty file/));
+  it("an image", () => refused(file("photo.pth", Uint8Array.of(0xff, 0xd8, 0xff, 0xe0)), /got a JPEG image/));
+  it("a file that is cut", () => refused(file("cut.safetensors", readFileSync(source).subarray(0, 100_000)), /cut\.safetensors: .*(should end at|ends at)/));
+  it("weights that lack some", () => {
+    const part = new Map([...toTorch(arrays)].filter(([name]) => !name.startsWith("roi_heads.box_predictor")));
+    return refused(file("part.safetensors", writeSafetensors(part)), /part\.safetensors: roi_heads\.box_predictor\.cls_score\.bias is missing/);
+  });
+  it("weights of another library", async () => {
+    const { code, err } = await mrcnn("convert", source, "--from", "matterport", "--model", "m", "--out", target);
+    expect(code).toBe(1);
+    expect(err).toContain(`${source}: these are weights of torchvision, not of matterport. Say --from torchvision.`);
+  });
+  it("this project's own training", () =>
+    refused(file("own.safetensors", writeSafetensors(arrays, { format: "mrcnn" })), /these weights are this project's own, as `mrcnn train` writes them/));
+  it("a weight that float16 can't hold", () => {
+    const large = new Map(toTorch(arrays));
+    const name = "roi_heads.box_head.fc6.weight";
+    large.set(name, { shape: large.get(name)!.shape, data: large.get(name)!.data.map((v, i) => (i === 0 ? 1e6 : v)) });
+    return refused(file("large.safetensors", writeSafetensors(large)), `tensor ${name}: float16 holds values up to 65504, got 1000000`, "--dtype", "float16");
+  });
+
+  it("a folder that stands where a shard should", async () => {
+    const blocked = join(folder, "blocked");
+    mkdirSync(join(blocked, "out.safetensors"), { recursive: true });
+    const { code, err } = await convert(source, join(blocked, "out.safetensors"));
+    expect(code).toBe(1);
+    expect(err).toMatch(/^error: /);
+    expect(readdirSync(blocked)).toEqual(["out.safetensors"]);
+  });
+
+  it.each<[string, string[], string]>([
+    ["no --from", ["convert", "x", "--model", "m", "--out", "y.safetensors"], "required option '--from"],
+    ["an unknown library", ["convert", "x", "--from", "keras", "--model", "m", "--out", "y.safetensors"], "Allowed choices are torchvision, detectron2, matterport"],
+    ["no --model", ["convert", "x", "--from", "torchvision", "--out", "y.safetensors"], "required option '--model"],
+    ["another extension", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.pth"], "--out must end in .safetensors, got y.pth."],
+    ["itself as --out", ["convert", "y.safetensors", "--from", "torchvision", "--model", "m", "--out", "./y.safetensors"], "--out is the file to convert."],
+    ["shards of no size", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.safetensors", "--shards", "0"], "It must be a number above 0."],
+    ["an unknown dtype", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.safetensors", "--dtype", "int4"], "Allowed choices are float32, float16, int8"],
+  ])("%s is wrong usage", async (_, args, message) => {
+    const { code, err } = await mrcnn(...args);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+  });
+});
