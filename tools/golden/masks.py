@@ -1,13 +1,17 @@
-"""Makes packages/masks/test/golden/*.json, in two halves because the two references rarely share an environment:
+"""Makes packages/masks/test/golden/*.json, in parts because the references rarely share an environment:
 
     python tools/golden/masks.py pycocotools     # rle.json, polygons.json (pycocotools 2.0.11, numpy)
     python tools/golden/masks.py torchvision     # paste.json, crop.json   (torch 1.13, torchvision 0.14)
+    PYTHONPATH=DETECTRON2_SOURCE python tools/golden/masks.py detectron2   # paste-detectron2.json (its compiled part is not needed)
+    python tools/golden/masks.py matterport      # paste-matterport.json   (tensorflow, scikit-image)
 """
 import json
 import pathlib
 import sys
 
 import numpy as np
+
+from seeded import uniform
 
 OUT = pathlib.Path(__file__).parents[2] / "packages/masks/test/golden"
 SCRIPT = "tools/golden/masks.py"
@@ -18,6 +22,21 @@ def write(name, origin, **values):
     text = json.dumps({"origin": f"{origin}; {SCRIPT}", **values}, separators=(",", ":"))
     assert len(text) < 50_000, (name, len(text))
     (OUT / f"{name}.json").write_text(text + "\n")
+
+
+def runs(mask):
+    """COCO's counts of a mask, columns first."""
+    flat = mask.T.ravel().astype(np.uint8)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
+    ends = np.concatenate([[0], edges, [flat.size]])
+    counts = np.diff(ends)
+    return [int(v) for v in (counts if counts[-1] or len(counts) == 1 else counts[:-1])]
+
+
+def probabilities(count, side, gain):
+    """Noise about 1/2 which the tests remake; with a gain above 1 there are exact zeros and ones."""
+    u = uniform(f"mask{count}x{side}", (count, side, side))
+    return np.clip((u - 0.5) * gain + 0.5, 0, 1).astype(np.float32)
 
 
 def ellipses(r, h, w, n):
@@ -103,13 +122,6 @@ def with_torchvision():
     torch.set_num_threads(1)
     r = np.random.default_rng(3)
 
-    def runs(mask):
-        flat = mask.T.ravel()
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]])))
-        ends = np.concatenate([[0], edges, [flat.size]])
-        counts = np.diff(ends)
-        return [int(v) for v in (counts if counts[-1] or len(counts) == 1 else counts[:-1])]
-
     cases = []
     for side, (h, w), boxes in [
         (4, (20, 30), [[3, 4, 17.5, 15.2], [-6.3, -4.1, 9, 12], [20, 10, 40, 33], [5, 5, 5, 5], [0, 0, 30, 20], [29.5, 19.5, 30, 20]]),
@@ -147,4 +159,56 @@ def with_torchvision():
           cases=cases, resize=dict(size=[37, 53], counts=runs(mask), to=resized))
 
 
-{"pycocotools": with_pycocotools, "torchvision": with_torchvision}[sys.argv[1]]()
+# Sides of masks, gains, image sizes, thresholds and boxes: in whole and half pixels, where ties are, and anywhere.
+def paste_cases(method, cases):
+    made = []
+    for side, gain, size, threshold, boxes in cases:
+        masks = probabilities(len(boxes), side, gain)
+        pasted = method(masks, np.array(boxes, np.float32), size, threshold)
+        made.append(dict(side=side, gain=gain, size=size, threshold=threshold, boxes=boxes, counts=[runs(m) for m in pasted]))
+    return made
+
+
+def with_detectron2():
+    import torch
+    from detectron2.layers.mask_ops import paste_masks_in_image
+
+    def paste(masks, boxes, size, threshold):
+        return paste_masks_in_image(torch.from_numpy(masks), torch.from_numpy(boxes), tuple(size), threshold).numpy()
+
+    write(
+        "paste-detectron2", f"detectron2 02b5c4e paste_masks_in_image on the CPU, torch {torch.__version__}",
+        cases=paste_cases(paste, [
+            (1, 100, [10, 8], 0.5, [[2, 2, 6, 8], [2.5, 1.5, 6.5, 7.5], [0, 0, 8, 10], [7.25, 9.5, 8, 10]]),
+            (4, 4, [20, 30], 0.5, [[3, 4, 17.5, 15.25], [-6.25, -4, 9, 12], [20, 10, 40, 33], [0, 0, 30, 20], [29.5, 19.5, 30, 20], [5, 5, 5, 9]]),
+            (7, 2, [64, 48], 0.3, [[1.26, 7.77, 40.1, 60.9], [10, 10, 12.2, 13.9], [0, 0, 48, 64], [0, 5, 1, 15]]),
+            (28, 1, [90, 120], 0.5, [[10.4, 12.6, 100.1, 77.7], [50, 20, 51, 88], [3.3, 5.5, 17.1, 80.9]]),
+            (28, 3, [60, 80], 0.5, [[0, 0, 80, 60], [11.7, 13.2, 30.4, 25.6]]),
+        ]),
+    )
+
+
+def with_matterport():
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fidelity"))
+    import matterport
+    import scipy
+    import skimage
+
+    def paste(masks, boxes, size, threshold):
+        full = np.zeros((len(boxes), *size), bool)
+        for out, mask, (left, top, right, bottom) in zip(full, masks, boxes.astype(int)):
+            out[top:bottom, left:right] = matterport.resize(mask, (bottom - top, right - left)) >= threshold
+        return full
+
+    write(
+        "paste-matterport", f"tools/fidelity/matterport.py resize (unmold_mask of Mask_RCNN 2.1), scikit-image {skimage.__version__}, scipy {scipy.__version__}",
+        cases=paste_cases(paste, [
+            (1, 100, [10, 8], 0.5, [[2, 2, 6, 8], [0, 0, 8, 10], [7, 9, 8, 10]]),
+            (4, 4, [20, 30], 0.5, [[3, 4, 17, 15], [0, 0, 30, 20], [29, 19, 30, 20], [5, 5, 7, 9], [2, 3, 26, 7]]),
+            (28, 1, [90, 120], 0.5, [[10, 12, 101, 78], [50, 20, 51, 88], [3, 5, 17, 81], [40, 50, 68, 78]]),
+            (28, 3, [60, 80], 0.25, [[0, 0, 80, 60], [11, 13, 30, 26]]),
+        ]),
+    )
+
+
+{"pycocotools": with_pycocotools, "torchvision": with_torchvision, "detectron2": with_detectron2, "matterport": with_matterport}[sys.argv[1]]()

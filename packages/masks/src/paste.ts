@@ -36,6 +36,8 @@ interface Method {
   readonly blend: Blend;
   /** Whether a pixel at the threshold is set. */
   readonly atLeast: boolean;
+  /** Whether values are held within the mask's own range, so that the zeros around a mask don't reach below. */
+  readonly clips: boolean;
 }
 
 const methods: Readonly<Record<PasteMethod, Method>> = {
@@ -43,6 +45,7 @@ const methods: Readonly<Record<PasteMethod, Method>> = {
     axis: axisLikeTorchvision,
     blend: (nw, ne, sw, se, x, y) => f(f(f(1 - y) * f(f(f(1 - x) * nw) + f(x * ne))) + f(y * f(f(f(1 - x) * sw) + f(x * se)))),
     atLeast: false,
+    clips: false,
   },
   detectron2: {
     axis: axisLikeDetectron2,
@@ -52,11 +55,13 @@ const methods: Readonly<Record<PasteMethod, Method>> = {
       return f(f(upper + f(sw * f(y * left))) + f(se * f(y * x)));
     },
     atLeast: true,
+    clips: false,
   },
   matterport: {
     axis: axisLikeScikitImage,
     blend: (nw, ne, sw, se, x, y) => f(nw * (1 - y) * (1 - x) + ne * (1 - y) * x + sw * y * (1 - x) + se * y * x),
     atLeast: true,
+    clips: true,
   },
 };
 
@@ -85,8 +90,11 @@ function pasteMask(
   side: number,
   box: Float32Array,
   size: ImageSize,
-  { threshold, method: { axis, blend, atLeast } }: { threshold: number; method: Method },
+  { threshold, method }: { threshold: number; method: Method },
 ): Rle {
+  const { axis, blend, atLeast, clips } = method;
+  // Where every probability counts, so does every value held above the least of them.
+  const limit = clips && mask.every((value) => value >= f(threshold)) ? -Infinity : f(threshold);
   const runs = createRunWriter(size);
   const xs = axis(box[0]!, box[2]!, side, size.width);
   const ys = axis(box[1]!, box[3]!, side, size.height);
@@ -115,14 +123,14 @@ function pasteMask(
       above = below;
       const from = start[r]!;
       const to = start[r + 1]!;
-      if (from >= to || most < threshold - SURE) continue;
-      if (least > threshold + SURE) {
+      if (from >= to || most < limit - SURE) continue;
+      if (least > limit + SURE) {
         runs.add(offset + from, offset + to);
         continue;
       }
       for (let y = from; y < to; y++) {
         const value = blend(lefts[r]!, rights[r]!, lefts[r + 1]!, rights[r + 1]!, share, ys.share[y - ys.first]!);
-        if (value > threshold || (atLeast && value === threshold)) runs.add(offset + y, offset + y + 1);
+        if (value > limit || (atLeast && value === limit)) runs.add(offset + y, offset + y + 1);
       }
     }
   }

@@ -1,9 +1,13 @@
-import { cropMasks, decodeRle, pasteMasks, rleArea, rleToBox } from "../src/index.ts";
-import { golden } from "@mrcnn/testing";
+import { cropBitmap, cropMasks, decodeRle, pasteMasks, rleArea, rleToBox } from "../src/index.ts";
+import type { PasteMethod } from "../src/index.ts";
+import { golden, seededUniform } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 
 interface Golden {
   cases: { side: number; size: [number, number]; boxes: number[]; probabilities256: number[]; counts: number[][] }[];
+}
+interface SeededGolden {
+  cases: { side: number; gain: number; size: [number, number]; threshold: number; boxes: number[][]; counts: number[][] }[];
 }
 const { cases } = golden<Golden>(import.meta.url, "paste");
 const size = { height: 10, width: 8 };
@@ -18,6 +22,47 @@ describe("pasteMasks", () => {
       );
       expect(pasted.map((rle) => [...rle.counts])).toEqual(counts);
     }
+  });
+
+  for (const method of ["detectron2", "matterport"] as const) {
+    it(`equals ${method}'s pasting pixel for pixel`, () => {
+      interface SeededGolden {
+  cases: { side: number; gain: number; size: [number, number]; threshold: number; boxes: number[][]; counts: number[][] }[];
+}
+const { cases } = golden<SeededGolden>(import.meta.url, `paste-${method}`);
+      for (const { side, gain, size, threshold, boxes, counts } of cases) {
+        const pasted = pasteMasks(
+          Float32Array.from(seededUniform(`mask${boxes.length}x${side}`, boxes.length * side * side), (v) =>
+            Math.min(Math.max((v - 0.5) * gain + 0.5, 0), 1),
+          ),
+          Float32Array.from(boxes.flat()),
+          { height: size[0], width: size[1] },
+          { method, threshold },
+        );
+        expect(pasted.map((rle) => [...rle.counts])).toEqual(counts);
+      }
+    });
+  }
+
+  it("sets pixels at the threshold as detectron2 and matterport do, and torchvision does not", () => {
+    // All ones under a box whose edges are whole pixels: every pixel of the box is 1, and at a threshold of 1 it counts or not.
+    const ones = new Float32Array(4).fill(1);
+    const box = Float32Array.of(2, 2, 4, 4);
+    const area = (method: PasteMethod): number => rleArea(pasteMasks(ones, box, size, { method, threshold: 1 })[0]!);
+    expect([area("torchvision"), area("detectron2"), area("matterport")]).toEqual([0, 4, 4]);
+  });
+
+  it.each(["torchvision", "detectron2", "matterport"] as const)("cuts at the image's edges, and takes boxes outside or empty, like %s", (method) => {
+    // In an image with room for them all, the same boxes; then its middle.
+    const boxes = [-4, -3, 5, 6, 5, 7, 12, 16, 20, 20, 30, 30, -9, -9, -5, -6, 3, 3, 3, 8, 6, 6, 2, 4];
+    const masks = Float32Array.from(seededUniform("edges", 6 * 16));
+    const pasted = pasteMasks(masks, Float32Array.from(boxes), size, { method });
+    expect(pasted.slice(2, 4).map(rleArea)).toEqual([0, 0]);
+    if (method === "torchvision") return; // it truncates towards zero, so moving a box over an edge changes it
+    expect(pasted.slice(2).map(rleArea)).toEqual([0, 0, 0, 0]);
+    const wide = pasteMasks(masks, Float32Array.from(boxes, (v) => v + 16), { height: 64, width: 64 }, { method });
+    const window = { left: 16, top: 16, ...size };
+    expect(pasted.map(decodeRle)).toEqual(wide.map((mask) => cropBitmap(decodeRle(mask), window)));
   });
 
   it("sets pixels above the threshold, worked by hand", () => {
