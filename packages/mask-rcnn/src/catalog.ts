@@ -23,8 +23,8 @@ export interface CatalogNetwork {
   readonly depth: 50 | 101;
   /** Groups of the 3x3 convolutions; 32 is ResNeXt. */
   readonly cardinality: 1 | 32;
-  /** Where a source has networks that differ in it. */
-  readonly norm?: "frozen_batch_norm" | "batch_norm";
+  /** 3x3 convolutions of the RPN's head: two tell torchvision's v2. */
+  readonly rpnConvs: 1 | 2;
   readonly mask: boolean;
 }
 
@@ -70,7 +70,7 @@ function torchvision(
     ...known,
     ...(keypoints ? person : { categories: coco90 }),
     metrics: { dataset: val2017, ...metrics },
-    network: { architecture: "fpn", depth: 50, cardinality: 1, norm: name.endsWith("_v2") ? "batch_norm" : "frozen_batch_norm", mask: metrics.maskAP !== undefined },
+    network: { architecture: "fpn", depth: 50, cardinality: 1, rpnConvs: name.endsWith("_v2") ? 2 : 1, mask: metrics.maskAP !== undefined },
   };
 }
 
@@ -91,6 +91,7 @@ function detectron2(name: string, id: number, md5: string, metrics: Omit<Catalog
       architecture: architecture!.toLowerCase() as CatalogNetwork["architecture"],
       depth: base === "R_50" ? 50 : 101,
       cardinality: base === "X_101" ? 32 : 1,
+      rpnConvs: 1,
       mask: metrics.maskAP !== undefined,
     },
   };
@@ -144,7 +145,7 @@ export const catalog: readonly CatalogEntry[] = [
     categories: coco80,
     // Of the release page, as the README of pytorch-mask-rcnn, which converts these weights, repeats it.
     metrics: { dataset: "COCO minival2014", boxAP: 34.7, maskAP: 29.6 },
-    network: { architecture: "fpn", depth: 101, cardinality: 1, mask: true },
+    network: { architecture: "fpn", depth: 101, cardinality: 1, rpnConvs: 1, mask: true },
   },
 ];
 

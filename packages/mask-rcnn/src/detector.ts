@@ -1,7 +1,7 @@
-import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import { ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
-import { readWeights } from "@mrcnn/weights";
+import { readShards, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { findInCatalog, nearestInCatalog } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
@@ -55,17 +55,36 @@ export function unknownWeights(name: string, otherwise: string): ConfigError {
   return new ConfigError(`loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${nearestInCatalog(name)}`);
 }
 
+/** Whether a path or URL is that of an index of shards, as `mrcnn convert --shards` writes it. */
+export const isIndex = (name: string): boolean => /\.index\.json([?#]|$)/i.test(name);
+
 /**
- * Makes a detector from the bytes of a file. `bring` is called once, and what it gives is let go of before
- * the model is made.
+ * Reads weights from one file, or from the shards beside an index. `read` gives the bytes of a path or URL,
+ * one at a time: none is held while the next comes.
  */
+export async function readPlace(name: string, read: (name: string) => Promise<Uint8Array>, where: string): Promise<SourceWeights> {
+  if (!isIndex(name)) return readWeights(await read(name), where);
+  let index: unknown;
+  try {
+    index = JSON.parse(new TextDecoder().decode(await read(name)));
+  } catch (cause) {
+    if (isMrcnnError(cause) || !(cause instanceof SyntaxError)) throw cause;
+    throw new WeightsError(`${where}: is no JSON (${cause.message}). It must be the index of shards.`, { cause });
+  }
+  const beside = (file: string): string => (/^https?:/i.test(name) ? new URL(file, name).href : name.replace(/[^/\\]*$/, () => file));
+  const { arrays, metadata } = await readShards(index, (file) => read(beside(file)), where);
+  const norm = (["batch_norm", "group_norm"] as const).find((known) => known === metadata["norm"]) ?? "frozen_batch_norm";
+  return { format: "safetensors", source: "mrcnn", norm, arrays, metadata };
+}
+
+/** Makes a detector from weights, which are let go of once the model has them. */
 export async function createDetector<Image>(
-  bring: () => Promise<Uint8Array>,
+  bring: () => Promise<SourceWeights>,
   readImage: (image: Image) => Promise<RawImage>,
   options: DetectorOptions & { readonly where: string; readonly entry?: CatalogEntry | undefined; readonly backend: () => Promise<string> },
 ): Promise<Detector<Image>> {
   const { where, entry, classes, config, backend, ...rest } = options;
-  const weights: SourceWeights = await readWeights(await bring(), where);
+  const weights = await bring();
   const name = await backend();
   const { model, categories } = createPretrained(weights, { where, entry, classes, config });
   return detectorOf(model, { categories, backend: name, readImage, settings: settingsOf(rest) });

@@ -6,9 +6,11 @@ import { startWasm } from "@mrcnn/backend-wasm";
 import { ConfigError, WeightsError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import { decodeImage, readImageFile } from "@mrcnn/datasets/node";
+import { readWeights } from "@mrcnn/weights";
+import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
-import { createDetector, isRawImage, isWeightsError, placeOf, unknownWeights } from "./detector.ts";
+import { createDetector, isRawImage, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadFile, forget } from "./download.ts";
 import type { DownloadOptions } from "./download.ts";
@@ -18,7 +20,7 @@ export type NodeImage = RawImage | string | URL | Uint8Array | ArrayBuffer;
 
 /** What to load in Node, and how. */
 export interface LoadOptions extends DetectorOptions, DownloadOptions {
-  /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads. */
+  /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads, or an index of shards (`.index.json`). */
   readonly weights: string | URL | Uint8Array | ArrayBuffer;
   /** "auto", the default, takes native TensorFlow where it is installed, else WebAssembly. "current" leaves TensorFlow.js's as it is. */
   readonly backend?: "auto" | "tensorflow" | "wasm" | "cpu" | "current" | undefined;
@@ -37,39 +39,40 @@ export type MaskRcnnDetector = Detector<NodeImage>;
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
   const { weights, backend = "auto", model, signal } = options;
-  const source = await locate(weights, options);
+  const source = locate(weights, options);
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
     return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, signal) });
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
-    if (isWeightsError(error) && source.unverified !== undefined) await forget(source.unverified, options);
+    if (isWeightsError(error)) for (const url of source.unverified) await forget(url, options);
     throw error;
   }
 }
 
 interface Source {
-  readonly bring: () => Promise<Uint8Array>;
+  readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
-  readonly unverified?: string;
+  /** What came from the net just now without a hash to check it by. */
+  readonly unverified: string[];
 }
 
-async function locate(weights: LoadOptions["weights"], options: LoadOptions): Promise<Source> {
-  if (weights instanceof Uint8Array) return { bring: async () => weights, where: "weights" };
-  if (weights instanceof ArrayBuffer) return { bring: async () => new Uint8Array(weights), where: "weights" };
-  const text = weights instanceof URL && weights.protocol === "file:" ? fileURLToPath(weights) : String(weights);
+function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
+  const unverified: string[] = [];
+  const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
+  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", unverified };
+  const text = bytes instanceof URL && bytes.protocol === "file:" ? fileURLToPath(bytes) : String(bytes);
   const place = placeOf(text);
-  if (place === undefined) {
-    return { bring: () => readBytes(text), where: text };
-  }
-  const file = await downloadFile({ url: place.url, checksum: place.entry?.checksum }, options);
-  return {
-    bring: () => readBytes(file.path),
-    where: place.entry?.name ?? place.url,
-    entry: place.entry,
-    ...(file.downloaded && place.entry?.checksum === undefined && { unverified: place.url }),
+  if (place === undefined) return { bring: () => readPlace(text, readBytes, text), where: text, unverified };
+  const { url, entry } = place;
+  const where = entry?.name ?? url;
+  const fetched = async (one: string): Promise<Uint8Array> => {
+    const file = await downloadFile({ url: one, checksum: entry?.checksum }, options);
+    if (file.downloaded && entry?.checksum === undefined) unverified.push(one);
+    return readBytes(file.path);
   };
+  return { bring: () => readPlace(url, fetched, where), where, entry, unverified };
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {

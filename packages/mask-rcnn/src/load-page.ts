@@ -2,9 +2,11 @@ import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { ConfigError } from "@mrcnn/core";
+import { readWeights } from "@mrcnn/weights";
+import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
-import { createDetector, isWeightsError, placeOf, unknownWeights } from "./detector.ts";
+import { createDetector, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadInPage, forgetInPage } from "./page-cache.ts";
 import type { PageDownloadOptions } from "./page-cache.ts";
@@ -13,7 +15,7 @@ import type { PageImage } from "./page-image.ts";
 
 /** What to load in a page, and how. */
 export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
-  /** A name of the catalog, a URL (relative ones are the page's), a File or Blob, or the bytes of a file. */
+  /** A name of the catalog, a URL (relative ones are the page's), a File or Blob, or the bytes of a file; any format that @mrcnn/weights reads, or the URL of an index of shards (`.index.json`). */
   readonly weights: string | URL | Blob | Uint8Array | ArrayBuffer;
   /** "auto", the default, is WebAssembly. "current" leaves TensorFlow.js's as it is. */
   readonly backend?: "auto" | "wasm" | "cpu" | "current" | undefined;
@@ -39,25 +41,35 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   try {
     return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, wasmPath) });
   } catch (error) {
-    if (isWeightsError(error) && source.url !== undefined) await forgetInPage(source.url);
+    // What was taken for weights and is none is no use in the cache.
+    if (isWeightsError(error)) for (const url of source.urls) await forgetInPage(url);
     throw error;
   }
 }
 
 interface Source {
-  readonly bring: () => Promise<Uint8Array>;
+  readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
-  readonly url?: string;
+  /** What came from the net or the cache. */
+  readonly urls: string[];
 }
 
 function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
-  if (weights instanceof Uint8Array) return { bring: async () => weights, where: "weights" };
-  if (weights instanceof ArrayBuffer) return { bring: async () => new Uint8Array(weights), where: "weights" };
-  if (weights instanceof Blob) return { bring: async () => new Uint8Array(await weights.arrayBuffer()), where: "name" in weights ? String(weights.name) : "weights" };
-  const text = String(weights);
-  const place = placeOf(text) ?? { url: pageUrl(text) };
-  return { bring: () => downloadInPage(place.url, place.entry?.checksum, options), where: place.entry?.name ?? place.url, entry: place.entry, url: place.url };
+  const urls: string[] = [];
+  const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
+  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", urls };
+  if (bytes instanceof Blob) {
+    const name = "name" in bytes ? String(bytes.name) : "weights";
+    return { bring: async () => readWeights(new Uint8Array(await bytes.arrayBuffer()), name), where: name, urls };
+  }
+  const { url, entry } = placeOf(String(bytes)) ?? { url: pageUrl(String(bytes)) };
+  const where = entry?.name ?? url;
+  const fetched = (one: string): Promise<Uint8Array> => {
+    urls.push(one);
+    return downloadInPage(one, entry?.checksum, options);
+  };
+  return { bring: () => readPlace(url, fetched, where), where, entry, urls };
 }
 
 // A misspelled name of the catalog is no relative URL: those have an ending.

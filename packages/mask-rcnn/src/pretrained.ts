@@ -48,12 +48,12 @@ const inWords = (network: CatalogEntry["network"], keypoints: boolean): Record<s
   architecture: network.architecture.toUpperCase(),
   mask: network.mask ? "a mask head" : "no mask head",
   keypoints: keypoints ? "a keypoint head" : "no keypoint head",
-  ...(network.norm !== undefined && { norm: network.norm.replaceAll("_", " ") }),
+  rpnConvs: `${network.rpnConvs} RPN convolution${network.rpnConvs === 1 ? "" : "s"}`,
 });
 
-function assertNetwork({ architecture, backbone, mask, keypoints }: MaskRcnnConfig, entry: CatalogEntry, where: string): void {
-  const { depth, cardinality, norm } = backbone;
-  const given = { architecture, depth, cardinality, mask, ...(entry.network.norm !== undefined && { norm }) } as CatalogEntry["network"];
+function assertNetwork({ architecture, backbone, rpn, mask, keypoints }: MaskRcnnConfig, entry: CatalogEntry, where: string): void {
+  const { depth, cardinality } = backbone;
+  const given = { architecture, depth, cardinality, rpnConvs: rpn.convs, mask } as CatalogEntry["network"];
   const [got, wanted] = [inWords(given, keypoints.length > 0), inWords(entry.network, entry.keypoints !== undefined)];
   const differing = Object.keys(wanted).filter((part) => got[part] !== wanted[part]);
   if (differing.length === 0) return;
@@ -62,28 +62,11 @@ function assertNetwork({ architecture, backbone, mask, keypoints }: MaskRcnnConf
 }
 
 /** The categories of a model that tells `count` classes apart. */
-function categoriesOf(count: number, numerics: Numerics, { metadata }: SourceWeights, { entry, classes }: PretrainedOptions): readonly Category[] {
+function categoriesOf(count: number, numerics: Numerics, { entry, classes }: PretrainedOptions): readonly Category[] {
   const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
   if (classes !== undefined) return numbered(classes);
-  const own = statedCategories(metadata);
-  if (own?.length === count) return own;
   const known = entry !== undefined ? [entry.categories] : numerics === "torchvision" ? [coco90, cocoPerson] : [coco80, cocoPerson];
   return known.find((categories) => categories.length === count) ?? numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
-}
-
-// What `mrcnn convert` may have written into a file.
-function statedCategories(metadata: SourceWeights["metadata"]): readonly Category[] | undefined {
-  try {
-    const stated: unknown = JSON.parse(metadata["categories"] ?? metadata["classes"] ?? "");
-    if (!Array.isArray(stated)) return undefined;
-    return stated.map((one: unknown, i) => {
-      if (typeof one === "string") return { id: i + 1, name: one };
-      const { id, name } = one as Category;
-      return { id: Number(id), name: String(name) };
-    });
-  } catch {
-    return undefined;
-  }
 }
 
 // A config's names differ from each other; torchvision's gaps do not.
@@ -111,7 +94,7 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
   if (entry !== undefined) assertSource(weights, entry, where);
   const numerics = entry?.numerics ?? numericsOf(weights) ?? "torchvision";
   const count = classCount(weights, where);
-  const categories = categoriesOf(count, numerics, weights, options);
+  const categories = categoriesOf(count, numerics, options);
   if (categories.length !== count) throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${categories.length} names were given.`);
   const { arrays, norm } = weights;
   const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
