@@ -46,11 +46,8 @@ export function toHostData(raw: RawData, dtype: DType, where: string): HostArray
       for (let i = 0; i < bits.length; i++) bits[i] = (raw[i] as number) << 16;
       return new Float32Array(bits.buffer);
     }
-    case "float16": {
-      const data = new Float32Array(raw.length);
-      for (let i = 0; i < data.length; i++) data[i] = fromHalf(raw[i] as number);
-      return data;
-    }
+    case "float16":
+      return fromHalf(raw as Uint16Array);
     case "int64": {
       // As pairs of words: bigints are slow.
       const words = new Int32Array(raw.buffer, raw.byteOffset, raw.length * 2);

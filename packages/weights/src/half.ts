@@ -24,12 +24,16 @@ export function toHalf(values: Float32Array): Uint16Array {
   return half;
 }
 
-/** The value of float16 bits. */
-export function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** The values of float16 bits, as float32: exact. */
+export function fromHalf(half: Uint16Array): Float32Array {
+  const values = new Float32Array(half.length);
+  const bits = new Uint32Array(values.buffer);
+  for (let i = 0; i < half.length; i++) {
+    const sign = (half[i]! & 0x8000) << 16;
+    const size = half[i]! & 0x7fff;
+    if (size >= 0x7c00) bits[i] = sign | 0x7f800000 | ((size & 0x3ff) << 13);
+    else if (size >= 0x400) bits[i] = sign | ((size << 13) + 0x38000000);
+    else values[i] = (sign === 0 ? size : -size) * 2 ** -24;
+  }
+  return values;
 }

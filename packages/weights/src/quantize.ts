@@ -50,8 +50,11 @@ export function quantize(arrays: NamedArrays, dtype: WeightsDtype): StoredArrays
 
 function checkedHalf(name: string, data: Float32Array): Uint16Array {
   const half = toHalf(data);
-  const at = half.findIndex((bits, i) => (bits & 0x7fff) === 0x7c00 && Number.isFinite(data[i]));
-  if (at !== -1) throw new WeightsError(`quantize: tensor ${name}: float16 holds values up to 65504, got ${data[at]}. Keep these weights in float32.`);
+  for (let i = 0; i < half.length; i++) {
+    if ((half[i]! & 0x7fff) === 0x7c00 && Number.isFinite(data[i])) {
+      throw new WeightsError(`quantize: tensor ${name}: float16 holds values up to 65504, got ${data[i]}. Keep these weights in float32.`);
+    }
+  }
   return half;
 }
 
@@ -123,7 +126,7 @@ export function quantizationErrors(arrays: NamedArrays, stored: StoredArrays): Q
   for (const [name, { shape, data }] of arrays) {
     const kept = stored.get(name)!.data;
     if (kept === data) continue;
-    const back = kept instanceof Uint16Array ? Float32Array.from(kept, fromHalf) : scaled(name, { shape, data: Int32Array.from(kept) }, stored.get(name + SCALE) as HostArray).data;
+    const back = kept instanceof Uint16Array ? fromHalf(kept) : scaled(name, { shape, data: new Int32Array(kept) }, stored.get(name + SCALE) as HostArray).data;
     let [largest, difference, squares, squaredDifferences] = [0, 0, 0, 0];
     for (let i = 0; i < data.length; i++) {
       const value = data[i]!;
