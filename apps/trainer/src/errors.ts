@@ -6,6 +6,9 @@ export class UsageError extends Error {}
 /** Something outside is not as it must be (a file, a folder, the disk): exit code 1. */
 export class CommandError extends Error {}
 
+/** Ctrl-C stopped it: exit code 130. */
+export class InterruptedError extends Error {}
+
 const systemErrors: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full. Free some space or choose another folder",
   EDQUOT: "the disk quota is used up. Free some space or choose another folder",

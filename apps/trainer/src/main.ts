@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
-import { messageOf, UsageError } from "./errors.ts";
+import { InterruptedError, messageOf, UsageError } from "./errors.ts";
+import { INTERRUPTED } from "./interrupt.ts";
 import { createProgram } from "./program.ts";
 import { processTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,6 +17,7 @@ export async function main(args: readonly string[], terminal: Terminal = process
     await program.parseAsync(args, { from: "user" });
     return code;
   } catch (error) {
+    if (error instanceof InterruptedError) return INTERRUPTED; // its work has said so
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said why
     terminal.note(`error: ${messageOf(error)}`);
     if (args.includes("--verbose") && error instanceof Error) {

@@ -1,15 +1,21 @@
 import { existsSync, readFileSync } from "node:fs";
-import { ConfigError, createRandom, WeightsError } from "@mrcnn/core";
+import { readFile } from "node:fs/promises";
+import { ConfigError, createRandom, didYouMean, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
-import { createMaskRcnn, maskRcnnConfig, parseMaskRcnnConfig } from "@mrcnn/model";
+import { catalog, createPretrained, downloadFile, findInCatalog } from "@mrcnn/mask-rcnn";
+import type { CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
+import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { readLatestWeights } from "@mrcnn/trainer/node";
-import { assignWeights, fromTorch, readSafetensors, readSafetensorsMetadata } from "@mrcnn/weights";
-import { cocoCategories } from "./coco-categories.ts";
+import { assignWeights, fromTorch, readSafetensors, readSafetensorsMetadata, readWeights } from "@mrcnn/weights";
 import type { Category } from "./data-source.ts";
 import type { DetectionSettings } from "./detection.ts";
-import { CommandError, UsageError } from "./errors.ts";
+import { CommandError, InterruptedError, UsageError } from "./errors.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { createProgress } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import { isRun, readRunConfig, runDirectory } from "./run-directory.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** A model with its weights, and how it is meant to be used. */
 export interface LoadedModel {
@@ -19,10 +25,25 @@ export interface LoadedModel {
   readonly settings: DetectionSettings;
 }
 
-const presets: Readonly<Record<string, { readonly mask: boolean }>> = {
-  maskrcnn_resnet50_fpn: { mask: true },
-  fasterrcnn_resnet50_fpn: { mask: false },
-};
+/** Where weights come from, and where downloads are kept. */
+export interface ModelSourceOptions {
+  /** A file to use instead of the model's own weights: nothing is downloaded. */
+  readonly weights?: string | undefined;
+  /** The folder of downloads, instead of the user's. */
+  readonly cache?: string | undefined;
+  /** Nothing is downloaded. */
+  readonly offline?: boolean | undefined;
+  /** What is in the cache is not used. */
+  readonly redownload?: boolean | undefined;
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
+  }
+}
 
 /**
  * Reads a safetensors file, ours or one that torch wrote (its layouts are turned into ours).
@@ -40,40 +61,61 @@ export function readWeightsFile(file: string): NamedArrays {
   return readSafetensorsMetadata(bytes, file)["format"] === "mrcnn" ? arrays : fromTorch(arrays);
 }
 
-// torchvision's detectors keep frozen batch norm with eps 0; the number of classes follows the file.
-function presetConfig(name: string, weights: NamedArrays, file: string): MaskRcnnConfig {
-  const bias = weights.get("roi_heads.box_predictor.cls_score.bias");
-  if (bias === undefined) throw new WeightsError(`${file}: roi_heads.box_predictor.cls_score.bias is missing. These are not weights of ${name}.`);
-  const count = bias.data.length - 1;
-  const classes = cocoCategories.length === count ? cocoCategories.map((c) => c.name) : Array.from({ length: count }, (_, i) => `class ${i + 1}`);
-  return maskRcnnConfig({ classes, ...presets[name]!, backbone: { eps: 0 } });
+/**
+ * Loads `name`: a run directory of `mrcnn train`, or a model of the catalog, whose weights are downloaded
+ * once unless others are given. The caller disposes the model.
+ *
+ * @throws CommandError for an unknown name; WeightsError for weights that can't be had, are cut, or are of
+ * another model; InterruptedError when Ctrl-C stops a download.
+ */
+export async function loadModel(name: string, options: ModelSourceOptions, terminal: Terminal): Promise<LoadedModel> {
+  const { weights, offline, redownload } = options;
+  if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
+  if (isRun(name)) return loadRun(name, weights);
+  const entry = findInCatalog(name);
+  if (entry === undefined) {
+    const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor in the catalog";
+    const near = didYouMean(name, catalog.map((one) => one.name)) ?? catalog.find((one) => one.name.endsWith(`/${name}`))?.name;
+    throw new CommandError(`--model ${name} ${reason}. ${near === undefined ? "`mrcnn models` lists the catalog." : `Did you mean "${near}"?`}`);
+  }
+  const file = weights ?? (await download(entry, options, terminal));
+  const { model, categories } = createPretrained(await readWeights(await readBytes(file), file), { entry, where: file });
+  return { model, categories, settings: {} };
 }
 
-/**
- * Loads `name`: a run directory of `mrcnn train`, or a preset, which needs `weights`. The caller disposes
- * the model.
- *
- * @throws UsageError for an unknown name; WeightsError for weights that are missing, cut or of another architecture.
- */
-export async function loadModel(name: string, { weights }: { readonly weights?: string | undefined } = {}): Promise<LoadedModel> {
-  const isPreset = name in presets;
-  if (!isPreset && !isRun(name)) {
-    const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor a preset";
-    throw new CommandError(`--model ${name} ${reason}. Presets: ${Object.keys(presets).join(", ")} (with --weights FILE.safetensors).`);
+/** The file of a catalog entry, downloaded where needed, with a bar. */
+async function download({ name, url, checksum }: CatalogEntry, { cache, offline, redownload }: ModelSourceOptions, terminal: Terminal): Promise<string> {
+  const interrupt = onInterrupt(terminal, "Stopping the download; what has come is kept.");
+  let progress: Progress | undefined;
+  const onProgress = ({ bytes, total }: DownloadProgress): void => {
+    if (total === undefined) return;
+    if (progress === undefined) {
+      terminal.note(`Downloading the weights of ${name} (${Math.round(total / 1e6)} MB)${bytes > 0 ? `, of which ${Math.round(bytes / 1e6)} MB are here already` : ""}.`);
+      progress = createProgress(terminal, { label: "download", unit: "MB", total: megabytes(total), start: megabytes(bytes) });
+    }
+    progress.update(megabytes(bytes));
+  };
+  try {
+    return (await downloadFile({ url, checksum }, { cacheDir: cache, offline, redownload, signal: interrupt.signal, onProgress })).path;
+  } catch (error) {
+    if (interrupt.signal.aborted) throw new InterruptedError("The download was stopped.", { cause: error });
+    throw error;
+  } finally {
+    progress?.stop();
+    interrupt.release();
   }
-  if (isPreset && weights === undefined) throw new UsageError(`--model ${name} needs --weights FILE.safetensors.`);
-  const given = weights === undefined ? undefined : readWeightsFile(weights);
-  if (isPreset) {
-    const config = presetConfig(name, given!, weights!);
-    const categories = config.classes.map((className, i) => ({ id: i + 1, name: className }));
-    return { model: withWeights(config, given!, weights!), categories, settings: {} };
-  }
+}
+
+const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
+
+async function loadRun(name: string, weights: string | undefined): Promise<LoadedModel> {
   const run = runDirectory(name);
   const { model: modelConfig, data, evaluation } = readRunConfig(name);
   const config = parseMaskRcnnConfig(modelConfig, `${run.config}: model`);
   const categories = data.categories ?? config.classes.map((className, i) => ({ id: i + 1, name: className }));
   if (categories.length !== config.classes.length) throw new ConfigError(`${run.config}: data.categories and model.classes must be of the same length.`);
-  return { model: withWeights(config, given ?? (await readLatestWeights(run.checkpoints)), weights ?? run.checkpoints), categories, settings: evaluation };
+  const arrays = weights === undefined ? await readLatestWeights(run.checkpoints) : (await readWeights(await readBytes(weights), weights)).arrays;
+  return { model: withWeights(config, arrays, weights ?? run.checkpoints), categories, settings: evaluation };
 }
 
 function withWeights(config: MaskRcnnConfig, arrays: NamedArrays, where: string): MaskRcnn {

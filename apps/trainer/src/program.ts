@@ -10,6 +10,8 @@ import { evaluate } from "./commands/eval.ts";
 import type { EvalOptions } from "./commands/eval.ts";
 import { inspect } from "./commands/inspect.ts";
 import type { InspectOptions } from "./commands/inspect.ts";
+import { listModels } from "./commands/models.ts";
+import type { ModelsOptions } from "./commands/models.ts";
 import { writeShapes } from "./commands/shapes.ts";
 import type { ShapesOptions } from "./commands/shapes.ts";
 import { train } from "./commands/train.ts";
@@ -71,8 +73,11 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     "Runs a model over a COCO-format data set and evaluates it; or, without --model, evaluates a results file.",
     "mrcnn eval --model runs/nuclei --images data/val --annotations data/val.json --json val.json\nmrcnn eval --results results.json --annotations data/val.json --iou-type segm",
   )
-    .option("--model <model>", "a run directory of `mrcnn train`, or a preset")
-    .option("--weights <file>", "weights to use instead of the model's (safetensors)")
+    .option("--model <model>", "a run directory of `mrcnn train`, or a name that `mrcnn models` lists")
+    .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
+    .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
+    .option("--offline", "download nothing", false)
+    .option("--redownload", "replace what is in the cache", false)
     .option("--images <dir>", "folder of the images")
     .requiredOption("--annotations <file>", "COCO annotations")
     .option("--results <file>", "with --model: keep the detections here, in COCO results format; without: evaluate these")
@@ -84,9 +89,12 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--json <file>", "write the numbers here, in full precision")
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
 
-  command("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model runs/nuclei --json found.json --overlay overlays")
-    .requiredOption("--model <model>", "a run directory of `mrcnn train`, or a preset")
-    .option("--weights <file>", "weights to use instead of the model's (safetensors)")
+  command("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")
+    .requiredOption("--model <model>", "a run directory of `mrcnn train`, or a name that `mrcnn models` lists")
+    .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
+    .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
+    .option("--offline", "download nothing", false)
+    .option("--redownload", "replace what is in the cache", false)
     .option("--score-threshold <x>", "lowest score of a detection", fraction, 0.5)
     .option("--max-detections <n>", "most detections per image", whole, 100)
     .option("--min-size <n>", "shorter edge of the network input", whole)
@@ -125,6 +133,11 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .requiredOption("--out <dir>", "folder for images/ and annotations.json")
     .option("--count <n>", "number of images", whole, 100)
     .action(does<ShapesOptions>((options) => writeShapes(options, terminal)));
+
+  command("models", "Lists the pretrained models: whose they are, how good, how large, under which licence, and which are here already.", "mrcnn models --json models.json")
+    .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
+    .option("--json <file>", "write the list here, with URLs and classes")
+    .action(does<ModelsOptions>((options) => listModels(options, terminal)));
 
   command("doctor", "Says which backends load here, tries each, and what to install for the others.", "mrcnn doctor")
     .option("--json <file>", "write the findings here")

@@ -18,6 +18,9 @@ import type { Terminal } from "../terminal.ts";
 export interface DetectOptions {
   readonly model: string;
   readonly weights?: string;
+  readonly cache?: string;
+  readonly offline?: boolean;
+  readonly redownload?: boolean;
   readonly scoreThreshold: number;
   readonly maxDetections: number;
   readonly minSize?: number;
@@ -65,7 +68,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
   const names = overlayNames(inputs);
   if (options.overlay !== undefined) assertWritable(options.overlay);
   await chooseBackend(options.backend, terminal);
-  const { model, categories, settings } = await loadModel(options.model, options);
+  const { model, categories, settings } = await loadModel(options.model, options, terminal);
   const own = options.minSize === undefined && options.maxSize === undefined;
   const used = {
     ...settings,

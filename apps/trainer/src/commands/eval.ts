@@ -19,6 +19,9 @@ import type { Terminal } from "../terminal.ts";
 export interface EvalOptions {
   readonly model?: string;
   readonly weights?: string;
+  readonly cache?: string;
+  readonly offline?: boolean;
+  readonly redownload?: boolean;
   readonly images?: string;
   readonly annotations: string;
   readonly results?: string;
@@ -73,7 +76,7 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
   const dataset = await cocoDatasetFromFiles({ images, annotations });
 
   await chooseBackend(options.backend, terminal);
-  const { model, categories, settings } = await loadModel(name, options);
+  const { model, categories, settings } = await loadModel(name, options, terminal);
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   try {
     assertClassesKnown(groundTruth.categories.map((category) => category.name), categories.map((category) => category.name), annotations);
