@@ -1,6 +1,8 @@
 import type { Detections, GroundTruth, ImageSize, RawImage } from "@mrcnn/core";
+import { catalogEntry } from "@mrcnn/mask-rcnn";
+import type { Numerics } from "@mrcnn/model";
 import { drawGroundTruth, drawOverlay, tileImages } from "@mrcnn/visualize";
-import type { ReportImage } from "@mrcnn/visualize";
+import type { KeypointStyle, ReportImage } from "@mrcnn/visualize";
 import type { Category } from "./data-source.ts";
 import { encodePng } from "./png.ts";
 
@@ -9,9 +11,17 @@ const namesOf = (categories: readonly Category[]): string[] => ["background", ..
 // Small pictures are enlarged, so that lines and words on them stay fine.
 const scaleOf = ({ width, height }: ImageSize): number => Math.max(1, Math.floor(512 / Math.max(width, height)));
 
-/** All of `detections` drawn over their image, as a PNG. */
-export function overlayPng(image: RawImage, detections: Detections, categories: readonly Category[]): Promise<Uint8Array> {
-  return encodePng(drawOverlay(image, detections, { classNames: namesOf(categories), scoreThreshold: 0, scale: scaleOf(image) }));
+// Persons get COCO's limbs. torchvision's scores are logits, shown from a sigmoid of one half; detectron2's are
+// probabilities within a heatmap, shown from where its own pictures show them.
+function keypointStyle({ keypoints }: Detections, numerics: Numerics): KeypointStyle {
+  const person = catalogEntry("keypointrcnn_resnet50_fpn").keypoints!;
+  return { threshold: numerics === "detectron2" ? 0.05 : 0, ...(keypoints?.count === person.names.length && person) };
+}
+
+/** All of `detections` drawn over their image, as a PNG; `numerics` are those of the model that found them. */
+export function overlayPng(image: RawImage, detections: Detections, categories: readonly Category[], numerics: Numerics = "torchvision"): Promise<Uint8Array> {
+  const keypoints = keypointStyle(detections, numerics);
+  return encodePng(drawOverlay(image, detections, { classNames: namesOf(categories), scoreThreshold: 0, scale: scaleOf(image), keypoints }));
 }
 
 /** Objects drawn over their image. */

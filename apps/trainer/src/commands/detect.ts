@@ -91,7 +91,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
       for (const result of toCocoResults(i + 1, detections, ids)) {
         found.push({ file_name: name, category_name: nameOf.get(result.category_id), ...result });
       }
-      if (options.overlay !== undefined) writeWhole(join(options.overlay, names[i]!), await overlayPng(image, detections, categories));
+      if (options.overlay !== undefined) writeWhole(join(options.overlay, names[i]!), await overlayPng(image, detections, categories, model.config.numerics));
       lines.push(`${name}: ${summary(detections, categories)}`);
       progress.update(i + 1);
     }
