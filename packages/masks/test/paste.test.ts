@@ -26,10 +26,7 @@ describe("pasteMasks", () => {
 
   for (const method of ["detectron2", "matterport"] as const) {
     it(`equals ${method}'s pasting pixel for pixel`, () => {
-      interface SeededGolden {
-  cases: { side: number; gain: number; size: [number, number]; threshold: number; boxes: number[][]; counts: number[][] }[];
-}
-const { cases } = golden<SeededGolden>(import.meta.url, `paste-${method}`);
+      const { cases } = golden<SeededGolden>(import.meta.url, `paste-${method}`);
       for (const { side, gain, size, threshold, boxes, counts } of cases) {
         const pasted = pasteMasks(
           Float32Array.from(seededUniform(`mask${boxes.length}x${side}`, boxes.length * side * side), (v) =>

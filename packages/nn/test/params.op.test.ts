@@ -24,6 +24,12 @@ describe("flattenParams", () => {
     disposeParams(tree);
   });
 
+  it("keeps the places of a list with gaps, as of layers without norms", () => {
+    const weight = toVariable(ones([1]));
+    expect([...flattenParams({ layers: [[{ weight }, undefined], [undefined, { weight }]] }).keys()]).toEqual(["layers.0.0.weight", "layers.1.1.weight"]);
+    weight.dispose();
+  });
+
   it("refuses a leaf that is no variable", () => {
     expect(() => flattenParams({ a: { b: 3 as never } })).toThrow("flattenParams: a.b must be a variable, a record or an array, got 3.");
   });
