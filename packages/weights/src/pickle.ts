@@ -162,7 +162,7 @@ class Machine {
 
   #fail(what: string, options?: ErrorOptions): never {
     const { where, base = 0 } = this.#options;
-    throw new WeightsError(`${where}: byte ${base + this.#opAt}: ${what}. The file is cut, corrupt, or not a pickle of weights.`, options);
+    throw new WeightsError(`${where}: byte ${base + this.#opAt}: ${what}. The file is cut, corrupt or not a pickle of weights.`, options);
   }
 
   #spend(units: number): void {

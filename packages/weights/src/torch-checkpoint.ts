@@ -7,6 +7,7 @@ import type { FileTensors } from "./file-tensor.ts";
 import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
 import { plainGlobals } from "./plain-globals.ts";
 import { checkZipEntry, readZip } from "./zip.ts";
+import type { ZipEntry } from "./zip.ts";
 
 // torch/serialization.py. A checkpoint is a pickle that refers to storages, which lie beside it: as entries
 // of a zip archive (torch 1.6 and later), or one after the other behind it (before, and with
@@ -27,12 +28,13 @@ class Storage {
   readonly length: number;
   /** Legacy files have it behind the pickle. */
   bytes: Uint8Array | undefined;
+  /** Archives have a checksum of it. */
+  entry: ZipEntry | undefined;
 
-  constructor(key: string, dtype: DType, length: number, bytes?: Uint8Array) {
+  constructor(key: string, dtype: DType, length: number) {
     this.key = key;
     this.dtype = dtype;
     this.length = length;
-    this.bytes = bytes;
   }
 }
 
@@ -106,10 +108,14 @@ export function torchTensors(bytes: Uint8Array, where: string): FileTensors {
   const isZip = bytes.length >= 2 && bytes[0] === 0x50 && bytes[1] === 0x4b;
   const root = isZip ? readArchive(bytes, where) : readLegacy(bytes, where);
   const tensors = new Map<string, FileTensor>();
+  const entries = new Set<ZipEntry>();
   for (const [name, value] of stateDict(root, where)) {
-    if (value instanceof TorchTensor) tensors.set(name, fileTensor(value, `${where}: tensor ${name}`));
+    if (!(value instanceof TorchTensor)) continue;
+    tensors.set(name, fileTensor(value, `${where}: tensor ${name}`));
+    if (value.view.storage.entry !== undefined) entries.add(value.view.storage.entry);
   }
   assertTotal(tensors, bytes.length, where);
+  for (const entry of entries) checkZipEntry(entry, where);
   return tensors;
 }
 
@@ -138,7 +144,7 @@ function describe(value: unknown): string {
 }
 
 /** ("storage", type, key, location, length[, view]). */
-function storageOf(id: unknown, storages: Map<string, Storage>, bytesOf: (key: string, byteLength: number) => Uint8Array | undefined): StorageView {
+function storageOf(id: unknown, storages: Map<string, Storage>, entryOf?: (key: string, byteLength: number) => ZipEntry): StorageView {
   if (!Array.isArray(id) || id[0] !== "storage") throw new WeightsError("a reference must be to a storage");
   const [, type, key, , length, view] = id as unknown[];
   const dtype = type instanceof PickleGlobal && type.name.startsWith("torch.") ? STORAGES[type.name.slice(6)] : undefined;
@@ -146,7 +152,9 @@ function storageOf(id: unknown, storages: Map<string, Storage>, bytesOf: (key: s
   if (typeof key !== "string" || !isSize(length)) throw new WeightsError("a storage must have a name and a length");
   let storage = storages.get(key);
   if (storage === undefined) {
-    storage = new Storage(key, dtype, length, bytesOf(key, length * DTYPE_BYTES[dtype]));
+    storage = new Storage(key, dtype, length);
+    storage.entry = entryOf?.(key, length * DTYPE_BYTES[dtype]);
+    storage.bytes = storage.entry?.bytes;
     storages.set(key, storage);
   } else if (storage.dtype !== dtype || storage.length !== length) throw new WeightsError(`storage ${key} has two types or lengths`);
   if (view === undefined || view === null) return { storage, offset: 0 };
@@ -172,16 +180,15 @@ function readArchive(bytes: Uint8Array, where: string): unknown {
   }
   checkZipEntry(pickle, where);
   const storages = new Map<string, Storage>();
-  const bytesOf = (key: string, byteLength: number): Uint8Array => {
+  const entryOf = (key: string, byteLength: number): ZipEntry => {
     const entry = entries.get(`${folder}data/${key}`);
     if (entry === undefined) throw new WeightsError(`storage ${key.slice(0, 100)} is not in the archive`);
     if (entry.bytes.length !== byteLength) throw new WeightsError(`storage ${key} must have ${byteLength} bytes, but entry ${entry.name} has ${entry.bytes.length}`);
-    checkZipEntry(entry, where);
-    return entry.bytes;
+    return entry;
   };
   return unpickle(pickle.bytes, {
     globals: GLOBALS,
-    persistent: (id) => storageOf(id, storages, bytesOf),
+    persistent: (id) => storageOf(id, storages, entryOf),
     where,
     base: pickle.begin,
     fileLength: bytes.length,
@@ -196,7 +203,7 @@ function readLegacy(bytes: Uint8Array, where: string): unknown {
     throw new WeightsError(`${where}: the file must be a checkpoint of torch 0.1.11 or later, got the tar archive of an older one. Load it with torch and save it again.`);
   }
   const storages = new Map<string, Storage>();
-  const storagesOf = (id: unknown): StorageView => storageOf(id, storages, () => undefined);
+  const storagesOf = (id: unknown): StorageView => storageOf(id, storages);
   let end = 0;
   const next = (persistent?: (id: unknown) => unknown): unknown => {
     const result = unpickle(bytes, { globals: GLOBALS, where, start: end, ...(persistent && { persistent }) });

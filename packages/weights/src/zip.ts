@@ -4,12 +4,15 @@ import { WeightsError } from "@mrcnn/core";
 // stored, not compressed, with the sizes of the central directory, in 32 or 64 bits. A reader of our own
 // because weights can then stay where they lie: libraries copy each entry out of the archive.
 
-/** One file of an archive: a view of the archive's bytes. */
+/** One file of an archive. */
 export interface ZipEntry {
   readonly name: string;
   /** Where its data begins in the archive. */
   readonly begin: number;
+  /** A view of the archive's. */
   readonly bytes: Uint8Array;
+  /** Its checksum as the archive has it, not yet checked. */
+  readonly crc: number;
 }
 
 const END = 0x06054b50;
@@ -21,12 +24,12 @@ const MAX_COMMENT = 0xffff;
 
 /**
  * The entries of a zip archive, by name; directories are left out. Checks that each lies in the file and
- * overlaps no other; `readZipEntry` checks its checksum.
+ * overlaps no other; `checkZipEntry` checks its checksum.
  *
  * @throws WeightsError naming entry and position when the archive is cut, corrupt, compressed, encrypted
  * or split.
  */
-export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, ZipEntry & { readonly crc: number }> {
+export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, ZipEntry> {
   const fail = (at: number, what: string): never => {
     throw new WeightsError(`${where}: byte ${at}: ${what}. The archive is cut or corrupt.`);
   };
@@ -55,7 +58,7 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
   // Each takes 46 bytes and its name.
   if (count * 46 > size) fail(end, `${count} entries don't fit into a directory of ${size} bytes`);
 
-  const entries = new Map<string, ZipEntry & { crc: number }>();
+  const entries = new Map<string, ZipEntry>();
   let at = begin;
   for (let i = 0; i < count; i++) {
     if (at + 46 > begin + size || view.getUint32(at, true) !== CENTRAL) fail(at, `entry ${i} of the directory is missing`);
@@ -116,7 +119,7 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
  *
  * @throws WeightsError when it isn't that of its bytes; 0 is none, as torch writes when told to do without.
  */
-export function checkZipEntry(entry: ZipEntry & { readonly crc: number }, where: string): void {
+export function checkZipEntry(entry: ZipEntry, where: string): void {
   if (entry.crc === 0) return;
   const crc = crc32(entry.bytes);
   if (crc !== entry.crc) {
