@@ -109,10 +109,11 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     "mrcnn convert maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --from torchvision --model maskrcnn_resnet50_fpn \\\n  --out maskrcnn.safetensors --dtype float16",
   )
     .addOption(new Option("--from <library>", "whose weights they are").choices(librariesOfWeights).makeOptionMandatory())
-    .requiredOption("--model <name>", "the model they are of, as its source calls it")
+    .requiredOption("--model <name>", "the model they are of: a name that `mrcnn models` lists, or one of your own")
     .requiredOption("--out <file>", "file to write; it ends in .safetensors")
     .addOption(new Option("--dtype <type>", "float16 halves the file, int8 quarters it").choices(weightsDtypes).default("float32"))
     .option("--shards <MB>", "write files of at most so many megabytes, and FILE.index.json that lists them", positive)
+    .option("--check <image>", "run both models on an image and say how their detections differ")
     .option("--json <file>", "write the sizes and each tensor's error here")
     .action(does<ConvertOptions>((options, [file]) => convert(file!, options, terminal)));
 

@@ -1,10 +1,18 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { WeightsError } from "@mrcnn/core";
-import { inferMaskRcnnConfig } from "@mrcnn/model";
+import type { RawImage } from "@mrcnn/core";
+import { readImageFile } from "@mrcnn/datasets/node";
+import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
+import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
 import type { Numerics } from "@mrcnn/model";
-import { quantizationErrors, quantize, readWeights, writeSafetensors, writeShards } from "@mrcnn/weights";
+import { dequantize, quantizationErrors, quantize, readSafetensors, readWeights, writeSafetensors, writeShards } from "@mrcnn/weights";
 import type { QuantizationError, SourceWeights, StoredArrays, WeightsDtype } from "@mrcnn/weights";
+import { chooseBackend, startBackend } from "../backend.ts";
+import type { BackendName } from "../backend.ts";
+import { compareDetections } from "../compare-detections.ts";
+import type { DetectionDifference } from "../compare-detections.ts";
+import { detectImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import type { Terminal } from "../terminal.ts";
@@ -19,32 +27,75 @@ export interface ConvertOptions {
   readonly dtype: WeightsDtype;
   /** Megabytes of a file. */
   readonly shards?: number;
+  /** An image to run both models on. */
+  readonly check?: string;
   readonly json?: string;
+  readonly backend: BackendName;
 }
 
 const EXTENSION = ".safetensors";
 
 /** `mrcnn convert`. @returns the exit code. */
-export async function convert(file: string, { from, model, out, dtype, shards, json }: ConvertOptions, terminal: Terminal): Promise<number> {
+export async function convert(file: string, options: ConvertOptions, terminal: Terminal): Promise<number> {
+  const { from, model, out, dtype, shards, check, json } = options;
   if (!out.endsWith(EXTENSION)) throw new UsageError(`--out must end in ${EXTENSION}, got ${out}.`);
   if (resolve(out) === resolve(file)) throw new UsageError("--out is the file to convert. Name another.");
+  const entry = findInCatalog(model);
+  if (entry !== undefined && entry.source !== from) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
+  const image = check === undefined ? undefined : await readImageFile(check);
   const bytes = readBytes(file);
   const weights = await readWeights(bytes, file);
   assertFrom(weights, from, file);
-  // A file that lacks weights is found here, not when it is used.
-  inferMaskRcnnConfig(weights.arrays, { numerics: from, norm: weights.norm, where: file });
+
+  if (image === undefined) await startBackend("cpu");
+  else await chooseBackend(options.backend, terminal);
+  // Weights that are missing or of another model are found here, not when they are used.
+  const before = await tryModel(weights, { entry, file, image });
 
   const stored = quantize(weights.arrays, dtype);
-  const metadata = { ...weights.metadata, format: "mrcnn", source: from, numerics: from, norm: weights.norm, model, dtype };
+  const metadata = {
+    ...weights.metadata,
+    format: "mrcnn",
+    source: from,
+    numerics: from,
+    norm: weights.norm,
+    model,
+    dtype,
+    categories: JSON.stringify(before.categories),
+  };
   const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
+  const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image }));
   writeTogether(files);
 
   const errors = quantizationErrors(weights.arrays, stored);
-  const size = files.reduce((sum, { data }) => sum + data.length, 0);
-  const found = { from: { file, bytes: bytes.length, tensors: weights.arrays.size }, to: { files: files.map(({ path }) => path), bytes: size, dtype }, error: summary(errors) };
+  const found = {
+    from: { file, bytes: bytes.length, tensors: weights.arrays.size },
+    to: { files: files.map(({ path }) => path), bytes: files.reduce((sum, { data }) => sum + data.length, 0), dtype },
+    error: summary(errors),
+    ...(after === undefined ? {} : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
+  };
   if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...found, tensors: errors }, null, 2)}\n`);
   for (const line of text(found)) terminal.out(line);
   return 0;
+}
+
+/** The weights as a reader gives them. */
+const asRead = (stored: StoredArrays): SourceWeights["arrays"] => dequantize(readSafetensors(writeSafetensors(stored), "the converted weights"));
+
+interface TryOptions {
+  readonly entry: CatalogEntry | undefined;
+  readonly file: string;
+  readonly image: RawImage | undefined;
+}
+
+/** Makes the model that weights are of, and runs it on the image if there is one. */
+async function tryModel(weights: SourceWeights, { entry, file, image }: TryOptions): Promise<{ categories: readonly Category[]; detections?: Awaited<ReturnType<typeof detectImage>> }> {
+  const { model, categories } = createPretrained(weights, { entry, where: file });
+  try {
+    return { categories, ...(image && { detections: await detectImage(model, image, {}) }) };
+  } finally {
+    model.dispose();
+  }
 }
 
 function readBytes(file: string): Uint8Array {
@@ -111,12 +162,13 @@ interface Converted {
   readonly from: { readonly file: string; readonly bytes: number; readonly tensors: number };
   readonly to: { readonly files: readonly string[]; readonly bytes: number; readonly dtype: WeightsDtype };
   readonly error: ErrorSummary | undefined;
+  readonly check?: DetectionDifference & { readonly image: string };
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
 const percent = (share: number): string => `${share >= 0.1 ? (100 * share).toFixed(1) : (100 * share).toPrecision(2)} %`;
 
-function text({ from, to, error }: Converted): string[] {
+function text({ from, to, error, check }: Converted): string[] {
   const [first, last] = [to.files[0]!, to.files.at(-1)!];
   const where = to.files.length === 1 ? first : `${to.files.length - 1} files and ${last}`;
   return [
@@ -129,5 +181,19 @@ function text({ from, to, error }: Converted): string[] {
           `  largest   ${percent(error.max.max)} of the tensor's largest weight (${error.max.name})`,
           `  RMS       ${percent(error.rms.rms)} of the weights' in the worst tensor (${error.rms.name}), ${percent(error.medianRms)} in the median`,
         ]),
+    ...(check === undefined ? [] : checkText(check)),
+  ];
+}
+
+function checkText({ image, before, after, same, boxes, scores, masks, keypoints }: NonNullable<Converted["check"]>): string[] {
+  const differ = (what: string, spread: { max: number; median: number } | undefined, show: (value: number) => string): string[] =>
+    spread === undefined ? [] : [`  ${what.padEnd(9)} by up to ${show(spread.max)}, ${show(spread.median)} in the median`];
+  const pixels = (value: number): string => `${value.toPrecision(2)} pixels`;
+  return [
+    `${image}: ${before} objects with the source's weights, ${after} with these; ${same} are the same (class, and boxes of IoU 0.5 or more)${same === 0 ? "." : ", which differ in"}`,
+    ...differ("boxes", boxes, pixels),
+    ...differ("scores", scores, (value) => value.toPrecision(2)),
+    ...differ("masks", masks, (value) => `${percent(value)} of the union`),
+    ...differ("keypoints", keypoints, pixels),
   ];
 }
