@@ -117,7 +117,8 @@ class Hdf5Reader {
     const sizes = version < 2 ? at + 13 : at + 9;
     if (this.#uint8(sizes) !== 8 || this.#uint8(sizes + 1) !== 8) this.#unknown("", `addresses and sizes must have 8 bytes, got ${this.#uint8(sizes)} and ${this.#uint8(sizes + 1)}`);
     const addresses = version === 0 ? at + 24 : version === 1 ? at + 28 : at + 12;
-    const end = this.#base + this.#size(addresses + 16);
+    // This one counts from the file's begin.
+    const end = this.#size(addresses + 16);
     if (end > this.#bytes.length) this.#fail(this.#bytes.length, `the file should have ${end} bytes`);
     const root = version < 2 ? this.#address(addresses + 40) : this.#address(addresses + 24);
     return root ?? this.#fail(addresses, "the root group is missing");
