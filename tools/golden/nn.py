@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 from seeded import uniform
-
-PROJECTIONS = 16
+from summary import rounded, summary
 
 
 def to_torch(name, a):
@@ -61,17 +60,6 @@ def seed_module(module, reorder=None):
 
 def seeded_input(name, shape, offset=-0.5, scale=2.0):
     return ((uniform(name, shape) + offset) * scale).astype(np.float32)
-
-
-def rounded(a):
-    return [float(f"{v:.7g}") for v in np.asarray(a, dtype=np.float64).ravel()]
-
-
-def summary(name, a):
-    """Norm and projections onto seeded signs of an array of our layout."""
-    flat = np.asarray(a, dtype=np.float64).ravel()
-    signs = np.where(uniform(f"signs {name}", (PROJECTIONS, flat.size)) < 0.5, -1.0, 1.0)
-    return dict(shape=list(np.shape(a)), norm=float(np.linalg.norm(flat)), projections=rounded(signs @ flat))
 
 
 def run(case, f, inputs):

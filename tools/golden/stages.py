@@ -8,8 +8,8 @@ import os
 
 import numpy as np
 
-from nn import summary
 from seeded import uniform
+from summary import summary
 
 
 def shift(name, rank):

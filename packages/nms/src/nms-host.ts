@@ -1,6 +1,7 @@
 import { assertLength, ConfigError } from "@mrcnn/core";
 import { boxAreaOnHost } from "@mrcnn/boxes";
 import { argsortDescending } from "./argsort.ts";
+import { torchSortDescending } from "./torch-sort.ts";
 
 const f = Math.fround;
 
@@ -110,13 +111,18 @@ export function nmsOnHost(boxes: Float32Array, scores: Float32Array, options: Nm
   return greedy(boxes, scores, new Int32Array(scores.length), 1, options);
 }
 
+function hasEqual(scores: Float32Array): boolean {
+  const sorted = scores.slice().sort();
+  return sorted.some((score, i) => i > 0 && score === sorted[i - 1]);
+}
+
 /**
  * NMS in which only boxes of the same group (class, pyramid level; any integers) suppress each other.
  * Returns indices over all groups, best score first: exactly those of torchvision 0.14's CPU
  * `batched_nms`. Up to 1000 boxes that function shifts each group out of the others' way in float32,
  * whose rounding can move an IoU across the threshold; this one repeats it. Above, groups are
- * compared where they lie; there torchvision leaves the order of equal scores to an unstable sort, and
- * this function orders them by index.
+ * compared where they lie, and equal scores come in the order of torch's unstable sort
+ * (`torchSortDescending`), which is repeated too. "separate" orders equal scores by index.
  */
 export function batchedNmsOnHost(
   boxes: Float32Array,
@@ -132,7 +138,11 @@ export function batchedNmsOnHost(
       if (!slotOf.has(group)) slotOf.set(group, slotOf.size);
       return slotOf.get(group)!;
     });
-    return greedy(boxes, scores, slot, slotOf.size, options);
+    if (options.grouping === "separate" || !hasEqual(scores)) return greedy(boxes, scores, slot, slotOf.size, options);
+    // Which equals come first depends on all that is kept.
+    const kept = greedy(boxes, scores, slot, slotOf.size, { iouThreshold: options.iouThreshold }).sort();
+    const order = torchSortDescending(Float32Array.from(kept, (i) => scores[i]!));
+    return order.subarray(0, options.maxOutput ?? order.length).map((i) => kept[i]!);
   }
   const step = f(boxes.reduce((most, value) => Math.max(most, value), -Infinity) + 1);
   const shifted = boxes.map((value, i) => value + f(groups[i >> 2]! * step));

@@ -80,6 +80,10 @@ export async function selectProposals(
   return { boxes: Float32Array.from(boxes), scores: Float32Array.from(scores), imageIndex: Int32Array.from(images) };
 }
 
+// Each step in float32: probabilities near 1 tie as torch's do, and suppression goes by them.
+const f = Math.fround;
+const sigmoid = (x: number): number => f(1 / f(1 + f(Math.exp(-x))));
+
 function selectOfImage(
   logits: Float32Array,
   deltas: Float32Array,
@@ -101,7 +105,7 @@ function selectOfImage(
   }
   const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), weights, { ...(maxLogScale !== undefined && { maxLogScale }) });
   const clipped = clipBoxesOnHost(decoded, size);
-  const scores = Float32Array.from(chosen, (i) => 1 / (1 + Math.exp(-logits[i]!)));
+  const scores = Float32Array.from(chosen, (i) => sigmoid(logits[i]!));
   const least = Math.fround(config.scoreThreshold ?? 0);
   const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-3).filter((i) => scores[i]! >= least);
   const kept = batchedNmsOnHost(
