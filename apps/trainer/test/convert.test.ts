@@ -4,6 +4,7 @@ import "@tensorflow/tfjs";
 import { setBackend } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
+import { writeImageFile } from "@mrcnn/datasets/node";
 import { createMaskRcnn, inferMaskRcnnConfig, maskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnnConfig } from "@mrcnn/model";
 import { dequantize, quantizationErrors, quantize, readSafetensors, readShards, readWeights, toArrays, toTorch, writeSafetensors } from "@mrcnn/weights";
@@ -80,6 +81,26 @@ describe("mrcnn convert", () => {
     expect(said).toContain(`${count} files and ${out}.index.json: float16`);
   });
 
+  it("--check runs both models on an image", async () => {
+    const image = join(folder, "photo.png");
+    await writeImageFile(image, { height: 40, width: 60, data: Uint8Array.from({ length: 40 * 60 * 3 }, (_, i) => (i * 7919) % 251) });
+    const check = async (dtype: string): Promise<{ out: string; check: { before: number; after: number; same: number; boxes?: { max: number } } }> => {
+      const json = join(folder, "check.json");
+      const { code, out } = await convert(source, join(folder, "checked.safetensors"), "--dtype", dtype, "--check", image, "--backend", "wasm", "--json", json);
+      expect(code).toBe(0);
+      return { out, check: JSON.parse(readFileSync(json, "utf8")).check };
+    };
+    const whole = await check("float32");
+    expect(whole.check).toMatchObject({ image, same: whole.check.before, after: whole.check.before });
+    expect(whole.check.before).toBeGreaterThan(0);
+    expect(whole.check.boxes!.max).toBe(0);
+    expect(whole.out).toContain(`${image}: ${whole.check.before} objects with the source's weights, ${whole.check.before} with these`);
+    const rounded = await check("int8");
+    expect(rounded.check.same).toBeGreaterThan(0);
+    expect(rounded.check.boxes!.max).toBeGreaterThan(0);
+    expect(rounded.out).toMatch(/\n {2}boxes {5}by up to [\d.]+ pixels, [\d.]+ pixels in the median\n/);
+  });
+
   it("converts what it has written", async () => {
     const [first, second] = [join(folder, "first.safetensors"), join(folder, "second.safetensors")];
     await convert(source, first);
@@ -120,6 +141,12 @@ describe("mrcnn convert, given something wrong, writes nothing", () => {
   });
   it("this project's own training", () =>
     refused(file("own.safetensors", writeSafetensors(arrays, { format: "mrcnn" })), /these weights are this project's own, as `mrcnn train` writes them/));
+  it("weights of another network than the catalog's", async () => {
+    const { code, err } = await mrcnn("convert", source, "--from", "torchvision", "--model", "maskrcnn_resnet50_fpn", "--out", target);
+    expect(code).toBe(1);
+    expect(err).toMatch(/theirs\.safetensors: maskrcnn_resnet50_fpn has ResNet-50; these weights are of a network with ResNet-18/);
+  });
+  it("an image that is missing", () => refused(source, /gone\.jpg: the image is missing/, "--check", join(folder, "gone.jpg")));
   it("a weight that float16 can't hold", () => {
     const large = new Map(toTorch(arrays));
     const name = "roi_heads.box_head.fc6.weight";
@@ -140,6 +167,7 @@ describe("mrcnn convert, given something wrong, writes nothing", () => {
     ["no --from", ["convert", "x", "--model", "m", "--out", "y.safetensors"], "required option '--from"],
     ["an unknown library", ["convert", "x", "--from", "keras", "--model", "m", "--out", "y.safetensors"], "Allowed choices are torchvision, detectron2, matterport"],
     ["no --model", ["convert", "x", "--from", "torchvision", "--out", "y.safetensors"], "required option '--model"],
+    ["a model of another library", ["convert", "x", "--from", "detectron2", "--model", "maskrcnn_resnet50_fpn", "--out", "y.safetensors"], "--model maskrcnn_resnet50_fpn is torchvision's. Say --from torchvision."],
     ["another extension", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.pth"], "--out must end in .safetensors, got y.pth."],
     ["itself as --out", ["convert", "y.safetensors", "--from", "torchvision", "--model", "m", "--out", "./y.safetensors"], "--out is the file to convert."],
     ["shards of no size", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.safetensors", "--shards", "0"], "It must be a number above 0."],
