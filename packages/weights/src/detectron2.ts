@@ -90,7 +90,9 @@ export function fromDetectron2(arrays: NamedArrays): NamedArrays {
     if (renamed.has(ours)) throw new WeightsError(`${name}: another tensor has that place, too. The file is corrupt.`);
     renamed.set(ours, array);
   }
-  const classes = (renamed.get("roi_heads.box_predictor.cls_score.weight")?.shape[0] ?? 0) - 1;
+  const scores = renamed.get("roi_heads.box_predictor.cls_score.weight");
+  if (scores === undefined) throw new WeightsError("roi_heads.box_predictor.cls_score is missing. The weights are not those of a whole detector.");
+  const classes = (scores.shape[0] ?? 0) - 1;
   for (const [layer, per] of [["roi_heads.box_predictor.bbox_pred", 4], ["roi_heads.mask_predictor.mask_fcn_logits", 1]] as const) {
     const outputs = renamed.get(`${layer}.weight`)?.shape[0];
     if (outputs !== undefined && outputs !== per * classes) {

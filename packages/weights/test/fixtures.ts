@@ -33,10 +33,29 @@ interface MatterportFixture {
   readonly sums: Readonly<Record<string, { readonly shape: readonly number[]; readonly sum: number }>>;
 }
 
+interface NamesFixture {
+  readonly torchvision: Readonly<Record<string, string>>;
+  readonly detectron2: Readonly<Record<string, string>>;
+}
+
 export const torchFixtures: readonly TorchFixture[] = ["torch-1", "torch-2"].map((name) => golden<TorchFixture>(import.meta.url, name));
 export const numpyFixtures: readonly NumpyFixture[] = ["numpy-1", "numpy-2"].map((name) => golden<NumpyFixture>(import.meta.url, name));
 export const kerasFixture: KerasFixture = golden<KerasFixture>(import.meta.url, "keras");
 export const matterportFixture: MatterportFixture = golden<MatterportFixture>(import.meta.url, "matterport");
+const names = golden<NamesFixture>(import.meta.url, "names");
+
+/** Weights of a library's model by its names, in torch's layout and few channels: each value is its position. */
+export function modelWeights(library: "torchvision" | "detectron2", model: string): Map<string, HostArray> {
+  const list = JSON.parse(new TextDecoder().decode(inflate(names[library][model]!))) as [string, number[]][];
+  return new Map(list.map(([name, shape]) => [name, counted(...shape)]));
+}
+
+/** An array whose values are their positions. */
+export const counted = (...shape: number[]): HostArray => ({ shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i) });
+
+/** The value at an index. */
+export const at = ({ shape, data }: HostArray, ...index: number[]): number => data[index.reduce((flat, i, axis) => flat * shape[axis]! + i, 0)]!;
+
 export const safetensorsFile: Uint8Array = decode(golden<{ base64: string }>(import.meta.url, "safetensors").base64);
 
 /** That an array is what Python says. */

@@ -15,7 +15,7 @@ describe("fromMatterport", () => {
     for (const [name, { shape, sum }] of Object.entries(matterportFixture.sums)) {
       const array = ours.get(name)!;
       expect(array.shape, name).toEqual(shape);
-      expect(array.data.reduce((total: number, value, i) => total + value * Math.cos(i), 0), name).toBeCloseTo(sum, 4);
+      expect(Array.from(array.data).reduce((total, value, i) => total + value * Math.cos(i), 0), name).toBeCloseTo(sum, 4);
     }
   });
 

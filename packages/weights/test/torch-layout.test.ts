@@ -1,10 +1,9 @@
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { describe, expect, it } from "vitest";
 import { fromTorch, toTorch } from "../src/torch-layout.ts";
+import { at, counted, modelWeights } from "./fixtures.ts";
 
-const counted = (...shape: number[]): HostArray => ({ shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i) });
 const of = (arrays: NamedArrays, name: string): HostArray => arrays.get(name)!;
-const at = ({ shape, data }: HostArray, ...index: number[]): number => data[index.reduce((flat, i, axis) => flat * shape[axis]! + i, 0)]!;
 
 // A pyramid of 3 channels, a box head on 2 x 2 pooled maps, and what else needs moving.
 const torch = new Map<string, HostArray>([
@@ -74,6 +73,45 @@ describe("fromTorch", () => {
     );
     expect(() => fromTorch(alone, { pooledChannels: 5 })).toThrow("fc6.weight: its 12 inputs must be a square of the pooled channels, got 5.");
     expect(of(fromTorch(alone, { pooledChannels: 3 }), "fc6.weight")).toEqual(of(ours, "roi_heads.box_head.fc6.weight"));
+  });
+});
+
+describe("torchvision's models", () => {
+  const v2 = modelWeights("torchvision", "mask_v2");
+  const ours = fromTorch(v2);
+
+  it("keep their names, but for the count of batches", () => {
+    expect([...ours.keys()]).toEqual([...v2.keys()].filter((name) => !name.endsWith("num_batches_tracked")));
+    const keypoint = modelWeights("torchvision", "keypoint");
+    expect([...fromTorch(keypoint).keys()]).toEqual([...keypoint.keys()]);
+  });
+
+  it("of version 2 flatten what their box head's convolutions give", () => {
+    const name = "roi_heads.box_head.5.weight";
+    expect(of(v2, name).shape).toEqual([16, 196]);
+    // Channel 3, row 6, column 2 of 4 channels of 7 x 7.
+    expect(at(of(ours, name), (6 * 7 + 2) * 4 + 3, 5)).toBe(at(of(v2, name), 5, 3 * 49 + 6 * 7 + 2));
+  });
+
+  it("have transposed convolutions for keypoints as for masks", () => {
+    const keypoint = modelWeights("torchvision", "keypoint");
+    const name = "roi_heads.keypoint_predictor.kps_score_lowres.weight";
+    expect(of(fromTorch(keypoint), name).shape).toEqual([4, 4, 17, 8]);
+    expect(at(of(fromTorch(keypoint), name), 1, 2, 16, 7)).toBe(at(of(keypoint, name), 7, 16, 1, 2));
+  });
+
+  it.each(["mask", "mask_v2", "keypoint"])("come back from ours (%s)", (model) => {
+    const theirs = modelWeights("torchvision", model);
+    expect(toTorch(fromTorch(theirs))).toEqual(new Map([...theirs].filter(([name]) => !name.endsWith("num_batches_tracked"))));
+  });
+
+  it("tell the channels that fc6 reads by the RPN where there is no pyramid", () => {
+    const alone = new Map([
+      ["rpn.head.conv.0.0.weight", counted(2, 3, 3, 3)],
+      ["roi_heads.box_head.fc6.weight", counted(5, 12)],
+    ]);
+    expect(of(fromTorch(alone), "roi_heads.box_head.fc6.weight").shape).toEqual([12, 5]);
+    expect(toTorch(fromTorch(alone))).toEqual(alone);
   });
 });
 
