@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { memory } from "@tensorflow/tfjs-core";
+import { writeImageFile } from "@mrcnn/datasets/node";
+import { writeShards, toArrays } from "@mrcnn/weights";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cachedPath } from "../src/cache-folder.ts";
+import { isCached } from "../src/download.ts";
+import { toFound } from "../src/found.ts";
+import { coco90, cocoKeypoints } from "../src/coco.ts";
+import { loadMaskRcnn } from "../src/load-node.ts";
+import { narrowFile, narrowModel, noise } from "./narrow.ts";
+import { sendFile, serve } from "./file-server.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mrcnn-load-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const small = { backend: "current", minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const image = noise(80, 60);
+const photo = join(folder, "photo.png");
+const path = join(folder, "w.safetensors");
+let bytes: Uint8Array;
+let expected: object;
+
+beforeAll(async () => {
+  await writeImageFile(photo, image);
+  // torchvision's detectors with frozen batch norm have eps 0, which a file can't say.
+  const model = narrowModel(90, { backbone: { eps: 0 } });
+  bytes = await narrowFile(model);
+  writeFileSync(path, bytes);
+  const [found] = await model.detect([image], small);
+  expected = toFound(found!, coco90, []);
+  model.dispose();
+});
+
+describe("loadMaskRcnn", () => {
+  it("finds what the model itself finds, from bytes, paths and URLs, in images of any kind", async () => {
+    const before = memory().numTensors;
+    const server = await serve((request, response) => sendFile(request, response, bytes));
+    const cacheDir = join(folder, "cache");
+    for (const weights of [bytes, bytes.slice().buffer, path, pathToFileURL(path), `${server.url}/w.safetensors`, `${server.url}/w.safetensors`] as const) {
+      const model = await loadMaskRcnn({ ...small, weights, cacheDir });
+      expect(await model.detect(image)).toEqual(expected);
+      expect(model.categories).toEqual(coco90);
+      model.dispose();
+      model.dispose();
+      await expect(model.detect(image)).rejects.toThrow("the detector has been disposed");
+    }
+    expect(server.requests).toHaveLength(1);
+    const { readFileSync } = await import("node:fs");
+    const model = await loadMaskRcnn({ ...small, weights: path });
+    const all = await Promise.all([model.detect(photo), model.detect(pathToFileURL(photo)), model.detect(readFileSync(photo)), model.detect(new Uint8Array(readFileSync(photo)).buffer)]);
+    for (const found of all) expect(found).toEqual(expected);
+    expect((await model.detect(image, { maxDetections: 2 })).objects).toEqual((expected as { objects: unknown[] }).objects.slice(0, 2));
+    await expect(model.detect(join(folder, "none.png"))).rejects.toThrow(/none\.png/);
+    await expect(model.detect({ ...image, data: new Uint8Array(80 * 60 * 4) })).rejects.toThrow(/RGB bytes/);
+    model.dispose();
+    await model.detect(image).catch(() => {});
+    expect(memory().numTensors).toBe(before);
+  });
+
+  it("reads shards by their index, from a folder or a server", async () => {
+    const model = narrowModel(90, { backbone: { eps: 0 } });
+    const { index, shards } = writeShards(await toArrays(model.variables), 100_000, { name: "w", metadata: { format: "mrcnn", numerics: "torchvision", norm: "frozen_batch_norm" } });
+    model.dispose();
+    expect(shards.length).toBeGreaterThan(2);
+    const files = new Map<string, Uint8Array>([["w.safetensors.index.json", Buffer.from(JSON.stringify(index))], ...shards.map(({ file, bytes: own }) => [file, own] as const)]);
+    for (const [name, content] of files) writeFileSync(join(folder, name), content);
+    const server = await serve((request, response) => sendFile(request, response, files.get(request.url!.slice("/models/".length))!));
+    for (const weights of [join(folder, "w.safetensors.index.json"), `${server.url}/models/w.safetensors.index.json`]) {
+      const loaded = await loadMaskRcnn({ ...small, weights, cacheDir: join(folder, "cache") });
+      expect(await loaded.detect(image)).toEqual(expected);
+      loaded.dispose();
+    }
+    expect(server.requests).toHaveLength(files.size);
+  });
+
+  it("names classes and keypoints", async () => {
+    const keypoints = narrowModel(1, { mask: false, keypoints: cocoKeypoints, backbone: { eps: 0 } });
+    const loaded = await loadMaskRcnn({ ...small, weights: await narrowFile(keypoints), model: "keypointrcnn_resnet50_fpn" });
+    const { objects } = await loaded.detect(image);
+    expect(objects[0]).toMatchObject({ label: 1, categoryId: 1, name: "person" });
+    expect(objects[0]!.keypoints!.map(({ name }) => name)).toEqual(cocoKeypoints);
+    loaded.dispose();
+    keypoints.dispose();
+    const own = narrowModel(2);
+    const file = await narrowFile(own);
+    own.dispose();
+    const named = await loadMaskRcnn({ ...small, weights: file, classes: ["cell", "nucleus"] });
+    expect(named.categories).toEqual([{ id: 1, name: "cell" }, { id: 2, name: "nucleus" }]);
+    named.dispose();
+    const plain = await loadMaskRcnn({ ...small, weights: file, model: "maskrcnn_resnet50_fpn" });
+    expect(plain.categories.map(({ name }) => name)).toEqual(["class 1", "class 2"]);
+    plain.dispose();
+    await expect(loadMaskRcnn({ ...small, weights: file, classes: ["cell"] })).rejects.toThrow("the weights tell 2 classes apart, 1 names were given");
+  });
+
+  it.each<[string, string, object, Record<string, string>, string]>([
+    ["another library's", "maskrcnn_resnet50_fpn", {}, { numerics: "detectron2" }, "these are weights of detectron2, but maskrcnn_resnet50_fpn is torchvision's. Name a model of detectron2"],
+    ["without masks", "maskrcnn_resnet50_fpn", { mask: false }, {}, "maskrcnn_resnet50_fpn has a mask head; these weights are of a network with no mask head"],
+    ["with masks", "fasterrcnn_resnet50_fpn", {}, {}, "fasterrcnn_resnet50_fpn has no mask head; these weights are of a network with a mask head"],
+    ["of another depth", "maskrcnn_resnet50_fpn", { backbone: { depth: 101 } }, {}, "has ResNet-50; these weights are of a network with ResNet-101"],
+    ["of the first version", "maskrcnn_resnet50_fpn_v2", {}, {}, "has 2 RPN convolutions; these weights are of a network with 1 RPN convolution"],
+    ["without a pyramid", "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x", { numerics: "detectron2", architecture: "dc5" }, { numerics: "detectron2" }, "has FPN; these weights are of a network with DC5"],
+  ])("refuses weights %s where %s is named", async (_, model, options, metadata, message) => {
+    const before = memory().numTensors;
+    const other = narrowModel(90, options);
+    const file = await narrowFile(other, metadata);
+    other.dispose();
+    await expect(loadMaskRcnn({ ...small, weights: file, model })).rejects.toThrow(message);
+    expect(memory().numTensors).toBe(before);
+  });
+
+  it("keeps nothing that turns out to be no weights", async () => {
+    const server = await serve((request, response) => sendFile(request, response, Buffer.from("not weights, but long enough to be some")));
+    const cacheDir = join(folder, "cache");
+    const url = `${server.url}/bad.pth`;
+    await expect(loadMaskRcnn({ ...small, weights: url, cacheDir })).rejects.toThrow(/must be safetensors/);
+    expect(await isCached(url, { cacheDir })).toBe(false);
+    expect(cachedPath(url, { cacheDir })).toMatch(/bad-/);
+  });
+
+  it("says what a name should have been", async () => {
+    await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('weights must be a name of the catalog, a URL, or the path of a file, got "maskrcnn_resnet50_fnp". Did you mean "maskrcnn_resnet50_fpn"?');
+    await expect(loadMaskRcnn({ ...small, weights: "fasterrcnn_resnet50_fpn", offline: true, cacheDir: join(folder, "empty") })).rejects.toThrow(/is not in the cache/);
+    await expect(loadMaskRcnn({ ...small, weights: bytes, model: "maskrcnn" })).rejects.toThrow("maskrcnn is not in the catalog");
+    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "gpu" as never })).rejects.toThrow('backend must be "auto", "tensorflow", "wasm", "cpu" or "current", got "gpu"');
+  });
+});

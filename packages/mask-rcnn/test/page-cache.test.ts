@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import { createRandom } from "@mrcnn/core";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { downloadInPage, forgetInPage, isCachedInPage } from "../src/page-cache.ts";
+import type { DownloadProgress } from "../src/transfer.ts";
+import { sendFile, serve } from "./file-server.ts";
+
+const random = createRandom(9);
+const content = Uint8Array.from({ length: 200_000 }, () => random.int(256));
+const quick = { backoffMs: 5, retries: 2 };
+
+/** Cache Storage as far as it is used. */
+function fakeCaches({ isFull = false } = {}): { caches: Pick<CacheStorage, "open">; kept: Map<string, Response> } {
+  const kept = new Map<string, Response>();
+  const cache = {
+    match: async (url: string) => kept.get(url)?.clone(),
+    put: async (url: string, response: Response) => {
+      if (isFull) throw new DOMException("no room", "QuotaExceededError");
+      kept.set(url, response);
+    },
+    delete: async (url: string) => kept.delete(url),
+  };
+  return { caches: { open: async () => cache as unknown as Cache }, kept };
+}
+
+let kept: Map<string, Response>;
+beforeEach(() => {
+  const fake = fakeCaches();
+  kept = fake.kept;
+  vi.stubGlobal("caches", fake.caches);
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("a download in a page", () => {
+  it("goes on where it was cut, is kept, and is not repeated", async () => {
+    const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 2 ? 60_000 : Infinity }));
+    const url = `${server.url}/w.pth`;
+    const seen: DownloadProgress[] = [];
+    expect(await downloadInPage(url, undefined, { ...quick, onProgress: (p) => seen.push(p) })).toEqual(content);
+    expect(seen.at(-1)).toMatchObject({ bytes: content.length, total: content.length });
+    expect(server.requests.slice(1).every(({ range }) => range !== undefined)).toBe(true);
+    const before = server.requests.length;
+    expect(await isCachedInPage(url)).toBe(true);
+    expect(await downloadInPage(url, undefined, { offline: true })).toEqual(content);
+    expect(server.requests).toHaveLength(before);
+    await forgetInPage(url);
+    expect(await isCachedInPage(url)).toBe(false);
+    await expect(downloadInPage(url, undefined, { offline: true })).rejects.toThrow(/is not in the page's cache/);
+  });
+
+  it("asks another origin for no parts, as that needs its leave", async () => {
+    vi.stubGlobal("location", new URL("https://page.example/"));
+    const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }));
+    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(server.requests.every(({ range }) => range === undefined)).toBe(true);
+  });
+
+  it("is checked by its published hash, and on every use", async () => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    const url = `${server.url}/w.pth`;
+    const prefix = createHash("sha256").update(content).digest("hex").slice(0, 8);
+    await expect(downloadInPage(url, { algorithm: "sha256", prefix: "00000000" }, quick)).rejects.toThrow(`must begin with 00000000, got ${prefix}`);
+    expect(kept.size).toBe(0);
+    await downloadInPage(url, { algorithm: "sha256", prefix }, quick);
+    kept.set(url, new Response(content.subarray(1), { headers: kept.get(url)!.headers }));
+    expect(await downloadInPage(url, { algorithm: "sha256", prefix }, quick)).toEqual(content);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it("does without a cache, and without room in it", async () => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    vi.stubGlobal("caches", fakeCaches({ isFull: true }).caches);
+    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    vi.stubGlobal("caches", undefined);
+    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it("brings a file whose length is not said, and stops when told", async () => {
+    const server = await serve((_, response) => {
+      response.writeHead(200);
+      response.end(content);
+    });
+    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    const controller = new AbortController();
+    const stopped = downloadInPage(`${server.url}/v.pth`, undefined, { ...quick, signal: controller.signal, onProgress: () => controller.abort() });
+    await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
+    expect(kept.has(`${server.url}/v.pth`)).toBe(false);
+  });
+});
