@@ -29,7 +29,7 @@ interface Entry {
   readonly labels: boolean;
 }
 
-const isImage = (name: string): boolean => /\.(png|jpe?g|tiff?|webp|bmp|gif)$/i.test(name);
+const isImage = (name: string): boolean => /\.(png|jpe?g|tiff?|webp|avif|bmp|gif)$/i.test(name);
 const stem = (name: string): string => basename(name, extname(name));
 
 /**
