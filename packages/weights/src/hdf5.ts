@@ -15,8 +15,10 @@ const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 const UNDEFINED = 0xffffffffffffffffn;
 const MAX_DEPTH = 16;
 const MAX_NAME = 1024;
+const MAX_MESSAGES = 1 << 16;
 
-const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, external: 7, layout: 8, filters: 11, continuation: 16, symbolTable: 17 } as const;
+const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, external: 7, layout: 8, continuation: 16, symbolTable: 17 } as const;
+const KNOWN: ReadonlySet<number> = new Set(Object.values(MESSAGE));
 
 interface Message {
   readonly type: number;
@@ -159,7 +161,10 @@ class Hdf5Reader {
               blocks.push([block + 4, block + size - 4]);
             } else blocks.push([block, block + size]);
           }
-        } else messages.push({ type, begin: data, end: data + length, isShared });
+        } else if (KNOWN.has(type)) {
+          if (messages.length === MAX_MESSAGES) this.#fail(at, "an object has more messages than any that HDF5 writes");
+          messages.push({ type, begin: data, end: data + length, isShared });
+        }
         at = data + length;
       }
     }

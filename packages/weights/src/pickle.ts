@@ -110,7 +110,7 @@ const MAX_STACK = 1 << 16;
 
 // What things cost in memory, in units of about 16 bytes.
 const COST = { element: 1, memo: 4, entry: 8, container: 10 } as const;
-const FREE_UNITS = 1 << 17;
+const FREE_UNITS = 1 << 18;
 
 // Lone surrogates, which Python writes too, become U+FFFD: no name has them.
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -12,6 +12,9 @@ import type { StoredArray, StoredArrays } from "./quantize.ts";
 /** The reference implementation's limit on the header. */
 const MAX_HEADER = 100_000_000;
 
+/** Up to this its objects are no burden; beyond, tensors must outweigh it, as it takes some ten times its length in memory. */
+const LARGE_HEADER = 1 << 20;
+
 const DTYPES: ReadonlyMap<unknown, DType> = new Map([
   ["F64", "float64"], ["I64", "int64"], ["F32", "float32"], ["I32", "int32"], ["F16", "float16"], ["BF16", "bfloat16"],
   ["I16", "int16"], ["U8", "uint8"], ["I8", "int8"], ["BOOL", "bool"],
@@ -68,6 +71,9 @@ function readHeader(
   const start = 8 + headerLength;
   if (start > bytes.length) fail(`the header should end at byte ${start}, but the file ends at ${bytes.length}.`);
 
+  if (headerLength > LARGE_HEADER && headerLength > bytes.length / 8) {
+    fail(`a header of ${headerLength} bytes is out of proportion to a file of ${bytes.length}.`);
+  }
   let header: unknown;
   if (isDeeper(bytes.subarray(8, start), MAX_DEPTH)) fail("the header is nested deeper than that of any tensor.");
   try {

@@ -54,16 +54,16 @@ function flattenedChannels(arrays: NamedArrays, { pooledChannels }: TorchLayoutO
   for (const [name, { shape }] of arrays) {
     if (/(^|\.)layer_blocks\.0(\.0)?\.weight$/.test(name)) pyramid = shape[axes.output];
     if (/(^|\.)rpn\.head\.conv(\.0\.0)?\.weight$/.test(name)) rpn = shape[axes.input];
-    const [, conv, convIndex] = /(^|.*\.)box_head\.(\d+)\.0\.weight$/.exec(name) ?? [];
+    const [, conv, convIndex] = /^(|.*\.)box_head\.(\d+)\.0\.weight$/.exec(name) ?? [];
     if (conv !== undefined && shape.length === 4 && Number(convIndex) >= (convs.get(conv)?.index ?? 0)) {
       convs.set(conv, { index: Number(convIndex), channels: shape[axes.output]! });
     }
-    const [, head, headIndex] = /(^|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
+    const [, head, headIndex] = /^(|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
     if (head !== undefined) dense.set(head, Math.min(Number(headIndex), dense.get(head) ?? Infinity));
   }
   return (name) => {
     if (FC6.test(name)) return { flattens: true, channels: pooledChannels ?? pyramid ?? rpn };
-    const [, head, index] = /(^|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
+    const [, head, index] = /^(|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
     return head !== undefined && dense.get(head) === Number(index) ? { flattens: true, channels: convs.get(head)?.channels } : { flattens: false };
   };
 }

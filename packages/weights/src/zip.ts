@@ -21,6 +21,8 @@ const END64_LOCATOR = 0x07064b50;
 const CENTRAL = 0x02014b50;
 const LOCAL = 0x04034b50;
 const MAX_COMMENT = 0xffff;
+/** One per storage: models have some hundreds. */
+const MAX_ENTRIES = 1 << 16;
 
 /**
  * The entries of a zip archive, by name; directories are left out. Checks that each lies in the file and
@@ -55,6 +57,7 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
     directoryEnd = at;
   }
   if (begin + size > directoryEnd) fail(end, `the directory should lie at ${begin} to ${begin + size}, but must end before ${directoryEnd}`);
+  if (count > MAX_ENTRIES) fail(end, `${count} entries are more than a checkpoint has`);
   // Each takes 46 bytes and its name.
   if (count * 46 > size) fail(end, `${count} entries don't fit into a directory of ${size} bytes`);
 
