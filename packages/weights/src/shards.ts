@@ -1,5 +1,6 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
+import { dequantize } from "./quantize.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
 import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
 
@@ -68,7 +69,8 @@ export interface ShardedWeights {
 
 /**
  * Reads the shards that the parsed JSON of an index names, one after the other; `readShard` gives the
- * bytes of a file beside it. `where` names the index in errors.
+ * bytes of a file beside it. `where` names the index in errors. Files of this project (`format: "mrcnn"`)
+ * are dequantised, as `readWeights` does.
  *
  * @throws WeightsError naming the shard that can't be read, or the tensor that stands in two shards, in
  *   none, or in another than the index says; when sizes don't add up; when the index is none.
@@ -106,7 +108,7 @@ export async function readShards(index: unknown, readShard: (file: string) => Pr
   if (total !== undefined && total !== size) {
     throw new WeightsError(`${where}: the index says that all tensors take ${total} bytes, but they take ${size}. These are shards of different models.`);
   }
-  return { arrays, metadata };
+  return { arrays: metadata["format"] === "mrcnn" ? dequantize(arrays) : arrays, metadata };
 }
 
 const headerLength = (bytes: Uint8Array): number => 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));

@@ -37,10 +37,10 @@ describe("readShards", () => {
   it("reads int8 with its scales, wherever they went", async () => {
     const weights = new Map([["w", { shape: [64, 64], data: Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i)) }]]);
     const stored = quantize(weights, "int8");
-    const { index, shards } = writeShards(stored, 4096);
+    const { index, shards } = writeShards(stored, 4096, { metadata: { format: "mrcnn" } });
     expect(shards.length).toBe(2);
     const back = await readShards(index, async (name) => shards.find((shard) => shard.file === name)!.bytes, "i");
-    expect(dequantize(back.arrays)).toEqual(dequantize(readSafetensors(writeSafetensors(stored), "one")));
+    expect(back.arrays).toEqual(dequantize(readSafetensors(writeSafetensors(stored), "one")));
   });
   it("reads an index of another writer, without sizes", async () => {
     expect((await read({ weight_map: written.index.weight_map })).arrays.size).toBe(5);
