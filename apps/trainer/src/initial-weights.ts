@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import type { MaskRcnn } from "@mrcnn/model";
-import { assignWeights, fromTorch } from "@mrcnn/weights";
+import { readWeightsFile } from "@mrcnn/mask-rcnn";
+import { assignWeights, fromTorch, readSafetensors, readSafetensorsMetadata } from "@mrcnn/weights";
 import { CommandError } from "./errors.ts";
-import { readWeightsFile } from "./model-source.ts";
 
 /** Reads a little-endian, C-ordered float32 .npy file. @throws WeightsError naming the file. */
 export function readNpy(bytes: Uint8Array, where: string): HostArray {
@@ -44,19 +44,33 @@ function readFolded(folder: string): NamedArrays {
   return fromTorch(arrays);
 }
 
+// Of a safetensors file any names are taken, a backbone's alone too; other formats are a detector's.
+async function readArrays(file: string): Promise<NamedArrays> {
+  if (!file.endsWith(".safetensors")) return (await readWeightsFile(file)).arrays;
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
+  }
+  const arrays = readSafetensors(bytes, file);
+  return readSafetensorsMetadata(bytes, file)["format"] === "mrcnn" ? arrays : fromTorch(arrays);
+}
+
 /**
- * Puts initial weights into a model: those of `path` (a safetensors file, or a folder of .npy files) whose
- * names and shapes are the model's. The others keep their random start.
+ * Puts initial weights into a model: those of `path` (a file of torchvision, detectron2, matterport or this
+ * project, or a folder of .npy files) whose names and shapes are the model's. The others keep their random
+ * start.
  *
  * @returns how many of the model's weights were found.
  * @throws WeightsError when none fits.
  */
-export function loadInitialWeights(model: MaskRcnn, path: string): { readonly found: number; readonly of: number } {
+export async function loadInitialWeights(model: MaskRcnn, path: string): Promise<{ readonly found: number; readonly of: number }> {
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   if (isFolder && model.config.backbone.norm !== "frozen_batch_norm") {
     throw new CommandError(`${path}: these weights have batch norm folded in; a backbone with ${model.config.backbone.norm} can't use them. Set model.backbone.norm to "frozen_batch_norm".`);
   }
-  const arrays = isFolder ? readFolded(path) : readWeightsFile(path);
+  const arrays = isFolder ? readFolded(path) : await readArrays(path);
   const fitting = new Map([...arrays].filter(([name, { shape }]) => String(model.variables.get(name)?.shape) === String(shape)));
   if (fitting.size === 0) throw new WeightsError(`${path}: no weight has the name and shape of one of the model's. It is of another architecture.`);
   assignWeights(new Map([...model.variables].filter(([name]) => fitting.has(name))), fitting);

@@ -1,13 +1,12 @@
-import { existsSync, readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { ConfigError, createRandom, didYouMean, WeightsError } from "@mrcnn/core";
+import { existsSync } from "node:fs";
+import { ConfigError, createRandom, didYouMean, isMrcnnError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
-import { catalog, createPretrained, downloadFile, findInCatalog } from "@mrcnn/mask-rcnn";
-import type { CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
+import { catalog, createPretrained, downloadFile, findInCatalog, forget, readWeightsFile } from "@mrcnn/mask-rcnn";
+import type { CachedFile, CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { readLatestWeights } from "@mrcnn/trainer/node";
-import { assignWeights, fromTorch, readSafetensors, readSafetensorsMetadata, readWeights } from "@mrcnn/weights";
+import { assignWeights } from "@mrcnn/weights";
 import type { Category } from "./data-source.ts";
 import type { DetectionSettings } from "./detection.ts";
 import { CommandError, InterruptedError, UsageError } from "./errors.ts";
@@ -37,30 +36,6 @@ export interface ModelSourceOptions {
   readonly redownload?: boolean | undefined;
 }
 
-async function readBytes(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
-  }
-}
-
-/**
- * Reads a safetensors file, ours or one that torch wrote (its layouts are turned into ours).
- *
- * @throws WeightsError naming the file when it is missing or cut.
- */
-export function readWeightsFile(file: string): NamedArrays {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
-  }
-  const arrays = readSafetensors(bytes, file);
-  return readSafetensorsMetadata(bytes, file)["format"] === "mrcnn" ? arrays : fromTorch(arrays);
-}
-
 /**
  * Loads `name`: a run directory of `mrcnn train`, or a model of the catalog, whose weights are downloaded
  * once unless others are given. The caller disposes the model.
@@ -78,17 +53,24 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
     const near = didYouMean(name, catalog.map((one) => one.name)) ?? catalog.find((one) => one.name.endsWith(`/${name}`))?.name;
     throw new CommandError(`--model ${name} ${reason}. ${near === undefined ? "`mrcnn models` lists the catalog." : `Did you mean "${near}"?`}`);
   }
-  const file = weights ?? (await download(entry, options, terminal));
-  const { model, categories } = createPretrained(await readWeights(await readBytes(file), file), { entry, where: file });
-  return { model, categories, settings: {} };
+  const fetched = weights === undefined ? await download(entry, options, terminal) : undefined;
+  const file = weights ?? fetched!.path;
+  try {
+    const { model, categories } = createPretrained(await readWeightsFile(file), { entry, where: file });
+    return { model, categories, settings: {} };
+  } catch (error) {
+    // What was taken for weights because nobody publishes a hash of it.
+    if (fetched?.downloaded === true && entry.checksum === undefined && isMrcnnError(error, "weights")) await forget(entry.url, { cacheDir: options.cache });
+    throw error;
+  }
 }
 
 /** The file of a catalog entry, downloaded where needed, with a bar. */
-async function download({ name, url, checksum }: CatalogEntry, { cache, offline, redownload }: ModelSourceOptions, terminal: Terminal): Promise<string> {
+async function download({ name, url, checksum }: CatalogEntry, { cache, offline, redownload }: ModelSourceOptions, terminal: Terminal): Promise<CachedFile> {
   const interrupt = onInterrupt(terminal, "Stopping the download; what has come is kept.");
   let progress: Progress | undefined;
   const onProgress = ({ bytes, total }: DownloadProgress): void => {
-    if (total === undefined) return;
+    if (total === undefined) return; // then there is nothing to draw
     if (progress === undefined) {
       terminal.note(`Downloading the weights of ${name} (${Math.round(total / 1e6)} MB)${bytes > 0 ? `, of which ${Math.round(bytes / 1e6)} MB are here already` : ""}.`);
       progress = createProgress(terminal, { label: "download", unit: "MB", total: megabytes(total), start: megabytes(bytes) });
@@ -96,7 +78,7 @@ async function download({ name, url, checksum }: CatalogEntry, { cache, offline,
     progress.update(megabytes(bytes));
   };
   try {
-    return (await downloadFile({ url, checksum }, { cacheDir: cache, offline, redownload, signal: interrupt.signal, onProgress })).path;
+    return await downloadFile({ url, checksum }, { cacheDir: cache, offline, redownload, signal: interrupt.signal, onProgress });
   } catch (error) {
     if (interrupt.signal.aborted) throw new InterruptedError("The download was stopped.", { cause: error });
     throw error;
@@ -114,7 +96,7 @@ async function loadRun(name: string, weights: string | undefined): Promise<Loade
   const config = parseMaskRcnnConfig(modelConfig, `${run.config}: model`);
   const categories = data.categories ?? config.classes.map((className, i) => ({ id: i + 1, name: className }));
   if (categories.length !== config.classes.length) throw new ConfigError(`${run.config}: data.categories and model.classes must be of the same length.`);
-  const arrays = weights === undefined ? await readLatestWeights(run.checkpoints) : (await readWeights(await readBytes(weights), weights)).arrays;
+  const arrays = weights === undefined ? await readLatestWeights(run.checkpoints) : (await readWeightsFile(weights)).arrays;
   return { model: withWeights(config, arrays, weights ?? run.checkpoints), categories, settings: evaluation };
 }
 

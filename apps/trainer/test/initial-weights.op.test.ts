@@ -43,7 +43,7 @@ describe("loadInitialWeights", () => {
 
   it("puts convolutions in place, and folded biases into frozen norms that are otherwise the identity", async () => {
     const net = model("frozen_batch_norm");
-    const { found } = loadInitialWeights(net, weights);
+    const { found } = await loadInitialWeights(net, weights);
     expect(found).toBe(5);
     const read = async (name: string): Promise<number[]> => [...(await net.variables.get(`backbone.body.${name}`)!.data())];
     const conv = await read("conv1.weight");
@@ -56,9 +56,9 @@ describe("loadInitialWeights", () => {
     net.dispose();
   });
 
-  it("refuses a network they are of no use to", () => {
+  it("refuses a network they are of no use to", async () => {
     const net = model("group_norm");
-    expect(() => loadInitialWeights(net, weights)).toThrow('Set model.backbone.norm to "frozen_batch_norm"');
+    await expect(loadInitialWeights(net, weights)).rejects.toThrow('Set model.backbone.norm to "frozen_batch_norm"');
     net.dispose();
   });
 });

@@ -4,7 +4,7 @@ import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
 const folder = temporaryFolder();
 
 describe("the command", () => {
-  it.each(["train", "eval", "detect", "inspect", "shapes", "doctor"])("%s --help shows an example and ends with 0", async (name) => {
+  it.each(["train", "eval", "detect", "convert", "models", "inspect", "shapes", "doctor"])("%s --help shows an example and ends with 0", async (name) => {
     const { code, out } = await mrcnn(name, "--help");
     expect(code).toBe(0);
     expect(out).toContain(`Example:\n  mrcnn ${name}`);

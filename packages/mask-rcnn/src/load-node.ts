@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { enableProdMode, getBackend, setBackend } from "@tensorflow/tfjs-core";
@@ -64,7 +65,11 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", unverified };
   const text = bytes instanceof URL && bytes.protocol === "file:" ? fileURLToPath(bytes) : String(bytes);
   const place = placeOf(text);
-  if (place === undefined) return { bring: () => readPlace(text, readBytes, text), where: text, unverified };
+  if (place === undefined) {
+    // Most likely a name with a slip.
+    if (!existsSync(text)) throw unknownWeights(text, ", or the path of a file");
+    return { bring: () => readWeightsFile(text), where: text, unverified };
+  }
   const { url, entry } = place;
   const where = entry?.name ?? url;
   const fetched = async (one: string): Promise<Uint8Array> => {
@@ -75,13 +80,20 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   return { bring: () => readPlace(url, fetched, where), where, entry, unverified };
 }
 
+/**
+ * Reads a file of weights of any format, or the shards beside an index (`.index.json`).
+ *
+ * @throws WeightsError naming the file when it is not there, cut, corrupt, or of no model that is known.
+ */
+export const readWeightsFile = (path: string): Promise<SourceWeights> => readPlace(path, readBytes, path);
+
 async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw unknownWeights(path, ", or the path of a file");
-    throw new WeightsError(`${path}: the weights can't be read: ${message}. Check the path.`, { cause });
+    const what = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "it is a folder" : message;
+    throw new WeightsError(`${path}: the weights can't be read: ${what}. Check the path.`, { cause });
   }
 }
 

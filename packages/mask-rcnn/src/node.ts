@@ -8,7 +8,7 @@ export { downloadFile, forget, isCached } from "./download.ts";
 export type { CachedFile, Downloadable, DownloadOptions } from "./download.ts";
 export { maskToBitmap, maskToRgba, toFound } from "./found.ts";
 export type { Found, FoundKeypoint, FoundMask, FoundObject } from "./found.ts";
-export { loadMaskRcnn } from "./load-node.ts";
+export { loadMaskRcnn, readWeightsFile } from "./load-node.ts";
 export type { LoadOptions, MaskRcnnDetector, NodeImage } from "./load-node.ts";
 export { createPretrained } from "./pretrained.ts";
 export type { Pretrained, PretrainedOptions } from "./pretrained.ts";

@@ -124,7 +124,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
   let progress: Progress | undefined;
   try {
     if (resume === undefined && training.initialWeights !== undefined) {
-      const { found, of } = loadInitialWeights(model, training.initialWeights);
+      const { found, of } = await loadInitialWeights(model, training.initialWeights);
       terminal.note(`Initial weights: ${found} of ${of} tensors from ${training.initialWeights}.`);
     }
     const start = resume?.step ?? 0;
