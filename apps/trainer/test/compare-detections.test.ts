@@ -25,7 +25,7 @@ describe("compareDetections", () => {
     expect(compareDetections(found([0, 0, 10, 10], [1], [1]), found([6, 0, 16, 10], [1], [1]))).toEqual({ before: 1, after: 1, same: 0 });
   });
   it("compares masks and keypoints", () => {
-    const keypoints = (x: number): Detections["keypoints"] => ({ count: 2, points: Float32Array.of(1, 2, 1, x, 4, 1), scores: Float32Array.of(1, 1) });
+    const keypoints = (x: number): NonNullable<Detections["keypoints"]> => ({ count: 2, points: Float32Array.of(1, 2, 1, x, 4, 1), scores: Float32Array.of(1, 1) });
     const before = found([0, 0, 10, 10], [1], [1], { masks: [columns(0, 10)], keypoints: keypoints(3) });
     const after = found([0, 0, 10, 10], [1], [1], { masks: [columns(0, 8)], keypoints: keypoints(3.5) });
     const { masks, keypoints: moved } = compareDetections(before, after);
