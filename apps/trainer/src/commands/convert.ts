@@ -15,6 +15,7 @@ import type { DetectionDifference } from "../compare-detections.ts";
 import { detectImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
+import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const librariesOfWeights = ["torchvision", "detectron2", "matterport"] as const;
@@ -65,7 +66,15 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   };
   const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
   const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image }));
-  writeTogether(files);
+  // Whoever stops it now gets no files, and whoever stops it later all of them.
+  const interrupt = onInterrupt(terminal, "Stopping.");
+  try {
+    await interrupt.listen();
+    if (interrupt.signal.aborted) return INTERRUPTED;
+    writeTogether(files);
+  } finally {
+    interrupt.release();
+  }
 
   const errors = quantizationErrors(weights.arrays, stored);
   const found = {
