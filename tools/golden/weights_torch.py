@@ -3,6 +3,7 @@
 usage: python tools/golden/weights_torch.py packages/weights/test/golden
 Run it with one torch of before 2.0 and one of after: each writes the fixture of its own version, torch-1.json or torch-2.json.
 """
+import argparse
 import base64
 import collections
 import io
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 
+import numpy
 import torch
 
 
@@ -61,8 +63,7 @@ def main(folder):
     module(torch.ones(1, 2, 3, 3)).sum().backward()
     optimizer.step()
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [8, 11])
-    import argparse
-    training = dict(optimizer=optimizer.state_dict(), lr_scheduler=scheduler.state_dict(), epoch=3, args=argparse.Namespace(lr=0.1, device="cpu"))
+    training = dict(optimizer=optimizer.state_dict(), lr_scheduler=scheduler.state_dict(), epoch=3, best=numpy.float64(0.5), args=argparse.Namespace(lr=0.1, device="cpu"))
     model = {name: dict(shape=list(t.shape), values=t.double().ravel().tolist()) for name, t in module.state_dict().items()}
     files = dict(
         zip=written(state),

@@ -32,6 +32,9 @@ const RENAMES: readonly Rename[] = [
   [named("kps_score_lowres"), () => "roi_heads.keypoint_head.score_lowres"],
 ];
 
+// What training kept of the ImageNet classifier: its last layer, and biases that the norms made idle.
+const IDLE = /^(conv1|res[2-5]_\d+_branch(1|2[abc]))_b$|^(fc1000|pred)_[wb]$/;
+
 /** What the last group of a pattern, the suffix, makes of a layer's name. */
 function rename(name: string, isPyramid: boolean): string | undefined {
   for (const [pattern, make] of RENAMES) {
@@ -62,13 +65,14 @@ function firstLast({ shape, data }: HostArray): HostArray {
 
 /**
  * Detectron's blobs (Caffe2) by detectron2's names: the background of `cls_score` moves from first to last,
- * that of `bbox_pred` and of the masks goes. Its affine channels, which have no statistics, get those of
+ * that of `bbox_pred` and of the masks goes, and so do remains of the ImageNet classifier. Its affine channels, which have no statistics, get those of
  * detectron2's frozen batch norm that change nothing. Names it doesn't know keep theirs.
  */
 export function fromDetectron1(blobs: NamedArrays): NamedArrays {
   const isPyramid = [...blobs.keys()].some((name) => name.startsWith("fpn_"));
   const arrays = new Map<string, HostArray>();
   for (const [blob, array] of blobs) {
+    if (IDLE.test(blob)) continue;
     const name = rename(blob, isPyramid) ?? blob;
     if (arrays.has(name)) throw new WeightsError(`${blob}: another blob is ${name}, too. The file is corrupt.`);
     if (!(array.shape[0]! > 0) || !/\.(box_predictor|predictor)\b/.test(name)) arrays.set(name, array);

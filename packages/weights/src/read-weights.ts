@@ -96,7 +96,7 @@ function describeNames(names: readonly string[]): string {
   if (names.length === 0) return "a file without weights";
   if (has(/^(neck|rpn_head|roi_head|bbox_head)\./)) return "a model of mmdetection";
   if (has(/^(layer4|features|classifier|fc|head)\./) && !has(/rpn|roi_heads/)) return "an ImageNet classifier: a backbone alone";
-  if (has(/^(stem\.conv1|res5\.|linear\.|res5_|pred_w$)/) && !has(/rpn/)) return "an ImageNet classifier for detectron2: a backbone alone";
+  if (has(/^(backbone\.)?(stem\.conv1|res2)\./) && !has(/rpn/)) return "an ImageNet classifier for detectron2: a backbone alone";
   if (has(/^(res5|conv5_block|fc1000|predictions|block5)/) && !has(/rpn|mrcnn/)) return "an ImageNet classifier of Keras: a backbone alone";
   const some = names.slice(0, 4).map((name) => name.slice(0, 80)).join(", ");
   return `a model of another kind, with the names ${some}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;

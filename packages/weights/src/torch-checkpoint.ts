@@ -4,8 +4,8 @@ import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { assertTotal, countOf, FileTensor, loadTensors } from "./file-tensor.ts";
 import type { FileTensors } from "./file-tensor.ts";
+import { numpyGlobals } from "./numpy-pickle.ts";
 import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
-import { plainGlobals } from "./plain-globals.ts";
 import { checkZipEntry, readZip } from "./zip.ts";
 import type { ZipEntry } from "./zip.ts";
 
@@ -76,7 +76,8 @@ function rebuildParameter([tensor]: readonly unknown[]): TorchTensor {
 }
 
 const GLOBALS = /* @__PURE__ */ new Map([
-  ...plainGlobals,
+  // Training scripts keep their scores as numpy's scalars.
+  ...numpyGlobals,
   ...pickleGlobals([
     ["torch._utils._rebuild_tensor", rebuildTensor],
     ["torch._utils._rebuild_tensor_v2", rebuildTensor],

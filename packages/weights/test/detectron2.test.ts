@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { fromDetectron1 } from "../src/detectron1.ts";
 import { fromDetectron2 } from "../src/detectron2.ts";
 import { fromTorch } from "../src/torch-layout.ts";
-import { at, counted, modelWeights } from "./fixtures.ts";
+import { at, counted, detectron1Names, modelWeights } from "./fixtures.ts";
 
 const shapes = (arrays: ReadonlyMap<string, HostArray>): Record<string, readonly number[]> => Object.fromEntries([...arrays].map(([name, { shape }]) => [name, shape] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
@@ -113,6 +113,19 @@ describe("fromDetectron1", () => {
       "proposal_generator.rpn_head.conv.weight",
       "proposal_generator.rpn_head.objectness_logits.weight",
     ]);
+  });
+
+  it("agrees with detectron2's own renaming, as far as that goes", () => {
+    for (const [blob, theirs] of Object.entries(detectron1Names)) {
+      const [name] = fromDetectron1(new Map([[blob, counted(8)]])).keys();
+      // detectron2's model looks for names that end so.
+      if (name !== undefined) expect(name === theirs || name.endsWith(`.${theirs}`), `${blob}: ${name}, ${theirs}`).toBe(true);
+      else expect(blob).toBe("conv1_b");
+    }
+  });
+
+  it("drops what is left of the ImageNet classifier", () => {
+    expect(fromDetectron1(new Map(["conv1_b", "res2_0_branch2a_b", "fc1000_w", "pred_b"].map((blob) => [blob, counted(1)]))).size).toBe(0);
   });
 
   it("moves the background last and out, as detectron2 does, and gives affine channels statistics that change nothing", () => {

@@ -36,6 +36,7 @@ interface MatterportFixture {
 interface NamesFixture {
   readonly torchvision: Readonly<Record<string, string>>;
   readonly detectron2: Readonly<Record<string, string>>;
+  readonly detectron1: Readonly<Record<string, string>>;
 }
 
 export const torchFixtures: readonly TorchFixture[] = ["torch-1", "torch-2"].map((name) => golden<TorchFixture>(import.meta.url, name));
@@ -43,6 +44,9 @@ export const numpyFixtures: readonly NumpyFixture[] = ["numpy-1", "numpy-2"].map
 export const kerasFixture: KerasFixture = golden<KerasFixture>(import.meta.url, "keras");
 export const matterportFixture: MatterportFixture = golden<MatterportFixture>(import.meta.url, "matterport");
 const names = golden<NamesFixture>(import.meta.url, "names");
+
+/** Detectron's blobs, and detectron2's names for them, without what its models put before those. */
+export const detectron1Names: Readonly<Record<string, string>> = names.detectron1;
 
 /** Weights of a library's model by its names, in torch's layout and few channels: each value is its position. */
 export function modelWeights(library: "torchvision" | "detectron2", model: string): Map<string, HostArray> {

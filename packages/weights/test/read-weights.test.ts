@@ -1,6 +1,8 @@
 import type { HostArray } from "@mrcnn/core";
 import { describe, expect, it } from "vitest";
 import { fromDetectron2 } from "../src/detectron2.ts";
+import { readDetectronPickle } from "../src/detectron-pickle.ts";
+import { readTorchCheckpoint } from "../src/torch-checkpoint.ts";
 import { readWeights } from "../src/read-weights.ts";
 import { writeSafetensors } from "../src/safetensors.ts";
 import { fromTorch } from "../src/torch-layout.ts";
@@ -93,6 +95,14 @@ describe("readWeights", () => {
     for (const [name, { data }] of arrays) expect(data.buffer === bytes.buffer, name).toBe(false);
   });
 
+  it("takes Node's Buffers, which are views, as it takes arrays", async () => {
+    const files = [torchFixtures[1]!.files["model"]!, numpyFixtures[1]!.files["2"]!].map(decode);
+    const whole = [writeSafetensors(mask), pickle("model", d2), inflate(matterportFixture.file)];
+    for (const bytes of whole) expect(await readWeights(Buffer.from(bytes), "w")).toEqual(await readWeights(bytes, "w"));
+    expect(readTorchCheckpoint(Buffer.from(files[0]!), "w")).toEqual(readTorchCheckpoint(files[0]!, "w"));
+    expect(readDetectronPickle(Buffer.from(files[1]!), "w")).toEqual(readDetectronPickle(files[1]!, "w"));
+  });
+
   it("refuses norms of two kinds", async () => {
     const mixed = new Map([...mask].filter(([name]) => !/layer2.*running/.test(name)));
     await expect(readWeights(writeSafetensors(mixed), "w")).rejects.toThrow(
@@ -118,6 +128,7 @@ describe("readWeights", () => {
     ["a cut archive", decode(torchFixtures[1]!.files["zip"]!).subarray(0, 3000), "w: byte 3000: a zip archive should end with its directory, but has none. The archive is cut or corrupt."],
     ["an ImageNet classifier of torchvision", tensors("conv1.weight", "layer4.0.conv1.weight", "fc.weight"), `${detectors} an ImageNet classifier: a backbone alone.`],
     ["one of detectron2", tensors("stem.conv1.weight", "res5.0.conv1.weight"), `${detectors} an ImageNet classifier for detectron2: a backbone alone.`],
+    ["one of Detectron", pickle("blobs", new Map([["conv1_w", counted(1)], ["res2_0_branch1_w", counted(1)], ["pred_w", counted(1)]])), `${detectors} an ImageNet classifier for detectron2: a backbone alone.`],
     ["a model of mmdetection", tensors("backbone.conv1.weight", "neck.fpn_convs.0.conv.weight", "rpn_head.rpn_cls.weight"), `${detectors} a model of mmdetection.`],
     ["a file without weights", tensors(), `${detectors} a file without weights.`],
     ["another model", decode(torchFixtures[1]!.files["model"]!), `${detectors} a model of another kind, with the names 0.weight, 0.bias, 1.weight, 1.bias and 3 more.`],
