@@ -23,10 +23,10 @@ export interface AnchorConfig {
    */
   readonly order?: "ratios-first" | "sizes-first";
   /**
-   * Whether boxes hold their right and bottom pixels, so that these edges are 1 less: divided by
-   * side - 1 they are matterport's normalised anchors. Default false.
+   * "pixels" of the network input, the default; or matterport's "fractions" of it: corners are those of the
+   * box's first and last pixels, over side - 1.
    */
-  readonly inclusive?: boolean;
+  readonly units?: "pixels" | "fractions";
 }
 
 /** torchvision's anchors: one size per level, each in every aspect ratio. */
@@ -57,17 +57,17 @@ export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageS
 }
 
 /**
- * All anchors of an image, xyxy in pixels of the network input, in the order level, row, column,
+ * All anchors of an image, xyxy, in the order level, row, column,
  * anchor: [A * 4]. Anchors may reach beyond the image. With `torchvisionAnchors` the values are
  * those of torchvision's `AnchorGenerator`; unrounded, sizes first and with offset 0 those of
- * detectron2's; unrounded and inclusive those of matterport's `generate_pyramid_anchors`.
+ * detectron2's; unrounded and in fractions those of matterport's `get_anchors`.
  *
  * @param featureSizes Sizes of the feature maps, finest first.
  * @param imageSize Size of the padded network input.
  * @throws ConfigError when the levels of config and features differ in number.
  */
 export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSize[], imageSize: ImageSize): Float32Array {
-  const { sizes, aspectRatios, strides, centerOffset, roundCells, order = "ratios-first", inclusive = false } = config;
+  const { sizes, aspectRatios, strides, centerOffset, roundCells, order = "ratios-first", units = "pixels" } = config;
   const lengths = [sizes.length, aspectRatios.length, ...(typeof strides === "string" ? [] : [strides.length])];
   if (lengths.some((length) => length !== featureSizes.length)) {
     throw new ConfigError(
@@ -80,7 +80,8 @@ export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSi
   for (const [level, { height, width }] of featureSizes.entries()) {
     const exact = exactCellAnchors(sizes[level]!, aspectRatios[level]!, { round: roundCells, order });
     // torchvision and detectron2 place float32 cells; matterport computes in float64 to the end.
-    const cell = inclusive ? exact.map((value, i) => (i % 4 < 2 ? value : value - 1)) : Float32Array.from(exact);
+    const cell = units === "fractions" ? exact.map((value, i) => (i % 4 < 2 ? value : value - 1)) : Float32Array.from(exact);
+    const [spanY, spanX] = units === "fractions" ? [imageSize.height - 1, imageSize.width - 1] : [1, 1];
     const strideY = typeof strides === "string" ? Math.floor(imageSize.height / height) : strides[level]!;
     const strideX = typeof strides === "string" ? Math.floor(imageSize.width / width) : strides[level]!;
     for (let row = 0; row < height; row++) {
@@ -88,10 +89,10 @@ export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSi
       for (let column = 0; column < width; column++) {
         const x = (column + centerOffset) * strideX;
         for (let i = 0; i < cell.length; i += 4) {
-          anchors[at++] = x + cell[i]!;
-          anchors[at++] = y + cell[i + 1]!;
-          anchors[at++] = x + cell[i + 2]!;
-          anchors[at++] = y + cell[i + 3]!;
+          anchors[at++] = (x + cell[i]!) / spanX;
+          anchors[at++] = (y + cell[i + 1]!) / spanY;
+          anchors[at++] = (x + cell[i + 2]!) / spanX;
+          anchors[at++] = (y + cell[i + 3]!) / spanY;
         }
       }
     }

@@ -55,15 +55,14 @@ interface MatterportCase {
   readonly step: number;
   readonly anchors: readonly number[];
 }
-test.each(golden<{ cases: readonly MatterportCase[] }>(import.meta.url, "matterport").cases)("anchors in inclusive pixels are matterport's times $side - 1", (c) => {
+test.each(golden<{ cases: readonly MatterportCase[] }>(import.meta.url, "matterport").cases)("anchors in fractions of $side - 1 are matterport's", (c) => {
   const aspectRatios = c.sizes.map(() => c.widthsOverHeights.map((ratio) => 1 / ratio));
-  const config: AnchorConfig = { sizes: c.sizes, aspectRatios, strides: c.strides, centerOffset: 0, roundCells: false, inclusive: true };
+  const config: AnchorConfig = { sizes: c.sizes, aspectRatios, strides: c.strides, centerOffset: 0, roundCells: false, units: "fractions" };
   const grids = c.strides.map((stride) => ({ height: Math.ceil(c.side / stride), width: Math.ceil(c.side / stride) }));
   const anchors = gridAnchors(config, grids, { height: c.side, width: c.side });
   expect(anchors).toHaveLength(4 * c.count);
-  // Both are float32, one of pixels and one of fractions: half a last place each.
   for (const [i, expected] of Float32Array.from(c.anchors).entries()) {
-    const found = anchors[4 * c.step * Math.floor(i / 4) + (i % 4)]! / (c.side - 1);
+    const found = anchors[4 * c.step * Math.floor(i / 4) + (i % 4)]!;
     expect(Math.abs(found - expected)).toBeLessThanOrEqual(2 ** -23 * Math.abs(expected));
   }
 });

@@ -15,6 +15,12 @@ const MAX_LOG_SCALE = Math.log(1000 / 16);
 export interface DecodeOptions {
   /** dw and dh are held below this; Infinity lets them be (matterport). Default ln(1000 / 16). */
   readonly maxLogScale?: number;
+  /**
+   * The order of float32 operations: torchvision's (and detectron2's), the default, divides by the weights and adds half
+   * the size on both sides of the centre; matterport's multiplies by 1 / weight, and its far corner is the near one plus
+   * the size.
+   */
+  readonly rounding?: "torchvision" | "matterport";
 }
 
 interface CentersAndSizes {
@@ -79,26 +85,28 @@ export function encodeBoxesOnHost(boxes: Float32Array, reference: Float32Array, 
   return deltas;
 }
 
-/** `decodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's float32. */
+/** `decodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's (or matterport's) float32. */
 export function decodeBoxesOnHost(
   deltas: Float32Array,
   reference: Float32Array,
   weights: BoxCoderWeights,
-  { maxLogScale = MAX_LOG_SCALE }: DecodeOptions = {},
+  { maxLogScale = MAX_LOG_SCALE, rounding = "torchvision" }: DecodeOptions = {},
 ): Float32Array {
   assertLength(reference, deltas.length, "decodeBoxesOnHost", "reference");
   const boxes = new Float32Array(deltas.length);
   const most = f(maxLogScale);
+  const scale = (delta: number, weight: number): number => (rounding === "torchvision" ? f(delta / f(weight)) : f(delta * f(1 / weight)));
   for (let i = 0; i < boxes.length; i += 4) {
     for (let axis = 0; axis < 2; axis++) {
       const from = reference[i + axis]!;
       const fromSize = f(reference[i + axis + 2]! - from);
-      const shift = f(deltas[i + axis]! / f(weights[axis]!));
-      const growth = Math.min(f(deltas[i + axis + 2]! / f(weights[axis + 2]!)), most);
+      const shift = scale(deltas[i + axis]!, weights[axis]!);
+      const growth = Math.min(scale(deltas[i + axis + 2]!, weights[axis + 2]!), most);
       const center = f(f(shift * fromSize) + f(from + f(0.5 * fromSize)));
-      const half = f(0.5 * f(f(Math.exp(growth)) * fromSize));
+      const size = f(f(Math.exp(growth)) * fromSize);
+      const half = f(0.5 * size);
       boxes[i + axis] = center - half;
-      boxes[i + axis + 2] = center + half;
+      boxes[i + axis + 2] = rounding === "torchvision" ? center + half : boxes[i + axis]! + size;
     }
   }
   return boxes;

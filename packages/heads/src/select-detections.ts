@@ -1,4 +1,4 @@
-import type { BoxCoderWeights } from "@mrcnn/boxes";
+import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, ImageSize, Rois } from "@mrcnn/core";
@@ -16,8 +16,8 @@ export interface DetectionConfig {
   readonly minSize?: number;
   /** Weights of (dx, dy, dw, dh). @defaultValue [10, 10, 5, 5] */
   readonly weights?: BoxCoderWeights;
-  /** dw and dh are held below this. @defaultValue ln(1000 / 16) */
-  readonly maxLogScale?: number;
+  /** How boxes are decoded. */
+  readonly decoding?: DecodeOptions;
   /** Whether a RoI may be a detection of every class that passes, or of its best one only (matterport). @defaultValue "every" */
   readonly classes?: "every" | "best";
   /** How suppression keeps classes apart: see `BatchedNmsOptions.grouping`. @defaultValue "shifted" */
@@ -57,7 +57,7 @@ export async function selectDetections(
   const [logits, deltas] = (await Promise.all([output.classLogits.data(), output.deltas.data()])) as Float32Array[];
   const scores = softmaxRows(logits!, classes);
   const least = Math.fround(config.scoreThreshold);
-  const { classes: which = "every", suppression = "shifted", firstLabel = 1, inclusiveThreshold = false, maxLogScale, windows } = config;
+  const { classes: which = "every", suppression = "shifted", firstLabel = 1, inclusiveThreshold = false, decoding, windows } = config;
   const passes = (score: number): boolean => score > least || (inclusiveThreshold && score === least);
   return imageSizes.map((size, image) => {
     // Candidates are flat indices roi * K + class: row-major order decides among equal scores.
@@ -75,7 +75,7 @@ export async function selectDetections(
       gatherBoxesOnHost(deltas!, candidates),
       gatherBoxesOnHost(rois.boxes, candidates.map((c) => Math.trunc(c / classes))),
       config.weights ?? [10, 10, 5, 5],
-      { ...(maxLogScale !== undefined && { maxLogScale }) },
+      decoding,
     );
     const clipped = windows === undefined ? clipBoxesOnHost(decoded, size) : clipToWindow(decoded, windows.subarray(4 * image, 4 * image + 4));
     const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-2);

@@ -54,6 +54,7 @@ function inputs(name: string, counts: readonly number[], classes: number): { out
   };
 }
 
+const f = Math.fround;
 const config = { scoreThreshold: 0.05, nmsThreshold: 0.5, maxDetections: 100 };
 
 describe("selectDetections", () => {
@@ -96,25 +97,25 @@ describe("selectDetections", () => {
     const u = seededUniform(`${name}.rois`, 4 * count);
     const boxes = Float32Array.from(u, (value, i) => {
       if (Math.trunc(i / 4) % 9 === 0) return 0;
-      return i % 4 < 2 ? 90 * value : 90 * u[i - 2]! + 4 + 40 * value;
+      return f(i % 4 < 2 ? 90 * value : 90 * u[i - 2]! + 4 + 40 * value) / (side - 1);
     });
     const output: BoxHeadOutput = {
       classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
       deltas: tensor2d(seededSpread(`${name}.deltas`, 4 * classes * count, 10), [count, 4 * classes]),
     };
-    const [found] = await selectDetections(output, { boxes, imageIndex: new Int32Array(count) }, [{ height: side - 1, width: side - 1 }], {
+    const [found] = await selectDetections(output, { boxes, imageIndex: new Int32Array(count) }, [{ height: 1, width: 1 }], {
       scoreThreshold: want.least,
       nmsThreshold: want.nms,
       maxDetections: want.most,
       minSize: 0,
-      maxLogScale: Infinity,
+      decoding: { maxLogScale: Infinity, rounding: "matterport" },
       classes: "best",
       suppression: "separate",
       inclusiveThreshold: true,
-      windows: Float32Array.from(window),
+      windows: Float32Array.from(window, (v) => v / (side - 1)),
     });
     expect([...found!.labels]).toEqual(want.labels);
-    await expectClose(found!.boxes, want.boxes, { atol: 1e-4 });
+    await expectClose(found!.boxes.map((v) => v * (side - 1)), want.boxes, { atol: 1e-4 });
     await expectClose(found!.scores, want.scores);
   });
 

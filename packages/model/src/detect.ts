@@ -13,7 +13,7 @@ import type { MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import type { MaskRcnnParams } from "./params.ts";
 import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois } from "./stages.ts";
-import { toPhoto } from "./to-photo.ts";
+import { toFractions, toPhoto } from "./to-photo.ts";
 
 /** Overrides for one call; the config's values otherwise. */
 export interface DetectOptions {
@@ -104,7 +104,7 @@ export interface NetworkInput {
   readonly batch: ImageBatch;
   /** Of each photo in its image of the batch. */
   readonly windows: readonly PixelWindow[];
-  /** Where boxes are clipped: each image's size, one less in inclusive pixels. */
+  /** Where boxes are clipped: each image's size; 1 x 1 in fractions. */
   readonly limits: readonly ImageSize[];
 }
 
@@ -119,23 +119,23 @@ export function prepareInput({ image, numerics }: MaskRcnnConfig, images: readon
   return {
     batch,
     windows: prepared.map(({ window }) => window),
-    limits: anchors.inclusive ? imageSizes.map(({ height, width }) => ({ height: height - 1, width: width - 1 })) : imageSizes,
+    limits: anchors.units === "fractions" ? imageSizes.map(() => ({ height: 1, width: 1 })) : imageSizes,
   };
 }
 
 /** How proposals are chosen while detecting. */
 export function proposalConfig({ rpn, numerics }: MaskRcnnConfig): ProposalConfig {
-  const { proposals, maxLogScale } = numericsProfiles[numerics];
-  return { ...rpn.detection, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, maxLogScale };
+  const { proposals, decoding } = numericsProfiles[numerics];
+  return { ...rpn.detection, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, decoding };
 }
 
-// The photos within their inclusive pixels.
-const inclusiveWindows = (windows: readonly PixelWindow[]): Float32Array =>
-  Float32Array.from(windows.flatMap(({ left, top, width, height }) => [left, top, left + width - 1, top + height - 1]));
+// The photos as fractions of their images: (x1, y1, x2, y2) of each.
+const windowFractions = (windows: readonly PixelWindow[], sizes: readonly ImageSize[]): Float32Array =>
+  Float32Array.from(windows.flatMap((window, i) => [...toFractions(window, sizes[i]!)]));
 
 /** What counts as a detection. */
-export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows }: NetworkInput, options: DetectOptions = {}): DetectionConfig {
-  const { detections, anchors, maxLogScale } = numericsProfiles[numerics];
+export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows, batch }: NetworkInput, options: DetectOptions = {}): DetectionConfig {
+  const { detections, anchors, decoding } = numericsProfiles[numerics];
   return {
     ...detections,
     scoreThreshold: options.scoreThreshold ?? box.scoreThreshold,
@@ -143,8 +143,8 @@ export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows }: 
     maxDetections: options.maxDetections ?? box.maxDetections,
     minSize: box.minSize,
     weights: box.weights,
-    maxLogScale,
-    ...(anchors.inclusive && { windows: inclusiveWindows(windows) }),
+    decoding,
+    ...(anchors.units === "fractions" && { windows: windowFractions(windows, batch.imageSizes) }),
   };
 }
 
@@ -194,7 +194,7 @@ export async function detect(
     let first = 0;
     return found.map((detections, i) => {
       const imageSize = { height: images[i]!.height, width: images[i]!.width };
-      const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, imageSize);
+      const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
       const own = first;
       first += detections.labels.length;
       return {

@@ -1,3 +1,5 @@
+import type { DecodeOptions } from "@mrcnn/boxes";
+
 /** Whose arithmetic a model follows: that of the library its weights were trained with. */
 export type Numerics = "torchvision" | "detectron2" | "matterport";
 
@@ -21,18 +23,19 @@ export interface NumericsProfile {
     readonly strides: "image-over-grid" | "nominal";
     readonly roundCells: boolean;
     readonly order: "ratios-first" | "sizes-first";
-    /** Boxes and clipping in inclusive pixels: the last pixel's edge is side - 1. */
-    readonly inclusive: boolean;
+    /** What boxes are measured in until they are detections: "fractions" of the input, less one pixel. */
+    readonly units: "pixels" | "fractions";
   };
   /** `ProposalConfig` of @mrcnn/rpn. */
   readonly proposals: {
     readonly weights: readonly [number, number, number, number];
     readonly levels: "each" | "together";
-    readonly rankBy: "probability" | "logit";
+    readonly chooseBy: "logit" | "probability";
+    readonly suppressBy: "logit" | "probability";
     readonly fill: boolean;
   };
-  /** Largest log scale of a decoded box. */
-  readonly maxLogScale: number;
+  /** `DecodeOptions` of @mrcnn/boxes. */
+  readonly decoding: DecodeOptions;
   /** How RoIs read the features. */
   readonly pooling: "roi-align" | "crop-and-resize";
   /** `PyramidOptions.levelRule` of @mrcnn/roi-align. */
@@ -63,9 +66,9 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     resize: "torchvision",
     stemPool: "padded",
     normEps: 1e-5,
-    anchors: { strides: "image-over-grid", roundCells: true, order: "ratios-first", inclusive: false },
-    proposals: { weights: [1, 1, 1, 1], levels: "each", rankBy: "probability", fill: false },
-    maxLogScale: SCALE_LIMIT,
+    anchors: { strides: "image-over-grid", roundCells: true, order: "ratios-first", units: "pixels" },
+    proposals: { weights: [1, 1, 1, 1], levels: "each", chooseBy: "logit", suppressBy: "probability", fill: false },
+    decoding: { maxLogScale: SCALE_LIMIT },
     pooling: "roi-align",
     levelRule: "torchvision",
     detections: { classes: "every", suppression: "shifted", firstLabel: 1, inclusiveThreshold: false },
@@ -77,9 +80,9 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     resize: "detectron2",
     stemPool: "padded",
     normEps: 1e-5,
-    anchors: { strides: "nominal", roundCells: false, order: "sizes-first", inclusive: false },
-    proposals: { weights: [1, 1, 1, 1], levels: "each", rankBy: "logit", fill: false },
-    maxLogScale: SCALE_LIMIT,
+    anchors: { strides: "nominal", roundCells: false, order: "sizes-first", units: "pixels" },
+    proposals: { weights: [1, 1, 1, 1], levels: "each", chooseBy: "logit", suppressBy: "logit", fill: false },
+    decoding: { maxLogScale: SCALE_LIMIT },
     pooling: "roi-align",
     levelRule: "detectron2",
     detections: { classes: "every", suppression: "shifted", firstLabel: 0, inclusiveThreshold: false },
@@ -91,9 +94,9 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     resize: "matterport",
     stemPool: "same",
     normEps: 1e-3,
-    anchors: { strides: "nominal", roundCells: false, order: "ratios-first", inclusive: true },
-    proposals: { weights: [10, 10, 5, 5], levels: "together", rankBy: "probability", fill: true },
-    maxLogScale: Infinity,
+    anchors: { strides: "nominal", roundCells: false, order: "ratios-first", units: "fractions" },
+    proposals: { weights: [10, 10, 5, 5], levels: "together", chooseBy: "probability", suppressBy: "probability", fill: true },
+    decoding: { maxLogScale: Infinity, rounding: "matterport" },
     pooling: "crop-and-resize",
     levelRule: "matterport",
     detections: { classes: "best", suppression: "separate", firstLabel: 1, inclusiveThreshold: true },

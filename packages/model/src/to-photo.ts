@@ -25,17 +25,22 @@ function only(boxes: Float32Array, { labels, scores }: BoxDetections, isKept: (i
 /**
  * Takes detections from the network's input back to the photo, which filled `window` of it, as each
  * library does: torchvision only scales; detectron2 scales, clips and drops the empty; matterport
- * rounds to whole pixels and drops the empty (its boxes come in inclusive pixels).
+ * rounds to whole pixels and drops the empty (its boxes come as fractions of the input).
  */
-export function toPhoto(how: NumericsProfile["boxes"], found: BoxDetections, window: PixelWindow, photo: ImageSize): PhotoDetections {
+export function toPhoto(
+  how: NumericsProfile["boxes"],
+  found: BoxDetections,
+  window: PixelWindow,
+  { input, photo }: { readonly input: ImageSize; readonly photo: ImageSize },
+): PhotoDetections {
   if (how === "rounded") {
-    const edges = [
-      { from: window.left, length: window.width, to: photo.width },
-      { from: window.top, length: window.height, to: photo.height },
-    ];
+    const f = Math.fround;
+    const fractions = toFractions(window, input);
+    const spans = [photo.width - 1, photo.height - 1];
+    // Float32 until the photo's pixels, as there.
     const boxes = found.boxes.map((q, i) => {
-      const { from, length, to } = edges[i % 2]!;
-      return roundHalfToEven(((q - from) / (length - 1)) * (to - 1)) + (i % 4 < 2 ? 0 : 1);
+      const [from, to] = [fractions[i % 2]!, fractions[(i % 2) + 2]!];
+      return roundHalfToEven(f(f(q - from) / f(to - from)) * spans[i % 2]! + (i % 4 < 2 ? 0 : 1));
     });
     return only(boxes, found, (i) => area(boxes, i) > 0);
   }
@@ -43,6 +48,12 @@ export function toPhoto(how: NumericsProfile["boxes"], found: BoxDetections, win
   if (how === "scaled") return only(scaled, found, () => true);
   const boxes = clipBoxesOnHost(scaled, photo);
   return only(boxes, found, (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i + 3]! > boxes[4 * i + 1]!);
+}
+
+/** A window (x1, y1, x2, y2) as matterport's `norm_boxes` has it: its first and last pixels over side - 1. */
+export function toFractions({ left, top, width, height }: PixelWindow, size: ImageSize): Float32Array {
+  const [x, y] = [size.width - 1, size.height - 1];
+  return Float32Array.of(left / x, top / y, (left + width - 1) / x, (top + height - 1) / y);
 }
 
 // numpy's around.

@@ -43,6 +43,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
     ...profile.proposals,
     nmsThreshold: config.rpn.nmsThreshold,
     minSize: config.rpn.minSize,
+    decoding: profile.decoding,
   });
 
   const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);

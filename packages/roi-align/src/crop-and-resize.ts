@@ -1,7 +1,7 @@
 import { add, concat, gather, mul, reshape, sub, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape, ConfigError, ShapeError } from "@mrcnn/core";
-import type { FeatureMaps, ImageSize, Rois } from "@mrcnn/core";
+import type { FeatureMaps, Rois } from "@mrcnn/core";
 import { poolPyramid } from "./pool-pyramid.ts";
 import type { LevelOptions } from "./pool-pyramid.ts";
 
@@ -9,8 +9,6 @@ import type { LevelOptions } from "./pool-pyramid.ts";
 export interface CropAndResizeOptions {
   /** Samples of each roi: [height, width]. */
   readonly outputSize: readonly [number, number];
-  /** Of the network's input, pixels. */
-  readonly imageSize: ImageSize;
 }
 
 /** Of `cropAndResizePyramid`. */
@@ -44,16 +42,16 @@ function axisSamples(from: number, to: number, samples: number, size: number): A
 
 /**
  * TensorFlow's `tf.image.crop_and_resize`: one bilinear sample per bin, the outer ones on the roi's
- * edges; zero outside of the map. Boxes are in inclusive pixels: corners of the image's corner pixels
- * are 0 and side - 1, and lie on the map's corner cells.
+ * edges; zero outside of the map.
  *
- * `features` float32 [B, H, W, C]; `rois` on the host, xyxy in image pixels. Returns float32
+ * `features` float32 [B, H, W, C]; `rois` on the host, xyxy as fractions, 0 and 1 being the centres of the map's
+ * first and last cells. Returns float32
  * [R, outputSize[0], outputSize[1], C] in the order of `rois`; [0, ...] for none. For inference: no gradient.
  *
  * @throws ShapeError when arrays don't fit together or an image index is outside the batch.
  * @throws ConfigError for sizes that aren't whole numbers from 1.
  */
-export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize, imageSize }: CropAndResizeOptions): Tensor4D {
+export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: CropAndResizeOptions): Tensor4D {
   const [outputHeight, outputWidth] = outputSize;
   assertShape(features, [null, null, null, null], "cropAndResize", "features");
   const [batch, height, width, channels] = features.shape;
@@ -77,8 +75,8 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize, imag
     let allInside = true;
     for (let r = begin, at = 0; r < end; r++) {
       const [x1, y1, x2, y2] = rois.boxes.subarray(r * 4, r * 4 + 4) as unknown as [number, number, number, number];
-      const ys = axisSamples(f(y1 / (imageSize.height - 1)), f(y2 / (imageSize.height - 1)), outputHeight, height);
-      const xs = axisSamples(f(x1 / (imageSize.width - 1)), f(x2 / (imageSize.width - 1)), outputWidth, width);
+      const ys = axisSamples(y1, y2, outputHeight, height);
+      const xs = axisSamples(x1, x2, outputWidth, width);
       for (let i = 0; i < outputHeight; i++) {
         const upper = (rois.imageIndex[r]! * height + Math.max(ys.low[i]!, 0)) * width;
         const lower = (rois.imageIndex[r]! * height + ys.high[i]!) * width;
@@ -115,12 +113,12 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize, imag
 /**
  * `cropAndResize` from the level of a feature pyramid that suits each roi's size, as matterport's
  * PyramidROIAlign with `levelRule: "matterport"`. Features, rois and result as in `roiAlignPyramid`,
- * the boxes in inclusive pixels. For inference: no gradient.
+ * the boxes as fractions of the image. For inference: no gradient.
  *
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `cropAndResize` does.
  */
 export function cropAndResizePyramid(features: FeatureMaps, rois: Rois, options: CropPyramidOptions): Tensor4D {
-  const { outputSize, imageSize } = options;
-  return poolPyramid("cropAndResizePyramid", features, rois, options, (map, part) => cropAndResize(map, part, { outputSize, imageSize }));
+  const { outputSize } = options;
+  return poolPyramid("cropAndResizePyramid", features, rois, options, (map, part) => cropAndResize(map, part, { outputSize }));
 }

@@ -18,7 +18,7 @@ export interface PyramidLevelOptions {
   readonly canonicalLevel?: number;
   /** Default "torchvision". */
   readonly levelRule?: LevelRule;
-  /** Of the network's input, pixels; "matterport" needs it, for its boxes are fractions of the image. */
+  /** Of the network's input, pixels; "matterport" needs it for the canonical box. */
   readonly imageSize?: ImageSize;
 }
 
@@ -28,9 +28,9 @@ export interface PyramidLevelOptions {
  * s = sqrt(area) / `canonicalScale`:
  * - "torchvision": floor(k + log2(s) + 1e-6) (LevelMapper);
  * - "detectron2": floor(k + log2(s + 1e-8)) (assign_boxes_to_levels);
- * - "matterport": k + round(log2(s)), halves to even, of boxes in inclusive pixels (PyramidROIAlign).
+ * - "matterport": k + round(log2(s)), halves to even, of boxes as fractions of the image (PyramidROIAlign).
  *
- * `boxes` [N * 4], xyxy in image pixels. Returns [N] levels, e.g. 2..5; empty boxes get the finest.
+ * `boxes` [N * 4], xyxy in image pixels (but for "matterport"). Returns [N] levels, e.g. 2..5; empty boxes get the finest.
  *
  * @throws ConfigError when there are no levels, or for "matterport" without `imageSize`.
  */
@@ -56,8 +56,7 @@ function relativeSizes(boxes: Float32Array, canonicalScale: number, imageSize: I
   if (imageSize === undefined) throw new ConfigError('assignPyramidLevels: imageSize must be given for the levelRule "matterport".');
   const { height, width } = imageSize;
   const canonical = f(f(canonicalScale) / f(Math.sqrt(f(height * width))));
-  const area = boxAreaOnHost(boxes.map((value, i) => value / ((i % 2 === 0 ? width : height) - 1)));
-  return area.map((value) => f(Math.sqrt(value)) / canonical);
+  return boxAreaOnHost(boxes).map((value) => f(Math.sqrt(value)) / canonical);
 }
 
 function roundHalfToEven(value: number): number {

@@ -1,4 +1,4 @@
-import type { BoxCoderWeights } from "@mrcnn/boxes";
+import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { ImageSize, Proposals, RpnOutput } from "@mrcnn/core";
@@ -19,12 +19,14 @@ export interface ProposalConfig {
   readonly scoreThreshold?: number;
   /** Weights of (dx, dy, dw, dh). @defaultValue [1, 1, 1, 1] */
   readonly weights?: BoxCoderWeights;
-  /** dw and dh are held below this. @defaultValue ln(1000 / 16) */
-  readonly maxLogScale?: number;
+  /** How boxes are decoded. */
+  readonly decoding?: DecodeOptions;
   /** Whether levels are ranked and thinned one by one, or all as one (matterport). @defaultValue "each" */
   readonly levels?: "each" | "together";
-  /** What suppression ranks by: probabilities, of which many may round to 1 (torchvision), or logits (detectron2). @defaultValue "probability" */
-  readonly rankBy?: "probability" | "logit";
+  /** What the best are chosen by. Of probabilities, unlike logits, many may round to 1. @defaultValue "logit"; matterport's is "probability" */
+  readonly chooseBy?: "logit" | "probability";
+  /** What suppression goes by. @defaultValue "probability"; detectron2's is "logit" */
+  readonly suppressBy?: "logit" | "probability";
   /** Whether empty boxes at the origin, of score 0, make up for what is missing from `postNmsTopK` (matterport). @defaultValue false */
   readonly fill?: boolean;
 }
@@ -92,25 +94,26 @@ function selectOfImage(
   size: ImageSize,
   config: ProposalConfig,
 ): { boxes: Float32Array; scores: Float32Array; kept: Int32Array } {
-  const { weights = [1, 1, 1, 1], maxLogScale, levels: apart = "each", rankBy = "probability" } = config;
+  const { weights = [1, 1, 1, 1], decoding, levels: apart = "each", chooseBy = "logit", suppressBy = "probability" } = config;
+  const ranks = chooseBy === "logit" ? logits : logits.map(sigmoid);
   const chosen: number[] = [];
   const levels: number[] = [];
   let offset = 0;
   for (const [level, count] of (apart === "each" ? levelCounts : [logits.length]).entries()) {
-    for (const i of topK(logits.subarray(offset, offset + count), config.preNmsTopK)) {
+    for (const i of topK(ranks.subarray(offset, offset + count), config.preNmsTopK)) {
       chosen.push(offset + i);
       levels.push(level);
     }
     offset += count;
   }
-  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), weights, { ...(maxLogScale !== undefined && { maxLogScale }) });
+  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), weights, decoding);
   const clipped = clipBoxesOnHost(decoded, size);
   const scores = Float32Array.from(chosen, (i) => sigmoid(logits[i]!));
   const least = Math.fround(config.scoreThreshold ?? 0);
   const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-3).filter((i) => scores[i]! >= least);
   const kept = batchedNmsOnHost(
     gatherBoxesOnHost(clipped, usable),
-    Float32Array.from(usable, (i) => (rankBy === "logit" ? logits[chosen[i]!]! : scores[i]!)),
+    Float32Array.from(usable, (i) => (suppressBy === "logit" ? logits[chosen[i]!]! : scores[i]!)),
     Int32Array.from(usable, (i) => levels[i]!),
     { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK },
   );

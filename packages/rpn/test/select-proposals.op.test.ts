@@ -71,7 +71,7 @@ describe("selectProposals", () => {
       postNmsTopK: want.post,
       nmsThreshold: want.threshold,
       minSize: 2 ** -149,
-      rankBy: "logit",
+      suppressBy: "logit",
     });
     expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
     await expectClose(proposals.boxes, want.boxes);
@@ -81,25 +81,26 @@ describe("selectProposals", () => {
   it.each(Object.keys(matterport.cases))("equals matterport's ProposalLayer, all levels as one: %s", async (name) => {
     const want = matterport.cases[name]!;
     const count = want.levels.reduce((a, b) => a + b, 0);
+    const last = matterport.side - 1;
     const u = seededUniform(`${name}.anchors`, 4 * count);
-    const anchors = Float32Array.from(u, (value, i) => (i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value));
+    const anchors = Float32Array.from(u, (value, i) => Math.fround(i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value) / last);
     const output: RpnOutput = {
       objectness: tensor2d(seededSpread(`${name}.objectness`, count, 8), [1, count]),
       deltas: tensor3d(seededSpread(`${name}.deltas`, 4 * count, 8), [1, count, 4]),
       levelCounts: want.levels,
     };
-    const last = matterport.side - 1;
-    const proposals = await selectProposals(output, anchors, [{ height: last, width: last }], {
+    const proposals = await selectProposals(output, anchors, [{ height: 1, width: 1 }], {
       preNmsTopK: want.pre,
       postNmsTopK: want.post,
       nmsThreshold: want.threshold,
       minSize: 0,
       weights: [10, 10, 5, 5],
-      maxLogScale: Infinity,
+      decoding: { maxLogScale: Infinity, rounding: "matterport" },
       levels: "together",
+      chooseBy: "probability",
       fill: true,
     });
-    await expectClose(proposals.boxes, want.boxes, { atol: 1e-4 });
+    await expectClose(proposals.boxes.map((v) => v * last), want.boxes, { atol: 1e-4 });
   });
 
   // Two levels, one image of 20x20. Level 0: A, B (nearly A), C outside the image. Level 1: D equal to A.

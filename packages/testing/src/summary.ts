@@ -27,7 +27,7 @@ export async function expectSummary(actual: Tensor, expected: Summary, name: str
   const signs = seededUniform(`signs ${name}`, values.length * expected.projections.length);
   const near = (got: number, wanted: number, what: string): void =>
     expect(Math.abs(got - wanted) / expected.norm, `${what} of ${name}: got ${got}, expected ${wanted}`).toBeLessThan(tolerance);
-  near(Math.sqrt(values.reduce((sum: number, v: number) => sum + v * v, 0)), expected.norm, "norm");
+  near(Math.sqrt((values as Float32Array).reduce((sum, v) => sum + v * v, 0)), expected.norm, "norm");
   for (const [p, wanted] of expected.projections.entries()) {
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += signs[p * values.length + i]! < 0.5 ? -values[i]! : values[i]!;
