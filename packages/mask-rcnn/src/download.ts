@@ -7,7 +7,7 @@ import type { Checksum } from "./catalog.ts";
 import { cachedPath } from "./cache-folder.ts";
 import type { CacheFolderOptions } from "./cache-folder.ts";
 import { nodeFetch } from "./node-fetch.ts";
-import { openPartial } from "./partial-file.ts";
+import { discardAbandoned, openPartial } from "./partial-file.ts";
 import type { PartialFile, WriteChunk } from "./partial-file.ts";
 import { transfer } from "./transfer.ts";
 import type { DownloadProgress, Fetch } from "./transfer.ts";
@@ -145,6 +145,7 @@ async function bring(file: Downloadable, path: string, options: DownloadOptions,
       if (file.checksum === undefined || fits(hashes, file.checksum)) {
         await writeRecord(path, { url: file.url, sha256: hashes.sha256, bytes: hashes.bytes });
         await settle(partial, path);
+        await discardAbandoned(path).catch(() => {}); // another may be at it
         return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: true };
       }
       // The part from an earlier time may be the bad one.

@@ -36,6 +36,11 @@ async function abandoned(path: string): Promise<string[]> {
   return found;
 }
 
+/** Removes what is left of earlier downloads to `path`: of no use once the file is there. */
+export async function discardAbandoned(path: string): Promise<void> {
+  for (const left of await abandoned(path)) await rm(left, { recursive: true, force: true });
+}
+
 /** What puts bytes into an open file; a test puts a full disk here. */
 export type WriteChunk = (file: FileHandle, chunk: Uint8Array) => Promise<void>;
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -121,6 +121,8 @@ describe("a download", () => {
       const cacheDir = emptyCache();
       const part = await leavePart(url, cacheDir);
       renameSync(part, `${part}.${owner}-0a1b2c3d`);
+      // Another dead one, of which nothing can be made any more.
+      mkdirSync(`${part}.${here}-${dead}-ffffffff`);
       await downloadFile({ url }, quick(cacheDir));
       expect(server.requests[2]!.range === undefined).toBe(!isTaken);
       expect(Buffer.compare(readFileSync(cachedPath(url, { cacheDir })), content)).toBe(0);
