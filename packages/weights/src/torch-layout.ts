@@ -1,21 +1,42 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
+/** Values that one line of the processor's cache holds. */
+const TILE = 16;
+
+const stridesOf = (shape: readonly number[]): number[] => shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+
+/**
+ * Takes the axes in another order. The source is read along its rows, several at a time, so that what is
+ * written lies together: several times as fast as value by value.
+ */
 function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray {
   const newShape = axes.map((axis) => shape[axis]!);
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  const steps = axes.map((axis) => strides[axis]!);
   const out = new (data.constructor as Float32ArrayConstructor)(data.length) as HostArray["data"];
-  const index = newShape.map(() => 0);
-  let from = 0;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = data[from]!;
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      index[axis] = index[axis]! + 1;
-      from += steps[axis]!;
-      if (index[axis]! < newShape[axis]!) break;
-      from -= steps[axis]! * newShape[axis]!;
-      index[axis] = 0;
+  if (out.length === 0) return { shape: newShape, data: out };
+  const strides = stridesOf(shape);
+  const newStrides = stridesOf(newShape);
+  const last = axes.at(-1)!;
+  const [length, step] = [shape[last]!, strides[last]!];
+  // The other axes, in the source's order.
+  const others = shape.flatMap((size, axis) => (axis === last ? [] : [{ size, from: strides[axis]!, to: newStrides[axes.indexOf(axis)]! }]));
+  const rows = data.length / length;
+  const index = others.map(() => 0);
+  for (let begin = 0; begin < length; begin += TILE) {
+    const end = Math.min(begin + TILE, length);
+    let from = 0;
+    let to = 0;
+    for (let row = 0; row < rows; row++) {
+      for (let k = begin; k < end; k++) out[to + k] = data[from + k * step]!;
+      for (let i = others.length - 1; i >= 0; i--) {
+        const axis = others[i]!;
+        from += axis.from;
+        to += axis.to;
+        if (++index[i]! < axis.size) break;
+        from -= axis.from * axis.size;
+        to -= axis.to * axis.size;
+        index[i] = 0;
+      }
     }
   }
   return { shape: newShape, data: out };

@@ -89,3 +89,19 @@ export const find = (bytes: Uint8Array, text: string | readonly number[]): numbe
   if (at < 0) throw new Error(`${JSON.stringify(text)} is not in the file`);
   return at;
 };
+
+const uint32 = (value: number): number[] => [...new Uint8Array(new Uint32Array([value]).buffer)];
+const text = (value: string): Uint8Array => bytesOf("X", uint32(new TextEncoder().encode(value).length), value);
+
+/** A pickle of protocol 2 of {holder: {name: ndarray}}, as numpy lays it out. */
+export function pickled(holder: string, arrays: ReadonlyMap<string, HostArray>): Uint8Array {
+  const entries = [...arrays].flatMap(([name, { shape, data }]) => [
+    text(name),
+    "cnumpy.core.multiarray\n_reconstruct\n)R(K\x01(",
+    ...shape.map((size) => bytesOf("J", uint32(size))),
+    "tcnumpy\ndtype\nX\x02\0\0\0f4\x85R\x89",
+    bytesOf("B", uint32(data.byteLength), new Uint8Array(data.buffer as ArrayBuffer)),
+    "tb",
+  ]);
+  return bytesOf("\x80\x02}", text(holder), "}(", ...entries, "us.");
+}

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDetectronPickle } from "../src/detectron-pickle.ts";
 import { readKerasWeights } from "../src/keras-weights.ts";
 import { readWeights } from "../src/read-weights.ts";
-import { readSafetensors } from "../src/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../src/safetensors.ts";
 import { readTorchCheckpoint } from "../src/torch-checkpoint.ts";
 import { crc32 } from "../src/zip.ts";
-import { decode, inflate, kerasFixture, matterportFixture, numpyFixtures, safetensorsFile, torchFixtures } from "./fixtures.ts";
+import { decode, inflate, kerasFixture, matterportFixture, modelWeights, numpyFixtures, pickled, safetensorsFile, torchFixtures } from "./fixtures.ts";
 
 const FILES = Number(process.env["FUZZ_FILES"] ?? 10_000);
 const SEED = Number(process.env["FUZZ_SEED"] ?? 1);
@@ -19,6 +19,8 @@ const zips = torchFixtures.flatMap(({ files }) => ["zip", "model"].map((kind) =>
 const legacies = torchFixtures.flatMap(({ files, legacyTraining }) => [decode(files["legacy"]!), decode(legacyTraining)]);
 const pickles = numpyFixtures.flatMap(({ files }) => Object.values(files).map(decode));
 const h5s = ["few", "whole", "userblock", "latest", "v110", "dtypes", "gzip", "dense"].map((kind) => inflate(kerasFixture.files[kind]!));
+
+const models = [inflate(matterportFixture.file), writeSafetensors(modelWeights("torchvision", "mask_v2")), pickled("model", modelWeights("detectron2", "mask")), pickled("model", modelWeights("detectron2", "gn"))];
 
 /** Values that sizes and positions are damaged with. */
 const EXTREMES = [0n, 1n, 0x7fn, 0xffn, 0x7fffn, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn, 1n << 40n, (1n << 53n) - 1n, (1n << 63n) - 1n, (1n << 64n) - 1n];
@@ -121,7 +123,7 @@ const readers: [string, readonly Uint8Array[], (file: Uint8Array) => NamedArrays
   ["readDetectronPickle", pickles, (file) => readDetectronPickle(file, "w"), 6],
   ["readKerasWeights", h5s, (file) => readKerasWeights(file, "w"), 6],
   ["readWeights", [...zips, ...legacies, ...pickles, ...h5s, safetensorsFile], async (file) => (await readWeights(file, "w")).arrays, 10],
-  ["readWeights, a whole model", [inflate(matterportFixture.file)], async (file) => (await readWeights(file, "w")).arrays, 10],
+  ["readWeights, whole models", models, async (file) => (await readWeights(file, "w")).arrays, 10],
 ];
 
 describe.each(readers)("%s", (name, seeds, read, times) => {

@@ -6,23 +6,7 @@ import { readTorchCheckpoint } from "../src/torch-checkpoint.ts";
 import { readWeights } from "../src/read-weights.ts";
 import { writeSafetensors } from "../src/safetensors.ts";
 import { fromTorch } from "../src/torch-layout.ts";
-import { bytesOf, counted, decode, inflate, kerasFixture, matterportFixture, modelWeights, numpyFixtures, torchFixtures } from "./fixtures.ts";
-
-const uint32 = (value: number): number[] => [...new Uint8Array(new Uint32Array([value]).buffer)];
-const text = (value: string): Uint8Array => bytesOf("X", uint32(new TextEncoder().encode(value).length), value);
-
-/** A pickle of protocol 2 of {holder: {name: ndarray}}, as numpy lays it out. */
-function pickle(holder: string, arrays: ReadonlyMap<string, HostArray>): Uint8Array {
-  const entries = [...arrays].flatMap(([name, { shape, data }]) => [
-    text(name),
-    "cnumpy.core.multiarray\n_reconstruct\n)R(K\x01(",
-    ...shape.map((size) => bytesOf("J", uint32(size))),
-    "tcnumpy\ndtype\nX\x02\0\0\0f4\x85R\x89",
-    bytesOf("B", uint32(data.byteLength), new Uint8Array(data.buffer as ArrayBuffer)),
-    "tb",
-  ]);
-  return bytesOf("\x80\x02}", text(holder), "}(", ...entries, "us.");
-}
+import { bytesOf, counted, decode, inflate, kerasFixture, matterportFixture, modelWeights, numpyFixtures, pickled, torchFixtures } from "./fixtures.ts";
 
 const sorted = (arrays: ReadonlyMap<string, HostArray>): [string, HostArray][] => [...arrays].toSorted(([a], [b]) => (a < b ? -1 : 1));
 const mask = modelWeights("torchvision", "mask");
@@ -34,7 +18,7 @@ describe("readWeights", () => {
     const read = await readWeights(writeSafetensors(mask), "w");
     expect(read).toMatchObject({ format: "safetensors", source: "torchvision", norm: "frozen_batch_norm", metadata: {} });
     expect(sorted(read.arrays)).toEqual(sorted(ours));
-    expect(await readWeights(pickle("model", mask), "w")).toMatchObject({ format: "pickle", source: "torchvision", norm: "frozen_batch_norm" });
+    expect(await readWeights(pickled("model", mask), "w")).toMatchObject({ format: "pickle", source: "torchvision", norm: "frozen_batch_norm" });
   });
 
   it("tells batch norm by the count of batches", async () => {
@@ -46,12 +30,12 @@ describe("readWeights", () => {
 
   it("tells detectron2's weights, whatever holds them, and keeps what they were normalised with", async () => {
     d2.set("pixel_mean", { shape: [3, 1, 1], data: new Float32Array([103.5, 116.25, 123.5]) });
-    for (const [format, bytes] of [["pickle", pickle("model", d2)], ["safetensors", writeSafetensors(d2)]] as const) {
+    for (const [format, bytes] of [["pickle", pickled("model", d2)], ["safetensors", writeSafetensors(d2)]] as const) {
       const read = await readWeights(bytes, "w");
       expect(read).toMatchObject({ format, source: "detectron2", norm: "frozen_batch_norm", metadata: { pixel_mean: "[103.5,116.25,123.5]" } });
       expect(sorted(read.arrays)).toEqual(sorted(fromDetectron2(d2)));
     }
-    expect(await readWeights(pickle("model", modelWeights("detectron2", "gn")), "w")).toMatchObject({ source: "detectron2", norm: "group_norm" });
+    expect(await readWeights(pickled("model", modelWeights("detectron2", "gn")), "w")).toMatchObject({ source: "detectron2", norm: "group_norm" });
   });
 
   it("says when the weights are Detectron's", async () => {
@@ -63,7 +47,7 @@ describe("readWeights", () => {
       ["cls_score_w", counted(3, 1)],
       ["fpn_res2_2_sum_w_momentum", counted(1, 1, 3, 3)],
     ]);
-    const read = await readWeights(pickle("blobs", blobs), "w");
+    const read = await readWeights(pickled("blobs", blobs), "w");
     expect(read).toMatchObject({ format: "pickle", source: "detectron2", metadata: { library: "detectron1" } });
     expect([...read.arrays.keys()].toSorted()).toEqual(["backbone.body.conv1.weight", "backbone.fpn.layer_blocks.0.0.weight", "roi_heads.box_predictor.cls_score.bias", "roi_heads.box_predictor.cls_score.weight", "rpn.head.cls_logits.weight"]);
     // From first to last, and back.
@@ -97,7 +81,7 @@ describe("readWeights", () => {
 
   it("takes Node's Buffers, which are views, as it takes arrays", async () => {
     const files = [torchFixtures[1]!.files["model"]!, numpyFixtures[1]!.files["2"]!].map(decode);
-    const whole = [writeSafetensors(mask), pickle("model", d2), inflate(matterportFixture.file)];
+    const whole = [writeSafetensors(mask), pickled("model", d2), inflate(matterportFixture.file)];
     for (const bytes of whole) expect(await readWeights(Buffer.from(bytes), "w")).toEqual(await readWeights(bytes, "w"));
     expect(readTorchCheckpoint(Buffer.from(files[0]!), "w")).toEqual(readTorchCheckpoint(files[0]!, "w"));
     expect(readDetectronPickle(Buffer.from(files[1]!), "w")).toEqual(readDetectronPickle(files[1]!, "w"));
@@ -128,7 +112,7 @@ describe("readWeights", () => {
     ["a cut archive", decode(torchFixtures[1]!.files["zip"]!).subarray(0, 3000), "w: byte 3000: a zip archive should end with its directory, but has none. The archive is cut or corrupt."],
     ["an ImageNet classifier of torchvision", tensors("conv1.weight", "layer4.0.conv1.weight", "fc.weight"), `${detectors} an ImageNet classifier: a backbone alone.`],
     ["one of detectron2", tensors("stem.conv1.weight", "res5.0.conv1.weight"), `${detectors} an ImageNet classifier for detectron2: a backbone alone.`],
-    ["one of Detectron", pickle("blobs", new Map([["conv1_w", counted(1)], ["res2_0_branch1_w", counted(1)], ["pred_w", counted(1)]])), `${detectors} an ImageNet classifier for detectron2: a backbone alone.`],
+    ["one of Detectron", pickled("blobs", new Map([["conv1_w", counted(1)], ["res2_0_branch1_w", counted(1)], ["pred_w", counted(1)]])), `${detectors} an ImageNet classifier for detectron2: a backbone alone.`],
     ["a model of mmdetection", tensors("backbone.conv1.weight", "neck.fpn_convs.0.conv.weight", "rpn_head.rpn_cls.weight"), `${detectors} a model of mmdetection.`],
     ["a file without weights", tensors(), `${detectors} a file without weights.`],
     ["another model", decode(torchFixtures[1]!.files["model"]!), `${detectors} a model of another kind, with the names 0.weight, 0.bias, 1.weight, 1.bias and 3 more.`],
