@@ -69,7 +69,7 @@ export interface TrainingConfig {
     readonly accumulate: number;
     /** Default 0. */
     readonly seed: number;
-    /** A safetensors file, or a folder of .npy files (a backbone with batch norm folded in). Default: random. */
+    /** A file of torchvision, detectron2, matterport or this project, or a folder of .npy files (a backbone with batch norm folded in). Default: random. */
     readonly initialWeights?: string | undefined;
     /** Steps per line of metrics.jsonl. Default 1. */
     readonly logEvery: number;

@@ -37,6 +37,9 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefine
   return digest === undefined ? undefined : [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// Not into the browser's own cache too: once is enough.
+const pageFetch: Fetch = (url, init) => fetch(url, { ...init, cache: "no-store" });
+
 // Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
 const isOwnOrigin = (url: string): boolean => globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
 
@@ -49,7 +52,7 @@ const isOwnOrigin = (url: string): boolean => globalThis.location === undefined 
  * the signal's reason.
  */
 export async function downloadInPage(url: string, checksum: Checksum | undefined, options: PageDownloadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
-  const { offline = false, redownload = false, signal, fetch: given = (target, init) => fetch(target, init) } = options;
+  const { offline = false, redownload = false, signal, fetch: given = pageFetch } = options;
   signal?.throwIfAborted();
   const cache = await openCache();
   const kept = redownload ? undefined : await cache?.match(url);

@@ -224,9 +224,10 @@ async function receive(
   url: string,
   sink: Sink,
   response: Response,
-  { total, dog, options }: { total: number | undefined; dog: ReturnType<typeof watchdog>; options: TransferOptions },
+  { total: stated, dog, options }: { total: number | undefined; dog: ReturnType<typeof watchdog>; options: TransferOptions },
 ): Promise<void> {
-  const { onProgress } = options;
+  const { onProgress, resume = true } = options;
+  let total = stated;
   const rate = rateMeter(sink.length);
   const report = (): void => onProgress?.({ url, bytes: sink.length, total, rate: rate(sink.length) });
   const reader = (response.status === 416 ? undefined : response.body)?.getReader();
@@ -242,6 +243,8 @@ async function receive(
       dog.alive();
       if (part.done || part.value === undefined) break;
       if (sink.length === 0 && isMarkup(part.value)) throw page(url);
+      // Another origin's encoding is hidden from a page: the length may be that of compressed bytes.
+      if (!resume && total !== undefined && sink.length + part.value.length > total) total = undefined;
       if (total !== undefined && sink.length + part.value.length > total) {
         await sink.restart(undefined);
         throw new Passing(`the server sent more than the ${total} bytes that it said the file has.`);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { createRandom } from "@mrcnn/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { downloadInPage, forgetInPage, isCachedInPage } from "../src/page-cache.ts";
@@ -53,6 +54,22 @@ describe("a download in a page", () => {
     const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }));
     expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
     expect(server.requests.every(({ range }) => range === undefined)).toBe(true);
+  });
+
+  it("is whole when another origin's server compresses, which a page can't see", async () => {
+    vi.stubGlobal("location", new URL("https://page.example/"));
+    const text = Buffer.from("weights ".repeat(1000));
+    const packed = gzipSync(text);
+    const server = await serve((_, response) => {
+      response.writeHead(200, { "content-length": packed.length, "content-encoding": "gzip" });
+      response.end(packed);
+    });
+    // As CORS shows it: the length, but not the encoding.
+    const hiding: typeof fetch = async (url, init) => {
+      const response = await fetch(url, init);
+      return new Response(response.body, { headers: { "content-length": String(packed.length) } });
+    };
+    expect(Buffer.from(await downloadInPage(`${server.url}/w.bin`, undefined, { ...quick, fetch: hiding })).equals(text)).toBe(true);
   });
 
   it("is checked by its published hash, and on every use", async () => {

@@ -70,7 +70,7 @@ function checkResults(value: unknown, file: string, iouType: "bbox" | "segm"): r
 async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Scores | undefined> {
   const { images, annotations, results: resultsFile, iouType, json } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints: the model has no keypoints.");
+  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints is not supported yet. Use bbox; --results keeps the keypoints.");
   for (const file of [json, resultsFile]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
