@@ -56,7 +56,7 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   const fetched = weights === undefined ? await download(entry, options, terminal) : undefined;
   const file = weights ?? fetched!.path;
   try {
-    const { model, categories } = createPretrained(await readWeightsFile(file), { entry, where: file });
+    const { model, categories } = createPretrained(await readWeightsFile(file), { entry, where: file, consume: true });
     return { model, categories, settings: {} };
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.

@@ -86,7 +86,7 @@ export async function createDetector<Image>(
   const { where, entry, classes, config, backend, ...rest } = options;
   const weights = await bring();
   const name = await backend();
-  const { model, categories } = createPretrained(weights, { where, entry, classes, config });
+  const { model, categories } = createPretrained(weights, { where, entry, classes, config, consume: true });
   return detectorOf(model, { categories, backend: name, readImage, settings: settingsOf(rest) });
 }
 

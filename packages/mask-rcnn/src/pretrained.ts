@@ -1,5 +1,5 @@
 import { WeightsError } from "@mrcnn/core";
-import type { HostArray, Random } from "@mrcnn/core";
+import type { HostArray, NamedVariables, Random } from "@mrcnn/core";
 import { createMaskRcnn, inferMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";
@@ -18,6 +18,8 @@ export interface PretrainedOptions {
   readonly config?: MaskRcnnConfig | undefined;
   /** What the weights came from, for errors. */
   readonly where: string;
+  /** Takes the arrays out of `weights` one by one, so that they need not be there twice. Default false. */
+  readonly consume?: boolean | undefined;
 }
 
 /** A model with its weights, and what its labels mean. */
@@ -104,12 +106,26 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
   if (entry !== undefined) assertNetwork(config, entry, where);
   const model = createMaskRcnn(config, still);
   try {
-    assignWeights(model.variables, arrays);
+    if (options.consume === true && arrays instanceof Map) moveWeights(model.variables, arrays as Map<string, HostArray>);
+    else assignWeights(model.variables, arrays);
   } catch (error) {
     model.dispose();
     throw new WeightsError(`${where}: ${(error as Error).message}`, { cause: error });
   }
   return { model, categories };
+}
+
+// As assignWeights, but nothing is held longer than needed.
+function moveWeights(variables: NamedVariables, arrays: Map<string, HostArray>): void {
+  const fits = arrays.size === variables.size && [...variables].every(([name, { shape }]) => String(arrays.get(name)?.shape) === String(shape));
+  if (!fits) {
+    assignWeights(variables, arrays); // it says what differs
+    return;
+  }
+  for (const [name, variable] of variables) {
+    assignWeights(new Map([[name, variable]]), new Map([[name, arrays.get(name)!]]));
+    arrays.delete(name);
+  }
 }
 
 function classCount({ arrays }: SourceWeights, where: string): number {
