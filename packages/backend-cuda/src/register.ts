@@ -2,6 +2,7 @@ import { getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-co
 import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
+import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
 import { fusedConv2d } from "./kernels/fused-conv2d.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 
@@ -9,7 +10,10 @@ import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 export const kernels: readonly KernelConfig[] = [roiAlign, roiAlignGrad];
 
 /** What it puts in place of tfjs-node's own, made from that. */
-const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = { FusedConv2D: fusedConv2d };
+const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
+  Conv2DBackpropFilter: conv2dBackpropFilter,
+  FusedConv2D: fusedConv2d,
+};
 const ours = new WeakSet<KernelFunc>();
 
 /** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
