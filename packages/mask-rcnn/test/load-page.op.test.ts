@@ -1,0 +1,44 @@
+import { memory } from "@tensorflow/tfjs-core";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { coco90 } from "../src/coco.ts";
+import { toFound } from "../src/found.ts";
+import { loadMaskRcnn } from "../src/load-page.ts";
+import { sendFile, serve } from "./file-server.ts";
+import { narrowFile, narrowModel, noise } from "./narrow.ts";
+
+const small = { backend: "current", minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const image = noise(80, 60);
+let bytes: Uint8Array<ArrayBuffer>;
+let expected: object;
+
+beforeAll(async () => {
+  const model = narrowModel(90, { backbone: { eps: 0 } });
+  bytes = new Uint8Array(await narrowFile(model));
+  const [found] = await model.detect([image], small);
+  expected = toFound(found!, coco90, []);
+  model.dispose();
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("loadMaskRcnn in a page", () => {
+  it("finds what the model itself finds, from bytes, files and URLs", async () => {
+    const before = memory().numTensors;
+    const server = await serve((request, response) => sendFile(request, response, bytes));
+    vi.stubGlobal("document", { baseURI: `${server.url}/app/index.html` });
+    for (const weights of [bytes, bytes.buffer, new Blob([bytes]), new File([bytes], "w.safetensors"), `${server.url}/w.safetensors`, "models/w.safetensors"]) {
+      const model = await loadMaskRcnn({ ...small, weights, model: "maskrcnn_resnet50_fpn" });
+      expect(await model.detect(image)).toEqual(expected);
+      model.dispose();
+      await expect(model.detect(image)).rejects.toThrow("disposed");
+    }
+    expect(server.requests.map(({ url }) => url)).toEqual(["/w.safetensors", "/app/models/w.safetensors"]);
+    expect(memory().numTensors).toBe(before);
+  });
+
+  it("tells a misspelled name from a URL, and names the file", async () => {
+    vi.stubGlobal("document", { baseURI: "http://127.0.0.1/" });
+    await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('Did you mean "maskrcnn_resnet50_fpn"?');
+    await expect(loadMaskRcnn({ ...small, weights: new File(["text"], "notes.txt") })).rejects.toThrow(/^notes\.txt: /);
+    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "webgl" as never })).rejects.toThrow('backend must be "auto", "wasm", "cpu" or "current", got "webgl"');
+  });
+});
