@@ -68,8 +68,8 @@ def main(out, seed, arch, height=256, width=320):
     model = build_model(cfg).eval()
     classes = cfg.MODEL.ROI_HEADS.NUM_CLASSES
     targets = {
-        "proposal_generator.rpn_head.objectness_logits": 2.5, "proposal_generator.rpn_head.anchor_deltas": 0.4,
-        "roi_heads.box_predictor.cls_score": 2.5, "roi_heads.box_predictor.bbox_pred": 1.0,
+        "proposal_generator.rpn_head.objectness_logits": 2.5, "proposal_generator.rpn_head.anchor_deltas": 0.1,
+        "roi_heads.box_predictor.cls_score": 2.5, "roi_heads.box_predictor.bbox_pred": 0.3,
         "roi_heads.mask_head.predictor": 3.0, "roi_heads.keypoint_head.score_lowres": 3.0,
     }
     # The more background, the fewer detections: some cases are cut at 100, others at the score's threshold.

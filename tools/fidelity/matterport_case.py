@@ -16,8 +16,8 @@ import tensorflow as tf
 from cases import CATEGORY_IDS, draw, image_sizes, write_expected, write_image
 from matterport import Config, Net, detect, read_weights, write_weights
 
-# Spread of the outputs of those layers that end a branch; others have 1.
-TARGETS = {"rpn_class_raw": 1.8, "rpn_bbox_pred": 1.5, "mrcnn_class_logits": 2.5, "mrcnn_bbox_fc": 1.0, "mrcnn_mask": 3.0}
+# Spread of the outputs of the layers that end a branch.
+TARGETS = {"rpn_class_raw": 1.8, "rpn_bbox_pred": 0.5, "mrcnn_class_logits": 2.5, "mrcnn_bbox_fc": 0.5, "mrcnn_mask": 3.0}
 
 
 def spread(seed, background):
@@ -29,27 +29,29 @@ def spread(seed, background):
 
     def start(layer, x):
         if hasattr(layer, "moving_variance"):
-            mean, var = (v.numpy() for v in tf.nn.moments(x, [0, 1, 2]))
-            var = var + 1e-3 * var.mean() + 1e-8
-            uniform = lambda: rng.random(var.shape, dtype=np.float32)
+            shape = layer.gamma.shape
+            uniform = lambda: rng.random(shape, dtype=np.float32)
             last = 0.3 if layer.name.startswith("bn") and layer.name.endswith("2c") else 1
-            # Keras's eps of 1e-3 is large: statistics below it would be ignored, so kernels make variances of about 1.
+            layer.moving_mean.assign(0.2 * uniform() - 0.1)
+            layer.moving_variance.assign(0.5 + uniform())
             layer.gamma.assign((0.6 + 0.4 * uniform()) * last)
-            layer.beta.assign(0.1 * normal(var.shape))
-            layer.moving_mean.assign(mean + 0.1 * np.sqrt(var) * normal(var.shape))
-            layer.moving_variance.assign(var * (0.5 + uniform()))
+            layer.beta.assign(0.1 * uniform() - 0.05)
             return
         shape = layer.kernel.shape
-        layer.kernel.assign(normal(shape) * np.sqrt(2 / np.prod(shape[:-1]), dtype=np.float32))
+        rectified = 1 if layer.name.startswith("fpn") else 2
+        inputs = shape[-1] if "deconv" in layer.name else np.prod(shape[:-1])
+        layer.kernel.assign(normal(shape) * np.sqrt(rectified / inputs, dtype=np.float32))
+        layer.bias.assign(0.05 * normal(layer.bias.shape))
+        if layer.name not in TARGETS:
+            return
         activation, layer.activation = layer.activation, None
         y = layer(x)
         layer.activation = activation
-        target = TARGETS.get(layer.name, 1.0)
-        axes = list(range(y.ndim - 1))
+        target, axes = TARGETS[layer.name], list(range(y.ndim - 1))
         mean = tf.reduce_mean(y, axes)
         factor = target / tf.math.reduce_std(y - mean)
         layer.kernel.assign(layer.kernel * factor)
-        layer.bias.assign(0.1 * target * normal(layer.bias.shape) - mean * factor)
+        layer.bias.assign(layer.bias * factor - mean * factor + 0.1 * target * normal(layer.bias.shape))
         if layer.name == "mrcnn_class_logits":
             layer.bias.assign(layer.bias + background * tf.one_hot(0, layer.bias.shape[0]))
 

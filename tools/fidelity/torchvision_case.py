@@ -18,7 +18,7 @@ from cases import draw, image_sizes, write_expected, write_image
 from spread import spread
 
 TARGETS = {
-    "rpn.head.cls_logits": 2.5, "rpn.head.bbox_pred": 0.4, "roi_heads.box_predictor.cls_score": 2.5, "roi_heads.box_predictor.bbox_pred": 1.0,
+    "rpn.head.cls_logits": 2.5, "rpn.head.bbox_pred": 0.1, "roi_heads.box_predictor.cls_score": 2.5, "roi_heads.box_predictor.bbox_pred": 0.3,
     "roi_heads.mask_predictor.mask_fcn_logits": 3.0, "roi_heads.keypoint_predictor.kps_score_lowres": 3.0,
 }
 
