@@ -2,8 +2,8 @@
 // channels of x[pixel p under the tap, c] * w[tap, c, o], plus a bias, then relu.
 //
 // Weights are packed by 8 output channels. Four output pixels at a time, wherever they lie, are four
-// addresses in x to which every tap adds the same offset; 4 x 8 sums stay in registers over all taps
-// and channels.
+// addresses in x to which every tap adds the same offset; 4 x 8 sums stay in registers over a
+// run of channels.
 
 /** Rows [first, last) of all images, each [inH, inW * C] put into [inH + top + bottom, left + ... + right]. */
 export function padRows(
@@ -46,6 +46,10 @@ export function packWeights(w: usize, to: usize, rows: i32, co: i32, first: i32,
   }
 }
 
+// Bytes of x that one sum takes up before it is added to the whole: rounding grows with the length of a sum,
+// and these are thousands of terms.
+const TERMS: usize = 4 * 128;
+
 // Pixels of a block: their inputs stay in the second cache while every tile of output channels passes over them.
 const PIXELS: i32 = 128;
 
@@ -83,37 +87,50 @@ export function convolveTile(
   x0: usize, x1: usize, x2: usize, x3: usize, w: usize, bias: usize, to: usize, outPixel: usize,
   kh: i32, runs: i32, length: usize, down: usize, across: usize, relu: i32, pixels: i32, count: i32,
 ): void {
-  let a0 = f32x4.splat(0), a1 = f32x4.splat(0);
+  const zero = f32x4.splat(0);
+  let sumA0 = zero, sumA1 = zero;
   if (bias != 0) {
-    a0 = v128.load(bias);
-    a1 = v128.load(bias, 16);
+    sumA0 = v128.load(bias);
+    sumA1 = v128.load(bias, 16);
   }
-  let b0 = a0, b1 = a1, c0 = a0, c1 = a1, d0 = a0, d1 = a1;
+  let sumB0 = sumA0, sumB1 = sumA1, sumC0 = sumA0, sumC1 = sumA1, sumD0 = sumA0, sumD1 = sumA1;
   for (let ky = 0; ky < kh; ky++, x0 += down) {
     let begin = x0;
     for (let kx = 0; kx < runs; kx++, begin += across) {
-      const stop = begin + length;
-      for (let q = begin; q < stop; q += 4, w += 32) {
-        const w0 = v128.load(w), w1 = v128.load(w, 16);
-        let s = v128.load32_splat(q);
-        a0 = f32x4.add(a0, f32x4.mul(s, w0));
-        a1 = f32x4.add(a1, f32x4.mul(s, w1));
-        s = v128.load32_splat(q + x1);
-        b0 = f32x4.add(b0, f32x4.mul(s, w0));
-        b1 = f32x4.add(b1, f32x4.mul(s, w1));
-        s = v128.load32_splat(q + x2);
-        c0 = f32x4.add(c0, f32x4.mul(s, w0));
-        c1 = f32x4.add(c1, f32x4.mul(s, w1));
-        s = v128.load32_splat(q + x3);
-        d0 = f32x4.add(d0, f32x4.mul(s, w0));
-        d1 = f32x4.add(d1, f32x4.mul(s, w1));
+      const end = begin + length;
+      for (let from = begin; from < end; from += TERMS) {
+        const stop = min(end, from + TERMS);
+        let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, d0 = zero, d1 = zero;
+        for (let q = from; q < stop; q += 4, w += 32) {
+          const w0 = v128.load(w), w1 = v128.load(w, 16);
+          let s = v128.load32_splat(q);
+          a0 = f32x4.add(a0, f32x4.mul(s, w0));
+          a1 = f32x4.add(a1, f32x4.mul(s, w1));
+          s = v128.load32_splat(q + x1);
+          b0 = f32x4.add(b0, f32x4.mul(s, w0));
+          b1 = f32x4.add(b1, f32x4.mul(s, w1));
+          s = v128.load32_splat(q + x2);
+          c0 = f32x4.add(c0, f32x4.mul(s, w0));
+          c1 = f32x4.add(c1, f32x4.mul(s, w1));
+          s = v128.load32_splat(q + x3);
+          d0 = f32x4.add(d0, f32x4.mul(s, w0));
+          d1 = f32x4.add(d1, f32x4.mul(s, w1));
+        }
+        sumA0 = f32x4.add(sumA0, a0);
+        sumA1 = f32x4.add(sumA1, a1);
+        sumB0 = f32x4.add(sumB0, b0);
+        sumB1 = f32x4.add(sumB1, b1);
+        sumC0 = f32x4.add(sumC0, c0);
+        sumC1 = f32x4.add(sumC1, c1);
+        sumD0 = f32x4.add(sumD0, d0);
+        sumD1 = f32x4.add(sumD1, d1);
       }
     }
   }
-  finish(to, a0, a1, relu != 0, count);
-  if (pixels > 1) finish(to + outPixel, b0, b1, relu != 0, count);
-  if (pixels > 2) finish(to + 2 * outPixel, c0, c1, relu != 0, count);
-  if (pixels > 3) finish(to + 3 * outPixel, d0, d1, relu != 0, count);
+  finish(to, sumA0, sumA1, relu != 0, count);
+  if (pixels > 1) finish(to + outPixel, sumB0, sumB1, relu != 0, count);
+  if (pixels > 2) finish(to + 2 * outPixel, sumC0, sumC1, relu != 0, count);
+  if (pixels > 3) finish(to + 3 * outPixel, sumD0, sumD1, relu != 0, count);
 }
 
 /**

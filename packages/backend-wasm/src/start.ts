@@ -2,6 +2,7 @@ import { engine, env, setBackend } from "@tensorflow/tfjs-core";
 import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { inNode, nodeModule } from "./node-module.ts";
 import { withIdleWorkers } from "./node-threads.ts";
 import { registerWasmKernels } from "./register.ts";
 import { instanceOf, isShared } from "./simd.ts";
@@ -15,10 +16,8 @@ export interface WasmOptions {
 const MOST_THREADS = 8;
 const PATIENCE_MS = 20_000;
 
-const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
-
 async function processors(): Promise<number> {
-  return inNode() ? (await import("node:os")).availableParallelism() : navigator.hardwareConcurrency;
+  return inNode() ? (await nodeModule("node:os")).availableParallelism() : navigator.hardwareConcurrency;
 }
 
 /**

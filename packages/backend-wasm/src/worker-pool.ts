@@ -1,4 +1,5 @@
 import { BackendError } from "@mrcnn/core";
+import { inNode, nodeModule } from "./node-module.ts";
 import type { Simd, SimdName } from "./simd.ts";
 
 /** Threads that run this package's compiled functions on one shared memory. */
@@ -73,8 +74,8 @@ if (typeof require === "function") {
 `;
 
 async function spawn(): Promise<Channel> {
-  if (typeof process !== "undefined" && process.versions?.node !== undefined) {
-    const { Worker } = await import("node:worker_threads");
+  if (inNode()) {
+    const { Worker } = await nodeModule("node:worker_threads");
     return new Worker(source, { eval: true });
   }
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
