@@ -2,8 +2,8 @@ import { engine, env, setBackend } from "@tensorflow/tfjs-core";
 import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { withIdleWorkers } from "./idle-workers.ts";
 import { inNode, nodeModule } from "./node-module.ts";
-import { withIdleWorkers } from "./node-threads.ts";
 import { registerWasmKernels } from "./register.ts";
 import { instanceOf, isShared } from "./simd.ts";
 import { createWorkerPool } from "./worker-pool.ts";
@@ -45,15 +45,16 @@ export async function startWasm({ threads = "auto" }: WasmOptions = {}): Promise
   return instanceOf(backend).pool?.threads ?? 1;
 }
 
-/** Starts the build with a shared memory. Its own threads stay out of the way. */
+/** Starts the build with a shared memory, where there is such memory. Its own threads stay out of the way. */
 async function startShared(): Promise<boolean> {
   setThreadsCount(1);
-  if (!inNode()) return setBackend("wasm");
   const flag = "WASM_HAS_MULTITHREAD_SUPPORT";
   const restore = withIdleWorkers();
   try {
-    env().set(flag, true);
-    if (await inTime(setBackend("wasm"))) return true;
+    if (inNode()) env().set(flag, true);
+    // A page fetches the binary first, for which there is no right time.
+    const starting = setBackend("wasm");
+    if (await (inNode() ? inTime(starting) : starting)) return true;
   } catch {
     // One thread, then.
   } finally {

@@ -1,5 +1,4 @@
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
-import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { ConfigError } from "@mrcnn/core";
 import { readWeights } from "@mrcnn/weights";
@@ -12,6 +11,7 @@ import { downloadInPage, forgetInPage } from "./page-cache.ts";
 import type { PageDownloadOptions } from "./page-cache.ts";
 import { readPageImage } from "./page-image.ts";
 import type { PageImage } from "./page-image.ts";
+import { locateWasmFiles } from "./wasm-files.ts";
 
 /** What to load in a page, and how. */
 export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
@@ -19,7 +19,7 @@ export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
   readonly weights: string | URL | Blob | Uint8Array | ArrayBuffer;
   /** "auto", the default, is WebAssembly. "current" leaves TensorFlow.js's as it is. */
   readonly backend?: "auto" | "wasm" | "cpu" | "current" | undefined;
-  /** Where the page serves the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a folder's URL, ending in a slash. Default: beside the script. */
+  /** Where the page serves the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a folder's URL, ending in a slash. Default: where the bundler put them. */
   readonly wasmPath?: string | undefined;
 }
 
@@ -85,7 +85,7 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
       break;
     case "auto":
     case "wasm":
-      if (wasmPath !== undefined) setWasmPaths(wasmPath);
+      locateWasmFiles(wasmPath);
       await startWasm();
       break;
     case "cpu":

@@ -71,6 +71,22 @@ function categoriesOf(count: number, numerics: Numerics, { entry, classes }: Pre
   return known.find((categories) => categories.length === count) ?? numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
 }
 
+// detectron2's files may say what their input was normalised by.
+function pixelsOf(metadata: SourceWeights["metadata"]): { mean?: Triple; std?: Triple } {
+  const triple = (name: string): Triple | undefined => {
+    try {
+      const values: unknown = JSON.parse(metadata[name] ?? "null");
+      return Array.isArray(values) && values.length === 3 && values.every((value) => Number.isFinite(value)) ? (values as unknown as Triple) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const [mean, std] = [triple("pixel_mean"), triple("pixel_std")];
+  return { ...(mean && { mean }), ...(std && std.every((value) => value > 0) && { std }) };
+}
+
+type Triple = readonly [number, number, number];
+
 // A config's names differ from each other; torchvision's gaps do not.
 const distinct = (categories: readonly Category[]): string[] => categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
 
@@ -102,7 +118,7 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
   const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
   const config =
     options.config ??
-    inferMaskRcnnConfig(arrays, { numerics, norm, classes: distinct(categories), ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }), where });
+    inferMaskRcnnConfig(arrays, { numerics, norm, classes: distinct(categories), ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }), image: pixelsOf(weights.metadata), where });
   if (entry !== undefined) assertNetwork(config, entry, where);
   const model = createMaskRcnn(config, still);
   try {
