@@ -118,7 +118,16 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
   const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
   const config =
     options.config ??
-    inferMaskRcnnConfig(arrays, { numerics, norm, classes: distinct(categories), ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }), image: pixelsOf(weights.metadata), where });
+    inferMaskRcnnConfig(arrays, {
+      numerics,
+      norm,
+      // A training of this project starts from its own default.
+      ...(numericsOf(weights) === undefined && { eps: 1e-5 }),
+      classes: distinct(categories),
+      ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }),
+      image: pixelsOf(weights.metadata),
+      where,
+    });
   if (entry !== undefined) assertNetwork(config, entry, where);
   const model = createMaskRcnn(config, still);
   try {

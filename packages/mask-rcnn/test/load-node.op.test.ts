@@ -76,6 +76,23 @@ describe("loadMaskRcnn", () => {
     expect(server.requests).toHaveLength(files.size);
   });
 
+  it("takes what a file says of its numerics, and of its pixels", async () => {
+    const model = narrowModel(2);
+    const load = async (metadata: Record<string, string>) => {
+      const loaded = await loadMaskRcnn({ weights: await narrowFile(model, metadata), classes: ["a", "b"], ...small });
+      const { config } = loaded.model;
+      loaded.dispose();
+      return config;
+    };
+    expect((await load({})).backbone.eps).toBe(0);
+    // As `mrcnn train` writes it: no library's.
+    expect((await load({ numerics: "" })).backbone.eps).toBe(1e-5);
+    const { numerics, image, backbone } = await load({ numerics: "detectron2", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" });
+    expect([numerics, image.mean, image.channelOrder, backbone.eps]).toEqual(["detectron2", [102.9801, 115.9465, 122.7717], "bgr", 1e-5]);
+    expect((await load({ numerics: "detectron2", pixel_mean: "no numbers" })).image.mean).toEqual([103.53, 116.28, 123.675]);
+    model.dispose();
+  });
+
   it("names classes and keypoints", async () => {
     const keypoints = narrowModel(1, { mask: false, keypoints: cocoKeypoints, backbone: { eps: 0 } });
     const loaded = await loadMaskRcnn({ ...small, weights: await narrowFile(keypoints), model: "keypointrcnn_resnet50_fpn" });

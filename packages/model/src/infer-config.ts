@@ -12,10 +12,14 @@ export interface InferOptions {
   readonly numerics: Numerics;
   /** Of the norms of backbone, pyramid and heads. */
   readonly norm: Norm;
+  /** Added to the variance by the backbone's norms; default what the library's released weights were trained with. */
+  readonly eps?: number | undefined;
   /** Names of the classes, label 1 first; "class 1", ... by default. */
   readonly classes?: readonly string[] | undefined;
   /** Names of the keypoints; "keypoint 1", ... by default. */
   readonly keypoints?: readonly string[] | undefined;
+  /** The input's mean and deviation, where they are known; the library's by default. */
+  readonly image?: { readonly mean?: readonly [number, number, number] | undefined; readonly std?: readonly [number, number, number] | undefined } | undefined;
   /** What the arrays came from, for errors. */
   readonly where: string;
 }
@@ -110,7 +114,10 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
     architecture,
     mask,
     keypoints: named(keypointCount === 0 ? undefined : options.keypoints, keypointCount, "keypoint"),
-    ...(resnext && { image: { std: [57.375, 57.12, 58.395] } }),
+    image: {
+      ...(options.image?.mean !== undefined && { mean: options.image.mean }),
+      ...(options.image?.std !== undefined ? { std: options.image.std } : resnext && { std: [57.375, 57.12, 58.395] }),
+    },
     backbone: {
       depth,
       width,
@@ -118,7 +125,7 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
       widthPerGroup: bottleneck ? (middle[2] * 64) / width : 64,
       norm,
       ...(resnext && { strideIn1x1: false }),
-      ...(numerics === "torchvision" && norm === "frozen_batch_norm" && { eps: 0 }),
+      ...(options.eps !== undefined ? { eps: options.eps } : numerics === "torchvision" && norm === "frozen_batch_norm" && { eps: 0 }),
     },
     ...(architecture === "fpn" && { fpn: { channels: features, norm: normOf("backbone.fpn.inner_blocks.0.1.weight") } }),
     rpn: { convs: count((i) => `rpn.head.conv.${i}.0.weight`), channels: hidden === features ? undefined : hidden },

@@ -59,7 +59,8 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
       return { tensors: torchTensors(bytes, where), metadata: {} };
     case "pickle": {
       const { tensors, detectron1 } = detectronTensors(bytes, where);
-      return { tensors, metadata: detectron1 ? { library: "detectron1" } : {} };
+      // Its configs' PIXEL_MEANS; the files don't say.
+      return { tensors, metadata: detectron1 ? { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" } : {} };
     }
     case "hdf5":
       return { tensors: await kerasTensors(bytes, where), metadata: {} };
