@@ -31,8 +31,10 @@ def main(out, seed, name, height=256, width=320):
     min_size, max_size = image_sizes(800, 1333)
     model = getattr(detection, name)(weights=None, weights_backbone=None, min_size=min_size, max_size=max_size).eval()
     if not name.endswith("v2"):
-        # As torchvision does when it loads its weights: their batch norm was frozen with eps 0.
-        detection._utils.overwrite_eps(model, 0.0)
+        # As torchvision has it when it loads its weights, whose batch norm was frozen with eps 0.
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eps = 0.0
     x = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
     shift = 1.0 if name.startswith("keypoint") else 2.0 + 2 * (seed % 3)
     spread(model, lambda: model([x]), seed, TARGETS, background=("roi_heads.box_predictor.cls_score", 0, shift))
