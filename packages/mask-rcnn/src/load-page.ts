@@ -1,6 +1,6 @@
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
-import { ConfigError } from "@mrcnn/core";
+import { BackendError, ConfigError } from "@mrcnn/core";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
@@ -86,7 +86,7 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
     case "auto":
     case "wasm":
       locateWasmFiles(wasmPath);
-      await startWasm();
+      await startWasmHere();
       break;
     case "cpu":
       await import("@tensorflow/tfjs-backend-cpu");
@@ -96,4 +96,15 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
       throw new ConfigError(`loadMaskRcnn: backend must be "auto", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
   }
   return getBackend();
+}
+
+async function startWasmHere(): Promise<void> {
+  try {
+    await startWasm();
+  } catch (cause) {
+    throw new BackendError(
+      `loadMaskRcnn: backend "wasm" must start, but does not (${(cause as Error).message}). Where its binary can't be fetched, serve the three .wasm files of @tensorflow/tfjs-backend-wasm/dist and give their folder as wasmPath.`,
+      { cause },
+    );
+  }
 }

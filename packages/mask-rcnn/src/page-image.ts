@@ -1,6 +1,8 @@
 import { ConfigError, DatasetError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import { isRawImage } from "./detector.ts";
+import { storedPixels } from "./page-pixels.ts";
+import type { Rgba } from "./page-pixels.ts";
 
 /** An image in a page: decoded already, a file, a URL, or anything that shows one. */
 export type PageImage =
@@ -19,8 +21,9 @@ export type PageImage =
 type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 
 /**
- * The pixels of an image as 8-bit RGB, turned upright as its EXIF orientation says; transparency is
- * dropped. Of a video it is the frame that shows.
+ * The pixels of an image as 8-bit RGB, turned upright as its EXIF orientation says: those that Node reads
+ * from the same file. Colour profiles are ignored; of transparent pixels the colour stays and the
+ * transparency goes, where WebGL is there to read them. Of a video it is the frame that shows.
  *
  * @throws DatasetError when it is not loaded, can't be decoded, or comes from another origin without CORS.
  */
@@ -29,14 +32,39 @@ export async function readPageImage(image: PageImage): Promise<RawImage> {
   if (isImageData(image)) return toRgb(image);
   if (typeof image === "string" || image instanceof URL) return decodeBlob(await fetchBlob(String(image)), String(image));
   if (typeof Blob !== "undefined" && image instanceof Blob) return decodeBlob(image, "name" in image ? String(image.name) : "image");
-  if ("decode" in image) {
-    try {
-      await image.decode();
-    } catch (cause) {
-      throw new DatasetError(`detect: the image ${image.currentSrc || image.src} can't be decoded. Check that it loads.`, { cause });
-    }
+  if ("decode" in image) return readElement(image);
+  return toRgb(draw(image as Drawable, sizeOf(image as Drawable)));
+}
+
+// As stored, not as shown.
+const AS_STORED = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" } as const;
+
+async function readElement(image: HTMLImageElement): Promise<RawImage> {
+  try {
+    await image.decode();
+  } catch (cause) {
+    throw new DatasetError(`detect: the image ${image.currentSrc || image.src} can't be decoded. Check that it loads.`, { cause });
   }
-  return draw(image as Drawable, sizeOf(image as Drawable));
+  const size = sizeOf(image);
+  // Drawing it as it is would convert its colours. Not every browser makes bitmaps of every image (SVG).
+  const bitmap = await Promise.resolve().then(() => createImageBitmap(image, AS_STORED)).catch(() => undefined);
+  return bitmap === undefined ? toRgb(draw(image, size)) : readBitmap(bitmap, size);
+}
+
+/** Reads a bitmap of our own, and closes it. */
+function readBitmap(bitmap: ImageBitmap, size: { width: number; height: number }): RawImage {
+  try {
+    const drawn = draw(bitmap, size);
+    const isWhole = bitmap.width === size.width && bitmap.height === size.height;
+    return toRgb((isWhole && isTransparent(drawn) && storedPixels(bitmap)) || drawn);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function isTransparent({ data: rgba }: Rgba): boolean {
+  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return true;
+  return false;
 }
 
 const isImageData = (image: object | string): image is ImageData =>
@@ -66,30 +94,26 @@ async function fetchBlob(url: string): Promise<Blob> {
 async function decodeBlob(blob: Blob, name: string): Promise<RawImage> {
   let bitmap: ImageBitmap;
   try {
-    bitmap = await createImageBitmap(blob, { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(blob, AS_STORED);
   } catch (cause) {
     throw new DatasetError(`${name}: the image can't be decoded (${(cause as Error).message}). It may be truncated, or of a format that this browser does not know.`, { cause });
   }
-  try {
-    return draw(bitmap, bitmap);
-  } finally {
-    bitmap.close();
-  }
+  return readBitmap(bitmap, bitmap);
 }
 
-function draw(image: Drawable, { width, height }: { width: number; height: number }): RawImage {
+function draw(image: Drawable, { width, height }: { width: number; height: number }): ImageData {
   const canvas = typeof OffscreenCanvas === "undefined" ? Object.assign(document.createElement("canvas"), { width, height }) : new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D | null;
   if (context === null) throw new DatasetError(`detect: the browser gives no canvas of ${width} x ${height}. Make the image smaller.`);
   context.drawImage(image, 0, 0, width, height);
   try {
-    return toRgb(context.getImageData(0, 0, width, height));
+    return context.getImageData(0, 0, width, height);
   } catch (cause) {
     throw new DatasetError("detect: the image is from another origin, whose pixels a page may not read. Its server must allow it (CORS), and an <img> needs crossorigin.", { cause });
   }
 }
 
-function toRgb({ data: rgba, width, height }: ImageData): RawImage {
+function toRgb({ data: rgba, width, height }: Rgba): RawImage {
   const data = new Uint8Array(3 * width * height);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
     data[to++] = rgba[from]!;

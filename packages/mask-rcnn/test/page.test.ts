@@ -1,8 +1,9 @@
 // The package as it is published, bundled by vite, in a Chromium.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { startWasm } from "@mrcnn/backend-wasm";
+import type { RawImage } from "@mrcnn/core";
 import { chromium } from "playwright-core";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,8 +14,16 @@ import type { Found } from "../src/found.ts";
 import { loadMaskRcnn } from "../src/load-node.ts";
 import { narrowFile, narrowModel, noise } from "./narrow.ts";
 import { png } from "./page/png.ts";
-import { buildSite, serveSite } from "./page/site.ts";
+import { buildSite, develop, serveSite } from "./page/site.ts";
 import type { SiteServer } from "./page/site.ts";
+
+interface Decoded {
+  readonly file: string;
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: string;
+}
+const pillow = JSON.parse(readFileSync(new URL("../../datasets/test/golden/images.json", import.meta.url), "utf8")) as Record<"exact" | "lossy", Record<string, Decoded>>;
 
 const { path: executablePath, reason } = findChromium();
 if (executablePath === undefined) console.log(`skipped: the tests of pages: ${reason}.`);
@@ -25,6 +34,9 @@ const folder = mkdtempSync(join(tmpdir(), "mrcnn-page-"));
 const image = noise(160, 120);
 const photo = png(Uint8Array.from(image.data), image);
 let expected: Found;
+let weights: Uint8Array;
+let root: string;
+let files: Map<string, Uint8Array>;
 let warnings: string[];
 let isolated: SiteServer;
 let plain: SiteServer;
@@ -45,6 +57,11 @@ function expectSame(found: Found): void {
   expect([found.width, found.height]).toEqual([expected.width, expected.height]);
 }
 
+/** CMYK is multiplied by others, with another rounding; bitmaps of elements are made of 16 bits otherwise. */
+const isRounded = (name: string, kind: string): boolean => name.startsWith("cmyk") || (name.startsWith("16-bit") && kind === "an <img>");
+
+const requested = ({ requests }: SiteServer): number => requests.filter(({ url }) => url === `/${WEIGHTS}`).length;
+
 async function open(url: string): Promise<Page> {
   const page = await browser.newPage();
   page.on("console", (message) => void (["error", "warning"].includes(message.type()) && complaints.push(`${message.type()}: ${message.text()}`)));
@@ -61,18 +78,17 @@ async function openApi(server: SiteServer): Promise<Page> {
 describe.skipIf(executablePath === undefined)("a page", () => {
   beforeAll(async () => {
     build();
-    const site = await buildSite(folder);
-    warnings = site.warnings;
+    ({ root, warnings } = await buildSite(folder));
     await startWasm();
     const model = narrowModel(90, { backbone: { eps: 0 } });
-    const weights = await narrowFile(model, { source: "torchvision" });
+    weights = await narrowFile(model, { source: "torchvision" });
     model.dispose();
     const detector = await loadMaskRcnn({ weights, model: NAME, backend: "wasm" });
     expected = await detector.detect(image);
     detector.dispose();
-    const files = new Map([["/photo.png", photo], [`/${WEIGHTS}`, weights]]);
-    isolated = await serveSite(site.root, files, { isIsolated: true });
-    plain = await serveSite(site.root, files, { isIsolated: false });
+    files = new Map<string, Uint8Array>([["/photo.png", photo], [`/${WEIGHTS}`, weights], ["/models/typed.safetensors", Buffer.from("<!doctype html><title>Not here</title>")]]);
+    isolated = await serveSite(root, files, { isIsolated: true });
+    plain = await serveSite(root, files, { isIsolated: false });
     browser = await chromium.launchPersistentContext(join(folder, "profile"), {
       executablePath: executablePath!,
       args: ["--headless=new", "--no-sandbox", "--disable-background-networking", "--disable-gpu", "--disable-component-update", "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
@@ -96,6 +112,19 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     const inside = expected.objects.map(({ mask }) => maskToBitmap(mask!));
     expect(drawn.map((alpha) => alpha > 0)).toEqual(drawn.map((_, at) => inside.some((mask) => mask[at] === 1)));
     await page.close();
+  });
+
+  it("runs them from vite's server too", async () => {
+    for (const [path, content] of files) {
+      mkdirSync(dirname(join(folder, "public", path)), { recursive: true });
+      writeFileSync(join(folder, "public", path), content);
+    }
+    const server = await develop(folder);
+    const page = await open(server.url);
+    await page.waitForFunction(() => "found" in globalThis);
+    expectSame(await page.evaluate(() => found));
+    await page.close();
+    await server.close();
   });
 
   it.each(["isolated", "plain"] as const)("finds what Node finds in images of every kind, %s", async (kind) => {
@@ -123,6 +152,99 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     for (const found of all.found) expectSame(found);
     expect(all.backend).toBe("wasm");
     expect(all.threads).toBe(kind === "isolated" ? Math.min(8, all.processors) : 1);
+    await page.close();
+  });
+
+  it.each(["a Blob", "an <img>"] as const)("reads the pixels that Pillow reads from %s", async (kind) => {
+    const page = await openApi(plain);
+    const files = Object.entries({ ...pillow.exact, ...pillow.lossy }).filter(([name]) => !/tiff|^webp of orientation/.test(name)); // Chromium has no TIFF, and leaves WebP as it lies
+    const all = await page.evaluate(async ({ files, weights, isBlob }) => {
+      const detector = await mrcnn.loadMaskRcnn({ weights });
+      let seen: RawImage | undefined;
+      detector.model.detect = async (images) => {
+        seen = images[0];
+        throw new Error("enough");
+      };
+      const read: Record<string, { width: number; height: number; data: number[] } | string> = {};
+      for (const [name, { file }] of files) {
+        seen = undefined;
+        const blob = await (await fetch(`data:;base64,${file}`)).blob();
+        const url = URL.createObjectURL(blob);
+        const refused = await detector.detect(isBlob ? blob : Object.assign(new Image(), { src: url })).catch((error: Error) => error.message);
+        URL.revokeObjectURL(url);
+        read[name] = seen === undefined ? String(refused) : { ...(seen as RawImage), data: [...(seen as RawImage).data] };
+      }
+      detector.dispose();
+      return read;
+    }, { files, weights: WEIGHTS, isBlob: kind === "a Blob" });
+    for (const [name, { width, height, rgb }] of files) {
+      const got = all[name]!;
+      if (typeof got === "string") throw new Error(`${name}: ${got}`);
+      const want = Buffer.from(rgb, "base64");
+      expect([name, got.width, got.height]).toEqual([name, width, height]);
+      const furthest = Math.max(...got.data.map((value, i) => Math.abs(value - want[i]!)));
+      expect([name, furthest]).toEqual([name, expect.toSatisfy((one: number) => one <= (isRounded(name, kind) ? 1 : 0))]);
+    }
+    await page.close();
+  });
+
+  it("tells of a download's progress, and keeps what came", async () => {
+    const page = await openApi(isolated);
+    const before = requested(isolated);
+    const { first, again, offline } = await page.evaluate(async (url) => {
+      const load = async (options: object): Promise<{ bytes: number; total?: number | undefined }[]> => {
+        const seen: { bytes: number; total?: number | undefined }[] = [];
+        const model = await mrcnn.loadMaskRcnn({ weights: url, onProgress: ({ bytes, total }) => void seen.push({ bytes, total }), ...options });
+        model.dispose();
+        return seen;
+      };
+      return { first: await load({ redownload: true }), again: await load({}), offline: await load({ offline: true }) };
+    }, WEIGHTS);
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.at(-1)).toEqual({ bytes: weights.length, total: weights.length });
+    expect([again, offline]).toEqual([[], []]);
+    expect(requested(isolated) - before).toBe(1);
+    await page.reload();
+    await page.waitForFunction(() => "mrcnn" in globalThis);
+    const found = await page.evaluate(async (url) => (await mrcnn.loadMaskRcnn({ weights: url })).detect("photo.png"), WEIGHTS);
+    expect(found.objects.length).toBe(expected.objects.length);
+    expect(requested(isolated) - before).toBe(1);
+    await page.close();
+  });
+
+  it("says what is wrong with a page in place of weights, and does not keep it", async () => {
+    const page = await openApi(plain);
+    // The server says so, or calls it a file of bytes.
+    for (const file of ["none", "typed"]) {
+      const { message, isKept } = await page.evaluate(async (file) => {
+        const url = new URL(`models/${file}.safetensors`, location.href).href;
+        const message = await mrcnn.loadMaskRcnn({ weights: url }).then(() => "none", (error: Error) => error.message);
+        return { message, isKept: await mrcnn.isCachedInPage(url) };
+      }, file);
+      expect(message).toContain(`${plain.url}/models/${file}.safetensors: the server sent a web page instead of weights.`);
+      expect(isKept).toBe(false);
+    }
+    await page.close();
+  });
+
+  it("says what to do when the binaries are not where wasmPath says", async () => {
+    const page = await openApi(plain);
+    const before = complaints.length;
+    const message = await page.evaluate((url) => mrcnn.loadMaskRcnn({ weights: url, wasmPath: "/nowhere" }).then(() => "none", (error: Error) => error.message), WEIGHTS);
+    expect(message).toMatch(/serve the three \.wasm files .* give their folder as wasmPath/);
+    expect(plain.requests.some(({ url }) => url === "/nowhere/tfjs-backend-wasm-simd.wasm")).toBe(true);
+    expect(complaints.splice(before).join()).toContain("wasm"); // TensorFlow.js warns too
+    await page.close();
+  });
+
+  it("fetches no more than it needs", async () => {
+    const server = await serveSite(root, files, { isIsolated: true });
+    const page = await open(server.url);
+    await page.waitForFunction(() => "found" in globalThis);
+    expect(server.sent.js).toBeGreaterThan(50_000);
+    expect(server.sent.js).toBeLessThan(200_000);
+    expect(server.sent.wasm).toBeLessThan(200_000);
+    expect(server.requests.map(({ url }) => url).filter((url) => url.endsWith(".wasm"))).toEqual([expect.stringContaining("threaded-simd")]);
     await page.close();
   });
 

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { extname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { build, createLogger } from "vite";
+import { build, createLogger, createServer } from "vite";
 import { sendFile, serve } from "../file-server.ts";
 import type { FileServer } from "../file-server.ts";
 import { installPublished } from "./published.ts";
@@ -34,9 +34,22 @@ export async function buildSite(folder: string): Promise<{ root: string; warning
   const customLogger = { ...createLogger("silent"), warn: (text: string) => void warnings.push(text), warnOnce: (text: string) => void warnings.push(text) };
   const root = join(folder, "built");
   const input = ["index.html", "api.html"].map((page) => join(folder, page));
-  await build({ root: folder, configFile: false, customLogger, build: { outDir: root, reportCompressedSize: false, rolldownOptions: { input } } });
+  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, build: { outDir: root, reportCompressedSize: false, rolldownOptions: { input } } });
   mkdirSync(root, { recursive: true });
   return { root, warnings };
+}
+
+/** vite's server, as one has it while developing. */
+export async function develop(folder: string): Promise<{ url: string; close: () => Promise<void> }> {
+  const server = await createServer({
+    root: folder,
+    configFile: false,
+    logLevel: "silent",
+    // Installed packages of others are links here.
+    server: { host: "127.0.0.1", port: 0, fs: { strict: false } },
+  });
+  await server.listen();
+  return { url: server.resolvedUrls!.local[0]!, close: () => server.close() };
 }
 
 const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".png": "image/png", ".jpg": "image/jpeg" };
