@@ -15,7 +15,8 @@ function stubCanvas({ isTainted = false } = {}): object[] {
     constructor(width: number, height: number) {
       [this.width, this.height] = [width, height];
     }
-    getContext(): object {
+    getContext(kind: string): object | null {
+      if (kind !== "2d") return null;
       return {
         drawImage: (image: object, x: number, y: number, width: number, height: number) => drawn.push({ image, x, y, width, height }),
         getImageData: (_x: number, _y: number, width: number, height: number) => {

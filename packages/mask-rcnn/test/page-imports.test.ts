@@ -32,6 +32,8 @@ function follow(entry: string): { files: Set<string>; outside: Set<string> } {
 it("the page's entry loads nothing of Node", () => {
   const { files, outside } = follow(join(packages, "mask-rcnn", "src", "index.ts"));
   expect(files.size).toBeGreaterThan(50);
+  // Not even on demand: a bundler would look for it.
+  for (const file of files) expect(readFileSync(file, "utf8")).not.toMatch(/(?<!typeof )import\s*\([^)]*["'`]node:/);
   expect([...outside].toSorted()).toEqual(["@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-core", "valibot"]);
 });
 

@@ -26,14 +26,14 @@ interface Decoded {
 const pillow = JSON.parse(readFileSync(new URL("../../datasets/test/golden/images.json", import.meta.url), "utf8")) as Record<"exact" | "lossy", Record<string, Decoded>>;
 
 const { path: executablePath, reason } = findChromium();
-if (executablePath === undefined) console.log(`skipped: the tests of pages: ${reason}.`);
+if (executablePath === undefined) console.log(`skipped: the tests in a browser: ${reason}.`);
 
 const WEIGHTS = "models/maskrcnn.safetensors";
 const NAME = "maskrcnn_resnet50_fpn";
-const folder = mkdtempSync(join(tmpdir(), "mrcnn-page-"));
 const image = noise(160, 120);
 const photo = png(Uint8Array.from(image.data), image);
 let expected: Found;
+let folder: string;
 let weights: Uint8Array;
 let root: string;
 let files: Map<string, Uint8Array>;
@@ -77,6 +77,7 @@ async function openApi(server: SiteServer): Promise<Page> {
 
 describe.skipIf(executablePath === undefined)("a page", () => {
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "mrcnn-page-"));
     build();
     ({ root, warnings } = await buildSite(folder));
     await startWasm();
