@@ -28,7 +28,16 @@ async function processors(): Promise<number> {
  * @returns how many threads it runs; what runs already when the backend had been started before.
  * @throws BackendError when the backend does not start at all.
  */
-export async function startWasm({ threads = "auto" }: WasmOptions = {}): Promise<number> {
+export function startWasm(options: WasmOptions = {}): Promise<number> {
+  const next = last.then(() => start(options));
+  last = next.catch(() => {});
+  return next;
+}
+
+// TensorFlow.js has one backend "wasm": whoever asks for it while it starts waits.
+let last: Promise<unknown> = Promise.resolve();
+
+async function start({ threads = "auto" }: WasmOptions): Promise<number> {
   registerWasmKernels();
   const wanted = Math.min(MOST_THREADS, threads === "auto" ? await processors() : threads);
   if (!(Number.isInteger(wanted) && wanted >= 1)) {

@@ -85,8 +85,7 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
       break;
     case "auto":
     case "wasm":
-      locateWasmFiles(wasmPath);
-      await startWasmHere();
+      await startWasmHere(wasmPath);
       break;
     case "cpu":
       await import("@tensorflow/tfjs-backend-cpu");
@@ -98,12 +97,13 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
   return getBackend();
 }
 
-async function startWasmHere(): Promise<void> {
+async function startWasmHere(wasmPath: string | undefined): Promise<void> {
   try {
+    locateWasmFiles(wasmPath);
     await startWasm();
   } catch (cause) {
     throw new BackendError(
-      `loadMaskRcnn: backend "wasm" must start, but does not (${(cause as Error).message}). Where its binary can't be fetched, serve the three .wasm files of @tensorflow/tfjs-backend-wasm/dist and give their folder as wasmPath.`,
+      `loadMaskRcnn: backend "wasm" must start, but does not (${(cause as Error).message}). Where its binary can't be fetched, serve the three .wasm files of @tensorflow/tfjs-backend-wasm/dist and give their folder as wasmPath, in a page that is loaded anew.`,
       { cause },
     );
   }

@@ -156,6 +156,52 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     await page.close();
   });
 
+  it("loads several models at once, and leaves the page's own workers alone", async () => {
+    const page = await openApi(isolated);
+    const { answers, isRestored, found } = await page.evaluate(async (url) => {
+      const own = globalThis.Worker;
+      const script = URL.createObjectURL(new Blob(["onmessage = ({ data }) => postMessage(data.cmd)"]));
+      let isLoading = true;
+      const loading = Promise.all([1, 2].map(() => mrcnn.loadMaskRcnn({ weights: url }))).finally(() => void (isLoading = false));
+      const answers: string[] = [];
+      while (isLoading) {
+        const worker = new Worker(script);
+        answers.push(await new Promise((resolve) => {
+          worker.onmessage = ({ data }) => resolve(data);
+          worker.postMessage({ cmd: "load" });
+        }));
+        worker.terminate();
+      }
+      const models = await loading;
+      const found = await Promise.all(models.map((model) => model.detect("photo.png")));
+      for (const model of models) model.dispose();
+      return { answers, isRestored: globalThis.Worker === own, found };
+    }, WEIGHTS);
+    expect(answers.length).toBeGreaterThan(1);
+    expect(new Set(answers)).toEqual(new Set(["load"]));
+    expect(isRestored).toBe(true);
+    for (const one of found) expectSame(one);
+    await page.close();
+  });
+
+  it.each(["isolated", "plain"] as const)("detects in a worker, %s", async (kind) => {
+    const page = await openApi(kind === "isolated" ? isolated : plain);
+    const { found, threads, processors } = await page.evaluate(async (url) => {
+      const worker = mrcnn.startWorker();
+      const image = await createImageBitmap(await (await fetch("photo.png")).blob());
+      const answer = await new Promise<{ found: Found; threads: number }>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.postMessage({ weights: new URL(url, location.href).href, image }, [image]);
+      });
+      worker.terminate();
+      return { ...answer, processors: navigator.hardwareConcurrency };
+    }, WEIGHTS);
+    expectSame(found);
+    expect(threads).toBe(kind === "isolated" ? Math.min(8, processors) : 1);
+    await page.close();
+  });
+
   it.each(["a Blob", "an <img>"] as const)("reads the pixels that Pillow reads from %s", async (kind) => {
     const page = await openApi(plain);
     const files = Object.entries({ ...pillow.exact, ...pillow.lossy }).filter(([name]) => !/tiff|^webp of orientation/.test(name)); // Chromium has no TIFF, and leaves WebP as it lies
