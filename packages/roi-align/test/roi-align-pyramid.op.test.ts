@@ -1,4 +1,4 @@
-import { grads, mul, square, sum, tensor4d } from "@tensorflow/tfjs-core";
+import { getBackend, grads, mul, square, sum, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { expectClose, expectGradients, expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
@@ -48,7 +48,8 @@ test("values equal those of detectron2's ROIPooler, with as many samples as each
   const own: Rois = { boxes: Float32Array.from(d2.boxes), imageIndex: Int32Array.from(d2.imageIndex) };
   const imageSize = { height: d2.imageSize[0], width: d2.imageSize[1] };
   const pooled = roiAlignPyramid(features, own, { outputSize: d2.outputSize, samplingRatio: 0, aligned: true, imageSize, levelRule: "detectron2" });
-  await expectClose(pooled, d2.output, { atol: 5e-7, rtol: 0 });
+  // TensorFlow places samples as fractions of the whole map, in float32; the map is noise.
+  await expectClose(pooled, d2.output, { atol: getBackend() === "tensorflow" ? 5e-6 : 5e-7, rtol: 0 });
 });
 
 test("gradients reach every level in the order of the rois", async () => {

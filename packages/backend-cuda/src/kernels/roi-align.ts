@@ -1,4 +1,4 @@
-import { add, avgPool, concat, image, mirrorPad, slice, tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import { add, avgPool, concat, gather, image, mirrorPad, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { KernelConfig, Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
@@ -14,58 +14,86 @@ type Shape4D = readonly [number, number, number, number];
  * values both agree: a sample in [-1, H] reads the edge, one beyond reads 0.
  */
 const PADDING: [number, number][] = [[0, 0], [1, 1], [1, 1], [0, 0]];
-/** Values of the samples of one chunk of rois (128 MB in float32). */
+/** Values of the samples of one chunk of rois (128 MB in float32); a single roi may take more. */
 const CHUNK_VALUES = 1 << 25;
 const f = Math.fround;
 
-/** The first and last sample of an axis, as CropAndResize counts: 0 and 1 are the padded map's outermost cells. */
-function extent(low: number, high: number, bins: number, size: number, { spatialScale, samplingRatio, aligned }: RoiAlignAttrs): [number, number] {
+/** How a roi's samples lie along an axis: how many per bin, the first and the last as CropAndResize counts (0 and 1 are the padded map's outermost cells). */
+interface Extent {
+  readonly samples: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+function extent(low: number, high: number, bins: number, size: number, { spatialScale, samplingRatio, aligned }: RoiAlignAttrs): Extent {
   const scale = f(spatialScale);
   const offset = aligned ? 0.5 : 0;
   const begin = f(f(low * scale) - offset);
   const length = f(f(f(high * scale) - offset) - begin);
   const bin = f((aligned ? length : Math.max(length, 1)) / bins);
-  const half = (0.5 * bin) / samplingRatio;
-  return [(begin + half + 1) / (size + 1), (begin + bins * bin - half + 1) / (size + 1)];
+  const samples = samplingRatio > 0 ? samplingRatio : Math.max(Math.ceil(bin), 0);
+  const half = samples === 0 ? 0 : (0.5 * bin) / samples;
+  return { samples, first: (begin + half + 1) / (size + 1), last: (begin + bins * bin - half + 1) / (size + 1) };
 }
 
-function cropBoxes(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttrs): Tensor2D {
-  const from = boxes.dataSync<"float32">();
-  const to = new Float32Array(from.length);
-  for (let i = 0; i < from.length; i += 4) {
-    const [y1, y2] = extent(from[i + 1]!, from[i + 3]!, attrs.outputHeight, height, attrs);
-    const [x1, x2] = extent(from[i]!, from[i + 2]!, attrs.outputWidth, width, attrs);
-    to.set([y1, x1, y2, x2], i);
+/** Rois with as many samples per bin: one crop serves them. */
+interface Group {
+  /** Samples per bin along y and x; 0 for rois that are nothing. */
+  readonly grid: readonly [number, number];
+  /** Of the rois, ascending. */
+  readonly rows: number[];
+  /** (y1, x1, y2, x2) of each. */
+  readonly crops: number[];
+}
+
+function groupsOf(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttrs): Group[] {
+  const values = boxes.dataSync<"float32">();
+  const groups = new Map<string, Group>();
+  for (let i = 0; i < values.length; i += 4) {
+    const y = extent(values[i + 1]!, values[i + 3]!, attrs.outputHeight, height, attrs);
+    const x = extent(values[i]!, values[i + 2]!, attrs.outputWidth, width, attrs);
+    const key = y.samples * x.samples === 0 ? "nothing" : `${y.samples},${x.samples}`;
+    let group = groups.get(key);
+    if (group === undefined) groups.set(key, (group = { grid: key === "nothing" ? [0, 0] : [y.samples, x.samples], rows: [], crops: [] }));
+    group.rows.push(i / 4);
+    group.crops.push(y.first, x.first, y.last, x.last);
   }
-  return tensor2d(to, [from.length / 4, 4]);
+  return [...groups.values()];
 }
 
-function chunks(rois: number, { outputHeight, outputWidth, samplingRatio }: RoiAlignAttrs, channels: number): [number, number][] {
-  const most = Math.max(1, Math.floor(CHUNK_VALUES / (outputHeight * outputWidth * samplingRatio ** 2 * channels)));
-  return Array.from({ length: Math.ceil(rois / most) }, (_, i) => [i * most, Math.min(most, rois - i * most)]);
+/** Runs of a group's rois that fit in memory: [begin, end) in `rows`. */
+function chunks({ grid, rows }: Group, { outputHeight, outputWidth }: RoiAlignAttrs, channels: number): [number, number][] {
+  const most = Math.max(1, Math.floor(CHUNK_VALUES / (outputHeight * outputWidth * Math.max(grid[0] * grid[1], 1) * channels)));
+  return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => [i * most, Math.min((i + 1) * most, rows.length)]);
 }
 
-const supports = ({ samplingRatio }: RoiAlignAttrs): boolean => samplingRatio > 0;
+// All rois in one group are in order already.
+const pick = <T extends Tensor>(x: T, rows: readonly number[]): T => (rows.length === x.shape[0] ? x : gather(x, tensor1d([...rows], "int32")));
 
-/** For a fixed number of samples per bin; an adaptive one (samplingRatio 0) differs by roi. */
+/** An adaptive number of samples (samplingRatio 0) differs by roi: rois are grouped by it, a crop for each group. */
 export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex", RoiAlignAttrs>(
   ROI_ALIGN,
   ({ inputs: { features, boxes, imageIndex }, attrs }) =>
     tidy(() => {
-      const { outputHeight, outputWidth, samplingRatio } = attrs;
-      const crops = cropBoxes(boxes, features.shape as unknown as Shape4D, attrs);
+      const { outputHeight, outputWidth } = attrs;
+      const channels = features.shape[3]!;
       const padded = mirrorPad(features, PADDING, "symmetric") as Tensor4D;
-      const size: [number, number] = [outputHeight * samplingRatio, outputWidth * samplingRatio];
-      const parts = chunks(boxes.shape[0]!, attrs, features.shape[3]!).map(([begin, count]) =>
-        tidy(() => {
-          const chosen = slice(crops, [begin, 0], [count, 4]);
-          const samples = image.cropAndResize(padded, chosen, slice(imageIndex as Tensor1D, begin, count), size, "bilinear", 0);
-          return samplingRatio === 1 ? samples : avgPool(samples, samplingRatio, samplingRatio, "valid");
-        }),
+      const groups = groupsOf(boxes, features.shape as unknown as Shape4D, attrs);
+      const parts = groups.flatMap((group) =>
+        chunks(group, attrs, channels).map(([begin, end]) =>
+          tidy((): Tensor4D => {
+            const { grid, rows, crops } = group;
+            if (grid[0] === 0) return zeros([end - begin, outputHeight, outputWidth, channels]);
+            const own = tensor2d(crops.slice(4 * begin, 4 * end), [end - begin, 4]);
+            const images = pick(imageIndex as Tensor1D, rows.slice(begin, end));
+            const samples = image.cropAndResize(padded, own, images, [outputHeight * grid[0], outputWidth * grid[1]], "bilinear", 0);
+            return grid[0] === 1 && grid[1] === 1 ? samples : avgPool(samples, [...grid], [...grid], "valid");
+          }),
+        ),
       );
-      return parts.length === 1 ? parts[0]! : concat(parts, 0);
+      const all = parts.length === 1 ? parts[0]! : concat(parts, 0);
+      return groups.length === 1 ? all : gather(all, tensor1d(inverse(groups.flatMap(({ rows }) => rows)), "int32"));
     }),
-  supports,
 );
 
 /** The ops' own gradients in turn, which tfjs does not name. */
@@ -74,28 +102,37 @@ export const roiAlignGrad: KernelConfig = kernel<"dy" | "boxes" | "imageIndex", 
   ({ inputs: { dy, boxes, imageIndex }, attrs, backend }) =>
     tidy(() => {
       const [batch, height, width, channels] = attrs.inputShape;
-      const crops = cropBoxes(boxes, attrs.inputShape, attrs);
       const size = tensor1d([batch, height + 2, width + 2, channels], "int32");
       let padded: Tensor | undefined;
-      for (const [begin, count] of chunks(boxes.shape[0]!, attrs, channels)) {
-        const part = tidy(() => {
-          const samples = averageGrad(backend, slice(dy as Tensor4D, [begin, 0, 0, 0], [count, -1, -1, -1]), attrs);
-          const inputs = [samples, slice(crops, [begin, 0], [count, 4]), slice(imageIndex as Tensor1D, begin, count), size];
-          return backend.executeSingleOutput("CropAndResizeGradImage", opAttrs(backend, { method: "bilinear" }), inputs);
-        });
-        padded = padded === undefined ? part : add(padded, part);
+      for (const group of groupsOf(boxes, attrs.inputShape, attrs)) {
+        if (group.grid[0] === 0) continue;
+        for (const [begin, end] of chunks(group, attrs, channels)) {
+          const rows = group.rows.slice(begin, end);
+          const part = tidy(() => {
+            const samples = averageGrad(backend, pick(dy as Tensor4D, rows), group.grid);
+            const inputs = [samples, tensor2d(group.crops.slice(4 * begin, 4 * end), [end - begin, 4]), pick(imageIndex as Tensor1D, rows), size];
+            return backend.executeSingleOutput("CropAndResizeGradImage", opAttrs(backend, { method: "bilinear" }), inputs);
+          });
+          padded = padded === undefined ? part : add(padded, part);
+        }
       }
+      if (padded === undefined) return zeros([batch, height, width, channels]);
       const paddings = tensor2d(PADDING, [4, 2], "int32");
-      return backend.executeSingleOutput("MirrorPadGrad", opAttrs(backend, { mode: "SYMMETRIC" }), [padded!, paddings]);
+      return backend.executeSingleOutput("MirrorPadGrad", opAttrs(backend, { mode: "SYMMETRIC" }), [padded, paddings]);
     }),
-  supports,
 );
 
-function averageGrad(backend: TensorflowBackend, dy: Tensor4D, { samplingRatio: ratio }: RoiAlignAttrs): Tensor {
-  if (ratio === 1) return dy;
+function inverse(order: readonly number[]): Int32Array {
+  const places = new Int32Array(order.length);
+  for (const [place, row] of order.entries()) places[row] = place;
+  return places;
+}
+
+function averageGrad(backend: TensorflowBackend, dy: Tensor4D, [ratioY, ratioX]: readonly [number, number]): Tensor {
+  if (ratioY === 1 && ratioX === 1) return dy;
   const [rois, height, width, channels] = dy.shape;
-  const shape = tensor1d([rois, height * ratio, width * ratio, channels], "int32");
-  const window = [1, ratio, ratio, 1];
+  const shape = tensor1d([rois, height * ratioY, width * ratioX, channels], "int32");
+  const window = [1, ratioY, ratioX, 1];
   const attrs = opAttrs(backend, { padding: "VALID", data_format: "NHWC" }, { ksize: window, strides: window });
   return backend.executeSingleOutput("AvgPoolGrad", attrs, [shape, dy]);
 }
