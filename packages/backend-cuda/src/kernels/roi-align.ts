@@ -1,5 +1,5 @@
 import { add, avgPool, concat, gather, image, mirrorPad, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
-import type { KernelConfig, Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
+import type { KernelConfig, Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs-core";
 import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
 import { kernel, opAttrs } from "../tensorflow-backend.ts";
