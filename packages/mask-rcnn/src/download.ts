@@ -10,7 +10,7 @@ import { nodeFetch } from "./node-fetch.ts";
 import { discardAbandoned, openPartial } from "./partial-file.ts";
 import type { PartialFile, WriteChunk } from "./partial-file.ts";
 import { transfer } from "./transfer.ts";
-import type { DownloadProgress, Fetch } from "./transfer.ts";
+import type { KeepOptions } from "./transfer.ts";
 
 /** A file to have. */
 export interface Downloadable {
@@ -19,25 +19,8 @@ export interface Downloadable {
   readonly checksum?: Checksum | undefined;
 }
 
-/** How a file is brought and kept. */
-export interface DownloadOptions extends CacheFolderOptions {
-  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
-  readonly offline?: boolean | undefined;
-  /** The cached file is not used but replaced. Default false. */
-  readonly redownload?: boolean | undefined;
-  /** Called as bytes come. */
-  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Stops it; what has come stays for the next time. */
-  readonly signal?: AbortSignal | undefined;
-  /** In place of Node's own, which goes through the proxies of the environment. */
-  readonly fetch?: Fetch | undefined;
-  /** Tries after the first, without progress in between. Default 4. */
-  readonly retries?: number | undefined;
-  /** Wait before the first of them, doubled each time. Default 500 ms. */
-  readonly backoffMs?: number | undefined;
-  /** A transfer that brings nothing for so long is cut. Default 30 s. */
-  readonly idleMs?: number | undefined;
-}
+/** How a file is brought and kept, and where; what a stopped transfer has brought stays for the next time. */
+export interface DownloadOptions extends CacheFolderOptions, KeepOptions {}
 
 /** A file in the cache, as it was when it came. */
 export interface CachedFile {

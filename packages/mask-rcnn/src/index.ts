@@ -11,4 +11,4 @@ export type { PageDownloadOptions } from "./page-cache.ts";
 export type { PageImage } from "./page-image.ts";
 export { createPretrained } from "./pretrained.ts";
 export type { Pretrained, PretrainedOptions } from "./pretrained.ts";
-export type { DownloadProgress, Fetch } from "./transfer.ts";
+export type { DownloadProgress, Fetch, FetchOptions, KeepOptions } from "./transfer.ts";

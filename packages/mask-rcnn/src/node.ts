@@ -12,4 +12,4 @@ export { loadMaskRcnn, readWeightsFile } from "./load-node.ts";
 export type { LoadOptions, MaskRcnnDetector, NodeImage } from "./load-node.ts";
 export { createPretrained } from "./pretrained.ts";
 export type { Pretrained, PretrainedOptions } from "./pretrained.ts";
-export type { DownloadProgress, Fetch } from "./transfer.ts";
+export type { DownloadProgress, Fetch, FetchOptions, KeepOptions } from "./transfer.ts";

@@ -2,23 +2,10 @@ import { WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 import { createMemorySink } from "./memory-sink.ts";
 import { transfer } from "./transfer.ts";
-import type { DownloadProgress, Fetch } from "./transfer.ts";
+import type { Fetch, KeepOptions } from "./transfer.ts";
 
 /** How a file is brought into a page and kept. */
-export interface PageDownloadOptions {
-  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
-  readonly offline?: boolean | undefined;
-  /** The cached file is not used but replaced. Default false. */
-  readonly redownload?: boolean | undefined;
-  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Stops it. */
-  readonly signal?: AbortSignal | undefined;
-  /** In place of the page's own. */
-  readonly fetch?: Fetch | undefined;
-  readonly retries?: number | undefined;
-  readonly backoffMs?: number | undefined;
-  readonly idleMs?: number | undefined;
-}
+export type PageDownloadOptions = KeepOptions;
 
 const CACHE = "mrcnn-weights";
 const HASH = "x-sha256";

@@ -25,19 +25,35 @@ export interface Sink {
   append(chunk: Uint8Array): Promise<void>;
 }
 
-/** How a transfer is carried out. */
-export interface TransferOptions {
-  readonly fetch: Fetch;
+/** What whoever asks for a file may say of how it comes. */
+export interface FetchOptions {
+  /** Stops it. */
   readonly signal?: AbortSignal | undefined;
+  /** Called as bytes come. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Called once the size is known, before bytes come: the place to look for room. */
-  readonly onTotal?: (total: number) => Promise<void>;
+  /** In place of the runtime's own; Node's goes through the proxies of the environment. */
+  readonly fetch?: Fetch | undefined;
   /** Tries after the first, without progress in between. Default 4. */
   readonly retries?: number | undefined;
   /** Wait before the first of them, doubled each time. Default 500 ms. */
   readonly backoffMs?: number | undefined;
   /** A transfer that brings nothing for so long is cut. Default 30 s. */
   readonly idleMs?: number | undefined;
+}
+
+/** How a file is brought and kept. */
+export interface KeepOptions extends FetchOptions {
+  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
+  readonly offline?: boolean | undefined;
+  /** The cached file is not used but replaced. Default false. */
+  readonly redownload?: boolean | undefined;
+}
+
+/** How a transfer is carried out. */
+export interface TransferOptions extends FetchOptions {
+  readonly fetch: Fetch;
+  /** Called once the size is known, before bytes come: the place to look for room. */
+  readonly onTotal?: (total: number) => Promise<void>;
   /** Whether a cut transfer may go on where it stopped; false where these headers may not be sent. Default true. */
   readonly resume?: boolean | undefined;
 }

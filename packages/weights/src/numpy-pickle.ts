@@ -5,6 +5,7 @@ import { countOf, FileTensor } from "./file-tensor.ts";
 import { pickleGlobals, Text } from "./pickle.ts";
 import type { PickleGlobals, Stateful } from "./pickle.ts";
 import { plainGlobals } from "./plain-globals.ts";
+import { gatherStrided } from "./strided.ts";
 
 // Arrays as numpy pickles them: `_reconstruct` and a state (protocols to 4, and arrays that don't lie in one
 // piece), or `_frombuffer` (protocol 5).
@@ -111,18 +112,6 @@ function toRowMajor<T extends ReturnType<typeof rawData>>(values: T, shape: read
   const out = new (values.constructor as new (length: number) => T)(values.length);
   const strides: number[] = [];
   shape.reduce((stride, size) => (strides.push(stride), stride * size), 1);
-  const index = shape.map(() => 0);
-  let from = 0;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = values[from]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      index[axis] = index[axis]! + 1;
-      from += strides[axis]!;
-      if (index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
-      index[axis] = 0;
-    }
-  }
+  gatherStrided(values, out, shape, strides);
   return out;
 }
-

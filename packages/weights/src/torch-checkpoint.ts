@@ -8,6 +8,7 @@ import { numpyGlobals } from "./numpy-pickle.ts";
 import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
 import { checkZipEntry, readZip } from "./zip.ts";
 import type { ZipEntry } from "./zip.ts";
+import { gatherStrided } from "./strided.ts";
 
 // torch/serialization.py. A checkpoint is a pickle that refers to storages, which lie beside it: as entries
 // of a zip archive (torch 1.6 and later), or one after the other behind it (before, and with
@@ -264,25 +265,8 @@ function fileTensor({ view: { storage, offset: viewOffset }, offset: ownOffset, 
     if (isContiguous) return rawData(bytes.subarray(offset * size, (offset + count) * size), dtype);
     const values = rawData(bytes.subarray(offset * size, (last + 1) * size), dtype);
     const out = rawData(new Uint8Array(count * size), dtype);
-    gather(values, out, shape, strides);
+    gatherStrided(values, out, shape, strides);
     return out;
   };
   return new FileTensor(shape, dtype, load, label);
-}
-
-type Values = { [index: number]: number | bigint; readonly length: number };
-
-function gather(values: Values, out: Values, shape: readonly number[], strides: readonly number[]): void {
-  const index = shape.map(() => 0);
-  let from = 0;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = values[from]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      index[axis] = index[axis]! + 1;
-      from += strides[axis]!;
-      if (index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
-      index[axis] = 0;
-    }
-  }
 }
