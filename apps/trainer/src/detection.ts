@@ -1,4 +1,5 @@
 import { toCocoResults } from "@mrcnn/coco-eval";
+import { ConfigError } from "@mrcnn/core";
 import type { Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 import type { MaskRcnn } from "@mrcnn/model";
@@ -15,14 +16,25 @@ export interface DetectionSettings {
   readonly nativeSize?: boolean | undefined;
 }
 
-/** Detects on one image. */
-export async function detectImage(model: MaskRcnn, image: RawImage, settings: DetectionSettings): Promise<Detections> {
+/** Detects on one image. @throws ConfigError naming the image when it can't be brought to the model's size. */
+export async function detectImage(model: MaskRcnn, { image, name }: NamedImage, settings: DetectionSettings): Promise<Detections> {
   const { scoreThreshold, maxDetections, nativeSize = false } = settings;
   const [minSize, maxSize] = nativeSize
     ? [Math.min(image.height, image.width), Math.max(image.height, image.width)]
     : [settings.minSize, settings.maxSize];
-  const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize, maxSize });
-  return detections!;
+  try {
+    const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize, maxSize });
+    return detections!;
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    throw new ConfigError(`${name}: ${cause.message}`, { cause });
+  }
+}
+
+/** An image, and what errors call it. */
+export interface NamedImage {
+  readonly image: RawImage;
+  readonly name: string;
 }
 
 /** The category id of each label, as @mrcnn/coco-eval wants it: place 0, the background, is not used. */
@@ -57,9 +69,9 @@ export async function detectAll(model: MaskRcnn, dataset: Dataset, options: Dete
   for (let i = 0; i < count; i++) {
     await interrupt.listen();
     if (interrupt.signal.aborted) return undefined;
-    const { id, image } = await next!;
+    const { id, image, name } = await next!;
     next = read(i + 1);
-    results.push(...toCocoResults(id, await detectImage(model, image, settings), ids));
+    results.push(...toCocoResults(id, await detectImage(model, { image, name }, settings), ids));
     onImage?.(i + 1);
   }
   return results;

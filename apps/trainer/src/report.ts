@@ -88,7 +88,7 @@ async function examples({ model, config, source, categories, isValidation }: Rep
   const images: ReportImage[] = [];
   for (let k = 0; k < count; k++) {
     const sample = await source.dataset.get(Math.floor((k * source.dataset.length) / count));
-    const detections = await detectImage(model, sample.image, config.evaluation);
+    const detections = await detectImage(model, sample, config.evaluation);
     const found = detections.scores.filter((score) => score >= SHOWN_SCORE).length;
     const caption = `${sample.name}${isValidation ? "" : " (a training image)"}: ${found} found (left), ${sample.groundTruth.labels.length} annotated (right)`;
     images.push(await reportImage(drawPair(sample.image, detections, sample.groundTruth, categories, SHOWN_SCORE), caption));

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { WeightsError } from "@mrcnn/core";
-import type { RawImage } from "@mrcnn/core";
 import { readImageFile } from "@mrcnn/datasets/node";
 import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
@@ -13,6 +12,7 @@ import type { BackendName } from "../backend.ts";
 import { compareDetections } from "../compare-detections.ts";
 import type { DetectionDifference } from "../compare-detections.ts";
 import { detectImage } from "../detection.ts";
+import type { NamedImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
@@ -43,7 +43,7 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   if (resolve(out) === resolve(file)) throw new UsageError("--out is the file to convert. Name another.");
   const entry = findInCatalog(model);
   if (entry !== undefined && entry.source !== from) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
-  const image = check === undefined ? undefined : await readImageFile(check);
+  const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
   const bytes = readBytes(file);
   const weights = await readWeights(bytes, file);
   assertFrom(weights, from, file);
@@ -94,7 +94,7 @@ const asRead = (stored: StoredArrays): SourceWeights["arrays"] => dequantize(rea
 interface TryOptions {
   readonly entry: CatalogEntry | undefined;
   readonly file: string;
-  readonly image: RawImage | undefined;
+  readonly image: NamedImage | undefined;
 }
 
 /** Makes the model that weights are of, and runs it on the image if there is one. */

@@ -87,7 +87,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
       await interrupt.listen();
       if (interrupt.signal.aborted) return INTERRUPTED;
       const image = await readImageFile(path, { orient: true });
-      const detections = await detectImage(model, image, used);
+      const detections = await detectImage(model, { image, name: path }, used);
       for (const result of toCocoResults(i + 1, detections, ids)) {
         found.push({ file_name: name, category_name: nameOf.get(result.category_id), ...result });
       }
