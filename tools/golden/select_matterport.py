@@ -47,17 +47,19 @@ def swapped(deltas):
 
 def proposals():
     out = {}
-    for name, pre, post, threshold in [("some", 150, 40, 0.5), ("filled", 60, 50, 0.2)]:
-        levels = [180, 60, 15]
+    # The last has more than 1000 boxes, and scores of which many round to 1.
+    for name, pre, post, threshold, levels, width in [
+        ("some", 150, 40, 0.5, [180, 60, 15], 8), ("filled", 60, 50, 0.2, [180, 60, 15], 8), ("equal", 1200, 60, 0.5, [1000, 400], 60),
+    ]:
         count = sum(levels)
         anchors = boxes_from(uniform(f"{name}.anchors", (count, 4)), 120)
-        logits = spread(f"{name}.objectness", (count,), 8)
+        logits = spread(f"{name}.objectness", (count,), width)
         deltas = spread(f"{name}.deltas", (count, 4), 8)
         # A softmax over (0, x) is the sigmoid of x.
         pair = np.stack([np.zeros_like(logits), logits], 1)
         config = Config(max_dim=SIDE, pre_nms=pre, post_nms=post, rpn_nms=threshold)
         found = propose(config, tf.constant(pair), tf.constant(swapped(deltas)), normalised(anchors))
-        out[name] = dict(levels=levels, pre=pre, post=post, threshold=threshold, boxes=pixels(found))
+        out[name] = dict(levels=levels, width=width, pre=pre, post=post, threshold=threshold, boxes=pixels(found))
     return out
 
 

@@ -30,6 +30,7 @@ export interface NumericsProfile {
   readonly proposals: {
     readonly weights: readonly [number, number, number, number];
     readonly levels: "each" | "together";
+    readonly suppression: "shifted" | "separate";
     readonly chooseBy: "logit" | "probability";
     readonly suppressBy: "logit" | "probability";
     readonly fill: boolean;
@@ -67,7 +68,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     stemPool: "padded",
     normEps: 1e-5,
     anchors: { strides: "image-over-grid", roundCells: true, order: "ratios-first", units: "pixels" },
-    proposals: { weights: [1, 1, 1, 1], levels: "each", chooseBy: "logit", suppressBy: "probability", fill: false },
+    proposals: { weights: [1, 1, 1, 1], levels: "each", suppression: "shifted", chooseBy: "logit", suppressBy: "probability", fill: false },
     decoding: { maxLogScale: SCALE_LIMIT },
     pooling: "roi-align",
     levelRule: "torchvision",
@@ -81,7 +82,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     stemPool: "padded",
     normEps: 1e-5,
     anchors: { strides: "nominal", roundCells: false, order: "sizes-first", units: "pixels" },
-    proposals: { weights: [1, 1, 1, 1], levels: "each", chooseBy: "logit", suppressBy: "logit", fill: false },
+    proposals: { weights: [1, 1, 1, 1], levels: "each", suppression: "shifted", chooseBy: "logit", suppressBy: "logit", fill: false },
     decoding: { maxLogScale: SCALE_LIMIT },
     pooling: "roi-align",
     levelRule: "detectron2",
@@ -95,7 +96,7 @@ export const numericsProfiles: Readonly<Record<Numerics, NumericsProfile>> = {
     stemPool: "same",
     normEps: 1e-3,
     anchors: { strides: "nominal", roundCells: false, order: "ratios-first", units: "fractions" },
-    proposals: { weights: [10, 10, 5, 5], levels: "together", chooseBy: "probability", suppressBy: "probability", fill: true },
+    proposals: { weights: [10, 10, 5, 5], levels: "together", suppression: "separate", chooseBy: "probability", suppressBy: "probability", fill: true },
     decoding: { maxLogScale: Infinity, rounding: "matterport" },
     pooling: "crop-and-resize",
     levelRule: "matterport",

@@ -21,6 +21,8 @@ export interface ProposalConfig {
   readonly weights?: BoxCoderWeights;
   /** How boxes are decoded. */
   readonly decoding?: DecodeOptions;
+  /** How suppression keeps levels apart, and with it how it orders equal scores: see `BatchedNmsOptions.grouping`. @defaultValue "shifted" */
+  readonly suppression?: "shifted" | "separate";
   /** Whether levels are ranked and thinned one by one, or all as one (matterport). @defaultValue "each" */
   readonly levels?: "each" | "together";
   /** What the best are chosen by. Of probabilities, unlike logits, many may round to 1. @defaultValue "logit"; matterport's is "probability" */
@@ -115,7 +117,7 @@ function selectOfImage(
     gatherBoxesOnHost(clipped, usable),
     Float32Array.from(usable, (i) => (suppressBy === "logit" ? logits[chosen[i]!]! : scores[i]!)),
     Int32Array.from(usable, (i) => levels[i]!),
-    { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK },
+    { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK, grouping: config.suppression ?? "shifted" },
   );
   return { boxes: clipped, scores, kept: kept.map((i) => usable[i]!) };
 }

@@ -18,7 +18,7 @@ const { cases: detectron2 } = golden<{
 }>(import.meta.url, "select-detectron2");
 const matterport = golden<{
   side: number;
-  cases: Record<string, { levels: number[]; pre: number; post: number; threshold: number; boxes: number[] }>;
+  cases: Record<string, { levels: number[]; width: number; pre: number; post: number; threshold: number; boxes: number[] }>;
 }>(import.meta.url, "select-matterport");
 const sizes = [
   { height: 90, width: 120 },
@@ -85,7 +85,7 @@ describe("selectProposals", () => {
     const u = seededUniform(`${name}.anchors`, 4 * count);
     const anchors = Float32Array.from(u, (value, i) => Math.fround(i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value) / last);
     const output: RpnOutput = {
-      objectness: tensor2d(seededSpread(`${name}.objectness`, count, 8), [1, count]),
+      objectness: tensor2d(seededSpread(`${name}.objectness`, count, want.width), [1, count]),
       deltas: tensor3d(seededSpread(`${name}.deltas`, 4 * count, 8), [1, count, 4]),
       levelCounts: want.levels,
     };
@@ -97,6 +97,7 @@ describe("selectProposals", () => {
       weights: [10, 10, 5, 5],
       decoding: { maxLogScale: Infinity, rounding: "matterport" },
       levels: "together",
+      suppression: "separate",
       chooseBy: "probability",
       fill: true,
     });
