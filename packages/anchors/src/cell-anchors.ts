@@ -1,12 +1,6 @@
-const f = Math.fround;
+import { roundHalfToEven } from "@mrcnn/core";
 
-// torch.round's rule: halves go to the even neighbour.
-function roundHalfToEven(value: number): number {
-  const low = Math.floor(value);
-  const rest = value - low;
-  if (rest === 0.5) return low % 2 === 0 ? low : low + 1;
-  return rest < 0.5 ? low : low + 1;
-}
+const f = Math.fround;
 
 /** How the anchors of a cell are computed. */
 export interface CellOptions {

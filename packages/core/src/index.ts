@@ -5,6 +5,7 @@ export { registerKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { createRandom } from "./random.ts";
 export type { Random } from "./random.ts";
+export { roundHalfToEven } from "./rounding.ts";
 export { assertLength, assertShape } from "./shapes.ts";
 export { stopGradient } from "./stop-gradient.ts";
 export type * from "./types.ts";

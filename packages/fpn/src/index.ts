@@ -1,2 +1,2 @@
 export { applyFpn, initFpn } from "./fpn.ts";
-export type { FpnConfig, FpnOptions, FpnParams } from "./fpn.ts";
+export type { FpnConfig, FpnParams } from "./fpn.ts";

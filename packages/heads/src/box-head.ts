@@ -2,10 +2,9 @@ import { reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ConfigError } from "@mrcnn/core";
 import type { BoxHeadOutput, Random } from "@mrcnn/core";
-import { dense, initConv2d, initDense } from "@mrcnn/nn";
-import type { Conv2dParams, DenseParams, Norm, NormParams } from "@mrcnn/nn";
-import { applyConvs, initLayerNorm } from "./convs.ts";
-import type { ConvLayer, HeadOptions } from "./convs.ts";
+import { dense, initDense } from "@mrcnn/nn";
+import type { ConvLayer, DenseParams, LayerNormOptions, Norm } from "@mrcnn/nn";
+import { applyConvs, initConvs } from "./convs.ts";
 
 /** The size of a box head. */
 export interface BoxHeadConfig {
@@ -28,7 +27,7 @@ export type BoxPredictorParams = { readonly cls_score: DenseParams; readonly bbo
 /** Two hidden layers; or convolutions 0 to n - 1 and, after the place of the flattening, hidden layer n + 1. */
 export type BoxTrunkParams =
   | { readonly fc6: DenseParams; readonly fc7: DenseParams }
-  | { readonly [place: string]: DenseParams | readonly [Conv2dParams] | readonly [Conv2dParams, NormParams] };
+  | { readonly [place: string]: DenseParams | ConvLayer };
 
 /** Under torchvision's names, to be spread into `roi_heads`: `box_head.fc6.weight`, `box_head.5.weight`, `box_predictor.cls_score.weight`. */
 export type BoxHeadParams = {
@@ -48,15 +47,10 @@ export function initBoxPredictor({ inChannels, classes }: { inChannels: number; 
 export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParams {
   const { inChannels, poolSize, layers = [], norm, representation, classes } = config;
   const pixels = poolSize * poolSize;
-  const inputs = [inChannels, ...layers];
-  const convs = layers.map((outChannels, i): ConvLayer => {
-    const conv = initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init: "kaiming_normal_fan_out", bias: norm === undefined });
-    return initLayerNorm(conv, norm, outChannels);
-  });
   const box_head: BoxTrunkParams =
     layers.length === 0
       ? { fc6: layer(pixels * inChannels, representation, random), fc7: layer(representation, representation, random) }
-      : { ...Object.fromEntries(convs.entries()), [layers.length + 1]: layer(pixels * inputs.at(-1)!, representation, random) };
+      : { ...Object.fromEntries(initConvs(inChannels, layers, random, norm).entries()), [layers.length + 1]: layer(pixels * layers.at(-1)!, representation, random) };
   return { box_head, ...initBoxPredictor({ inChannels: representation, classes }, random) };
 }
 
@@ -71,7 +65,7 @@ function flatten(x: Tensor4D, { weight }: DenseParams, name: string): Tensor2D {
   return reshape(x, [rois, height * width * channels]) as Tensor2D;
 }
 
-function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: HeadOptions): Tensor2D {
+function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: LayerNormOptions): Tensor2D {
   if ("fc6" in trunk) {
     const { fc6, fc7 } = trunk as { fc6: DenseParams; fc7: DenseParams };
     return dense(fc7, dense(fc6, flatten(pooled, fc6, "pooled"), { activation: "relu" }), { activation: "relu" });
@@ -90,7 +84,7 @@ function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: HeadOption
  *
  * @throws ShapeError when the pooled size doesn't fit the first hidden layer; ConfigError when there are norms of no kind.
  */
-export function applyBoxHead(params: BoxHeadParams, pooled: Tensor4D, options: HeadOptions = {}): BoxHeadOutput {
+export function applyBoxHead(params: BoxHeadParams, pooled: Tensor4D, options: LayerNormOptions = {}): BoxHeadOutput {
   const [classLogits, deltas] = tidy(() => {
     const output = applyBoxPredictor(params.box_predictor, applyTrunk(params.box_head, pooled, options));
     return [output.classLogits, output.deltas];

@@ -1,6 +1,5 @@
 export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
 export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
-export type { ConvLayer, HeadOptions } from "./convs.ts";
 export { decodeKeypoints } from "./decode-keypoints.ts";
 export type { DecodeKeypointsOptions } from "./decode-keypoints.ts";
 export { applyKeypointHead, initKeypointHead } from "./keypoint-head.ts";

@@ -1,9 +1,9 @@
 import { tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
-import { conv2dTranspose, initConv2d, initConv2dTranspose, upsampleBilinear } from "@mrcnn/nn";
+import { conv2dTranspose, initConv2dTranspose, upsampleBilinear } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
-import { applyConvs } from "./convs.ts";
+import { applyConvs, initConvs } from "./convs.ts";
 
 /** The size of a keypoint head. */
 export interface KeypointHeadConfig {
@@ -26,13 +26,10 @@ export type KeypointHeadParams = {
 /** Random weights: kaiming normal (fan out) and zero biases, as torchvision. */
 export function initKeypointHead(config: KeypointHeadConfig, random: Random): KeypointHeadParams {
   const { inChannels, layers, keypoints } = config;
-  const init = "kaiming_normal_fan_out" as const;
-  const inputs = [inChannels, ...layers];
+  const kps_score_lowres = { size: 4, inChannels: layers.at(-1) ?? inChannels, outChannels: keypoints };
   return {
-    keypoint_head: Object.fromEntries(
-      layers.map((outChannels, i) => [2 * i, initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init })]),
-    ),
-    keypoint_predictor: { kps_score_lowres: initConv2dTranspose({ size: 4, inChannels: inputs.at(-1)!, outChannels: keypoints }, random, { init }) },
+    keypoint_head: Object.fromEntries(initConvs(inChannels, layers, random).map(([conv], i) => [2 * i, conv])),
+    keypoint_predictor: { kps_score_lowres: initConv2dTranspose(kps_score_lowres, random, { init: "kaiming_normal_fan_out" }) },
   };
 }
 

@@ -3,9 +3,8 @@ import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
-import type { Conv2dParams, Norm } from "@mrcnn/nn";
-import { applyConvs, initLayerNorm } from "./convs.ts";
-import type { ConvLayer, HeadOptions } from "./convs.ts";
+import type { Conv2dParams, ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
+import { applyConvs, initConvs } from "./convs.ts";
 
 /** The size of a mask head. */
 export interface MaskHeadConfig {
@@ -30,19 +29,16 @@ export type MaskHeadParams = {
 export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadParams {
   const { inChannels, layers, norm, reduced, classes } = config;
   const init = "kaiming_normal_fan_out" as const;
-  const inputs = [inChannels, ...layers];
   return {
-    mask_head: layers.map((outChannels, i) =>
-      initLayerNorm(initConv2d({ size: 3, inChannels: inputs[i]!, outChannels }, random, { init, bias: norm === undefined }), norm, outChannels),
-    ),
+    mask_head: initConvs(inChannels, layers, random, norm),
     mask_predictor: {
-      conv5_mask: initConv2dTranspose({ size: 2, inChannels: inputs.at(-1)!, outChannels: reduced }, random, { init }),
+      conv5_mask: initConv2dTranspose({ size: 2, inChannels: layers.at(-1) ?? inChannels, outChannels: reduced }, random, { init }),
       mask_fcn_logits: initConv2d({ size: 1, inChannels: reduced, outChannels: classes }, random, { init }),
     },
   };
 }
 
-function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: HeadOptions): Tensor4D {
+function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: LayerNormOptions): Tensor4D {
   const convolved = applyConvs(params.mask_head, pooled, options, "applyMaskHead");
   return conv2dTranspose(params.mask_predictor.conv5_mask, convolved, { stride: 2, activation: "relu" });
 }
@@ -53,7 +49,7 @@ function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: HeadOptio
  *
  * @throws ConfigError when there are norms of no kind.
  */
-export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options: HeadOptions = {}): Tensor4D {
+export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options: LayerNormOptions = {}): Tensor4D {
   const [rois, height, width] = pooled.shape;
   // TensorFlow refuses to convolve an empty batch.
   if (rois === 0) return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
@@ -66,7 +62,7 @@ export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options:
  *
  * @throws ShapeError unless there is a label for each RoI.
  */
-export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array, options: HeadOptions = {}): Tensor3D {
+export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array, options: LayerNormOptions = {}): Tensor3D {
   const [rois, height, width] = pooled.shape;
   assertLength(labels, rois, "applyMaskHeadOfLabels", "labels");
   const size = [rois, 2 * height, 2 * width] as [number, number, number];

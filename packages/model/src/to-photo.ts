@@ -1,4 +1,5 @@
 import { clipBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
+import { roundHalfToEven } from "@mrcnn/core";
 import type { BoxDetections, ImageSize } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
 import { mapBoxes } from "@mrcnn/transforms";
@@ -54,10 +55,4 @@ export function toPhoto(
 export function toFractions({ left, top, width, height }: PixelWindow, size: ImageSize): Float32Array {
   const [x, y] = [size.width - 1, size.height - 1];
   return Float32Array.of(left / x, top / y, (left + width - 1) / x, (top + height - 1) / y);
-}
-
-// numpy's around.
-function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

@@ -1,3 +1,5 @@
+export { applyConvLayer, initConvLayer } from "./conv-layer.ts";
+export type { ConvLayer, LayerNormOptions } from "./conv-layer.ts";
 export { conv2d } from "./conv2d.ts";
 export type { Conv2dOptions } from "./conv2d.ts";
 export { conv2dTranspose } from "./conv2d-transpose.ts";

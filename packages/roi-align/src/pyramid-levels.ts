@@ -1,5 +1,5 @@
 import { boxAreaOnHost } from "@mrcnn/boxes";
-import { ConfigError } from "@mrcnn/core";
+import { ConfigError, roundHalfToEven } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 
 const f = Math.fround;
@@ -57,9 +57,4 @@ function relativeSizes(boxes: Float32Array, canonicalScale: number, imageSize: I
   const { height, width } = imageSize;
   const canonical = f(f(canonicalScale) / f(Math.sqrt(f(height * width))));
   return boxAreaOnHost(boxes).map((value) => f(Math.sqrt(value)) / canonical);
-}
-
-function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

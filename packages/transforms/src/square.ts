@@ -1,8 +1,5 @@
-import { ConfigError, type ImageSize, type RawImage } from "@mrcnn/core";
+import { ConfigError, roundHalfToEven, type ImageSize, type RawImage } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
-
-/** Python's round, for positive numbers: halves go to the even neighbour. */
-const round = (value: number): number => (value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 
 /**
  * The size at which an image fits into a square of `side`: enlarged until its shorter edge is `minSize`,
@@ -16,8 +13,8 @@ export function squareFit({ height, width }: ImageSize, { minSize = 0, side }: {
   }
   const longer = Math.max(height, width);
   const wanted = Math.max(1, minSize / Math.min(height, width));
-  const scale = round(longer * wanted) > side ? side / longer : wanted;
-  const size = { height: round(height * scale), width: round(width * scale) };
+  const scale = roundHalfToEven(longer * wanted) > side ? side / longer : wanted;
+  const size = { height: roundHalfToEven(height * scale), width: roundHalfToEven(width * scale) };
   if (size.height < 1 || size.width < 1) {
     throw new ConfigError(
       `prepareImage: an image of ${height}x${width} pixels in a square of ${side} would become ${size.height}x${size.width}. Choose a larger maxSize.`,
