@@ -7,12 +7,11 @@ import type { DetectionConfig } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";
 import type { PixelWindow } from "@mrcnn/masks";
 import { selectProposals } from "@mrcnn/rpn";
-import type { ProposalConfig } from "@mrcnn/rpn";
 import { batchImages, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import type { MaskRcnnParams } from "./params.ts";
-import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois } from "./stages.ts";
+import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
 import { toFractions, toPhoto } from "./to-photo.ts";
 
 /** Overrides for one call; the config's values otherwise. */
@@ -56,12 +55,11 @@ async function maskProbabilities(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
   features: FeatureMaps,
-  found: readonly BoxDetections[],
+  rois: Rois,
+  labels: Int32Array,
   size: ImageSize,
 ): Promise<Float32Array> {
-  const rois = concatRois(found.map(({ boxes }) => boxes));
   if (rois.imageIndex.length === 0) return new Float32Array(0);
-  const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
   return values(() => sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, rois, config.maskHead.poolSize, size), labels)));
 }
 
@@ -70,11 +68,10 @@ async function detectKeypoints(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
   features: FeatureMaps,
-  found: readonly BoxDetections[],
+  rois: Rois,
   size: ImageSize,
 ): Promise<Keypoints> {
   const count = config.keypoints.length;
-  const rois = concatRois(found.map(({ boxes }) => boxes));
   if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
   const { keypoint_head, keypoint_predictor } = params.roi_heads;
   if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
@@ -121,12 +118,6 @@ export function prepareInput({ image, numerics }: MaskRcnnConfig, images: readon
     windows: prepared.map(({ window }) => window),
     limits: anchors.units === "fractions" ? imageSizes.map(() => ({ height: 1, width: 1 })) : imageSizes,
   };
-}
-
-/** How proposals are chosen while detecting. */
-export function proposalConfig({ rpn, numerics }: MaskRcnnConfig): ProposalConfig {
-  const { proposals, decoding } = numericsProfiles[numerics];
-  return { ...rpn.detection, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, decoding };
 }
 
 // The photos as fractions of their images: (x1, y1, x2, y2) of each.
@@ -177,7 +168,7 @@ export async function detect(
       return out as never;
     }) as ReturnType<typeof applyDense>;
     const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(dense.rpn, anchors, limits, proposalConfig(config));
+    const proposals = await selectProposals(dense.rpn, anchors, limits, proposalConfig(config, config.rpn.detection));
 
     const boxes = tidy(() => {
       const out = applyBoxBranch(config, params, poolRois(config, dense.features, proposals, config.box.poolSize, batch.size), "running");
@@ -187,10 +178,11 @@ export async function detect(
     }) as ReturnType<typeof applyBoxBranch>;
     const found = await selectDetections(boxes, proposals, limits, detectionConfig(config, input, options));
 
-    const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, found, batch.size) : undefined;
-    const keypoints = config.keypoints.length > 0 ? await detectKeypoints(config, params, dense.features, found, batch.size) : undefined;
-    const total = found.reduce((n, { labels }) => n + labels.length, 0);
-    const pixels = probabilities === undefined || total === 0 ? 0 : probabilities.length / total;
+    const rois = concatRois(found.map((one) => one.boxes));
+    const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
+    const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, rois, labels, batch.size) : undefined;
+    const keypoints = config.keypoints.length > 0 ? await detectKeypoints(config, params, dense.features, rois, batch.size) : undefined;
+    const pixels = probabilities === undefined || labels.length === 0 ? 0 : probabilities.length / labels.length;
     let first = 0;
     return found.map((detections, i) => {
       const imageSize = { height: images[i]!.height, width: images[i]!.width };

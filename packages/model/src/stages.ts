@@ -9,7 +9,8 @@ import { applyFpn } from "@mrcnn/fpn";
 import { applyBoxHead, applyBoxPredictor, applyMaskHead, applyMaskHeadOfLabels } from "@mrcnn/heads";
 import { cropAndResizePyramid, roiAlign, roiAlignPyramid } from "@mrcnn/roi-align";
 import { applyRpnHead } from "@mrcnn/rpn";
-import type { HeadNorm, MaskRcnnConfig } from "./config.ts";
+import type { ProposalConfig } from "@mrcnn/rpn";
+import type { HeadNorm, MaskRcnnConfig, TopKConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
@@ -40,6 +41,12 @@ export function applyDense(config: MaskRcnnConfig, params: MaskRcnnParams, image
       : applyFpn(params.backbone.fpn, body, { ...normOptions(config, config.fpn.norm), statistics });
   const grids = [...features.values()].map(({ shape }) => ({ height: shape[1], width: shape[2] }));
   return { features, rpn: applyRpnHead(params.rpn.head, features), grids };
+}
+
+/** How proposals are chosen, of which `topK` says how many. */
+export function proposalConfig({ rpn, numerics }: MaskRcnnConfig, topK: TopKConfig): ProposalConfig {
+  const { proposals, decoding } = numericsProfiles[numerics];
+  return { ...topK, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, decoding };
 }
 
 // c4 and dilated c5.

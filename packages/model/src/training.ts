@@ -7,8 +7,7 @@ import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
 import { selectProposals } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
 import type { MaskRcnn } from "./mask-rcnn.ts";
-import { numericsProfiles } from "./numerics.ts";
-import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois } from "./stages.ts";
+import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
 import type { Statistics } from "./stages.ts";
 
 const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
@@ -35,16 +34,9 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   }
   // Frozen batch norm has no others, whatever is asked.
   const statistics: Statistics = "batch";
-  const profile = numericsProfiles[config.numerics];
   const { features, rpn, grids } = applyDense(config, params, images, statistics);
   const anchors = modelAnchors(config, grids, images.size);
-  const proposals = await selectProposals(rpn, anchors, images.imageSizes, {
-    ...config.rpn.training,
-    ...profile.proposals,
-    nmsThreshold: config.rpn.nmsThreshold,
-    minSize: config.rpn.minSize,
-    decoding: profile.decoding,
-  });
+  const proposals = await selectProposals(rpn, anchors, images.imageSizes, proposalConfig(config, config.rpn.training));
 
   const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
   const targets = roiTargets(proposals, groundTruth, { ...config.box.targets, weights: config.box.weights }, random);

@@ -7,9 +7,9 @@ import { applyKeypointHead, selectDetections } from "@mrcnn/heads";
 import { selectProposals } from "@mrcnn/rpn";
 import { expectClose, expectNoLeaks, expectSummary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
-import { detectionConfig, prepareInput, proposalConfig } from "../src/detect.ts";
+import { detectionConfig, prepareInput } from "../src/detect.ts";
 import { resnetConfig } from "../src/params.ts";
-import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois } from "../src/stages.ts";
+import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois, proposalConfig } from "../src/stages.ts";
 import { picture, stageCase, stageModel } from "./stage-model.ts";
 
 // float32 alone: what two orders of summation differ by.
@@ -54,7 +54,7 @@ describe.each(cases)("%s", (name) => {
     await check("deltas", dense.rpn.deltas);
 
     const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(dense.rpn, anchors, input.limits, proposalConfig(config));
+    const proposals = await selectProposals(dense.rpn, anchors, input.limits, proposalConfig(config, config.rpn.detection));
     // The fixtures have pixels, less one for those whose boxes are fractions.
     const unit = input.limits[0]!.width === 1 ? batch.size.width - 1 : 1;
     const inPixels = (boxes: Float32Array): Float32Array => boxes.map((v) => v * unit);
