@@ -13,3 +13,8 @@ def uniform(name, shape):
         h = (h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35)
         h = h ^ (h >> np.uint32(16))
     return (h.astype(np.float64) / 2**32).reshape(shape)
+
+
+def spread(name, shape, width):
+    """float32 from -width / 2 to width / 2."""
+    return ((uniform(name, shape) - 0.5) * width).astype(np.float32)

@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torchvision.models.detection.roi_heads import RoIHeads
 
-from seeded import uniform
+from seeded import spread, uniform
 
 SIZES = [(90, 120), (110, 75)]
 CASES = {
@@ -23,10 +23,6 @@ CASES = {
     "grouped": dict(counts=[400, 30], classes=6, threshold=0.01, nms=0.5, most=100),
     "none": dict(counts=[0, 20], classes=3, threshold=0.999, nms=0.5, most=100),
 }
-
-
-def spread(name, shape, width):
-    return ((uniform(name, shape) - 0.5) * width).astype(np.float32)
 
 
 def rounded(tensor):

@@ -15,7 +15,7 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
 from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 
-from seeded import uniform
+from seeded import spread, uniform
 
 SIZES = [(90, 120), (110, 75)]
 ORIGIN = f"detectron2 02b5c4e, torchvision {torchvision.__version__}, torch {torch.__version__}; tools/golden/select_detectron2.py"
@@ -28,10 +28,6 @@ DETECTIONS = {
     "offset": dict(counts=[40, 25], classes=6, threshold=0.05, nms=0.5, most=100),
     "grouped": dict(counts=[400, 30], classes=6, threshold=0.01, nms=0.5, most=100),
 }
-
-
-def spread(name, shape, width):
-    return ((uniform(name, shape) - 0.5) * width).astype(np.float32)
 
 
 def rounded(tensor):

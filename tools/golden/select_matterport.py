@@ -15,17 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from matterport import Config, propose, refine
-from seeded import uniform
+from seeded import spread, uniform
 
 SIDE = 128
 ORIGIN = f"tools/fidelity/matterport.py, tensorflow {tf.__version__}; tools/golden/select_matterport.py"
 XY = [1, 0, 3, 2]
 CLASSES, COUNT = 6, 60
 WINDOW = (16, 0, 112, 128)  # y1, x1, y2, x2 in pixels, exclusive
-
-
-def spread(name, shape, width):
-    return ((uniform(name, shape) - 0.5) * width).astype(np.float32)
 
 
 def boxes_from(u, extent):

@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from seeded import uniform
+from seeded import spread, uniform
 
 SIZES = [(90, 120), (110, 75)]
 CASES = {
@@ -22,10 +22,6 @@ CASES = {
     "score": dict(levels=[180, 60, 15], pre=100, post=200, threshold=0.5, score=0.3),
     "grouped": dict(levels=[1500, 500], pre=900, post=120, threshold=0.6, score=0.0),
 }
-
-
-def spread(name, shape, width):
-    return ((uniform(name, shape) - 0.5) * width).astype(np.float32)
 
 
 def rounded(tensor):

@@ -15,9 +15,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCN
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNN, KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.models.resnet import Bottleneck, ResNet
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
+from narrow_resnet import NarrowResNet
 from stages import Weights, answer, fill_torch, nhwc, picture, rounded, summary, write
 
 WIDTH, CHANNELS, HIDDEN = 4, 8, 16
@@ -27,25 +28,10 @@ TARGETS = {
 }
 
 
-class NarrowResNet(ResNet):
-    """torchvision's ResNet-50 with `width` channels in its stem."""
-
-    def __init__(self, width, norm):
-        torch.nn.Module.__init__(self)
-        self._norm_layer = norm
-        self.inplanes, self.dilation, self.groups, self.base_width = width, 1, 1, 64
-        self.conv1 = torch.nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = norm(width)
-        self.relu = torch.nn.ReLU(inplace=True)
-        self.maxpool = torch.nn.MaxPool2d(3, 2, 1)
-        for i, blocks in enumerate((3, 4, 6, 3)):
-            setattr(self, f"layer{i + 1}", self._make_layer(Bottleneck, width * 2**i, blocks, stride=1 if i == 0 else 2))
-
-
 def build(kind, sizes):
     v2 = kind == "v2"
     norm = torch.nn.BatchNorm2d if v2 else lambda channels: FrozenBatchNorm2d(channels, eps=0.0)
-    body = NarrowResNet(WIDTH, norm)
+    body = NarrowResNet(Bottleneck, (3, 4, 6, 3), WIDTH, norm)
     backbone = BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, [WIDTH * 4 * 2**i for i in range(4)], CHANNELS, norm_layer=norm if v2 else None)
     names = ["0", "1", "2", "3"]
     classes = 2 if kind == "keypoint" else 5

@@ -20,9 +20,10 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.resnet import BasicBlock
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
+from narrow_resnet import NarrowResNet
 from seeded import uniform
 
 PROJECTIONS = 16
@@ -30,23 +31,8 @@ WIDTH, CHANNELS, CLASSES = 8, 16, 4
 SIZES = [(64, 96), (80, 64)]
 
 
-class NarrowResNet(ResNet):
-    """torchvision's ResNet-18 with `width` channels in its first stage."""
-
-    def __init__(self, width):
-        torch.nn.Module.__init__(self)
-        self._norm_layer = FrozenBatchNorm2d
-        self.inplanes, self.dilation, self.groups, self.base_width = width, 1, 1, 64
-        self.conv1 = torch.nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = FrozenBatchNorm2d(width)
-        self.relu = torch.nn.ReLU(inplace=True)
-        self.maxpool = torch.nn.MaxPool2d(3, 2, 1)
-        for i in range(4):
-            setattr(self, f"layer{i + 1}", self._make_layer(BasicBlock, width * 2**i, 2, stride=1 if i == 0 else 2))
-
-
 def build():
-    body = NarrowResNet(WIDTH)
+    body = NarrowResNet(BasicBlock, (2, 2, 2, 2), WIDTH, FrozenBatchNorm2d)
     backbone = BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, [WIDTH * 2**i for i in range(4)], CHANNELS)
     anchors = AnchorGenerator(((8,), (16,), (32,), (64,), (128,)), ((0.5, 1.0, 2.0),) * 5)
     names = ["0", "1", "2", "3"]

@@ -58,32 +58,21 @@ const f = Math.fround;
 const config = { scoreThreshold: 0.05, nmsThreshold: 0.5, maxDetections: 100 };
 
 describe("selectDetections", () => {
-  it.each(Object.keys(cases))("equals torchvision's postprocess_detections: %s", async (name) => {
-    const want = cases[name]!;
+  const libraries = [
+    { what: "torchvision's postprocess_detections", cases, options: {} },
+    { what: "detectron2's fast_rcnn_inference", cases: detectron2, options: { minSize: 0, firstLabel: 0 } },
+  ] as const;
+  const all = libraries.flatMap(({ what, cases: own, options }) => Object.entries(own).map(([name, want]) => ({ what, name, want, options })));
+
+  it.each(all)("equals $what: $name", async ({ name, want, options }) => {
     const { output, rois } = inputs(name, want.counts, want.classes);
     const found = await selectDetections(output, rois, sizes, {
       scoreThreshold: want.threshold,
       nmsThreshold: want.nms,
       maxDetections: want.most,
+      ...options,
     });
     expect(found).toHaveLength(2);
-    for (const [image, expected] of want.images.entries()) {
-      expect([...found[image]!.labels]).toEqual(expected.labels);
-      await expectClose(found[image]!.boxes, expected.boxes);
-      await expectClose(found[image]!.scores, expected.scores);
-    }
-  });
-
-  it.each(Object.keys(detectron2))("equals detectron2's fast_rcnn_inference: %s", async (name) => {
-    const want = detectron2[name]!;
-    const { output, rois } = inputs(name, want.counts, want.classes);
-    const found = await selectDetections(output, rois, sizes, {
-      scoreThreshold: want.threshold,
-      nmsThreshold: want.nms,
-      maxDetections: want.most,
-      minSize: 0,
-      firstLabel: 0,
-    });
     for (const [image, expected] of want.images.entries()) {
       expect([...found[image]!.labels]).toEqual(expected.labels);
       await expectClose(found[image]!.boxes, expected.boxes);
