@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { ConfigError, createRandom, didYouMean, isMrcnnError } from "@mrcnn/core";
+import { ConfigError, createRandom, isMrcnnError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
-import { catalog, createPretrained, downloadFile, findInCatalog, forget, readWeightsFile } from "@mrcnn/mask-rcnn";
+import { createPretrained, downloadFile, findInCatalog, forget, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
 import type { CachedFile, CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
@@ -50,7 +50,7 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   const entry = findInCatalog(name);
   if (entry === undefined) {
     const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor in the catalog";
-    const near = didYouMean(name, catalog.map((one) => one.name)) ?? catalog.find((one) => one.name.endsWith(`/${name}`))?.name;
+    const near = nearestInCatalog(name);
     throw new CommandError(`--model ${name} ${reason}. ${near === undefined ? "`mrcnn models` lists the catalog." : `Did you mean "${near}"?`}`);
   }
   const fetched = weights === undefined ? await download(entry, options, terminal) : undefined;

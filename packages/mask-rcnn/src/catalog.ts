@@ -32,9 +32,8 @@ export interface CatalogNetwork {
 export interface CatalogEntry {
   /** The source's own. */
   readonly name: string;
+  /** The library that trained them, whose arithmetic the model follows. */
   readonly source: "torchvision" | "detectron2" | "matterport";
-  /** Whose arithmetic the model follows. */
-  readonly numerics: "torchvision" | "detectron2" | "matterport";
   readonly url: string;
   /** Of the weights, as far as the source states one. */
   readonly licence: string;
@@ -63,7 +62,6 @@ function torchvision(
   return {
     name,
     source: "torchvision",
-    numerics: "torchvision",
     url: `https://download.pytorch.org/models/${file}-${sha256}.pth`,
     licence: "none stated; may follow from the training data's",
     checksum: { algorithm: "sha256", prefix: sha256 },
@@ -81,7 +79,6 @@ function detectron2(name: string, id: number, md5: string, metrics: Omit<Catalog
   return {
     name,
     source: "detectron2",
-    numerics: "detectron2",
     url: `https://dl.fbaipublicfiles.com/detectron2/${name}/${id}/model_final_${md5}.pkl`,
     licence: "CC BY-SA 3.0",
     checksum: { algorithm: "md5", prefix: md5 },
@@ -138,7 +135,6 @@ export const catalog: readonly CatalogEntry[] = [
   {
     name: "matterport/mask_rcnn_coco",
     source: "matterport",
-    numerics: "matterport",
     url: "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
     licence: "MIT (the repository's; none stated for the weights)",
     bytes: 257557808,
@@ -162,13 +158,19 @@ export function findInCatalog(name: string): CatalogEntry | undefined {
 export function catalogEntry(name: string): CatalogEntry {
   const entry = findInCatalog(name);
   if (entry !== undefined) return entry;
-  throw new ConfigError(`${name} is not in the catalog. ${nearestInCatalog(name)}`);
+  throw new ConfigError(`${name} is not in the catalog. ${catalogHint(name)}`);
+}
+
+/** The catalog's name that somebody may have meant. */
+export function nearestInCatalog(name: string): string | undefined {
+  const names = catalog.map((entry) => entry.name);
+  // detectron2's are long: the part behind the slash is what people remember.
+  return didYouMean(name, names) ?? names.find((full) => full.endsWith(`/${name}`) || full.toLowerCase() === name.toLowerCase());
 }
 
 /** A hint for a name that is not in the catalog. */
-export function nearestInCatalog(name: string): string {
-  const names = catalog.map((entry) => entry.name);
-  // detectron2's are long: the part behind the slash is what people remember.
-  const near = didYouMean(name, names) ?? names.find((full) => full.endsWith(`/${name}`) || full.toLowerCase() === name.toLowerCase());
-  return near === undefined ? `It has ${names.slice(0, 3).join(", ")} and ${names.length - 3} more.` : `Did you mean "${near}"?`;
+export function catalogHint(name: string): string {
+  const near = nearestInCatalog(name);
+  if (near !== undefined) return `Did you mean "${near}"?`;
+  return `It has ${catalog.slice(0, 3).map((entry) => entry.name).join(", ")} and ${catalog.length - 3} more.`;
 }

@@ -1,9 +1,9 @@
 import { ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
-import { readShards, readWeights } from "@mrcnn/weights";
+import { readShardedWeights, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
-import { findInCatalog, nearestInCatalog } from "./catalog.ts";
+import { catalogHint, findInCatalog } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import type { Category } from "./coco.ts";
 import { toFound } from "./found.ts";
@@ -52,7 +52,7 @@ export function placeOf(weights: string): WeightsPlace {
 
 /** The error for a name that is neither in the catalog nor anything else. */
 export function unknownWeights(name: string, otherwise: string): ConfigError {
-  return new ConfigError(`loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${nearestInCatalog(name)}`);
+  return new ConfigError(`loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${catalogHint(name)}`);
 }
 
 /** Whether a path or URL is that of an index of shards, as `mrcnn convert --shards` writes it. */
@@ -72,9 +72,7 @@ export async function readPlace(name: string, read: (name: string) => Promise<Ui
     throw new WeightsError(`${where}: is no JSON (${cause.message}). It must be the index of shards.`, { cause });
   }
   const beside = (file: string): string => (/^https?:/i.test(name) ? new URL(file, name).href : name.replace(/[^/\\]*$/, () => file));
-  const { arrays, metadata } = await readShards(index, (file) => read(beside(file)), where);
-  const norm = (["batch_norm", "group_norm"] as const).find((known) => known === metadata["norm"]) ?? "frozen_batch_norm";
-  return { format: "safetensors", source: "mrcnn", norm, arrays, metadata };
+  return readShardedWeights(index, (file) => read(beside(file)), where);
 }
 
 /** Makes a detector from weights, which are let go of once the model has them. */

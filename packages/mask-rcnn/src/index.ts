@@ -1,4 +1,4 @@
-export { catalog, catalogEntry, findInCatalog } from "./catalog.ts";
+export { catalog, catalogEntry, findInCatalog, nearestInCatalog } from "./catalog.ts";
 export type { CatalogEntry, CatalogMetrics, CatalogNetwork, Checksum } from "./catalog.ts";
 export type { Category } from "./coco.ts";
 export type { Detector, DetectorOptions } from "./detector.ts";

@@ -1,6 +1,6 @@
 export { cachedPath, cacheFolder } from "./cache-folder.ts";
 export type { CacheFolderOptions } from "./cache-folder.ts";
-export { catalog, catalogEntry, findInCatalog } from "./catalog.ts";
+export { catalog, catalogEntry, findInCatalog, nearestInCatalog } from "./catalog.ts";
 export type { CatalogEntry, CatalogMetrics, CatalogNetwork, Checksum } from "./catalog.ts";
 export type { Category } from "./coco.ts";
 export type { Detector, DetectorOptions } from "./detector.ts";

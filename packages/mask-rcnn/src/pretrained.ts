@@ -110,7 +110,7 @@ const still: Random = {
 export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
   const { entry, where } = options;
   if (entry !== undefined) assertSource(weights, entry, where);
-  const numerics = entry?.numerics ?? numericsOf(weights) ?? "torchvision";
+  const numerics = entry?.source ?? numericsOf(weights) ?? "torchvision";
   const count = classCount(weights, where);
   const categories = categoriesOf(count, numerics, options);
   if (categories.length !== count) throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${categories.length} names were given.`);

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { memory } from "@tensorflow/tfjs-core";
 import { writeImageFile } from "@mrcnn/datasets/node";
-import { writeShards, toArrays } from "@mrcnn/weights";
+import { toArrays, toTorch, writeShards } from "@mrcnn/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cachedPath } from "../src/cache-folder.ts";
 import { isCached } from "../src/download.ts";
 import { toFound } from "../src/found.ts";
 import { coco90, cocoKeypoints } from "../src/coco.ts";
-import { loadMaskRcnn } from "../src/load-node.ts";
+import { loadMaskRcnn, readWeightsFile } from "../src/load-node.ts";
 import { narrowFile, narrowModel, noise } from "./narrow.ts";
 import { sendFile, serve } from "./file-server.ts";
 
@@ -90,6 +90,20 @@ describe("loadMaskRcnn", () => {
     const { numerics, image, backbone } = await load({ numerics: "detectron2", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" });
     expect([numerics, image.mean, image.channelOrder, backbone.eps]).toEqual(["detectron2", [102.9801, 115.9465, 122.7717], "bgr", 1e-5]);
     expect((await load({ numerics: "detectron2", pixel_mean: "no numbers" })).image.mean).toEqual([103.53, 116.28, 123.675]);
+    model.dispose();
+  });
+
+  it("tells shards in torch's layout by their names, as a single file", async () => {
+    const model = narrowModel(2);
+    const { index, shards } = writeShards(toTorch(await toArrays(model.variables)), 100_000, { name: "torch" });
+    for (const { file, bytes: own } of shards) writeFileSync(join(folder, file), own);
+    const at = join(folder, "torch.safetensors.index.json");
+    writeFileSync(at, JSON.stringify(index));
+    const { source, norm, arrays } = await readWeightsFile(at);
+    expect([source, norm]).toEqual(["torchvision", "frozen_batch_norm"]);
+    const stem = model.variables.get("backbone.body.conv1.weight")!;
+    expect(arrays.get("backbone.body.conv1.weight")!.shape).toEqual(stem.shape);
+    expect([...arrays.get("backbone.body.conv1.weight")!.data]).toEqual([...(await stem.data())]);
     model.dispose();
   });
 

@@ -1,7 +1,7 @@
 import { dispose, keep, sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
-import type { BoxDetections, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
+import type { Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
 import { applyKeypointHead, decodeKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";

@@ -7,7 +7,7 @@ export { dequantize, quantizationErrors, quantize } from "./quantize.ts";
 export type { QuantizationError, StoredArray, StoredArrays, WeightsDtype } from "./quantize.ts";
 export { readKerasWeights } from "./keras-weights.ts";
 export { fromMatterport } from "./matterport.ts";
-export { readWeights } from "./read-weights.ts";
+export { readShardedWeights, readWeights } from "./read-weights.ts";
 export type { SourceWeights } from "./read-weights.ts";
 export { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
 export { readShards, writeShards } from "./shards.ts";

@@ -8,6 +8,7 @@ import { dequantize } from "./quantize.ts";
 import { kerasTensors } from "./keras-weights.ts";
 import { fromMatterport, isMatterport } from "./matterport.ts";
 import { readSafetensorsMetadata, safetensorsTensors } from "./safetensors.ts";
+import { readShards } from "./shards.ts";
 import { torchTensors } from "./torch-checkpoint.ts";
 import { fromTorch } from "./torch-layout.ts";
 
@@ -34,10 +35,25 @@ export interface SourceWeights {
  */
 export async function readWeights(bytes: Uint8Array, where: string): Promise<SourceWeights> {
   const format = formatOf(bytes, where);
-  const { tensors, metadata } = await open(bytes, format, where);
+  const weights = tell(format, await open(bytes, format, where), where);
+  return { ...weights, arrays: ownMemory(weights.arrays, bytes) };
+}
+
+/**
+ * The same of weights in several files: the parsed JSON of their index, and what gives the bytes of a file
+ * beside it.
+ *
+ * @throws WeightsError as `readShards` and `readWeights`.
+ */
+export async function readShardedWeights(index: unknown, readShard: (file: string) => Promise<Uint8Array>, where: string): Promise<SourceWeights> {
+  const { arrays, metadata } = await readShards(index, readShard, where);
+  return tell("safetensors", { tensors: arrays, metadata }, where);
+}
+
+function tell(format: WeightsFormat, { tensors, metadata }: Opened, where: string): SourceWeights {
   try {
     const { source, arrays } = translate(withoutPrefix(tensors), metadata);
-    return { format, source, norm: normOf(arrays, tensors, metadata), arrays: ownMemory(arrays, bytes), metadata: { ...metadata, ...(source === "detectron2" && detectron2Metadata(tensors)) } };
+    return { format, source, norm: normOf(arrays, tensors, metadata), arrays, metadata: { ...metadata, ...(source === "detectron2" && detectron2Metadata(tensors)) } };
   } catch (error) {
     // Names of tensors come without the file's.
     if (error instanceof WeightsError && !error.message.startsWith(where)) throw new WeightsError(`${where}: ${error.message}`, { cause: error });
