@@ -1,8 +1,8 @@
-import { add, tidy } from "@tensorflow/tfjs-core";
+import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
 import type { FeatureMaps, Random } from "@mrcnn/core";
-import { convNorm, initConv2d, initNorm, maxPool, relu } from "@mrcnn/nn";
+import { convNorm, initConv2d, initNorm, maxPool } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
 
 /** Layers with weights, the classifier's included. */
@@ -181,12 +181,12 @@ function applyBlock(block: BlockParams, config: ResnetConfig, x: Tensor4D, strid
     const shortcut = block.downsample === undefined ? x : convNorm(...block.downsample, x, { ...shared, stride });
     if (block.conv3 === undefined || block.bn3 === undefined) {
       const y = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride, dilation, padding: dilation });
-      return relu(add(convNorm(block.conv2, block.bn2, y, { ...shared, dilation, padding: dilation }), shortcut));
+      return convNorm(block.conv2, block.bn2, y, { ...shared, dilation, padding: dilation, addend: shortcut, activation: "relu" });
     }
     const [first, second] = config.strideIn1x1 === true ? [stride, 1] : [1, stride];
     const narrow = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride: first });
     const { cardinality: convGroups = 1 } = config;
     const y = convNorm(block.conv2, block.bn2, narrow, { ...shared, activation: "relu", stride: second, dilation, padding: dilation, convGroups });
-    return relu(add(convNorm(block.conv3, block.bn3, y, shared), shortcut));
+    return convNorm(block.conv3, block.bn3, y, { ...shared, addend: shortcut, activation: "relu" });
   });
 }

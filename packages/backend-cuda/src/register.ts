@@ -1,20 +1,23 @@
-import { getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
+import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
-import { fusedConv2d } from "./kernels/fused-conv2d.ts";
+import { conv2dAdd, fusedConv2d } from "./kernels/fused-conv2d.ts";
+import { fusedMatMul } from "./kernels/fused-mat-mul.ts";
+import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
-
-/** What this package adds to backend "tensorflow". */
-export const kernels: readonly KernelConfig[] = [roiAlign, roiAlignGrad];
 
 /** What it puts in place of tfjs-node's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
-  Conv2DBackpropFilter: conv2dBackpropFilter,
-  FusedConv2D: fusedConv2d,
+  [_FusedMatMul]: fusedMatMul,
+  [Conv2DBackpropFilter]: conv2dBackpropFilter,
+  [FusedConv2D]: fusedConv2d,
 };
 const ours = new WeakSet<KernelFunc>();
+
+/** What this package adds to backend "tensorflow". */
+export const kernels: readonly KernelConfig[] = [conv2dAdd, reluGrad, roiAlign, roiAlignGrad];
 
 /** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
 export function registerCudaKernels(): void {

@@ -2,12 +2,15 @@ import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
 
 /** The part of tfjs-node's backend that runs TensorFlow ops by name; tfjs-node itself is never imported. */
 export interface TensorflowBackend {
-  readonly binding: Readonly<Record<"TF_ATTR_TYPE" | "TF_ATTR_STRING" | "TF_ATTR_INT" | "TF_FLOAT" | "TF_INT32", number>>;
+  readonly binding: Readonly<
+    Record<"TF_ATTR_TYPE" | "TF_ATTR_STRING" | "TF_ATTR_INT" | "TF_ATTR_FLOAT" | "TF_ATTR_BOOL" | "TF_FLOAT" | "TF_INT32", number>
+  >;
   readonly isUsingGpuDevice: boolean;
   executeSingleOutput(name: string, attrs: readonly OpAttr[], inputs: readonly TensorInfo[]): Tensor;
 }
 
-interface OpAttr {
+/** An attribute of an op; a value may be an array of its type. */
+export interface OpAttr {
   readonly name: string;
   readonly type: number;
   readonly value: unknown;

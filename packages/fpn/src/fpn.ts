@@ -1,4 +1,4 @@
-import { add, tidy } from "@tensorflow/tfjs-core";
+import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
 import type { FeatureMaps, Random } from "@mrcnn/core";
@@ -50,9 +50,10 @@ export function applyFpn(params: FpnParams, features: FeatureMaps, options: Laye
     const results: Tensor4D[] = [];
     let inner: Tensor4D | undefined;
     for (let i = maps.length - 1; i >= 0; i--) {
-      const lateral = applyConvLayer(params.inner_blocks[i]!, maps[i]!, options, "applyFpn");
-      const [, height, width] = lateral.shape;
-      const merged: Tensor4D = inner === undefined ? lateral : add(lateral, upsampleNearest(inner, { height, width }));
+      const map = maps[i]!;
+      const [, height, width] = map.shape;
+      const addend = inner && upsampleNearest(inner, { height, width });
+      const merged = applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
       results.unshift(applyConvLayer(params.layer_blocks[i]!, merged, { ...options, padding: 1 }, "applyFpn"));
       inner = merged;
     }

@@ -1,9 +1,10 @@
-import { concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
+import { add, concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, Relu, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
-import { ShapeError } from "@mrcnn/core";
+import { runKernelOr, ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
+import { CONV2D_ADD } from "./kernel.ts";
 import type { Conv2dParams } from "./params.ts";
-import { reluGradient } from "./relu.ts";
+import { relu, reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /** Of a convolution; both axes alike. */
@@ -16,12 +17,14 @@ export interface Conv2dOptions {
   readonly dilation?: number;
   /** Groups of channels that see each other only; the weight is [h, w, in / groups, out]. Default 1. */
   readonly groups?: number;
-  readonly activation?: "relu";
+  /** Of the output's shape; added before the activation. */
+  readonly addend?: Tensor4D | undefined;
+  readonly activation?: "relu" | undefined;
 }
 
 /**
- * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in / groups, out], plus `bias`, then
- * the activation: torch.nn.Conv2d. The output is [B, H', W', out] with
+ * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in / groups, out], plus `bias` and
+ * `addend`, then the activation: torch.nn.Conv2d. The output is [B, H', W', out] with
  * H' = floor((H + 2 padding - dilation (h - 1) - 1) / stride) + 1.
  *
  * @throws ShapeError when the channels don't match, or the groups don't divide them.
@@ -35,7 +38,7 @@ export function convolve(
   x: Tensor4D,
   weight: Tensor4D,
   bias: Tensor1D | undefined,
-  { stride = 1, padding = 0, dilation = 1, groups = 1, activation }: Conv2dOptions = {},
+  { stride = 1, padding = 0, dilation = 1, groups = 1, addend, activation }: Conv2dOptions = {},
 ): Tensor4D {
   if (x.shape.length !== 4 || x.shape[3] !== weight.shape[2] * groups) {
     throw new ShapeError(`conv2d: x must have shape [*, *, *, ${weight.shape[2] * groups}], got [${x.shape.join(", ")}].`);
@@ -44,12 +47,16 @@ export function convolve(
     throw new ShapeError(`conv2d: weight must have outputs that ${groups} groups divide, got ${weight.shape[3]}.`);
   }
   return tidy(() => {
-    if (groups > 1) return grouped(x, weight, bias, groups, { stride, padding, dilation, ...(activation && { activation }) });
+    if (groups > 1) {
+      if (addend === undefined) return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
+      const sum: Tensor4D = add(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend);
+      return activation === undefined ? sum : relu(sum);
+    }
     // No backend differentiates a dilated convolution; on the tape zeros go between the filter's taps.
     if (dilation > 1 && engine().state.gradientDepth > 0) {
-      return fused(x, dilate(weight, dilation), bias, stride, padding, 1, activation);
+      return fused(x, dilate(weight, dilation), bias, { stride, padding, dilation: 1, addend, activation });
     }
-    return fused(x, weight, bias, stride, padding, dilation, activation);
+    return fused(x, weight, bias, { stride, padding, dilation, addend, activation });
   });
 }
 
@@ -76,52 +83,59 @@ function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, grou
   return concat(Array.from({ length: groups / together }, (_, i) => block(i * together)), 3);
 }
 
-function fused(
-  x: Tensor4D,
-  filter: Tensor4D,
-  bias: Tensor1D | undefined,
-  stride: number,
-  padding: number,
-  dilation: number,
-  activation: "relu" | undefined,
-): Tensor4D {
+interface FusedOptions extends Pick<Conv2dOptions, "addend" | "activation"> {
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+}
+
+function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, { stride, padding, dilation, addend, activation }: FusedOptions): Tensor4D {
   const [batch, height, width, channels] = x.shape;
   const [filterHeight, filterWidth] = filter.shape;
   const attrs = { strides: [stride, stride], dataFormat: "NHWC", dilations: [dilation, dilation] };
   const isSame = stride === 1 && 2 * padding === dilation * (filterHeight - 1) && 2 * padding === dilation * (filterWidth - 1);
   const sides = [padding, padding] as [number, number];
-  const forwardPad = isSame ? "same" : padding === 0 ? "valid" : [[0, 0], sides, sides, [0, 0]];
+  const forwardAttrs = { ...attrs, pad: isSame ? "same" : padding === 0 ? "valid" : [[0, 0], sides, sides, [0, 0]] };
   // Backends refuse explicit padding in the gradients: those see a padded x.
   const padded = !isSame && padding > 0;
   const gradientPad = isSame ? "same" : "valid";
-  const inputs = bias === undefined ? { x, filter } : { x, bias, filter };
+  const own = bias === undefined ? { x, filter } : { x, bias, filter };
+  const run = (kernel: string, inputs: Record<string, Tensor>, more: object): Tensor4D =>
+    engine().runKernel(kernel, inputs, { ...more } as unknown as NamedAttrMap) as Tensor4D;
+  const convolved = (activation: "relu" | undefined): Tensor4D => run(FusedConv2D, own, { ...forwardAttrs, activation: activation ?? "linear" });
+  const added = (addend: Tensor4D): Tensor4D => {
+    const compose = (): Tensor4D => {
+      const sum: Tensor4D = add(convolved(undefined), addend);
+      return activation === undefined ? sum : (run(Relu, { x: sum }, {}) as Tensor4D);
+    };
+    if (bias === undefined) return compose();
+    return runKernelOr({ name: CONV2D_ADD }, { x, filter, bias, addend }, { ...forwardAttrs, activation: activation ?? "linear" }, compose);
+  };
+  // Gradients are asked for in this order.
+  const inputs = addend === undefined ? own : bias === undefined ? { x, addend, filter } : { x, addend, bias, filter };
   return withGradient<Tensor4D>(
     inputs,
     (save) => {
-      const y = engine().runKernel(FusedConv2D, inputs, {
-        ...attrs,
-        pad: forwardPad,
-        activation: activation ?? "linear",
-      } as unknown as NamedAttrMap) as Tensor4D;
+      const y = addend === undefined ? convolved(activation) : added(addend);
       save(activation === undefined ? [x, filter] : [x, filter, y]);
       return y;
     },
     (dy, [x, filter, y]) => {
       const g = y === undefined ? dy : reluGradient(dy, y);
-      const backward = (kernel: string, inputs: Record<string, Tensor>, more: object): Tensor4D =>
-        engine().runKernel(kernel, inputs, { ...attrs, pad: gradientPad, ...more } as unknown as NamedAttrMap) as Tensor4D;
       return {
         x: () => {
           const grow = padded ? 2 * padding : 0;
           const inputShape = [batch, height + grow, width + grow, channels];
-          const dx = backward(Conv2DBackpropInput, { dy: g, filter: filter! }, { inputShape });
+          const dx = run(Conv2DBackpropInput, { dy: g, filter: filter! }, { ...attrs, pad: gradientPad, inputShape });
           return padded ? slice(dx, [0, padding, padding, 0], x!.shape as number[]) : dx;
         },
+        // A handle of its own: g goes when the filter's is done.
+        addend: () => reshape(g, g.shape),
         bias: () => columnSums(g),
-        // Asked for last, so what the three share can go.
+        // Asked for last, so what the others share can go.
         filter: () => {
           const seen = padded ? pad(x!, [[0, 0], sides, sides, [0, 0]]) : x!;
-          const dw = backward(Conv2DBackpropFilter, { x: seen, dy: g }, { filterShape: filter!.shape });
+          const dw = run(Conv2DBackpropFilter, { x: seen, dy: g }, { ...attrs, pad: gradientPad, filterShape: filter!.shape });
           if (g !== dy) g.dispose();
           return dw;
         },

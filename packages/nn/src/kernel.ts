@@ -1,5 +1,5 @@
 /**
- * What group normalization, the gradient of relu, and the backends that accelerate them agree on.
+ * What group normalization, the gradient of relu, a convolution that adds, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
 import { engine } from "@tensorflow/tfjs-core";
@@ -56,3 +56,12 @@ export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;
 export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array): void {
   for (let i = 0; i < dx.length; i++) dx[i] = y[i]! > 0 ? dy[i]! : 0;
 }
+
+/**
+ * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and
+ * FusedConv2D's attributes to float32 [B, H', W', out]. Has no gradient of its own.
+ */
+export const CONV2D_ADD = "MrcnnConv2dAdd";
+
+/** `x` float32 [B, H, W, in]; `filter` [h, w, in, out]; `bias` [out]; `addend` of the output's shape. */
+export type Conv2dAddInputs = Pick<NamedTensorInfoMap, "x" | "filter" | "bias" | "addend">;

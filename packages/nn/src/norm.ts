@@ -58,26 +58,24 @@ export interface ConvNormOptions extends Omit<Conv2dOptions, "groups"> {
 const MOMENTUM = 0.1;
 
 /**
- * Convolution, normalization, activation. A norm by running statistics is folded into the filter and
+ * Convolution, normalization, `addend`, activation. A norm by running statistics is folded into the filter and
  * a bias: no pass over the output, and the gradient with respect to the weights stays right. Batch
  * statistics update `running_mean` and `running_var` in place as torch does (momentum 0.1, unbiased
  * variance), off the tape.
  */
 export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, options: ConvNormOptions): Tensor4D {
-  const { kind, eps = 1e-5, groups = 32, statistics = "running", activation, convGroups = 1, ...rest } = options;
+  const { kind, eps = 1e-5, groups = 32, statistics = "running", addend, activation, convGroups = 1, ...rest } = options;
   const convolution = { ...rest, groups: convGroups };
+  const finish = (y: Tensor4D): Tensor4D => {
+    const sum: Tensor4D = addend === undefined ? y : add(y, addend);
+    return activation === undefined ? sum : relu(sum);
+  };
   return tidy(() => {
-    if (kind === "group_norm") {
-      const y = groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps });
-      return activation === undefined ? y : relu(y);
-    }
+    if (kind === "group_norm") return finish(groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps }));
     const batchNorm = norm as BatchNormParams;
-    if (kind === "batch_norm" && statistics === "batch") {
-      const y = batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps);
-      return activation === undefined ? y : relu(y);
-    }
+    if (kind === "batch_norm" && statistics === "batch") return finish(batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps));
     const { weight, bias } = foldNorm(conv, batchNorm, eps);
-    return convolve(x, weight, bias, { ...convolution, ...(activation && { activation }) });
+    return convolve(x, weight, bias, { ...convolution, addend, activation });
   });
 }
 

@@ -1,46 +1,63 @@
-import { backend_util, concat, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
-import type { FusedConv2DAttrs, KernelConfig, KernelFunc, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import type { KernelArgs } from "../tensorflow-backend.ts";
+import { add, backend_util, engine, FusedConv2D, relu, tidy } from "@tensorflow/tfjs-core";
+import type { FusedConv2DAttrs, KernelConfig, KernelFunc, NamedAttrMap, Tensor } from "@tensorflow/tfjs-core";
+import { CONV2D_ADD } from "@mrcnn/nn/kernel";
+import { runFusedConv2d } from "../fused-op.ts";
+import type { FusedConv2dOp } from "../fused-op.ts";
+import { fusesOnHost, hasAvx512, multipliesInBf16 } from "../host.ts";
+import { kernel } from "../tensorflow-backend.ts";
+import type { KernelArgs, TensorflowBackend } from "../tensorflow-backend.ts";
+import { bandedConv2d } from "./banded-conv2d.ts";
 
 type Shape4D = [number, number, number, number];
+type Inputs = Readonly<Record<"x" | "filter", Tensor>> & { readonly bias?: Tensor };
+type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 
-/** A band shorter than this spends too much on the rows it shares with its neighbours. */
-const LEAST_ROWS = 8;
-const MOST_BANDS = 8;
+/** Input channels from which TensorFlow's own kernel convolves a single image faster than oneDNN does with AVX-512. */
+const WIDE = 256;
 
-// Equal bands of whole output rows; 1 when the image is better left whole.
-function bandsOf(rows: number): number {
-  let bands = 1;
-  while (bands < MOST_BANDS && rows % (2 * bands) === 0 && rows / (2 * bands) >= LEAST_ROWS) bands *= 2;
-  return bands;
+// The op that does it all, but for an addend; undefined where there is none.
+function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: FusedConv2DAttrs): FusedConv2dOp | undefined {
+  const { strides, dilations, pad, dimRoundingMode, activation, dataFormat } = attrs;
+  const isPlain = dataFormat === "NHWC" && (activation === "linear" || activation === "relu") && (dimRoundingMode ?? "floor") === "floor";
+  if (!isPlain || bias?.shape.length !== 1 || bias.size !== filter.shape[3] || x.size === 0 || !fusesOnHost(backend)) return undefined;
+  const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, pad, dimRoundingMode);
+  const { top, bottom, left, right } = info.padInfo;
+  const isDilated = info.dilationHeight * info.dilationWidth > 1;
+  const isSingle = x.shape[0] === 1 && info.filterHeight * info.filterWidth > 1 && !isDilated;
+  return {
+    x,
+    filter,
+    args: [bias],
+    strides: [info.strideHeight, info.strideWidth],
+    dilations: [info.dilationHeight, info.dilationWidth],
+    paddings: [top, bottom, left, right],
+    by: isSingle && (info.inChannels >= WIDE || !hasAvx512()) && !multipliesInBf16() ? "tensorflow" : "onednn",
+    relu: activation === "relu",
+  };
 }
 
 /**
- * FusedConv2D for one image on the CPU. oneDNN convolves a single image with a third of the arithmetic
- * that it reaches on a batch. So the image is cut into bands of rows, each with the rows that its
- * filter reaches beyond, and convolved as a batch; the bands' outputs lie one after the other, which
- * is the whole. The sums are the same. All else, 1x1 convolutions too, goes to `original`, tfjs-node's kernel.
+ * FusedConv2D on the CPU as one op, without a pass over the output for bias and activation. oneDNN
+ * computes it, except for a single image under a filter larger than 1x1: there TensorFlow's own kernel
+ * is faster, and nearer to the exact sum. Where no op does it all, an addon that can't pass lists
+ * included, it goes to `original`, tfjs-node's kernel, in bands.
  */
 export function fusedConv2d(original: KernelConfig): KernelConfig {
-  const call = original.kernelFunc as unknown as (args: object) => Tensor;
-  const kernelFunc = ({ inputs, attrs, backend }: KernelArgs<"x" | "filter", FusedConv2DAttrs>): Tensor => {
-    const { x, filter } = inputs;
-    if (x.shape[0] !== 1 || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
-    const { strides, dilations, pad: given, dimRoundingMode } = attrs;
-    const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, given, dimRoundingMode);
-    const { filterHeight, filterWidth, outHeight, outWidth, outChannels, strideHeight, padInfo } = info;
-    const bands = bandsOf(outHeight);
-    if (bands === 1 || filterHeight * filterWidth === 1 || info.dilationHeight > 1 || info.dilationWidth > 1) return call({ inputs, attrs, backend });
-    return tidy(() => {
-      const { top, bottom, left, right } = padInfo;
-      const padded = pad(x as Tensor4D, [[0, 0], [top, bottom], [left, right], [0, 0]]);
-      const [, , width, channels] = padded.shape;
-      const step = (outHeight / bands) * strideHeight;
-      const reach = step - strideHeight + filterHeight;
-      const cut = Array.from({ length: bands }, (_, i) => slice(padded, [0, i * step, 0, 0], [1, reach, width, channels]));
-      const y = call({ inputs: { ...inputs, x: concat(cut, 0) }, attrs: { ...attrs, pad: "valid" }, backend });
-      return reshape(y, [1, outHeight, outWidth, outChannels]);
-    });
+  const banded = bandedConv2d(original.kernelFunc as unknown as Call);
+  const kernelFunc: Call = (args) => {
+    const op = opOf(args.backend, args.inputs, args.attrs);
+    return op === undefined ? banded(args) : runFusedConv2d(args.backend, op);
   };
   return { ...original, kernelFunc: kernelFunc as unknown as KernelFunc };
 }
+
+/** `CONV2D_ADD`: oneDNN adds to the output as well; where it doesn't convolve, FusedConv2D and two ops more. */
+export const conv2dAdd: KernelConfig = kernel<"x" | "filter" | "bias" | "addend", FusedConv2DAttrs>(CONV2D_ADD, ({ inputs, attrs, backend }) => {
+  const { addend, ...others } = inputs;
+  const op = opOf(backend, others, attrs);
+  if (op?.by === "onednn") return runFusedConv2d(backend, { ...op, args: [op.args[0], addend] });
+  return tidy(() => {
+    const sum = add(engine().runKernel(FusedConv2D, others, { ...attrs, activation: "linear" } as unknown as NamedAttrMap) as Tensor, addend);
+    return attrs.activation === "relu" ? relu(sum) : sum;
+  });
+});

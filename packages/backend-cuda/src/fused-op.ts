@@ -1,0 +1,46 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { OpAttr, TensorflowBackend } from "./tensorflow-backend.ts";
+
+/** A convolution with what follows it. */
+export interface FusedConv2dOp {
+  /** [B, H, W, in]. */
+  readonly x: Tensor;
+  /** [h, w, in, out]. */
+  readonly filter: Tensor;
+  /** The bias [out]; after it, for "onednn", what is added to the output. */
+  readonly args: readonly [bias: Tensor, addend?: Tensor];
+  readonly strides: readonly [y: number, x: number];
+  readonly dilations: readonly [y: number, x: number];
+  readonly paddings: readonly [top: number, bottom: number, left: number, right: number];
+  /** Whose kernel computes it. */
+  readonly by: "onednn" | "tensorflow";
+  readonly relu: boolean;
+}
+
+/** Runs it as one op. @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`. */
+export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, strides, dilations, paddings, by, relu }: FusedConv2dOp): Tensor {
+  const { binding } = backend;
+  const given = args.filter((arg) => arg !== undefined);
+  const isPadded = paddings.some((n) => n > 0);
+  const [top, bottom, left, right] = paddings;
+  const attr = (name: string, type: number, value: unknown): OpAttr => ({ name, type, value });
+  const attrs = [
+    attr("T", binding.TF_ATTR_TYPE, binding.TF_FLOAT),
+    attr("TArgs", binding.TF_ATTR_TYPE, given.map(() => binding.TF_FLOAT)),
+    attr("num_args", binding.TF_ATTR_INT, given.length),
+    attr("num_host_args", binding.TF_ATTR_INT, 0),
+    attr("strides", binding.TF_ATTR_INT, [1, ...strides, 1]),
+    attr("dilations", binding.TF_ATTR_INT, [1, ...dilations, 1]),
+    attr("padding", binding.TF_ATTR_STRING, isPadded ? "EXPLICIT" : "VALID"),
+    attr("explicit_paddings", binding.TF_ATTR_INT, isPadded ? [0, 0, top, bottom, left, right, 0, 0] : []),
+    attr("data_format", binding.TF_ATTR_STRING, "NHWC"),
+    attr("fused_ops", binding.TF_ATTR_STRING, ["BiasAdd", ...(given.length > 1 ? ["Add"] : []), ...(relu ? ["Relu"] : [])]),
+    // Of batch norm, which is none of ours, but TensorFlow wants it said.
+    attr("epsilon", binding.TF_ATTR_FLOAT, 0),
+  ];
+  const inputs = [x, filter, ...given];
+  if (by === "tensorflow") return backend.executeSingleOutput("_FusedConv2D", [...attrs, attr("use_cudnn_on_gpu", binding.TF_ATTR_BOOL, true)], inputs);
+  // The label is how TensorFlow tells the ops that its rewriting puts in from those that anyone may write.
+  const label = attr("_kernel", binding.TF_ATTR_STRING, "MklNameChangeOp");
+  return backend.executeSingleOutput("_MklNativeFusedConv2D", [...attrs, attr("is_filter_const", binding.TF_ATTR_BOOL, false), label], inputs);
+}
