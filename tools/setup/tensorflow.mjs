@@ -11,11 +11,13 @@ import { arch, platform } from "node:os";
 import { delimiter, join } from "node:path";
 import { root } from "../workspace.mjs";
 import { tensorflowFolder as folder } from "./backends.mjs";
+import { patchBackend } from "./tensorflow/patches.mjs";
 
 const TFJS_NODE = "4.22.0";
 const TENSORFLOW = "2.21.0";
 const HEADERS = "1.9.0"; // of node-api-headers: tfjs-node's addon uses Node-API alone
 const NEEDED_GB = 3;
+const FORMAT = 2; // of what this script leaves behind; one of another format is set up again
 
 const help = `Usage: npm run setup:tensorflow -- [options]
   --force       start over, even when it is set up already
@@ -115,7 +117,7 @@ async function ordinary() {
   const path = [join(modules, ".bin"), process.env.PATH].join(delimiter);
   const result = await attempt("node", ["scripts/install.js"], { cwd: addon, timeout: 600_000, env: { ...process.env, PATH: path } });
   if (!result.ok) return `${result.why}: ${tail(result.output).split("\n").at(-1)}`;
-  const test = await selfTest();
+  const test = await selfTest({ patched: false });
   return test.ok ? undefined : `it was installed but does not run: ${tail(test.output).split("\n").at(-1)}`;
 }
 
@@ -170,13 +172,15 @@ async function compile() {
   const tensorflow = join(wheelFolder, "tensorflow");
   const target = join(addon, "lib", "napi-v8");
   mkdirSync(target, { recursive: true });
+  const binding = join(addon, "binding");
+  writeFileSync(join(binding, "patched_backend.cc"), patchBackend(readFileSync(join(binding, "tfjs_backend.cc"), "utf8")));
   const result = await attempt(
     compiler,
     [
       "-O2", "-fPIC", "-shared", "-std=c++17", "-w",
       "-DNODE_GYP_MODULE_NAME=tfjs_binding", "-DNAPI_VERSION=8", "-DBUILDING_NODE_EXTENSION",
       "-I..", `-I${join(tensorflow, "include")}`, `-I${join(modules, "node-api-headers", "include")}`,
-      "binding/tfjs_backend.cc", "binding/tfjs_binding.cc", "-o", join(target, "tfjs_binding.node"),
+      "binding/patched_backend.cc", "binding/tfjs_binding.cc", "-o", join(target, "tfjs_binding.node"),
       `-L${tensorflow}`, ...libraries.map((name) => `-l:${name}`), `-Wl,-rpath,${tensorflow}`,
     ],
     { cwd: addon },
@@ -187,17 +191,33 @@ async function compile() {
   copyFileSync(join(target, "tfjs_binding.node"), join(addon, "lib", "napi-v9", "tfjs_binding.node"));
 }
 
-/** A matrix product on backend "tensorflow", in a process of its own. */
-function selfTest() {
+/**
+ * A matrix product on backend "tensorflow", in a process of its own; with the patches, lists as attributes too.
+ * @param {{ patched: boolean }} what
+ */
+function selfTest({ patched }) {
   const script = [
     'const tf = require("@tensorflow/tfjs-node");',
     'if (tf.getBackend() !== "tensorflow") throw new Error("backend is " + tf.getBackend());',
     "const [y] = tf.matMul([[1, 2]], [[3], [4]]).dataSync();",
     'if (y !== 11) throw new Error("1*3 + 2*4 gave " + y);',
+    ...(patched ? [PATCHES_TEST] : []),
     'process.stdout.write("TensorFlow " + tf.backend().binding.TF_Version);',
   ].join("\n");
   return attempt(process.execPath, ["-e", script], { cwd: folder, timeout: 120_000, env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" } });
 }
+
+const PATCHES_TEST = `
+const { TF_ATTR_FLOAT, TF_ATTR_INT, TF_ATTR_STRING, TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = tf.backend().binding;
+const attr = (name, type, value) => ({ name, type, value });
+const [a, b] = tf.backend().executeMultipleOutputs("IdentityN", [attr("T", TF_ATTR_TYPE, [TF_FLOAT, TF_INT32])], [tf.scalar(2), tf.scalar(3, "int32")], 2);
+if (a.dataSync()[0] !== 2 || b.dataSync()[0] !== 3 || b.dtype !== "int32") throw new Error("IdentityN gave " + a + " and " + b);
+const [x, w, bias] = [tf.ones([1, 1, 1, 1]), tf.fill([1, 1, 1, 1], 2), tf.tensor1d([-5])];
+const fused = tf.backend().executeSingleOutput("_FusedConv2D", [
+  attr("T", TF_ATTR_TYPE, TF_FLOAT), attr("TArgs", TF_ATTR_TYPE, [TF_FLOAT]), attr("num_args", TF_ATTR_INT, 1),
+  attr("strides", TF_ATTR_INT, [1, 1, 1, 1]), attr("padding", TF_ATTR_STRING, "SAME"), attr("fused_ops", TF_ATTR_STRING, ["BiasAdd", "Relu"]),
+], [x, w, bias]).dataSync()[0];
+if (fused !== 0) throw new Error("relu(1*2 - 5) gave " + fused);`;
 
 async function main() {
   const options = process.argv.slice(2);
@@ -210,11 +230,16 @@ async function main() {
   }
   if (options.includes("--force")) rmSync(folder, { recursive: true, force: true });
   if (existsSync(ready)) {
-    const test = await selfTest();
-    const { how } = JSON.parse(readFileSync(ready, "utf8"));
-    if (test.ok) return say(`Backend "tensorflow" is set up already (${how}). Start over with --force.`);
-    say("It was set up, but its test fails now; setting it up again.");
-    rmSync(folder, { recursive: true, force: true });
+    const { how, format, patched = false } = JSON.parse(readFileSync(ready, "utf8"));
+    if (format !== FORMAT) {
+      say("It was set up by an older version of this script; setting it up again.");
+      rmSync(ready);
+    } else if ((await selfTest({ patched })).ok) {
+      return say(`Backend "tensorflow" is set up already (${how}). Start over with --force.`);
+    } else {
+      say("It was set up, but its test fails now; setting it up again.");
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
   const major = Number(process.versions.node.split(".")[0]);
   if (major >= 23) throw new SetupError(`tfjs-node ${TFJS_NODE} does not run on Node ${process.versions.node}. Use Node 20 or 22.`);
@@ -237,9 +262,9 @@ async function main() {
     await compile();
     how = `addon built against tensorflow-cpu ${TENSORFLOW}`;
   }
-  const test = await selfTest();
+  const test = await selfTest({ patched: blocked !== undefined });
   if (!test.ok) throw failure("tfjs-node is installed but its test fails", "Run again with --force.", test);
-  writeFileSync(ready, `${JSON.stringify({ version: TFJS_NODE, how, node: process.versions.node, date: new Date().toISOString() }, null, 2)}\n`);
+  writeFileSync(ready, `${JSON.stringify({ format: FORMAT, version: TFJS_NODE, how, patched: blocked !== undefined, node: process.versions.node, date: new Date().toISOString() }, null, 2)}\n`);
   say(`Backend "tensorflow" is ready: ${how}.`);
 }
 
