@@ -4,106 +4,105 @@
 //
 // First the ordinary way, tfjs-node's own installer. Where its download is blocked, its addon is
 // built against the TensorFlow of the Python wheel `tensorflow-cpu`: nothing of Python runs later,
-// the wheel is only where a current libtensorflow comes from.
-import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
-import { arch, platform } from "node:os";
-import { delimiter, join } from "node:path";
+// the wheel is only where a current libtensorflow comes from. For a GPU that is the first choice on
+// Linux: the installer's TensorFlow 2.9 is of CUDA 11.2, older than the GPUs of 2022 and later.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
+import { platform } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { root } from "../workspace.mjs";
-import { tensorflowFolder as folder } from "./backends.mjs";
-import { patchBackend } from "./tensorflow/patches.mjs";
+import { tensorflowFolder } from "./backends.mjs";
+import { fetchLibraries, hasGpu } from "./tensorflow/cuda.mjs";
+import { SetupError, attempt, failure, killAll, lastLine, say } from "./tensorflow/process.mjs";
+import { findPython } from "./tensorflow/python.mjs";
+import { selfTest } from "./tensorflow/self-test.mjs";
+import { TENSORFLOW, bringWheel, compile, cudaOf, findTools } from "./tensorflow/wheel.mjs";
 
 const TFJS_NODE = "4.22.0";
-const TENSORFLOW = "2.21.0";
 const HEADERS = "1.9.0"; // of node-api-headers: tfjs-node's addon uses Node-API alone
-const NEEDED_GB = 3;
-const FORMAT = 2; // of what this script leaves behind; one of another format is set up again
+const FORMAT = 3; // of what this script leaves behind; one of another format is set up again
+// Downloads and what they unpack to lie side by side for a while.
+const NEEDED_GB = { cpu: 2, gpu: 3, cuda: 6.5 };
 
 const help = `Usage: npm run setup:tensorflow -- [options]
+  --gpu         for an NVIDIA GPU; computes on the CPU where none is found
+  --cuda        with --gpu: fetch the CUDA libraries that are missing, GPU or not
+  --no-cuda     with --gpu: never fetch them (without either: where there is a GPU)
+  --installer   tfjs-node's own installer and nothing else (TensorFlow 2.9; with --gpu, of CUDA 11.2)
+  --wheel       build against the Python wheel of TensorFlow ${TENSORFLOW} and nothing else (with --gpu, of CUDA 12)
+  --into DIR    set it up there; the environment variable MRCNN_TENSORFLOW=DIR chooses it later
   --force       start over, even when it is set up already
   --uninstall   remove it
-  --wheel       skip tfjs-node's own installer, build against the Python wheel
   --help        show this`;
 
-const ready = join(folder, "ready.json");
-const modules = join(folder, "node_modules");
-const addon = join(modules, "@tensorflow", "tfjs-node");
-const wheelFolder = join(folder, "wheel");
-const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
+const options = {
+  gpu: { type: "boolean" }, cuda: { type: "boolean" }, "no-cuda": { type: "boolean" },
+  installer: { type: "boolean" }, wheel: { type: "boolean" }, into: { type: "string" },
+  force: { type: "boolean" }, uninstall: { type: "boolean" }, help: { type: "boolean" },
+};
 
-/** A failure with its remedy; printed without a stack. */
-class SetupError extends Error {}
-
-const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
-
-/**
- * Runs a command without stdin; its output is kept and shown only when it fails.
- * @param {string} command @param {readonly string[]} args
- * @param {{ cwd?: string, timeout?: number, env?: NodeJS.ProcessEnv }} [options]
- * @returns {Promise<{ ok: boolean, output: string, why: string }>}
- */
-function attempt(command, args, { cwd, timeout = 900_000, env = process.env } = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: platform() !== "win32" });
-    let output = "";
-    let late = false;
-    child.stdout.on("data", (chunk) => (output += chunk));
-    child.stderr.on("data", (chunk) => (output += chunk));
-    const timer = setTimeout(() => {
-      late = true;
-      // The whole group: installers leave children behind.
-      try {
-        process.kill(platform() === "win32" ? /** @type {number} */ (child.pid) : -(/** @type {number} */ (child.pid)), "SIGKILL");
-      } catch {}
-    }, timeout);
-    const done = (/** @type {boolean} */ ok, /** @type {string} */ why) => {
-      clearTimeout(timer);
-      resolve({ ok, output, why });
-    };
-    child.on("error", (error) => done(false, `${command}: ${error.message}`));
-    child.on("close", (code) => done(code === 0, late ? `no end after ${timeout / 1000} s` : `exit code ${code}`));
-  });
+function readOptions() {
+  try {
+    const { values } = parseArgs({ options: /** @type {typeof options & Record<string, { type: "boolean" | "string" }>} */ (options) });
+    return /** @type {{ [name in keyof typeof options]?: boolean } & { into?: string }} */ (values);
+  } catch (error) {
+    throw new SetupError(`${/** @type {Error} */ (error).message.split(". ")[0]}.\n${help}`);
+  }
 }
 
-/** @param {string} output */
-const tail = (output) => output.trim().split("\n").slice(-12).join("\n");
+const MANIFEST = '{ "name": "mrcnn-tensorflow", "private": true }\n';
 
-/** @param {string} what @param {string} remedy @param {{ output: string, why: string }} result */
-const failure = (what, remedy, result) => new SetupError(`${what} (${result.why}). ${remedy}\n${tail(result.output)}`);
+/** Refuses a folder that holds something else: setting up and removing delete there. @param {string} folder */
+function assertOurs(folder) {
+  if (folder === tensorflowFolder || !existsSync(folder) || readdirSync(folder).length === 0) return;
+  const manifest = join(folder, "package.json");
+  if (!existsSync(manifest) || readFileSync(manifest, "utf8") !== MANIFEST) throw new SetupError(`${folder} holds something else. Name an empty folder.`);
+}
 
-async function npmInstall() {
+/** @param {string} folder @param {number} needed GB */
+function assertRoom(folder, needed) {
+  const disk = statfsSync(folder);
+  const free = (disk.bavail * disk.bsize) / 1e9;
+  if (free < needed) throw new SetupError(`Only ${free.toFixed(1)} GB free at ${folder}; ${needed} GB are needed. Free some, or choose another disk with --into.`);
+}
+
+/** @param {string} folder @param {string} name */
+async function npmInstall(folder, name) {
   mkdirSync(folder, { recursive: true });
   // A package.json of its own keeps npm from climbing into the workspace.
-  writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
-  const windows = platform() === "win32";
+  writeFileSync(join(folder, "package.json"), MANIFEST);
   const result = await attempt(
-    windows ? "npm.cmd" : "npm",
-    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", folder, `@tensorflow/tfjs-node@${TFJS_NODE}`, `node-api-headers@${HEADERS}`],
+    platform() === "win32" ? "npm.cmd" : "npm",
+    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", folder, `${name}@${TFJS_NODE}`, `node-api-headers@${HEADERS}`],
     { cwd: folder },
   );
-  if (!result.ok) throw failure("tfjs-node could not be installed", "Check the network and `npm config get registry`.", result);
+  if (!result.ok) throw failure(`${name} could not be installed`, "Check the network and `npm config get registry`.", result);
+  await shareTfjs(folder, name);
 }
 
 /**
  * Points tfjs-node at the workspace's copy of TensorFlow.js. Two copies do share one engine, but the
  * second one warns of every kernel that the first has registered.
+ * @param {string} folder @param {string} name
  */
-async function shareTfjs() {
+async function shareTfjs(folder, name) {
   if (!existsSync(join(root, "node_modules", "@tensorflow", "tfjs"))) {
     say("Installing the workspace ...");
     const result = await attempt("npx", ["--yes", "pnpm@10", "install", "--frozen-lockfile"], { cwd: root });
     if (!result.ok) throw failure("The workspace could not be installed", "Run `npx pnpm@10 install` and look.", result);
   }
-  for (const name of readdirSync(join(modules, "@tensorflow"))) {
-    if (name !== "tfjs-node") rmSync(join(modules, "@tensorflow", name), { recursive: true });
+  const scope = join(folder, "node_modules", "@tensorflow");
+  for (const other of readdirSync(scope)) {
+    if (`@tensorflow/${other}` !== name) rmSync(join(scope, other), { recursive: true });
   }
-  for (const name of ["tfjs", "tfjs-core"]) {
-    symlinkSync(join(root, "node_modules", "@tensorflow", name), join(modules, "@tensorflow", name), "junction");
-  }
+  for (const shared of ["tfjs", "tfjs-core"]) symlinkSync(join(root, "node_modules", "@tensorflow", shared), join(scope, shared), "junction");
 }
 
-/** tfjs-node's installer; returns undefined when it worked, else why not. @returns {Promise<string | undefined>} */
-async function ordinary() {
+/**
+ * tfjs-node's installer; returns undefined when it worked, else why not.
+ * @param {string} folder @param {string} name @returns {Promise<string | undefined>}
+ */
+async function runInstaller(folder, name) {
   const host = process.env.TFJS_NODE_CDN_STORAGE ?? process.env.CDN_STORAGE ?? "https://storage.googleapis.com/";
   if (!process.env.HTTPS_PROXY && !process.env.https_proxy) {
     // Blocked hosts often hang: ask first, briefly.
@@ -114,160 +113,113 @@ async function ordinary() {
       return `${host} is out of reach (${/** @type {NodeJS.ErrnoException} */ (cause).code ?? cause})`;
     }
   }
-  const path = [join(modules, ".bin"), process.env.PATH].join(delimiter);
-  const result = await attempt("node", ["scripts/install.js"], { cwd: addon, timeout: 600_000, env: { ...process.env, PATH: path } });
-  if (!result.ok) return `${result.why}: ${tail(result.output).split("\n").at(-1)}`;
-  const test = await selfTest({ patched: false });
-  return test.ok ? undefined : `it was installed but does not run: ${tail(test.output).split("\n").at(-1)}`;
-}
-
-/** The first Python that has pip. @returns {Promise<string>} */
-async function findPython() {
-  let found = "";
-  for (const python of [process.env.MRCNN_PYTHON, "python3", "python"]) {
-    if (!python) continue;
-    if ((await attempt(python, ["-m", "pip", "--version"])).ok) return python;
-    if ((await attempt(python, ["--version"])).ok) found ||= python;
-  }
-  throw new SetupError(
-    found
-      ? `${found} has no pip. Install it (Debian: apt install python3-pip), or name another Python in MRCNN_PYTHON.`
-      : "No Python found; its package index is where TensorFlow comes from. Install python3 with pip (Debian: apt install python3-pip), or name one in MRCNN_PYTHON.",
-  );
-}
-
-async function downloadWheel() {
-  if (libraries.every((name) => existsSync(join(wheelFolder, "tensorflow", name)))) return;
-  const python = await findPython();
-  rmSync(wheelFolder, { recursive: true, force: true });
-  mkdirSync(wheelFolder, { recursive: true });
-  const base = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", wheelFolder, `tensorflow-cpu==${TENSORFLOW}`];
-  say(`Downloading the wheel of tensorflow-cpu ${TENSORFLOW} (about 270 MB) ...`);
-  let result = await attempt(python, base);
-  // This Python may be too old or too new for the wheel; only its libraries matter, so any tag will do.
-  if (!result.ok) result = await attempt(python, [...base, "--python-version", "3.12"]);
-  if (!result.ok) throw failure("The wheel could not be downloaded", "Check the network and `pip config list`.", result);
-  const wheel = readdirSync(wheelFolder).find((name) => name.endsWith(".whl"));
-  if (wheel === undefined) throw failure("pip left no wheel behind", "Run again with --force.", result);
-  const unzip = [
-    "import sys, zipfile",
-    "archive = zipfile.ZipFile(sys.argv[1])",
-    "wanted = ('tensorflow/libtensorflow_cc.so', 'tensorflow/libtensorflow_framework.so', 'tensorflow/include/')",
-    "archive.extractall(sys.argv[2], [n for n in archive.namelist() if n.startswith(wanted)])",
-  ].join("\n");
-  result = await attempt(python, ["-c", unzip, join(wheelFolder, wheel), wheelFolder]);
-  if (!result.ok) throw failure("The wheel could not be unpacked", "Is the disk full?", result);
-  rmSync(join(wheelFolder, wheel));
-  if (!libraries.every((name) => existsSync(join(wheelFolder, "tensorflow", name)))) {
-    throw new SetupError(`The wheel holds no ${libraries.join(" or ")}. Run again with --force.`);
-  }
-}
-
-async function compile() {
-  const compiler = process.env.CXX ?? "g++";
-  if (!(await attempt(compiler, ["--version"])).ok) {
-    throw new SetupError(`No C++ compiler (${compiler}). Install one (Debian: apt install g++), or name it in CXX.`);
-  }
-  say("Compiling tfjs-node's addon (about 15 s) ...");
-  const tensorflow = join(wheelFolder, "tensorflow");
-  const target = join(addon, "lib", "napi-v8");
-  mkdirSync(target, { recursive: true });
-  const binding = join(addon, "binding");
-  writeFileSync(join(binding, "patched_backend.cc"), patchBackend(readFileSync(join(binding, "tfjs_backend.cc"), "utf8")));
-  const result = await attempt(
-    compiler,
-    [
-      "-O2", "-fPIC", "-shared", "-std=c++17", "-w",
-      "-DNODE_GYP_MODULE_NAME=tfjs_binding", "-DNAPI_VERSION=8", "-DBUILDING_NODE_EXTENSION",
-      "-I..", `-I${join(tensorflow, "include")}`, `-I${join(modules, "node-api-headers", "include")}`,
-      "binding/patched_backend.cc", "binding/tfjs_binding.cc", "-o", join(target, "tfjs_binding.node"),
-      `-L${tensorflow}`, ...libraries.map((name) => `-l:${name}`), `-Wl,-rpath,${tensorflow}`,
-    ],
-    { cwd: addon },
-  );
-  if (!result.ok) throw failure("tfjs-node's addon could not be compiled", "A C++17 compiler is needed (g++ 9 or newer).", result);
-  // node-pre-gyp names the folder after the Node-API version it settles on, which grows with Node.
-  mkdirSync(join(addon, "lib", "napi-v9"), { recursive: true });
-  copyFileSync(join(target, "tfjs_binding.node"), join(addon, "lib", "napi-v9", "tfjs_binding.node"));
+  const modules = join(folder, "node_modules");
+  const env = { ...process.env, PATH: [join(modules, ".bin"), process.env.PATH].join(delimiter) };
+  const args = ["scripts/install.js", ...(name.endsWith("gpu") ? ["gpu", "download"] : [])];
+  const result = await attempt(process.execPath, args, { cwd: join(modules, name), timeout: 600_000, env });
+  if (!result.ok) return `${result.why}: ${lastLine(result)}`;
+  const test = await selfTest(folder, { patched: false, name });
+  return test.ok ? undefined : `it was installed but does not run: ${lastLine(test)}`;
 }
 
 /**
- * A matrix product on backend "tensorflow", in a process of its own; with the patches, lists as attributes too.
- * @param {{ patched: boolean }} what
+ * What a setup leaves for the next run, and for the loader.
+ * @typedef {{
+ *   format: number, version: string, node: string, how: string, name: string, gpu: boolean, patched: boolean,
+ *   cuda?: { version: string, cudnn: string, capabilities: string[] },
+ * }} Ready `patched`: the addon takes lists as attributes, and a ConfigProto; `cuda`: what it was built for
  */
-function selfTest({ patched }) {
-  const script = [
-    'const tf = require("@tensorflow/tfjs-node");',
-    'if (tf.getBackend() !== "tensorflow") throw new Error("backend is " + tf.getBackend());',
-    "const [y] = tf.matMul([[1, 2]], [[3], [4]]).dataSync();",
-    'if (y !== 11) throw new Error("1*3 + 2*4 gave " + y);',
-    ...(patched ? [PATCHES_TEST] : []),
-    'process.stdout.write("TensorFlow " + tf.backend().binding.TF_Version);',
-  ].join("\n");
-  return attempt(process.execPath, ["-e", script], { cwd: folder, timeout: 120_000, env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" } });
+
+/** @param {string} folder @param {{ gpu: boolean, ways: readonly ("installer" | "wheel")[] }} what @returns {Promise<Ready>} */
+async function setUp(folder, { gpu, ways }) {
+  const common = { format: FORMAT, version: TFJS_NODE, node: process.versions.node, gpu };
+  if (ways.includes("installer")) {
+    const name = gpu ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node";
+    say(`Installing ${name} ${TFJS_NODE} ...`);
+    await npmInstall(folder, name);
+    const blocked = await runInstaller(folder, name);
+    if (blocked === undefined) return { ...common, how: `the installer of ${name}`, name, patched: false };
+    if (!ways.includes("wheel")) throw new SetupError(`tfjs-node's installer: ${blocked}. Allow its download, or build against the Python wheel with --wheel (Linux).`);
+    say(`tfjs-node's installer: ${blocked}. Building against TensorFlow's Python wheel instead.`);
+  }
+  const { python, compiler } = await findTools();
+  const name = "@tensorflow/tfjs-node"; // its source is tfjs-node-gpu's
+  if (!ways.includes("installer")) {
+    say(`Installing ${name} ${TFJS_NODE} ...`);
+    await npmInstall(folder, name);
+  }
+  const wheel = await bringWheel(python, folder, { gpu });
+  await compile(compiler, { folder, addon: join(folder, "node_modules", name), wheel, gpu });
+  const test = await selfTest(folder, { patched: true, name });
+  if (!test.ok) throw failure("tfjs-node is installed but its test fails", "Run again with --force.", test);
+  const cuda = cudaOf(wheel);
+  return { ...common, how: `addon built against ${gpu ? "tensorflow" : "tensorflow-cpu"} ${TENSORFLOW}`, name, patched: true, ...(cuda && { cuda }) };
 }
 
-const PATCHES_TEST = `
-const { TF_ATTR_FLOAT, TF_ATTR_INT, TF_ATTR_STRING, TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = tf.backend().binding;
-const attr = (name, type, value) => ({ name, type, value });
-const [a, b] = tf.backend().executeMultipleOutputs("IdentityN", [attr("T", TF_ATTR_TYPE, [TF_FLOAT, TF_INT32])], [tf.scalar(2), tf.scalar(3, "int32")], 2);
-if (a.dataSync()[0] !== 2 || b.dataSync()[0] !== 3 || b.dtype !== "int32") throw new Error("IdentityN gave " + a + " and " + b);
-const [x, w, bias] = [tf.ones([1, 1, 1, 1]), tf.fill([1, 1, 1, 1], 2), tf.tensor1d([-5])];
-const fused = tf.backend().executeSingleOutput("_FusedConv2D", [
-  attr("T", TF_ATTR_TYPE, TF_FLOAT), attr("TArgs", TF_ATTR_TYPE, [TF_FLOAT]), attr("num_args", TF_ATTR_INT, 1),
-  attr("strides", TF_ATTR_INT, [1, 1, 1, 1]), attr("padding", TF_ATTR_STRING, "SAME"), attr("fused_ops", TF_ATTR_STRING, ["BiasAdd", "Relu"]),
-], [x, w, bias]).dataSync()[0];
-if (fused !== 0) throw new Error("relu(1*2 - 5) gave " + fused);`;
+/** The setup that is there, when it is what was asked for and works. @param {string} folder @param {{ gpu: boolean, ways: readonly string[] }} what */
+async function existing(folder, { gpu, ways }) {
+  const file = join(folder, "ready.json");
+  if (!existsSync(file)) return undefined;
+  const ready = /** @type {Ready} */ (JSON.parse(readFileSync(file, "utf8")));
+  let why = "";
+  if (ready.format !== FORMAT) why = "It was set up by an older version of this script";
+  else if (gpu && !ready.gpu) why = "It was set up for the CPU";
+  else if (!ways.includes(ready.patched ? "wheel" : "installer")) why = "It was set up in the other way";
+  else if ((await selfTest(folder, ready)).ok) return ready;
+  say(`${why || "It was set up, but its test fails now"}; setting it up again.`);
+  if (why === "") rmSync(folder, { recursive: true });
+  else rmSync(file);
+  return undefined;
+}
 
 async function main() {
-  const options = process.argv.slice(2);
-  const unknown = options.find((option) => !["--force", "--uninstall", "--wheel", "--help"].includes(option));
-  if (unknown !== undefined) throw new SetupError(`Unknown option ${unknown}.\n${help}`);
-  if (options.includes("--help")) return say(help);
-  if (options.includes("--uninstall")) {
+  const { gpu = false, cuda = false, installer = false, wheel = false, into, ...asked } = readOptions();
+  if (asked.help) return say(help);
+  if (installer && wheel) throw new SetupError(`--installer and --wheel exclude each other.\n${help}`);
+  if ((cuda || asked["no-cuda"]) && !gpu) throw new SetupError(`--cuda and --no-cuda go with --gpu.\n${help}`);
+  const folder = into === undefined ? tensorflowFolder : resolve(into);
+  assertOurs(folder);
+  if (asked.uninstall) {
     rmSync(folder, { recursive: true, force: true });
     return say(`Removed ${folder}.`);
   }
-  if (options.includes("--force")) rmSync(folder, { recursive: true, force: true });
-  if (existsSync(ready)) {
-    const { how, format, patched = false } = JSON.parse(readFileSync(ready, "utf8"));
-    if (format !== FORMAT) {
-      say("It was set up by an older version of this script; setting it up again.");
-      rmSync(ready);
-    } else if ((await selfTest({ patched })).ok) {
-      return say(`Backend "tensorflow" is set up already (${how}). Start over with --force.`);
-    } else {
-      say("It was set up, but its test fails now; setting it up again.");
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }
   const major = Number(process.versions.node.split(".")[0]);
   if (major >= 23) throw new SetupError(`tfjs-node ${TFJS_NODE} does not run on Node ${process.versions.node}. Use Node 20 or 22.`);
-  mkdirSync(folder, { recursive: true });
-  const disk = statfsSync(folder);
-  const free = (disk.bavail * disk.bsize) / 1e9;
-  if (free < NEEDED_GB) throw new SetupError(`Only ${free.toFixed(1)} GB free at ${folder}; ${NEEDED_GB} GB are needed.`);
+  if (gpu && platform() === "darwin") throw new SetupError("There is no CUDA for macOS. Run it without --gpu.");
 
-  say(`Installing tfjs-node ${TFJS_NODE} ...`);
-  await npmInstall();
-  await shareTfjs();
-  let how = "tfjs-node's installer";
-  const blocked = options.includes("--wheel") ? "skipped" : await ordinary();
-  if (blocked !== undefined) {
-    say(`tfjs-node's installer: ${blocked}. Building against TensorFlow's Python wheel instead.`);
-    if (platform() !== "linux") {
-      throw new SetupError(`That way exists on Linux only, and this is ${platform()}-${arch()}. Allow the download, or use backend "wasm", which needs no setup.`);
-    }
-    await downloadWheel();
-    await compile();
-    how = `addon built against tensorflow-cpu ${TENSORFLOW}`;
+  /** @type {("installer" | "wheel")[]} */
+  let ways = ["installer", "wheel"];
+  if (installer || (gpu && platform() === "win32")) ways = ["installer"];
+  else if (wheel || gpu) ways = ["wheel"];
+  if (asked.force) rmSync(folder, { recursive: true, force: true });
+  let ready = await existing(folder, { gpu, ways });
+  const already = ready !== undefined;
+  if (ready === undefined) {
+    mkdirSync(folder, { recursive: true });
+    assertRoom(folder, gpu ? NEEDED_GB.gpu : NEEDED_GB.cpu);
+    if (gpu && ways[0] === "wheel") say(`For the GPU: TensorFlow ${TENSORFLOW} of the Python wheel, which is of CUDA 12. (tfjs-node-gpu's own TensorFlow 2.9 is of CUDA 11.2 and cuDNN 8.1, for GPUs up to 2021: --installer takes it.)`);
+    ready = await setUp(folder, { gpu, ways });
+    writeFileSync(join(folder, "ready.json"), `${JSON.stringify({ ...ready, date: new Date().toISOString() }, null, 2)}\n`);
   }
-  const test = await selfTest({ patched: blocked !== undefined });
-  if (!test.ok) throw failure("tfjs-node is installed but its test fails", "Run again with --force.", test);
-  writeFileSync(ready, `${JSON.stringify({ format: FORMAT, version: TFJS_NODE, how, patched: blocked !== undefined, node: process.versions.node, date: new Date().toISOString() }, null, 2)}\n`);
-  say(`Backend "tensorflow" is ready: ${how}.`);
+  if (gpu && ready.cuda !== undefined) {
+    if (cuda || (!asked["no-cuda"] && (await hasGpu()))) {
+      assertRoom(folder, NEEDED_GB.cuda);
+      await fetchLibraries(await findPython(), folder, join(folder, "wheel"));
+    } else if (!asked["no-cuda"]) {
+      say("No NVIDIA GPU here, so CUDA's libraries are not fetched; --cuda does.");
+    }
+  }
+  say(already ? `Backend "tensorflow" is set up already (${ready.how}). Start over with --force.` : `Backend "tensorflow" is ready: ${ready.how}.`);
+  if (into !== undefined) say(`To use it: export MRCNN_TENSORFLOW=${folder}`);
 }
 
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+  process.on(signal, () => {
+    killAll();
+    process.stderr.write("setup:tensorflow: stopped. Run it again to go on.\n");
+    process.exit(signal === "SIGINT" ? 130 : 143);
+  });
+}
 try {
   await main();
 } catch (error) {

@@ -1,9 +1,10 @@
 // @ts-check
 // What is added to the C++ source of tfjs-node's addon where it is compiled here. Each patch is text put
 // right after a passage that must be there exactly once, so that a new tfjs-node can't be patched wrongly.
+import { SetupError } from "./process.mjs";
 
 /** The environment variable in which the addon finds a serialized ConfigProto, in hex. */
-export const CONFIG_VARIABLE = "MRCNN_TENSORFLOW_CONFIG";
+const CONFIG_VARIABLE = "MRCNN_TENSORFLOW_CONFIG";
 
 /**
  * @typedef {{ why: string, after: string, insert: string }} Patch
@@ -79,13 +80,13 @@ const patches = [
  * The text of binding/tfjs_backend.cc with the patches in it.
  *
  * @param {string} source @returns {string}
- * @throws {Error} when a passage that a patch goes after is missing, or there more than once.
+ * @throws {SetupError} when a passage that a patch goes after is missing, or there more than once.
  */
 export function patchBackend(source) {
   return patches.reduce((text, { why, after, insert }) => {
     const parts = text.split(after);
     if (parts.length !== 2) {
-      throw new Error(`binding/tfjs_backend.cc must have ${JSON.stringify(after.trim())} once, got it ${parts.length - 1} times, so it can't be given ${why}`);
+      throw new SetupError(`binding/tfjs_backend.cc must have ${JSON.stringify(after.trim())} once, got it ${parts.length - 1} times, so it can't be given ${why}`);
     }
     return parts.join(after + insert);
   }, source);
