@@ -1,0 +1,95 @@
+// @ts-check
+// Ours in a process of its own: node ours.mjs JOB; the job's contender is the backend, "tensorflow" or "wasm".
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { root } from "../../workspace.mjs";
+import { answer, job, readImage, timed } from "./child.mjs";
+
+/** @param {string} path */
+const ours = (path) => import(join(root, "packages", path));
+const tf = createRequire(join(root, "apps", "trainer", "package.json"))("@tensorflow/tfjs");
+
+async function startBackend() {
+  if (job.contender === "wasm") {
+    const { startWasm } = await ours("backend-wasm/dist/index.js");
+    const got = await startWasm({ threads: job.threads });
+    if (got !== job.threads) throw new Error(`asked for ${job.threads} threads, got ${got}`);
+    return;
+  }
+  const { loadTensorflow, registerCudaKernels } = await ours("backend-cuda/dist/index.js");
+  await loadTensorflow();
+  registerCudaKernels();
+  await tf.setBackend("tensorflow");
+  if (process.env["MRCNN_BENCH_DEVICE"] === "cuda" && !tf.backend().isUsingGpuDevice) {
+    throw new Error("TensorFlow computes on the CPU: `npm run setup:tensorflow -- --gpu` brings its CUDA build.");
+  }
+}
+
+async function createModel() {
+  const { createMaskRcnn, maskRcnnConfig } = await ours("model/dist/index.js");
+  const { assignWeights, fromTorch, readSafetensors } = await ours("weights/dist/index.js");
+  const { height, width } = image;
+  const model = createMaskRcnn(
+    maskRcnnConfig({
+      classes: Array.from({ length: 90 }, (_, i) => `class ${i + 1}`),
+      image: { minSize: Math.min(height, width), maxSize: Math.max(height, width) },
+    }),
+  );
+  const file = join(job.folder, "weights.safetensors");
+  assignWeights(model.variables, fromTorch(readSafetensors(readFileSync(file), file)));
+  return model;
+}
+
+async function detect() {
+  /** @type {number[]} */
+  let scores = [];
+  const seconds = await timed(async () => {
+    const [found] = await model.detect([image]);
+    scores = [...found.scores];
+  });
+  answer({ seconds, scores });
+}
+
+// The batch that torchvision_contender.py trains on: the image twice, eight objects in each.
+/** @returns {Promise<object>} */
+async function trainingBatch() {
+  const { batchImages, normalizeImage } = await ours("transforms/dist/index.js");
+  const { bitmapFromFull } = await ours("masks/dist/index.js");
+  const { height, width } = image;
+  const corners = Array.from({ length: 8 }, (_, i) => [40 * i + 10, 30 * i + 20, 40 * i + 90, 30 * i + 120]);
+  const masks = corners.map(([x1 = 0, y1 = 0, x2 = 0, y2 = 0]) => {
+    const full = new Uint8Array(height * width);
+    for (let y = y1; y < Math.min(y2, height); y++) full.fill(1, y * width + x1, y * width + Math.min(x2, width));
+    return bitmapFromFull(full, { height, width });
+  });
+  const groundTruth = {
+    boxes: Float32Array.from(corners.flat()),
+    labels: Int32Array.from({ length: 8 }, (_, i) => i + 1),
+    masks,
+    isCrowd: new Uint8Array(8),
+  };
+  const input = normalizeImage(image, model.config.image);
+  return { images: batchImages([input, input], { divisor: 32 }), groundTruth: [groundTruth, groundTruth], names: ["a", "b"] };
+}
+
+async function train() {
+  const { trainingModel } = await ours("model/dist/training.js");
+  const { sgd, trainStep } = await ours("trainer/dist/index.js");
+  const { createRandom } = await ours("core/dist/index.js");
+  const batch = await trainingBatch();
+  const optimizer = sgd();
+  const learner = trainingModel(model);
+  const step = () => trainStep(learner, [batch], optimizer, { step: 0, rate: 1e-5, random: createRandom(0) });
+  const seconds = await timed(step);
+  /** @type {{ kernels: { outputShapes: number[][] }[] }} */
+  const { kernels } = await tf.profile(step);
+  const pooled = kernels.flatMap(({ outputShapes: [shape = []] }) => (String(shape.slice(1)) === "14,14,256" ? [shape[0] ?? 0] : []));
+  answer({ seconds, maskRois: Math.max(...pooled) });
+}
+
+await startBackend();
+const image = readImage();
+const model = await createModel();
+if (job.action === "train") await train();
+else await detect();
