@@ -7,18 +7,22 @@ export interface FusedConv2dOp {
   readonly x: Tensor;
   /** [h, w, in, out]. */
   readonly filter: Tensor;
-  /** The bias [out]; after it, for "onednn", what is added to the output. */
+  /** The bias [out]; after it what is added to the output. */
   readonly args: readonly [bias: Tensor, addend?: Tensor];
   readonly strides: readonly [y: number, x: number];
   readonly dilations: readonly [y: number, x: number];
   readonly paddings: readonly [top: number, bottom: number, left: number, right: number];
-  /** Whose kernel computes it. */
-  readonly by: "onednn" | "tensorflow";
   readonly relu: boolean;
 }
 
-/** Runs it as one op. @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`. */
-export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, strides, dilations, paddings, by, relu }: FusedConv2dOp): Tensor {
+/**
+ * Runs it as one op of oneDNN's. TensorFlow's own _FusedConv2D is as fast on a single image, and must not
+ * be used: its products (oneDNN's AVX-512 gemm) keep data below the stack's red zone, so a signal that
+ * arrives meanwhile, Ctrl-C or a profiler's, corrupts the heap (TensorFlow 2.21).
+ *
+ * @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`.
+ */
+export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, strides, dilations, paddings, relu }: FusedConv2dOp): Tensor {
   const { binding } = backend;
   const given = args.filter((arg) => arg !== undefined);
   const isPadded = paddings.some((n) => n > 0);
@@ -37,10 +41,9 @@ export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, st
     attr("fused_ops", binding.TF_ATTR_STRING, ["BiasAdd", ...(given.length > 1 ? ["Add"] : []), ...(relu ? ["Relu"] : [])]),
     // Of batch norm, which is none of ours, but TensorFlow wants it said.
     attr("epsilon", binding.TF_ATTR_FLOAT, 0),
+    attr("is_filter_const", binding.TF_ATTR_BOOL, false),
+    // How TensorFlow tells the ops that its own rewriting puts in from those that anyone may write.
+    attr("_kernel", binding.TF_ATTR_STRING, "MklNameChangeOp"),
   ];
-  const inputs = [x, filter, ...given];
-  if (by === "tensorflow") return backend.executeSingleOutput("_FusedConv2D", [...attrs, attr("use_cudnn_on_gpu", binding.TF_ATTR_BOOL, true)], inputs);
-  // The label is how TensorFlow tells the ops that its rewriting puts in from those that anyone may write.
-  const label = attr("_kernel", binding.TF_ATTR_STRING, "MklNameChangeOp");
-  return backend.executeSingleOutput("_MklNativeFusedConv2D", [...attrs, attr("is_filter_const", binding.TF_ATTR_BOOL, false), label], inputs);
+  return backend.executeSingleOutput("_MklNativeFusedConv2D", attrs, [x, filter, ...given]);
 }

@@ -3,17 +3,14 @@ import type { FusedConv2DAttrs, KernelConfig, KernelFunc, NamedAttrMap, Tensor }
 import { CONV2D_ADD } from "@mrcnn/nn/kernel";
 import { runFusedConv2d } from "../fused-op.ts";
 import type { FusedConv2dOp } from "../fused-op.ts";
-import { fusesOnHost, hasAvx512, multipliesInBf16 } from "../host.ts";
+import { fusesOnHost, hasAvx512 } from "../host.ts";
 import { kernel } from "../tensorflow-backend.ts";
 import type { KernelArgs, TensorflowBackend } from "../tensorflow-backend.ts";
-import { bandedConv2d } from "./banded-conv2d.ts";
+import { inBands } from "../bands.ts";
 
 type Shape4D = [number, number, number, number];
 type Inputs = Readonly<Record<"x" | "filter", Tensor>> & { readonly bias?: Tensor };
 type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
-
-/** Input channels from which TensorFlow's own kernel convolves a single image faster than oneDNN does with AVX-512. */
-const WIDE = 256;
 
 // The op that does it all, but for an addend; undefined where there is none.
 function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: FusedConv2DAttrs): FusedConv2dOp | undefined {
@@ -22,8 +19,6 @@ function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: Fu
   if (!isPlain || bias?.shape.length !== 1 || bias.size !== filter.shape[3] || x.size === 0 || !fusesOnHost(backend)) return undefined;
   const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, pad, dimRoundingMode);
   const { top, bottom, left, right } = info.padInfo;
-  const isDilated = info.dilationHeight * info.dilationWidth > 1;
-  const isSingle = x.shape[0] === 1 && info.filterHeight * info.filterWidth > 1 && !isDilated;
   return {
     x,
     filter,
@@ -31,31 +26,30 @@ function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: Fu
     strides: [info.strideHeight, info.strideWidth],
     dilations: [info.dilationHeight, info.dilationWidth],
     paddings: [top, bottom, left, right],
-    by: isSingle && (info.inChannels >= WIDE || !hasAvx512()) && !multipliesInBf16() ? "tensorflow" : "onednn",
     relu: activation === "relu",
   };
 }
 
 /**
- * FusedConv2D on the CPU as one op, without a pass over the output for bias and activation. oneDNN
- * computes it, except for a single image under a filter larger than 1x1: there TensorFlow's own kernel
- * is faster, and nearer to the exact sum. Where no op does it all, an addon that can't pass lists
- * included, it goes to `original`, tfjs-node's kernel, in bands.
+ * FusedConv2D on the CPU as one op of oneDNN's, without a pass over the output for bias and activation;
+ * a single image without AVX-512 in bands. Where that op can't do it, or the addon not pass it on, it
+ * goes to `original`, tfjs-node's kernel.
  */
 export function fusedConv2d(original: KernelConfig): KernelConfig {
-  const banded = bandedConv2d(original.kernelFunc as unknown as Call);
-  const kernelFunc: Call = (args) => {
+  const call = original.kernelFunc as unknown as Call;
+  const whole: Call = (args) => {
     const op = opOf(args.backend, args.inputs, args.attrs);
-    return op === undefined ? banded(args) : runFusedConv2d(args.backend, op);
+    return op === undefined ? call(args) : runFusedConv2d(args.backend, op);
   };
+  const kernelFunc: Call = (args) => (fusesOnHost(args.backend) && hasAvx512() ? whole(args) : inBands(whole, args));
   return { ...original, kernelFunc: kernelFunc as unknown as KernelFunc };
 }
 
-/** `CONV2D_ADD`: oneDNN adds to the output as well; where it doesn't convolve, FusedConv2D and two ops more. */
+/** `CONV2D_ADD`: the same op adds to the output as well; where it can't, FusedConv2D and two ops more. */
 export const conv2dAdd: KernelConfig = kernel<"x" | "filter" | "bias" | "addend", FusedConv2DAttrs>(CONV2D_ADD, ({ inputs, attrs, backend }) => {
   const { addend, ...others } = inputs;
   const op = opOf(backend, others, attrs);
-  if (op?.by === "onednn") return runFusedConv2d(backend, { ...op, args: [op.args[0], addend] });
+  if (op !== undefined) return runFusedConv2d(backend, { ...op, args: [op.args[0], addend] });
   return tidy(() => {
     const sum = add(engine().runKernel(FusedConv2D, others, { ...attrs, activation: "linear" } as unknown as NamedAttrMap) as Tensor, addend);
     return attrs.activation === "relu" ? relu(sum) : sum;

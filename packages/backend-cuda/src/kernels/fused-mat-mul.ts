@@ -29,7 +29,6 @@ export function fusedMatMul(original: KernelConfig): KernelConfig {
         strides: [1, 1],
         dilations: [1, 1],
         paddings: [0, 0, 0, 0],
-        by: "onednn",
         relu: activation === "relu",
       });
       return reshape(y, [1, rows, columns]);

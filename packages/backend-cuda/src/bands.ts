@@ -1,0 +1,45 @@
+import { backend_util, concat, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
+import type { FusedConv2DAttrs, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import type { KernelArgs } from "./tensorflow-backend.ts";
+
+type Shape4D = [number, number, number, number];
+
+/** A band shorter than this spends too much on the rows it shares with its neighbours. */
+const LEAST_ROWS = 8;
+const MOST_BANDS = 8;
+
+// Equal bands of whole output rows; 1 when the image is better left whole.
+function bandsOf(rows: number): number {
+  let bands = 1;
+  while (bands < MOST_BANDS && rows % (2 * bands) === 0 && rows / (2 * bands) >= LEAST_ROWS) bands *= 2;
+  return bands;
+}
+
+type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
+
+/**
+ * FusedConv2D by `call`, on the CPU in bands. oneDNN convolves a single image with a third (AVX2) to
+ * three quarters (AVX-512) of the arithmetic that it reaches on a batch. So the image is cut into bands
+ * of rows, each with the rows that its filter reaches beyond, and convolved as a batch; the bands'
+ * outputs lie one after the other, which is the whole. The sums are the same. 1x1 convolutions, batches
+ * and what can't be cut `call` does as it is.
+ */
+export function inBands(call: Call, { inputs, attrs, backend }: KernelArgs<"x" | "filter", FusedConv2DAttrs>): Tensor {
+  const { x, filter } = inputs;
+  if (x.shape[0] !== 1 || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
+  const { strides, dilations, pad: given, dimRoundingMode } = attrs;
+  const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, given, dimRoundingMode);
+  const { filterHeight, filterWidth, outHeight, outWidth, outChannels, strideHeight, padInfo } = info;
+  const bands = bandsOf(outHeight);
+  if (bands === 1 || filterHeight * filterWidth === 1 || info.dilationHeight > 1 || info.dilationWidth > 1) return call({ inputs, attrs, backend });
+  return tidy(() => {
+    const { top, bottom, left, right } = padInfo;
+    const padded = pad(x as Tensor4D, [[0, 0], [top, bottom], [left, right], [0, 0]]);
+    const [, , width, channels] = padded.shape;
+    const step = (outHeight / bands) * strideHeight;
+    const reach = step - strideHeight + filterHeight;
+    const cut = Array.from({ length: bands }, (_, i) => slice(padded, [0, i * step, 0, 0], [1, reach, width, channels]));
+    const y = call({ inputs: { ...inputs, x: concat(cut, 0) }, attrs: { ...attrs, pad: "valid" }, backend });
+    return reshape(y, [1, outHeight, outWidth, outChannels]);
+  });
+}
