@@ -26,7 +26,7 @@ type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
  */
 export function inBands(call: Call, { inputs, attrs, backend }: KernelArgs<"x" | "filter", FusedConv2DAttrs>): Tensor {
   const { x, filter } = inputs;
-  if (x.shape[0] !== 1 || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
+  if (x.shape[0] !== 1 || filter.shape[2] !== x.shape[3] || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
   const { strides, dilations, pad: given, dimRoundingMode } = attrs;
   const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, given, dimRoundingMode);
   const { filterHeight, filterWidth, outHeight, outWidth, outChannels, strideHeight, padInfo } = info;

@@ -2,22 +2,23 @@ import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D, getKernel, registerKer
 import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
-import { conv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
+import { conv2dBackpropFilter, conv2dBackpropInput } from "./kernels/conv2d-backprop.ts";
 import { conv2dAdd, fusedConv2d } from "./kernels/fused-conv2d.ts";
 import { fusedMatMul } from "./kernels/fused-mat-mul.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
+import { stridedPointGradient } from "./kernels/strided-point-gradient.ts";
 
 /** What it puts in place of tfjs-node's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
   [_FusedMatMul]: fusedMatMul,
-  [Conv2DBackpropFilter]: conv2dBackpropFilter,
+  [Conv2DBackpropFilter]: stridedPointGradient,
   [FusedConv2D]: fusedConv2d,
 };
 const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "tensorflow". */
-export const kernels: readonly KernelConfig[] = [conv2dAdd, reluGrad, roiAlign, roiAlignGrad];
+export const kernels: readonly KernelConfig[] = [conv2dAdd, conv2dBackpropFilter, conv2dBackpropInput, reluGrad, roiAlign, roiAlignGrad];
 
 /** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
 export function registerCudaKernels(): void {

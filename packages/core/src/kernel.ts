@@ -18,6 +18,12 @@ export interface PartialKernelFunc extends KernelFunc {
   supports?: (attrs: object) => boolean;
 }
 
+/** Whether `runKernelOr` would run the current backend's kernel: for a caller that arranges more by it than one call. */
+export function hasKernel(kernel: KernelContract, attrs: object): boolean {
+  const config = getKernel(kernel.name, getBackend());
+  return config !== undefined && ((config.kernelFunc as PartialKernelFunc).supports?.(attrs) ?? true);
+}
+
 /**
  * Runs `kernel` when the current backend has it and it supports `attrs`, else `compose()`.
  * The only place in the house that chooses. Gradients flow through either way.
@@ -28,9 +34,7 @@ export function runKernelOr<T extends Tensor | Tensor[]>(
   attrs: object,
   compose: () => T,
 ): T {
-  const config = getKernel(kernel.name, getBackend());
-  const supports = (config?.kernelFunc as PartialKernelFunc | undefined)?.supports;
-  if (config === undefined || (supports !== undefined && !supports(attrs))) return compose();
+  if (!hasKernel(kernel, attrs)) return compose();
   return engine().runKernel(kernel.name, inputs, attrs as NamedAttrMap) as T;
 }
 

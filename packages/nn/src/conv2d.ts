@@ -1,8 +1,9 @@
 import { add, concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, Relu, reshape, slice, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
-import { runKernelOr, ShapeError } from "@mrcnn/core";
+import type { NamedAttrMap, NamedTensorMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import { hasKernel, runKernelOr, ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
-import { CONV2D_ADD } from "./kernel.ts";
+import { CONV2D_ADD, CONV2D_BACKPROP_FILTER, CONV2D_BACKPROP_INPUT } from "./kernel.ts";
+import type { Conv2dBackpropFilterAttrs, Conv2dBackpropInputAttrs, Conv2dGradAttrs } from "./kernel.ts";
 import type { Conv2dParams } from "./params.ts";
 import { relu, reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
@@ -47,24 +48,36 @@ export function convolve(
     throw new ShapeError(`conv2d: weight must have outputs that ${groups} groups divide, got ${weight.shape[3]}.`);
   }
   return tidy(() => {
-    if (groups > 1) {
+    const shape = { stride, padding, dilation, groups };
+    const isNative = groups * dilation === 1 || hasKernel({ name: CONV2D_BACKPROP_INPUT }, attributes(weight, shape));
+    if (groups > 1 && !isNative) {
       if (addend === undefined) return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
       const sum: Tensor4D = add(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend);
       return activation === undefined ? sum : relu(sum);
     }
-    // No backend differentiates a dilated convolution; on the tape zeros go between the filter's taps.
-    if (dilation > 1 && engine().state.gradientDepth > 0) {
-      return fused(x, dilate(weight, dilation), bias, { stride, padding, dilation: 1, addend, activation });
+    // TensorFlow.js differentiates no dilated convolution: on the tape zeros go between the filter's taps.
+    if (dilation > 1 && !isNative && engine().state.gradientDepth > 0) {
+      return fused(x, dilate(weight, dilation), bias, { ...shape, dilation: 1, addend, activation });
     }
-    return fused(x, weight, bias, { stride, padding, dilation, addend, activation });
+    return fused(x, weight, bias, { ...shape, addend, activation });
   });
+}
+
+type Shape = Required<Omit<Conv2dOptions, "addend" | "activation">>;
+
+// As TensorFlow.js's kernels want them.
+function attributes(filter: Tensor4D, { stride, padding, dilation, groups }: Shape): Conv2dGradAttrs {
+  const [height, width] = filter.shape;
+  const isSame = stride === 1 && 2 * padding === dilation * (height - 1) && 2 * padding === dilation * (width - 1);
+  const sides = [padding, padding] as const;
+  const pad = isSame ? "same" : padding === 0 ? "valid" : ([[0, 0], sides, sides, [0, 0]] as const);
+  return { strides: [stride, stride], pad, dilations: [dilation, dilation], groups, dataFormat: "NHWC" };
 }
 
 // Channels from which a convolution is worth its call.
 const BLOCK_CHANNELS = 32;
 
-// No backend has grouped convolution with gradients. Neighbouring groups of few channels share one
-// ordinary convolution whose filter is zero between them.
+// Neighbouring groups of few channels share one ordinary convolution whose filter is zero between them.
 function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, groups: number, options: Conv2dOptions): Tensor4D {
   const [batch, height, width] = x.shape;
   const [filterHeight, filterWidth, inputs, out] = weight.shape;
@@ -83,33 +96,20 @@ function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, grou
   return concat(Array.from({ length: groups / together }, (_, i) => block(i * together)), 3);
 }
 
-interface FusedOptions extends Pick<Conv2dOptions, "addend" | "activation"> {
-  readonly stride: number;
-  readonly padding: number;
-  readonly dilation: number;
-}
+interface FusedOptions extends Shape, Pick<Conv2dOptions, "addend" | "activation"> {}
 
-function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, { stride, padding, dilation, addend, activation }: FusedOptions): Tensor4D {
-  const [batch, height, width, channels] = x.shape;
-  const [filterHeight, filterWidth] = filter.shape;
-  const attrs = { strides: [stride, stride], dataFormat: "NHWC", dilations: [dilation, dilation] };
-  const isSame = stride === 1 && 2 * padding === dilation * (filterHeight - 1) && 2 * padding === dilation * (filterWidth - 1);
-  const sides = [padding, padding] as [number, number];
-  const forwardAttrs = { ...attrs, pad: isSame ? "same" : padding === 0 ? "valid" : [[0, 0], sides, sides, [0, 0]] };
-  // Backends refuse explicit padding in the gradients: those see a padded x.
-  const padded = !isSame && padding > 0;
-  const gradientPad = isSame ? "same" : "valid";
+function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, options: FusedOptions): Tensor4D {
+  const { padding, addend, activation } = options;
+  const attrs = attributes(filter, options);
   const own = bias === undefined ? { x, filter } : { x, bias, filter };
-  const run = (kernel: string, inputs: Record<string, Tensor>, more: object): Tensor4D =>
-    engine().runKernel(kernel, inputs, { ...more } as unknown as NamedAttrMap) as Tensor4D;
-  const convolved = (activation: "relu" | undefined): Tensor4D => run(FusedConv2D, own, { ...forwardAttrs, activation: activation ?? "linear" });
+  const convolved = (activation: "relu" | undefined): Tensor4D => run(FusedConv2D, own, { ...attrs, activation: activation ?? "linear" });
   const added = (addend: Tensor4D): Tensor4D => {
     const compose = (): Tensor4D => {
       const sum: Tensor4D = add(convolved(undefined), addend);
-      return activation === undefined ? sum : (run(Relu, { x: sum }, {}) as Tensor4D);
+      return activation === undefined ? sum : run(Relu, { x: sum }, {});
     };
     if (bias === undefined) return compose();
-    return runKernelOr({ name: CONV2D_ADD }, { x, filter, bias, addend }, { ...forwardAttrs, activation: activation ?? "linear" }, compose);
+    return runKernelOr({ name: CONV2D_ADD }, { x, filter, bias, addend }, { ...attrs, activation: activation ?? "linear" }, compose);
   };
   // Gradients are asked for in this order.
   const inputs = addend === undefined ? own : bias === undefined ? { x, addend, filter } : { x, addend, bias, filter };
@@ -123,25 +123,43 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, { stri
     (dy, [x, filter, y]) => {
       const g = y === undefined ? dy : reluGradient(dy, y);
       return {
-        x: () => {
-          const grow = padded ? 2 * padding : 0;
-          const inputShape = [batch, height + grow, width + grow, channels];
-          const dx = run(Conv2DBackpropInput, { dy: g, filter: filter! }, { ...attrs, pad: gradientPad, inputShape });
-          return padded ? slice(dx, [0, padding, padding, 0], x!.shape as number[]) : dx;
-        },
+        x: () => inputGradient(g, filter as Tensor4D, { ...attrs, inputShape: (x as Tensor4D).shape }, padding),
         // A handle of its own: g goes when the filter's is done.
         addend: () => reshape(g, g.shape),
         bias: () => columnSums(g),
         // Asked for last, so what the others share can go.
         filter: () => {
-          const seen = padded ? pad(x!, [[0, 0], sides, sides, [0, 0]]) : x!;
-          const dw = run(Conv2DBackpropFilter, { x: seen, dy: g }, { ...attrs, pad: gradientPad, filterShape: filter!.shape });
+          const dw = filterGradient(x as Tensor4D, g, { ...attrs, filterShape: (filter as Tensor4D).shape }, padding);
           if (g !== dy) g.dispose();
           return dw;
         },
       };
     },
   );
+}
+
+const run = (name: string, inputs: Record<string, Tensor>, attrs: object): Tensor4D =>
+  engine().runKernel(name, inputs as NamedTensorMap, attrs as NamedAttrMap) as Tensor4D;
+
+// TensorFlow.js's own gradients refuse explicit padding: they see a padded x.
+const isExplicit = ({ pad }: Conv2dGradAttrs): boolean => typeof pad !== "string";
+
+function inputGradient(dy: Tensor4D, filter: Tensor4D, attrs: Conv2dBackpropInputAttrs, padding: number): Tensor4D {
+  return runKernelOr({ name: CONV2D_BACKPROP_INPUT }, { dy, filter }, attrs, () => {
+    if (!isExplicit(attrs)) return run(Conv2DBackpropInput, { dy, filter }, attrs);
+    const [batch, height, width, channels] = attrs.inputShape;
+    const inputShape = [batch, height + 2 * padding, width + 2 * padding, channels];
+    const dx = run(Conv2DBackpropInput, { dy, filter }, { ...attrs, pad: "valid", inputShape });
+    return slice(dx, [0, padding, padding, 0], [batch, height, width, channels]);
+  });
+}
+
+function filterGradient(x: Tensor4D, dy: Tensor4D, attrs: Conv2dBackpropFilterAttrs, padding: number): Tensor4D {
+  return runKernelOr({ name: CONV2D_BACKPROP_FILTER }, { x, dy }, attrs, () => {
+    if (!isExplicit(attrs)) return run(Conv2DBackpropFilter, { x, dy }, attrs);
+    const sides = [padding, padding] as [number, number];
+    return run(Conv2DBackpropFilter, { x: pad(x, [[0, 0], sides, sides, [0, 0]]), dy }, { ...attrs, pad: "valid" });
+  });
 }
 
 // Puts dilation - 1 rows and columns of zeros between the taps.

@@ -1,5 +1,5 @@
 /**
- * What group normalization, the gradient of relu, a convolution that adds, and the backends that accelerate them agree on.
+ * What group normalization, the gradient of relu, a convolution that adds, convolutions' gradients, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
 import { engine } from "@tensorflow/tfjs-core";
@@ -8,6 +8,41 @@ import type { KernelContract } from "@mrcnn/core";
 
 export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";
+
+/**
+ * The gradient of a convolution for its input: `Conv2dBackpropInputInputs` and `Conv2dBackpropInputAttrs` to
+ * dx of `inputShape`. A kernel that supports some groups or dilations says that the backend's
+ * `CONV2D_BACKPROP_FILTER` and FusedConv2D take them as well.
+ */
+export const CONV2D_BACKPROP_INPUT = "MrcnnConv2DBackpropInput";
+
+/** The gradient for its filter: `Conv2dBackpropFilterInputs` and `Conv2dBackpropFilterAttrs` to dw of `filterShape`. */
+export const CONV2D_BACKPROP_FILTER = "MrcnnConv2DBackpropFilter";
+
+/** `dy` float32 [B, H', W', out]; `filter` [h, w, in / groups, out]. */
+export type Conv2dBackpropInputInputs = Pick<NamedTensorInfoMap, "dy" | "filter">;
+
+/** `x` float32 [B, H, W, in]; `dy` [B, H', W', out]. */
+export type Conv2dBackpropFilterInputs = Pick<NamedTensorInfoMap, "x" | "dy">;
+
+/** TensorFlow.js's attributes of a convolution, with explicit padding and dilations that its own gradients lack, and groups. */
+export interface Conv2dGradAttrs {
+  readonly strides: readonly [number, number];
+  readonly pad: "same" | "valid" | readonly (readonly [number, number])[];
+  readonly dilations: readonly [number, number];
+  readonly groups: number;
+  readonly dataFormat: "NHWC";
+}
+
+/** Of `MrcnnConv2DBackpropInput`. */
+export interface Conv2dBackpropInputAttrs extends Conv2dGradAttrs {
+  readonly inputShape: readonly [number, number, number, number];
+}
+
+/** Of `MrcnnConv2DBackpropFilter`. */
+export interface Conv2dBackpropFilterAttrs extends Conv2dGradAttrs {
+  readonly filterShape: readonly [number, number, number, number];
+}
 
 /** The forward kernel: `GroupNormInputs` and `GroupNormAttrs` to [y [B, H, W, C], mean [B, groups], rstd [B, groups]]. */
 export const GROUP_NORM = "MrcnnGroupNorm";

@@ -8,7 +8,7 @@ import type { KernelArgs } from "../tensorflow-backend.ts";
  * process dies later, of a corrupted heap. Such a filter sees only the pixels it steps on, so those are
  * taken first; then the stride is 1. All else goes to `original`, tfjs-node's kernel.
  */
-export function conv2dBackpropFilter(original: KernelConfig): KernelConfig {
+export function stridedPointGradient(original: KernelConfig): KernelConfig {
   const call = original.kernelFunc as unknown as (args: object) => Tensor;
   const kernelFunc = ({ inputs, attrs, backend }: KernelArgs<"x" | "dy", Conv2DBackpropFilterAttrs>): Tensor => {
     const [filterHeight, filterWidth] = attrs.filterShape;
