@@ -2,7 +2,7 @@ import { dispose, getBackend, getGradient, getKernel, grad, mul, square, tensor1
 import type { GradConfig, KernelConfig, Tensor } from "@tensorflow/tfjs-core";
 import { afterEach, expect, test } from "vitest";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
-import { registerKernels, runKernelOr } from "../src/index.ts";
+import { hasKernel, registerKernels, runKernelOr } from "../src/index.ts";
 import type { PartialKernelFunc } from "../src/index.ts";
 
 const name = "MrcnnTestPower";
@@ -44,6 +44,7 @@ test("a kernel of another backend does not count", async () => {
   const x = tensor1d([1, 2, 3]);
   const y = power(x);
   await expectClose(y, [1, 4, 9]);
+  expect(hasKernel({ name }, {})).toBe(false);
   unregisterKernel(name, "elsewhere");
   dispose([x, y]);
 });
@@ -53,6 +54,8 @@ test("a partial kernel is asked with the attributes", async () => {
     supports: (attrs: object) => (attrs as { exact: boolean }).exact,
   });
   registerKernels([kernel(partial)], [gradient]);
+  expect(hasKernel({ name }, { exact: true })).toBe(true);
+  expect(hasKernel({ name }, { exact: false })).toBe(false);
   const x = tensor1d([2]);
   const [exact, other] = [power(x, { exact: true }), power(x, { exact: false })];
   await expectClose(exact, [8]);

@@ -1,7 +1,7 @@
 import { dispose, engine, grads, tensor4d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { expectGradients, golden, seededInput, seededWeight } from "@mrcnn/testing";
+import { expectClose, expectGradients, expectNoLeaks, golden, seededInput, seededWeight } from "@mrcnn/testing";
 import { conv2d, conv2dTranspose } from "../src/index.ts";
 import type { Conv2dParams } from "../src/index.ts";
 import { expectGolden } from "./expect-golden.ts";
@@ -60,6 +60,52 @@ describe("conv2d", () => {
     await expectGradients((x, weight) => conv2d(params(weight!), x as Tensor4D, { stride: 3 }), [x, weight]);
     dispose([x, weight]);
   });
+
+  // Backends that take groups and dilations in their own kernels must do so on what fills no vector, too.
+  const awkward: Record<string, { x: [number, number, number, number]; weight: number[]; stride: number; padding: number; dilation: number; groups: number }> = {
+    "groups, dilation and stride, some rows never read": { x: [2, 7, 6, 6], weight: [3, 3, 3, 4], stride: 2, padding: 1, dilation: 2, groups: 2 },
+    "a group of one channel each, dilated beyond the map": { x: [1, 4, 5, 3], weight: [3, 3, 1, 6], stride: 1, padding: 3, dilation: 3, groups: 3 },
+    "an even filter of 5 groups, stride 3": { x: [1, 9, 7, 5], weight: [2, 4, 1, 5], stride: 3, padding: 2, dilation: 1, groups: 5 },
+    "1x1 of groups with a stride": { x: [2, 5, 4, 4], weight: [1, 1, 2, 6], stride: 2, padding: 0, dilation: 1, groups: 2 },
+    "1x1 with a stride and padding": { x: [1, 5, 4, 2], weight: [1, 1, 2, 3], stride: 2, padding: 1, dilation: 1, groups: 1 },
+    "dilated, one row out": { x: [1, 5, 9, 2], weight: [3, 2, 2, 2], stride: 1, padding: 0, dilation: 2, groups: 1 },
+  };
+  for (const [name, { x: shape, weight: [h, w, inputs, outputs], ...options }] of Object.entries(awkward)) {
+    it(`equals the definition and has the numeric gradient: ${name}`, async () => {
+      const { stride, padding, dilation, groups } = options;
+      const x = seededInput("awkward.x", shape);
+      const weight = seededWeight("awkward.weight", [h!, w!, inputs!, outputs!]);
+      const bias = seededWeight("awkward.bias", [outputs!]);
+      const [xs, ws, bs] = await Promise.all([x.data(), weight.data(), bias.data()]);
+      const [batch, height, width, channels] = shape;
+      const size = (length: number, taps: number): number => Math.floor((length + 2 * padding - dilation * (taps - 1) - 1) / stride) + 1;
+      const expected: number[] = [];
+      for (let b = 0; b < batch; b++) {
+        for (let r = 0; r < size(height, h!); r++) {
+          for (let c = 0; c < size(width, w!); c++) {
+            for (let o = 0; o < outputs!; o++) {
+              const first = Math.floor(o / (outputs! / groups)) * inputs!;
+              let sum = bs[o]!;
+              for (let i = 0; i < h!; i++) {
+                for (let j = 0; j < w!; j++) {
+                  const [y, z] = [r * stride + i * dilation - padding, c * stride + j * dilation - padding];
+                  if (y < 0 || y >= height || z < 0 || z >= width) continue;
+                  for (let q = 0; q < inputs!; q++) sum += xs[((b * height + y) * width + z) * channels + first + q]! * ws[((i * w! + j) * inputs! + q) * outputs! + o]!;
+                }
+              }
+              expected.push(sum);
+            }
+          }
+        }
+      }
+      const run = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => conv2d(params(weight, bias), x as Tensor4D, options);
+      const y = run(x, weight, bias);
+      await expectClose(y, expected, { atol: 1e-5, rtol: 1e-5 });
+      await expectGradients(run as never, [x, weight, bias]);
+      await expectNoLeaks(() => grads(run as never)([x, weight, bias] as never) as Tensor[]);
+      dispose([x, weight, bias, y]);
+    });
+  }
 
   it("computes only the gradients asked for", () => {
     const x = seededInput("asked.x", [1, 4, 4, 2]);
