@@ -5,6 +5,7 @@ import type { TrainingConfig } from "./config.ts";
 import type { Category, OpenSource } from "./data-source.ts";
 import { detectImage } from "./detection.ts";
 import { readJsonLines, writeWhole } from "./files.ts";
+import { gigabytes } from "./memory-meter.ts";
 import { drawPair, reportImage } from "./overlay.ts";
 import { duration } from "./progress.ts";
 import type { EvaluationLine, MetricsLine, RunDirectory } from "./run-directory.ts";
@@ -37,7 +38,13 @@ const lossCurves = (metrics: readonly MetricsLine[]): Curves => {
     chart("Loss terms", "loss", terms.map((key) => series(key.replace("loss_", "").replaceAll("_", " "), key))),
     { title: "Learning rate", xLabel: "step", yLabel: "rate", series: [series("rate", "lr")] },
     ...(metrics[0]?.gradientNorm === undefined ? [] : [chart("Gradient norm before clipping", "L2 norm", [series("norm", "gradientNorm")])]),
-    chart("Speed", "seconds per step", [series("seconds", "secondsPerStep")]),
+    chart("Speed", "seconds per step", [series("seconds", "secondsPerStep"), series("of them waiting for data", "secondsWaiting")]),
+    {
+      title: "Memory",
+      xLabel: "step",
+      yLabel: "MB",
+      series: [series("peak", "peakMemoryMb"), series("after the step", "memoryMb"), ...(metrics.some((line) => "gpuMemoryMb" in line) ? [series("GPU", "gpuMemoryMb")] : [])],
+    },
   ];
 };
 
@@ -104,6 +111,7 @@ export async function writeRunReport(run: RunDirectory, input: ReportInput): Pro
   const last = evaluations.at(-1);
   const seconds = metrics.map((line) => line.secondsPerStep).toSorted((a, b) => a - b);
   const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
+  const sum = (key: string): number => metrics.reduce((total, line) => total + (line[key] ?? 0), 0);
   const scores = types.flatMap(([name, type]) =>
     last?.[type] === undefined ? [] : (["AP", "AP50"] as const).map((key) => ({ label: `${name} ${key}`, value: last[type]!.stats[key].toFixed(3) })),
   );
@@ -114,7 +122,9 @@ export async function writeRunReport(run: RunDirectory, input: ReportInput): Pro
       ...scores,
       { label: "steps", value: metrics.at(-1)?.step ?? 0, detail: `of ${config.training.batchSize * config.training.accumulate} images` },
       { label: "seconds per step", value: median, detail: "median" },
-      { label: "training", value: duration((metrics.at(-1)?.step ?? 0) * (seconds.reduce((a, b) => a + b, 0) / Math.max(1, seconds.length))) },
+      { label: "training", value: duration((metrics.at(-1)?.step ?? 0) * (sum("secondsPerStep") / Math.max(1, metrics.length))) },
+      { label: "waiting for data", value: `${((100 * sum("secondsWaiting")) / Math.max(Number.MIN_VALUE, sum("secondsPerStep"))).toFixed(1)} %`, detail: "of the training time" },
+      { label: "peak memory", value: gigabytes(metrics.reduce((most, line) => Math.max(most, line.peakMemoryMb), 0)) },
     ],
     curves: [...lossCurves(metrics), ...apCurves(evaluations)],
     tables: apTables(last),

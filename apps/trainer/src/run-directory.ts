@@ -14,8 +14,15 @@ export interface MetricsLine {
   readonly lr: number;
   /** The sum of the loss terms, which stand beside it by name. */
   readonly loss: number;
+  /** Wall time, waiting for data included. */
   readonly secondsPerStep: number;
+  readonly secondsWaiting: number;
+  /** The part of `secondsPerStep` spent waiting for data, 0 to 1. */
+  readonly waitingShare: number;
   readonly imagesPerSecond: number;
+  /** Resident memory of the process, now and at its peak since the line before; 2^20 bytes. */
+  readonly memoryMb: number;
+  readonly peakMemoryMb: number;
   readonly [term: `loss_${string}`]: number;
   readonly [other: string]: number;
 }

@@ -35,10 +35,15 @@ describe("mrcnn train", () => {
     const { loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask } = first!;
     expect(first!.loss).toBeCloseTo(loss_objectness! + loss_rpn_box_reg! + loss_classifier! + loss_box_reg! + loss_mask!, 5);
     for (const key of ["lr", "secondsPerStep", "imagesPerSecond", "gradientNorm", "memoryMb"]) expect(first![key]).toBeGreaterThan(0);
+    for (const line of metrics(whole)) {
+      expect(line.waitingShare).toBe(line.secondsWaiting / line.secondsPerStep);
+      expect(line.peakMemoryMb).toBeGreaterThanOrEqual(line.memoryMb);
+    }
     const resolved = JSON.parse(readFileSync(join(whole, "config.json"), "utf8")) as { model: { classes: string[]; roiAlign: object } };
     expect(resolved.model.classes).toEqual(["circle", "rectangle", "triangle"]);
     expect(resolved.model.roiAlign).toEqual({ samplingRatio: 2, aligned: false });
-    expect(readFileSync(join(whole, "report.html"), "utf8")).toContain("data:image/png;base64,");
+    const report = readFileSync(join(whole, "report.html"), "utf8");
+    for (const part of ["data:image/png;base64,", "waiting for data", "peak memory"]) expect(report).toContain(part);
   });
 
   it("holds as many tensors after the last step as after the first", () => {

@@ -1,6 +1,7 @@
 import { workerData } from "node:worker_threads";
 import { isMrcnnError, type TrainingBatch } from "@mrcnn/core";
 import { move, transferableSymbol, valueSymbol } from "piscina";
+import sharp from "sharp";
 import { trainingBatch, type BatchPlan } from "./batches.ts";
 import { openDataset, type DatasetDescription } from "./open.ts";
 
@@ -20,6 +21,9 @@ export interface Failure {
 export type WorkerAnswer = { readonly batch: TrainingBatch } | { readonly failure: Failure };
 
 const { description, plan } = workerData as WorkerData;
+// There are as many threads as workers; libvips would add its own for each image, and keep pictures that don't come again this epoch.
+sharp.concurrency(1);
+sharp.cache(false);
 const opening = openDataset(description);
 opening.catch(() => {}); // reported by the first task
 

@@ -17,7 +17,10 @@ export interface LoaderOptions extends BatchPlan {
    * processors, 1 to 4; 0 when running from TypeScript source, which threads can't load.
    */
   readonly workers?: number;
-  /** Batches prepared ahead, those in progress included. Default: twice the workers, at least 2. */
+  /**
+   * Batches prepared ahead, those in progress included; no more are in memory. Default: twice the workers. Without workers
+   * 1: one thread can't prepare the next while it computes, and what it prepares should count as waiting.
+   */
   readonly prefetch?: number;
   /** Ends the iteration with its reason. */
   readonly signal?: AbortSignal;
@@ -30,7 +33,7 @@ const fromSource = import.meta.url.endsWith(".ts");
  * Batch k is `trainingBatch(dataset, k, options)` whatever the number of threads. Leaving the loop stops
  * the threads. An opened `Dataset` instead of a description is read in the calling thread.
  *
- * @throws DatasetError naming the file or annotation, when its batch is due; the signal's reason when aborted.
+ * @throws DatasetError naming the file or annotation, or a thread that died, when its batch is due; the signal's reason when aborted.
  */
 export async function* loadBatches(
   source: DatasetDescription | Dataset,
@@ -41,7 +44,7 @@ export async function* loadBatches(
   const plan: BatchPlan = { batchSize, seed, prepare, shuffle, divisor, ...(size === undefined ? {} : { size }) };
   const wanted = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1));
   const workers = fromSource || !("kind" in source) ? 0 : wanted;
-  const prefetch = options.prefetch ?? Math.max(2, 2 * workers);
+  const prefetch = options.prefetch ?? Math.max(1, 2 * workers);
   signal?.throwIfAborted();
 
   const producer = workers > 0 ? threads(source as DatasetDescription, plan, workers) : await here(source, plan);
@@ -115,11 +118,16 @@ function threads(description: DatasetDescription, plan: BatchPlan, workers: numb
     void pool.destroy();
   });
   const run = async (step: number): Promise<WorkerAnswer> => {
-    if (broken !== undefined) throw broken;
     try {
+      if (broken !== undefined) throw broken;
       return await pool.run(step);
     } catch (error) {
-      throw broken ?? error;
+      const reason = broken ?? (error as Error);
+      throw new DatasetError(
+        `loadBatches: a thread died preparing the batch of step ${step} (${reason.message}). ` +
+          "Its images may take more memory than there is: use fewer workers, or 0 to prepare them in the calling thread.",
+        { cause: reason },
+      );
     }
   };
   return {

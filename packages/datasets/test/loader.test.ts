@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TrainingBatch } from "@mrcnn/core";
@@ -114,6 +114,27 @@ describe.each([
     expect(seen).toEqual([samples[0]!.name, samples[1]!.name]);
     await expect(collect(loadBatches({ ...source, annotations: "none.json" }, options))).rejects.toThrow(/^none\.json: annotations/);
   });
+});
+
+it("a thread that dies is an error that says what to do, not a wait for ever", () => {
+  const folder = temporaryFolder();
+  // Loaded by every thread: data threads quit in the middle of their third batch.
+  const quit = `const { isMainThread } = require("node:worker_threads");
+    const from = Int32Array.from;
+    let calls = 0;
+    if (!isMainThread) Int32Array.from = (...args) => (++calls > 12 ? process.exit(3) : from.apply(Int32Array, args));`;
+  const read = `import { loadBatches } from ${JSON.stringify(new URL("../dist/node.js", import.meta.url).href)};
+    try {
+      for await (const batch of loadBatches(${JSON.stringify(shapes)}, ${JSON.stringify({ ...options, workers: 1 })})) console.log(batch.names.length);
+    } catch ({ name, message }) {
+      console.log(name + ": " + message);
+    }`;
+  const [hook, script] = [join(folder, "quit.cjs"), join(folder, "read.mjs")];
+  writeFileSync(hook, quit);
+  writeFileSync(script, read);
+  const lines = execFileSync(process.execPath, [script], { encoding: "utf8", env: { ...process.env, NODE_OPTIONS: `--require ${hook}` }, timeout: 60_000 }).trim().split("\n");
+  expect(lines.slice(0, -1)).toContain("2");
+  expect(lines.at(-1)).toMatch(/^DatasetError: loadBatches: a thread died preparing the batch of step \d+ \(.*code: 3\)\. Its images may take more memory .* use fewer workers/);
 });
 
 it("loadBatches reads an opened data set, no further ahead than told", async () => {

@@ -36,6 +36,24 @@ test("fifty steps on one image lower its loss and leave nothing on the device", 
   model.dispose();
 });
 
+test("steps on batches of ever other sizes and numbers of objects hold as many tensors and bytes after each as after the first", async () => {
+  const model = createMaskRcnn(tinyConfig());
+  const trainable = trainingModel(model);
+  const optimizer = sgd();
+  const held: string[] = [];
+  for (let step = 0; step < 24; step++) {
+    const edge = { height: 32 + 16 * (step % 4), width: 32 + 16 * (step % 3) };
+    const corners = Array.from({ length: (step + 1) % 5 }, (_, i) => [i, 11 - 2 * i] as const);
+    const batch = batchOf(model.config, Array.from({ length: 1 + (step % 2) }, () => squares(edge, corners)));
+    await trainStep(trainable, [batch], optimizer, { step, rate: 0.001, clipNorm: 5, random: createRandom(1).fork(step) });
+    const { numTensors, numBytes } = memory();
+    held.push(`${numTensors} tensors, ${numBytes} bytes`);
+  }
+  expect(new Set(held)).toEqual(new Set([held[0]]));
+  optimizer.dispose();
+  model.dispose();
+});
+
 test("Faster R-CNN trains without a mask term, and on data without masks", async () => {
   const model = createMaskRcnn(tinyConfig({ mask: false }));
   const { image, groundTruth } = one;

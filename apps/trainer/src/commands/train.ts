@@ -8,7 +8,7 @@ import { trainingModel } from "@mrcnn/model/training";
 import { fit, sgd, warmupMultiStep } from "@mrcnn/trainer";
 import type { CheckpointState, StepReport } from "@mrcnn/trainer";
 import { readLatestCheckpoint, writeCheckpoint } from "@mrcnn/trainer/node";
-import { memory } from "@tensorflow/tfjs";
+import { backend, memory } from "@tensorflow/tfjs";
 import { chooseBackend } from "../backend.ts";
 import type { BackendName } from "../backend.ts";
 import { readTrainingConfig } from "../config.ts";
@@ -20,6 +20,8 @@ import { evaluateModel, headline } from "../evaluation.ts";
 import { assertWritable, readJsonLines } from "../files.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { createMemoryMeter, gigabytes } from "../memory-meter.ts";
+import type { MemoryReading } from "../memory-meter.ts";
 import { createProgress, duration } from "../progress.ts";
 import type { Progress } from "../progress.ts";
 import { writeRunReport } from "../report.ts";
@@ -92,7 +94,9 @@ async function findStart(run: RunDirectory, config: TrainingConfig, resume: bool
   return readLatestCheckpoint(run.checkpoints);
 }
 
-function metricsOf(report: StepReport & { readonly waited: number }): MetricsLine {
+type Step = StepReport & { readonly waited: number };
+
+function metricsOf(report: Step, reading: MemoryReading): MetricsLine {
   const seconds = report.seconds + report.waited;
   return {
     step: report.step + 1,
@@ -102,9 +106,26 @@ function metricsOf(report: StepReport & { readonly waited: number }): MetricsLin
     ...(report.gradientNorm === undefined ? {} : { gradientNorm: report.gradientNorm }),
     secondsPerStep: seconds,
     secondsWaiting: report.waited,
+    waitingShare: report.waited / seconds,
     imagesPerSecond: report.images / seconds,
-    memoryMb: Math.round(process.memoryUsage().rss / 2 ** 20),
+    ...reading,
     tensors: memory().numTensors,
+  };
+}
+
+// The news of a step for the progress line; the share of waiting only where it is worth a thought.
+function createNews(): (step: Step, reading: MemoryReading | undefined) => string {
+  let [seconds, waited] = [0, 0];
+  return (step, reading) => {
+    // Over the last ten steps or so.
+    seconds = 0.9 * seconds + step.seconds + step.waited;
+    waited = 0.9 * waited + step.waited;
+    const share = Math.round((100 * waited) / seconds);
+    return [
+      `loss ${step.loss.toFixed(3)}`,
+      ...(reading === undefined ? [] : [gigabytes(reading.gpuMemoryMb ?? reading.peakMemoryMb)]),
+      ...(share < 5 ? [] : [`${share} % waiting for data`]),
+    ].join(", ");
   };
 }
 
@@ -116,6 +137,10 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
   const resume = await findStart(run, config, options.resume, terminal);
   assertWritable(run.path);
   await chooseBackend(options.backend, terminal);
+  const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+  // Read by TensorFlow at its first such op: threads add up in one order, so that runs repeat and resume bit for bit, at no
+  // cost that shows. Not on a GPU, where RoIAlign's gradient has no such form and would throw.
+  if (!usesGpu) process.env["TF_DETERMINISTIC_OPS"] ??= "1";
 
   const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));
@@ -133,6 +158,9 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
     const events = createEventWriter(run.path, { step: start });
     terminal.note(describe(model, data, config, start));
 
+    const meter = createMemoryMeter({ usesGpu });
+    const news = createNews();
+    let reading: MemoryReading | undefined;
     const began = performance.now();
     // A finished run that is resumed has its last line already.
     let evaluated = readJsonLines<EvaluationLine>(run.evaluations).at(-1);
@@ -171,13 +199,15 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
       signal: interrupt.signal,
       hooks: {
         async afterStep(report) {
-          const line = metricsOf(report);
-          progress!.update(line.step, `loss ${line.loss.toFixed(3)}`);
-          if (line.step % training.logEvery === 0 || line.step === training.steps) {
+          const step = report.step + 1;
+          if (step % training.logEvery === 0 || step === training.steps) {
+            reading = meter.read();
+            const line = metricsOf(report, reading);
             appendLine(run.metrics, line);
-            events.scalars(line.step, tagged(line));
+            events.scalars(step, tagged(line));
           }
-          if (training.evaluateEvery > 0 && line.step % training.evaluateEvery === 0 && line.step < training.steps) await evaluate(line.step);
+          progress!.update(step, news(report, reading));
+          if (training.evaluateEvery > 0 && step % training.evaluateEvery === 0 && step < training.steps) await evaluate(step);
         },
         checkpoint: {
           every: training.checkpointEvery,
