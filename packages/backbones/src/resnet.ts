@@ -1,6 +1,6 @@
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
-import { ConfigError } from "@mrcnn/core";
+import { ConfigError, offTape } from "@mrcnn/core";
 import type { FeatureMaps, Random } from "@mrcnn/core";
 import { convNorm, initConv2d, initNorm, maxPool } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
@@ -144,14 +144,19 @@ export interface ResnetOptions {
 
 /**
  * Runs the network on `x` [B, H, W, 3] and returns c2 to c5 (c4 with `stages: 3`), at strides 4, 8, 16
- * and 32 (16 with `dilateLayer4`); each side is rounded up at every halving.
+ * and 32 (16 with `dilateLayer4`); each side is rounded up at every halving. What `trainableLayers`
+ * leaves out is not recorded on a tape: no gradient reaches `x` through it.
  */
 export function applyResnet(params: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): FeatureMaps {
+  const { trainableLayers = 5, stemPool } = config;
+  const run = (layer: number, compute: () => Tensor4D): Tensor4D => (layer > trainableLayers ? offTape(compute) : compute());
   const maps: Tensor4D[] = tidy(() => {
-    const stem = convNorm(params.conv1, params.bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
-    let y = maxPool(stem, { size: 3, stride: 2, padding: config.stemPool === "same" ? "same" : 1 });
+    let y = run(5, () => {
+      const stem = convNorm(params.conv1, params.bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
+      return maxPool(stem, { size: 3, stride: 2, padding: stemPool === "same" ? "same" : 1 });
+    });
     const stages = [params.layer1, params.layer2, params.layer3, ...(params.layer4 === undefined ? [] : [params.layer4])];
-    return stages.map((blocks, stage) => (y = applyResnetStage(blocks, config, stage as Stage, y, options)));
+    return stages.map((blocks, stage) => (y = run(4 - stage, () => applyResnetStage(blocks, config, stage as Stage, y, options))));
   });
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
 }

@@ -7,5 +7,5 @@ export { createRandom } from "./random.ts";
 export type { Random } from "./random.ts";
 export { roundHalfToEven } from "./rounding.ts";
 export { assertLength, assertShape } from "./shapes.ts";
-export { stopGradient } from "./stop-gradient.ts";
+export { offTape, stopGradient } from "./stop-gradient.ts";
 export type * from "./types.ts";

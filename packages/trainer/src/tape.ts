@@ -1,17 +1,23 @@
 /**
- * A gradient tape that stays open across an await.
+ * A gradient tape that stays open across an await, and gives memory back as the gradients go along it.
  *
  * `tf.variableGrads` wants a synchronous function, but the proposals of a two-stage detector are
  * chosen on the host in the middle of the forward pass. The engine's own pieces allow more: the tape
- * is opened by hand, the forward may await, and the backward runs over the finished tape. These
- * members are private to TensorFlow.js; everything that knows them is in this file.
+ * is opened by hand, the forward may await, and the backward runs over the finished tape. The engine's
+ * own backward pass keeps every activation and every gradient until its end; ours frees what no earlier
+ * node needs. The members used are private to TensorFlow.js; everything that knows them is in this file.
  */
-import { engine, scalar } from "@tensorflow/tfjs-core";
-import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
+import { add, clone, engine, scalar, tensor_util, tidy } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, TensorContainer, Variable } from "@tensorflow/tfjs-core";
 import { BackendError } from "@mrcnn/core";
 
 interface TapeNode {
+  readonly kernelName: string;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: readonly Tensor[];
   readonly saved?: readonly Tensor[];
+  /** By input name; `null` stands for an output that the loss does not depend on. */
+  readonly gradient?: (dys: readonly (Tensor | null)[]) => Readonly<Record<string, () => Tensor>>;
 }
 interface PrivateEngine {
   readonly state: { activeTape: TapeNode[] | null; gradientDepth: number };
@@ -19,10 +25,82 @@ interface PrivateEngine {
   endScope(): void;
   startTape(): void;
   endTape(): void;
-  gradients(f: () => Tensor, xs: readonly Tensor[], dy: Tensor | null, allowNoGradients: boolean): { grads: (Tensor | undefined)[] };
   keep<T extends Tensor>(tensor: T): T;
 }
 const privateEngine = (): PrivateEngine => engine() as unknown as PrivateEngine;
+
+/** The nodes on a path from one of `xs` to `loss`, with the names of their inputs on it. */
+function nodesBetween(tape: readonly TapeNode[], xs: readonly Tensor[], loss: Tensor): Map<TapeNode, string[]> {
+  const fromXs = new Set(xs.map(({ id }) => id));
+  const reached = tape.map(({ inputs, outputs }) => {
+    const names = Object.keys(inputs).filter((name) => fromXs.has(inputs[name]!.id));
+    if (names.length > 0) for (const { id } of outputs) fromXs.add(id);
+    return names;
+  });
+  const toLoss = new Set([loss.id]);
+  const found = new Map<TapeNode, string[]>();
+  for (let i = tape.length - 1; i >= 0; i--) {
+    const node = tape[i]!;
+    if (!node.outputs.some(({ id }) => toLoss.has(id))) continue;
+    for (const { id } of Object.values(node.inputs)) toLoss.add(id);
+    if (reached[i]!.length > 0) found.set(node, reached[i]!);
+  }
+  return found;
+}
+
+// The gradients of a node's inputs, in the order of `names`; tensors of their own.
+function inputGradients(node: TapeNode, names: readonly string[], dys: readonly (Tensor | null)[]): Tensor[] {
+  const { kernelName, gradient } = node;
+  if (gradient === undefined) {
+    throw new BackendError(`gradients: TensorFlow.js has no gradient for ${kernelName}. Import "@tensorflow/tfjs" once, which registers them all.`);
+  }
+  return tidy(() => {
+    const byName = gradient(dys);
+    return names.map((name) => {
+      const dx = tidy(() => {
+        if (byName[name] === undefined) throw new BackendError(`gradients: ${kernelName} has no gradient for its input ${name}.`);
+        return byName[name]();
+      });
+      return dys.includes(dx) ? clone(dx) : dx;
+    });
+  });
+}
+
+/**
+ * The gradients of `loss` by tensor id. On its way back it disposes what every node saved and put out,
+ * but for what is in `spared`, and the gradients of what lies between.
+ */
+function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Tensor[], spared: ReadonlySet<number>): Map<number, Tensor> {
+  const path = nodesBetween(tape, xs, loss);
+  const wanted = new Set(xs.map(({ id }) => id));
+  const gradients = new Map<number, Tensor>([[loss.id, scalar(1)]]);
+  for (let i = tape.length - 1; i >= 0; i--) {
+    const node = tape[i]!;
+    const names = path.get(node);
+    if (names !== undefined) {
+      const dys = node.outputs.map(({ id }) => gradients.get(id) ?? null);
+      for (const [k, dx] of inputGradients(node, names, dys).entries()) {
+        const { id } = node.inputs[names[k]!]!;
+        const sofar = gradients.get(id);
+        gradients.set(id, sofar === undefined ? dx : add(sofar, dx));
+        if (sofar !== undefined) for (const t of [sofar, dx]) t.dispose();
+      }
+    }
+    for (const { id } of node.outputs) {
+      if (wanted.has(id)) continue;
+      gradients.get(id)?.dispose();
+      gradients.delete(id);
+    }
+    free(node, spared);
+  }
+  return gradients;
+}
+
+// No node before this one uses its outputs.
+function free({ saved = [], outputs }: TapeNode, spared: ReadonlySet<number>): void {
+  for (const tensor of saved) if (!tensor.isDisposed) tensor.dispose();
+  for (const tensor of outputs) if (!tensor.isDisposed && !tensor.kept && !spared.has(tensor.id)) tensor.dispose();
+}
 
 /** What `onTape` hands to its caller once the forward pass is done. */
 export interface OpenTape<T> {
@@ -30,7 +108,7 @@ export interface OpenTape<T> {
   readonly result: T;
   /**
    * Gradients of `loss` with respect to `xs`, in their order; undefined where `loss` does not depend
-   * on one. Closes the tape; the caller disposes the gradients.
+   * on one. Closes the tape and disposes what was on it, but for `result`; the caller disposes the gradients.
    */
   gradients(loss: Scalar, xs: readonly Variable[]): (Tensor | undefined)[];
 }
@@ -62,20 +140,11 @@ export async function onTape<T, R>(forward: () => Promise<T>, use: (tape: OpenTa
     return await use({
       result,
       gradients(loss, xs) {
-        // With the depth back at 0 the backward pass is not itself recorded; `gradients` starts a
-        // fresh tape, which we replace by the recorded one, and frees what its nodes saved.
+        // Closed first, so that the backward pass is not itself recorded.
         const tape = close();
-        const one = scalar(1);
-        const { grads } = tf.gradients(
-          () => {
-            tf.state.activeTape = tape;
-            return loss;
-          },
-          xs,
-          one,
-          true,
-        );
-        return grads.map((grad) => (grad === undefined ? grad : tf.keep(grad)));
+        const spared = new Set([...tensor_util.getTensorsInContainer(result as TensorContainer), loss].map(({ id }) => id));
+        const gradients = backward(tape, loss, xs, spared);
+        return xs.map(({ id }) => gradients.get(id)).map((grad) => (grad === undefined ? grad : tf.keep(grad)));
       },
     });
   } finally {
