@@ -110,7 +110,10 @@ def with_pycocotools():
             y = r.uniform(-5, h + 5) + r.uniform(1, h) * np.sin(angle)
             polygons.append(np.round(np.stack([x, y], 1).ravel(), int(r.integers(0, 4))))
         case(polygons, h, w)
-    write("polygons", origin, cases=cases)
+    boxes = [[2, 3, 4, 5], [0, 0, 20, 15], [-3.5, -2.25, 9, 30], [4.4, 5.5, 0, 3], [1.3, 2.7, 6.49, 7.51], [30, 30, 4, 4]]
+    boxes += [[float(v) for v in np.round(r.uniform(-4, 18, 4) * [1, 1, 0.7, 0.7] + [0, 0, 4, 4], 2)] for _ in range(10)]
+    drawn = [dict(box=box, string=text(M.frPyObjects(np.array([box], float), 15, 20)[0])) for box in boxes]
+    write("polygons", origin, cases=cases, boxes=dict(size=[15, 20], drawn=drawn))
 
 
 def with_torchvision():

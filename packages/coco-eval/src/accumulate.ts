@@ -1,20 +1,13 @@
-import { IGNORED, RIGHT } from "./match.ts";
+import { wordsOf } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import type { ResolvedParams } from "./params.ts";
-
-/** What is kept of one image and category: detections best first, and what became of them. */
-export interface MatchedImage {
-  readonly imageId: number;
-  readonly scores: Float64Array;
-  /** [A * T * D]. */
-  readonly outcome: Uint8Array;
-  /** [A]. */
-  readonly objects: Int32Array;
-}
 
 /** Precision and recall over the whole set, in pycocotools' axes; -1 where there are no objects. */
 export interface CocoAccumulated {
   /** [T, R, K, A, M]: IoU threshold, recall threshold, category (by id), size range, detection limit. */
   readonly precision: Float64Array;
+  /** [T, R, K, A, M]: the score at which that recall is reached, 0 where it never is. */
+  readonly scores: Float64Array;
   /** [T, K, A, M]: the highest recall reached. */
   readonly recall: Float64Array;
   /** [K, A]: objects that count. */
@@ -23,63 +16,93 @@ export interface CocoAccumulated {
 }
 
 /** Ranks each category's detections over all images and reads precision at the recall thresholds. */
-export function accumulateMatches(matched: readonly (readonly MatchedImage[])[], params: ResolvedParams): CocoAccumulated {
-  const { categories, iouThresholds, recallThresholds, areaRanges, maxDetections } = params;
-  const [T, R, K, A, M] = [iouThresholds.length, recallThresholds.length, categories.length, areaRanges.length, maxDetections.length];
+export function accumulateLedgers(ledgers: readonly Ledger[], params: ResolvedParams): CocoAccumulated {
+  const { iouThresholds, recallThresholds, areaRanges, maxDetections } = params;
+  const [T, R, K, A, M] = [iouThresholds.length, recallThresholds.length, ledgers.length, areaRanges.length, maxDetections.length];
+  const words = wordsOf(A, T);
   const precision = new Float64Array(T * R * K * A * M).fill(-1);
+  const scores = new Float64Array(T * R * K * A * M).fill(-1);
   const recall = new Float64Array(T * K * A * M).fill(-1);
   const objects = new Int32Array(K * A);
 
-  for (let k = 0; k < K; k++) {
-    // Equal scores rank by image id, whatever order the images came in.
-    const images = matched[k]!.toSorted((a, b) => a.imageId - b.imageId);
-    for (const image of images) for (let a = 0; a < A; a++) objects[k * A + a]! += image.objects[a]!;
+  ledgers.forEach((ledger, k) => {
+    objects.set(ledger.objects, k * A);
+    if (ledger.objects.every((count) => count === 0)) return;
+    const order = rank(ledger);
+    const N = order.length;
+    const limited = new Uint32Array(N);
+    const right = new Uint32Array(N);
+    const ignored = new Uint32Array(N);
+    // Precision falls with every wrong detection, so its peaks are where one is right: only those are kept.
+    const peak = new Float64Array(N);
+    const score = new Float64Array(N);
 
-    const { places, outcome } = rank(images, A * T);
-    const N = places.length;
-    const right = new Float64Array(N);
-    const best = new Float64Array(N);
     for (let m = 0; m < M; m++) {
-      for (let a = 0; a < A; a++) {
-        const count = objects[k * A + a]!;
-        if (count === 0) continue;
-        for (let t = 0; t < T; t++) {
-          const at = (a * T + t) * N;
-          let tp = 0;
-          let n = 0;
-          for (let i = 0; i < N; i++) {
-            const what = outcome[at + i]!;
-            if (what === IGNORED || places[i]! >= maxDetections[m]!) continue;
-            if (what === RIGHT) tp++;
-            right[n] = tp;
-            best[n] = tp / (++n + Number.EPSILON);
+      const limit = maxDetections[m]!;
+      let n = 0;
+      for (let i = 0; i < N; i++) if (ledger.place[order[i]!]! < limit) limited[n++] = order[i]!;
+      for (let word = 0; word < words; word++) {
+        for (let i = 0; i < n; i++) {
+          right[i] = ledger.bits[2 * words * limited[i]! + word]!;
+          ignored[i] = ledger.bits[2 * words * limited[i]! + words + word]!;
+        }
+        for (let bit = 32 * word; bit < Math.min(A * T, 32 * (word + 1)); bit++) {
+          const a = Math.floor(bit / T);
+          const t = bit - a * T;
+          const count = ledger.objects[a]!;
+          if (count === 0) continue;
+          const flag = 1 << (bit & 31);
+          let found = 0;
+          let counted = 0;
+          for (let i = 0; i < n; i++) {
+            if ((ignored[i]! & flag) !== 0) continue;
+            counted++;
+            if ((right[i]! & flag) === 0) continue;
+            peak[found] = (found + 1) / (counted + Number.EPSILON);
+            score[found++] = ledger.score[limited[i]!]!;
           }
           // The best precision at this recall or any higher one.
-          for (let i = n - 1; i > 0; i--) if (best[i]! > best[i - 1]!) best[i - 1] = best[i]!;
-          recall[((t * K + k) * A + a) * M + m] = tp / count;
+          for (let i = found - 1; i > 0; i--) if (peak[i]! > peak[i - 1]!) peak[i - 1] = peak[i]!;
+          recall[((t * K + k) * A + a) * M + m] = found / count;
           for (let r = 0, i = 0; r < R; r++) {
-            while (i < n && right[i]! / count < recallThresholds[r]!) i++;
-            precision[(((t * R + r) * K + k) * A + a) * M + m] = i < n ? best[i]! : 0;
+            const wanted = recallThresholds[r]!;
+            while (i < found && (i + 1) / count < wanted) i++;
+            const at = (((t * R + r) * K + k) * A + a) * M + m;
+            precision[at] = i < found ? peak[i]! : 0;
+            // Recall 0 is reached by the very first, right or not.
+            scores[at] = wanted <= 0 ? (n > 0 ? ledger.score[limited[0]!]! : 0) : i < found ? score[i]! : 0;
           }
         }
       }
     }
-  }
-  return { precision, recall, objects, params };
+  });
+  return { precision, scores, recall, objects, params };
 }
 
-// All images' detections by score, equals in the order they are given: each one's place within its
-// image [N], and what became of it in each of the `slices` [slices * N].
-function rank(images: readonly MatchedImage[], slices: number): { places: Int32Array; outcome: Uint8Array } {
-  const entries = images.flatMap((image) => Array.from(image.scores, (score, place) => ({ image, place, score })));
-  entries.sort((a, b) => b.score - a.score);
-  const N = entries.length;
-  const places = new Int32Array(N);
-  const outcome = new Uint8Array(slices * N);
-  entries.forEach(({ image, place }, i) => {
-    places[i] = place;
-    const D = image.scores.length;
-    for (let s = 0; s < slices; s++) outcome[s * N + i] = image.outcome[s * D + place]!;
-  });
-  return { places, outcome };
+/** The ledger's detections best first; equal scores rank by image id, then as they do within the image. */
+function rank(ledger: Ledger): Uint32Array {
+  const images = Array.from({ length: ledger.images }, (_, i) => i).sort((a, b) => ledger.imageId[a]! - ledger.imageId[b]!);
+  let order = new Uint32Array(ledger.length);
+  let at = 0;
+  for (const image of images) {
+    const end = image + 1 < ledger.images ? ledger.start[image + 1]! : ledger.length;
+    for (let i = ledger.start[image]!; i < end; i++) order[at++] = i;
+  }
+  // A merge sort: stable, and several times as fast as sorting by a callback.
+  const { score } = ledger;
+  const N = order.length;
+  let other = new Uint32Array(N);
+  for (let width = 1; width < N; width *= 2) {
+    for (let from = 0; from < N; from += 2 * width) {
+      const middle = Math.min(N, from + width);
+      const end = Math.min(N, from + 2 * width);
+      let i = from;
+      let j = middle;
+      for (let to = from; to < end; to++) {
+        other[to] = j >= end || (i < middle && score[order[i]!]! >= score[order[j]!]!) ? order[i++]! : order[j++]!;
+      }
+    }
+    [order, other] = [other, order];
+  }
+  return order;
 }

@@ -1,16 +1,25 @@
-import { DatasetError } from "@mrcnn/core";
+import { ConfigError, DatasetError } from "@mrcnn/core";
 import type { Rle } from "@mrcnn/core";
-import { parseCocoJson, rleArea, rleToBox, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult } from "@mrcnn/masks";
-import { createCocoEvaluator } from "./evaluator.ts";
-import type { CocoDetection, CocoGroundTruth } from "./evaluator.ts";
+import { parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
+import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoSegmentation } from "@mrcnn/masks";
+import { accumulateLedgers } from "./accumulate.ts";
+import type { CocoAccumulated } from "./accumulate.ts";
+import { createCore } from "./core.ts";
+import { addEntry, createEntries } from "./entries.ts";
+import { readResults } from "./read-results.ts";
+import { resolveParams } from "./params.ts";
+import type { CocoParams, IouType } from "./params.ts";
+import { createRegions } from "./regions.ts";
+import type { CocoDetection, CocoGroundTruth } from "./regions.ts";
+import { curvesOf, summarizeAccumulated, summarizeCategories } from "./summarize.ts";
 import type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.ts";
 
-/** How results are compared. */
-export interface EvaluateCocoOptions {
-  readonly iouType: "bbox" | "segm";
-  /** Three limits, [1, 10, 100] by default; the last is the one AP goes by. */
-  readonly maxDetections?: readonly number[];
+/** How results are compared: all of `CocoParams`, and on which part of the ground truth. */
+export interface EvaluateCocoOptions extends Omit<CocoParams, "categories"> {
+  /** Only these images; by default all. */
+  readonly imageIds?: readonly number[];
+  /** Only these categories; by default all. */
+  readonly categoryIds?: readonly number[];
 }
 
 /** All that `evaluateCoco` finds. */
@@ -18,61 +27,139 @@ export interface CocoEvaluation {
   readonly stats: CocoStats;
   readonly perCategory: readonly CocoCategoryStats[];
   readonly precisionRecall: PrecisionRecall;
+  /** Precision, recall and scores in pycocotools' arrays. */
+  readonly accumulated: CocoAccumulated;
 }
 
 /**
  * Scores the entries of a COCO results file against an annotation file, as pycocotools' `loadRes` and
- * `COCOeval` do: an entry with a box has the box's area, by "segm" too, and one without has its mask's
- * area and box. Leave `bbox` out of mask results to have sizes go by the mask.
+ * `COCOeval` do. The first entry says what gives detections their size: their box if it has one, by "segm" too;
+ * else their mask, or the span of their keypoints. Leave `bbox` out of mask results to have sizes go by the mask.
  *
  * @throws DatasetError naming the annotation or the place in `results`: an unknown image or category,
- * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, keypoints that are no triples.
+ * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, keypoints
+ * that are not as many as `sigmas`; ConfigError when an option can't be meant.
  */
 export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult[], options: EvaluateCocoOptions): CocoEvaluation {
-  const { iouType } = options;
-  const { images, annotations, categories } = parseCocoJson(groundTruth, "evaluateCoco: groundTruth", { emptyBoxes: "keep" });
   if (!Array.isArray(results)) throw new DatasetError(`evaluateCoco: results must be a list, got ${JSON.stringify(results)?.slice(0, 60)}.`);
-  const categoryIds = new Set(categories.map(({ id }) => id));
-  const byImage = new Map(images.map((image) => [image.id, { image, annotations: [] as CocoAnnotation[], results: [] as number[] }]));
-  for (const annotation of annotations) byImage.get(annotation.image_id)!.annotations.push(annotation);
-  results.forEach((result, i) => {
-    const where = `evaluateCoco: results[${i}]`;
-    const entry = byImage.get(result?.image_id);
-    if (entry === undefined) throw new DatasetError(`${where}: image_id must be the id of an image of the ground truth, got ${result?.image_id}.`);
-    if (!categoryIds.has(result.category_id)) {
-      throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${result.category_id}.`);
-    }
-    if (!Number.isFinite(result.score)) throw new DatasetError(`${where}: score must be a finite number, got ${result.score}.`);
-    checkKeypoints(result, where);
-    entry.results.push(i);
-  });
+  const evaluation = createFileEvaluation(groundTruth, options);
+  results.forEach((result: CocoResult, i) => evaluation.add(result, `evaluateCoco: results[${i}]`));
+  return evaluation.finish();
+}
 
-  const evaluator = createCocoEvaluator({ ...options, categories });
-  for (const { image, annotations, results: places } of byImage.values()) {
-    evaluator.add({
-      imageId: image.id,
-      groundTruth: annotations.map((annotation) => readAnnotation(annotation, image, iouType)),
-      detections: places.map((i) => readResult(results[i]!, image, iouType, `evaluateCoco: results[${i}]`)),
-    });
+/**
+ * `evaluateCoco` on the bytes of a results file, which may be longer than any string: they are read piece by
+ * piece and kept in some 60 bytes per detection, and its mask in bytes. A Node file stream and the body of a
+ * `fetch` are such bytes; `name` is the file's in errors.
+ *
+ * @throws DatasetError as `evaluateCoco`, and when the bytes are no JSON list.
+ */
+export async function evaluateCocoStream(groundTruth: CocoJson, results: AsyncIterable<Uint8Array>, options: EvaluateCocoOptions & { readonly name?: string }): Promise<CocoEvaluation> {
+  const { name = "evaluateCocoStream: results", ...others } = options;
+  const evaluation = createFileEvaluation(groundTruth, others);
+  await readResults(results, name, (result, i) => evaluation.add(result, `${name}[${i}]`));
+  return evaluation.finish();
+}
+
+interface FileEvaluation {
+  add(result: CocoResult, where: string): void;
+  finish(): CocoEvaluation;
+}
+
+interface ImageEntries {
+  readonly image: CocoImage;
+  readonly isEvaluated: boolean;
+  readonly detections: number[];
+  readonly objects: number[];
+}
+
+function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ...options }: EvaluateCocoOptions): FileEvaluation {
+  const { images, annotations, categories } = parseCocoJson(groundTruth, "evaluateCoco: groundTruth", { emptyBoxes: "keep" });
+  const known = new Set(categories.map(({ id }) => id));
+  const wanted = new Set(categoryIds ?? known);
+  for (const id of wanted) if (!known.has(id)) throw new ConfigError(`evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${id}.`);
+  const wantedImages = imageIds === undefined ? undefined : new Set(imageIds);
+  const byImage = new Map<number, ImageEntries>(
+    images.map((image) => [image.id, { image, isEvaluated: wantedImages?.has(image.id) ?? true, detections: [], objects: [] }]),
+  );
+  for (const id of wantedImages ?? []) if (!byImage.has(id)) throw new ConfigError(`evaluateCoco: imageIds must be ids of images of the ground truth, got ${id}.`);
+
+  const params = resolveParams({ ...options, categories: categories.filter(({ id }) => wanted.has(id)) });
+  const { iouType } = params;
+  const keypoints = iouType === "keypoints" ? params.sigmas.length : 0;
+  const [found, truth] = [createEntries({ keypoints }), createEntries({ keypoints })];
+  const core = createCore(params, found, truth);
+  const regions = createRegions(params);
+  const readMask = createMaskReader();
+
+  for (const annotation of annotations) {
+    const { image, isEvaluated, objects } = byImage.get(annotation.image_id)!;
+    if (!isEvaluated || !wanted.has(annotation.category_id)) continue;
+    const where = `evaluateCoco: groundTruth: annotation ${annotation.id}`;
+    objects.push(truth.length);
+    addEntry(truth, regions.object(readAnnotation(annotation, image, iouType, readMask, where), where));
   }
-  return { stats: evaluator.summarize(), perCategory: evaluator.perCategory(), precisionRecall: evaluator.precisionRecall() };
+
+  // pycocotools takes all detections' sizes from what the first has.
+  let sizedByBox: boolean | undefined;
+  return {
+    add(result, where) {
+      const entry = byImage.get(result?.image_id);
+      if (entry === undefined) throw new DatasetError(`${where}: image_id must be the id of an image of the ground truth, got ${result?.image_id}.`);
+      if (!known.has(result.category_id)) {
+        throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${result.category_id}.`);
+      }
+      checkKeypoints(result, where);
+      const hasBox = result.bbox !== undefined && (result.bbox as readonly number[]).length !== 0;
+      sizedByBox ??= hasBox;
+      if (sizedByBox && !hasBox) throw new DatasetError(`${where}: must have a bbox, as the first entry has.`);
+      const detection = readDetection(result, entry.image, iouType, sizedByBox, readMask, where);
+      if (!entry.isEvaluated || !wanted.has(result.category_id)) return;
+      entry.detections.push(found.length);
+      addEntry(found, regions.detection(detection, where));
+    },
+    finish() {
+      for (const [id, { isEvaluated, detections, objects }] of byImage) if (isEvaluated) core.add(id, detections, objects);
+      const accumulated = accumulateLedgers(core.ledgers, params);
+      return { stats: summarizeAccumulated(accumulated), perCategory: summarizeCategories(accumulated), precisionRecall: curvesOf(accumulated), accumulated };
+    },
+  };
 }
 
-function readAnnotation(annotation: CocoAnnotation, image: CocoImage, iouType: "bbox" | "segm"): CocoGroundTruth {
-  const { id, category_id, bbox, segmentation, area, iscrowd } = annotation;
-  const where = `evaluateCoco: groundTruth: annotation ${id}`;
+type MaskReader = (segmentation: CocoSegmentation | undefined, image: CocoImage, where: string, key?: string) => Rle;
+
+// The mask of an entry; its counts may be overwritten by the next call, which saves two arrays per mask.
+function createMaskReader(): MaskReader {
+  let scratch = new Uint32Array(1024);
+  return (segmentation, image, where, key = "segmentation") => {
+    if (segmentation === undefined) throw new DatasetError(`${where}: must have a ${key} to be evaluated, got none.`);
+    const { height, width } = image;
+    if (segmentation === null || !("counts" in segmentation) || typeof segmentation.counts !== "string") return segmentationToRle(segmentation, image, where);
+    const { counts: text, size } = segmentation;
+    if (size?.[0] !== height || size[1] !== width) return segmentationToRle(segmentation, image, where); // says what is wrong
+    if (text.length > scratch.length) scratch = new Uint32Array(2 * text.length);
+    return { size: image, counts: scratch.subarray(0, readCounts(text, image, scratch, where)) };
+  };
+}
+
+function readAnnotation(annotation: CocoAnnotation, image: CocoImage, iouType: IouType, readMask: MaskReader, where: string): CocoGroundTruth {
+  const { category_id, bbox, segmentation, area, iscrowd, keypoints, num_keypoints } = annotation;
   const common = { categoryId: category_id, isCrowd: Boolean(iscrowd), ...(area === undefined ? {} : { area }) };
-  if (iouType === "bbox") return { ...common, bbox: checkBox(bbox, where) };
-  return { ...common, mask: readMask(segmentation, image, where) };
+  if (iouType === "bbox") return { ...common, bbox };
+  if (iouType === "segm") return { ...common, mask: readMask(segmentation, image, where) };
+  return { ...common, bbox, ...(keypoints === undefined ? {} : { keypoints }), ...(num_keypoints === undefined ? {} : { isIgnored: num_keypoints === 0 }) };
 }
 
-function readResult(result: CocoResult, image: CocoImage, iouType: "bbox" | "segm", where: string): CocoDetection {
-  const { category_id, score, segmentation } = result;
-  const bbox = result.bbox === undefined ? undefined : checkBox(result.bbox, where);
-  const common = { categoryId: category_id, score };
-  if (iouType === "bbox") return { ...common, bbox: bbox ?? rleToBox(readMask(segmentation, image, where, "bbox")) };
-  const mask = readMask(segmentation, image, where);
-  return { ...common, mask, area: bbox === undefined ? rleArea(mask) : bbox[2] * bbox[3] };
+function readDetection(result: CocoResult, image: CocoImage, iouType: IouType, sizedByBox: boolean, readMask: MaskReader, where: string): CocoDetection {
+  const { category_id: categoryId, score, segmentation, keypoints } = result;
+  const bbox = sizedByBox ? checkBox(result.bbox!, where) : undefined;
+  if (iouType === "bbox") return { categoryId, score, bbox: bbox ?? rleToBox(readMask(segmentation, image, where, "bbox")) };
+  if (iouType === "segm") {
+    const mask = readMask(segmentation, image, where);
+    return bbox === undefined ? { categoryId, score, mask } : { categoryId, score, mask, area: bbox[2] * bbox[3] };
+  }
+  if (keypoints === undefined) throw new DatasetError(`${where}: must have keypoints to be evaluated, got none.`);
+  return bbox === undefined ? { categoryId, score, keypoints } : { categoryId, score, keypoints, bbox };
 }
 
 function checkBox(bbox: CocoBox, where: string): CocoBox {
@@ -83,6 +170,7 @@ function checkBox(bbox: CocoBox, where: string): CocoBox {
 }
 
 function checkKeypoints({ keypoints, keypoint_scores: scores }: CocoResult, where: string): void {
+  if (keypoints === undefined && scores === undefined) return;
   const show = (value: unknown): string => JSON.stringify(value)?.slice(0, 60) ?? "none";
   const isNumbers = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((v) => Number.isFinite(v));
   if (keypoints !== undefined && !(isNumbers(keypoints) && keypoints.length % 3 === 0)) {
@@ -91,9 +179,4 @@ function checkKeypoints({ keypoints, keypoint_scores: scores }: CocoResult, wher
   if (scores !== undefined && !(isNumbers(scores) && 3 * scores.length === keypoints?.length)) {
     throw new DatasetError(`${where}: keypoint_scores must hold a number for each keypoint, got ${show(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`);
   }
-}
-
-function readMask(segmentation: CocoResult["segmentation"], image: CocoImage, where: string, key = "segmentation"): Rle {
-  if (segmentation === undefined) throw new DatasetError(`${where}: must have a ${key} to be evaluated, got none.`);
-  return segmentationToRle(segmentation, image, where);
 }

@@ -2,7 +2,7 @@ import { assertLength } from "@mrcnn/core";
 import type { Detections, GroundTruth, Keypoints } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString } from "@mrcnn/masks";
 import type { CocoBox, CocoResult } from "@mrcnn/masks";
-import type { CocoDetection, CocoGroundTruth } from "./evaluator.ts";
+import type { CocoDetection, CocoGroundTruth } from "./regions.ts";
 
 const boxAt = (boxes: Float32Array, i: number): CocoBox => {
   const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];

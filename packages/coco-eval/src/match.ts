@@ -1,70 +1,125 @@
-import type { AreaRange } from "./params.ts";
+import { widened } from "./entries.ts";
+import type { Entries } from "./entries.ts";
+import { openImage, wordsOf } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Overlap } from "./overlap.ts";
+import type { ResolvedParams } from "./params.ts";
 
-/** The objects and detections of one image and one category; detections best first. */
-export interface MatchInput {
-  /** [D * G], one row per detection. */
-  readonly iou: Float64Array;
-  readonly gtArea: ArrayLike<number>;
-  readonly isCrowd: ArrayLike<number>;
-  readonly dtArea: ArrayLike<number>;
+/** Places of entries of one image and category: `order` from `from` up to `to`. */
+export interface Slice {
+  readonly order: ArrayLike<number>;
+  readonly from: number;
+  readonly to: number;
 }
 
-// What became of a detection at one threshold and size: 0 is wrong, ignored ones are neither.
-export const RIGHT = 1;
-export const IGNORED = 2;
-
-export interface MatchResult {
-  /** [A * T * D], 0 (wrong), RIGHT or IGNORED. */
-  readonly outcome: Uint8Array;
-  /** Objects that count, per size range [A]. */
-  readonly objects: Int32Array;
-}
+export type Match = (ledger: Ledger, imageId: number, detections: Slice, objects: Slice) => void;
 
 /**
  * COCO's greedy matching: detections by score, each takes the free object it overlaps most (the later
  * of equals), objects that count before ignored ones. Crowds and objects of other sizes are ignored,
  * and so are detections matched to them; a crowd may be matched many times. An unmatched detection of
- * another size is ignored too.
+ * another size is ignored too. `detections` come best first; what became of them goes into the ledger.
  */
-export function matchDetections(input: MatchInput, iouThresholds: readonly number[], areaRanges: readonly AreaRange[]): MatchResult {
-  const { iou, gtArea, isCrowd, dtArea } = input;
-  const D = dtArea.length;
-  const G = gtArea.length;
+export function createMatcher(params: ResolvedParams, found: Entries, truth: Entries, overlap: Overlap): Match {
+  const { iouThresholds, areaRanges, maxDetections } = params;
+  const A = areaRanges.length;
   const T = iouThresholds.length;
-  const outcome = new Uint8Array(areaRanges.length * T * D);
-  const objects = new Int32Array(areaRanges.length);
-  const order = new Int32Array(G);
-  const taken = new Uint8Array(G);
+  const words = wordsOf(A, T);
+  const most = maxDetections.at(-1)!;
+  const thresholds = Float64Array.from(iouThresholds, (t) => Math.min(t, 1 - 1e-10));
+  const lowest = thresholds.reduce((a, b) => Math.min(a, b));
+  const low = Float64Array.from(areaRanges, ({ min }) => min);
+  const high = Float64Array.from(areaRanges, ({ max }) => max);
 
-  areaRanges.forEach((range, a) => {
-    const outside = (area: number): boolean => area < range.min || area > range.max;
-    // Those that count first, each kind in its given order.
-    let counting = 0;
-    for (let g = 0; g < G; g++) if (!isCrowd[g] && !outside(gtArea[g]!)) order[counting++] = g;
-    for (let g = 0, at = counting; g < G; g++) if (isCrowd[g] || outside(gtArea[g]!)) order[at++] = g;
-    objects[a] = counting;
+  // Pairs that overlap enough for the lowest threshold, detection by detection: pairs [first[d], first[d + 1]).
+  let first = new Uint32Array(most + 1);
+  let pairObject = new Uint32Array(64);
+  let pairOverlap = new Float64Array(64);
+  let ignored = new Uint8Array(64);
+  let taken = new Uint8Array(64);
 
-    for (let t = 0; t < T; t++) {
-      taken.fill(0);
-      const at = (a * T + t) * D;
-      for (let d = 0; d < D; d++) {
-        let best = Math.min(iouThresholds[t]!, 1 - 1e-10);
-        let match = -1;
-        for (let k = 0; k < G; k++) {
-          if (k === counting && match >= 0) break;
-          const g = order[k]!;
-          if (taken[g] && !isCrowd[g]) continue;
-          const overlap = iou[d * G + g]!;
-          if (overlap < best) continue;
-          best = overlap;
-          match = k;
+  function findPairs(detections: Slice, D: number, objects: Slice, G: number): number {
+    let pairs = 0;
+    for (let d = 0; d < D; d++) {
+      first[d] = pairs;
+      const detection = detections.order[detections.from + d]!;
+      for (let g = 0; g < G; g++) {
+        const value = overlap(detection, objects.order[objects.from + g]!, lowest);
+        // As COCO asks it: what is not below (a NaN isn't either).
+        if (value < lowest) continue;
+        if (pairs === pairObject.length) {
+          pairObject = widened(pairObject, 2 * pairs);
+          pairOverlap = widened(pairOverlap, 2 * pairs);
         }
-        if (match >= 0) {
-          taken[order[match]!] = 1;
-          outcome[at + d] = match < counting ? RIGHT : IGNORED;
-        } else if (outside(dtArea[d]!)) outcome[at + d] = IGNORED;
+        pairObject[pairs] = g;
+        pairOverlap[pairs++] = value;
       }
     }
-  });
-  return { outcome, objects };
+    first[D] = pairs;
+    return pairs;
+  }
+
+  return (ledger, imageId, detections, objects) => {
+    const D = Math.min(most, detections.to - detections.from);
+    const G = objects.to - objects.from;
+    if (D >= first.length) first = new Uint32Array(2 * D);
+    if (G > ignored.length) {
+      ignored = new Uint8Array(2 * G);
+      taken = new Uint8Array(2 * G);
+    }
+    const pairs = findPairs(detections, D, objects, G);
+    const start = D === 0 ? 0 : openImage(ledger, imageId, D, words);
+    const { bits } = ledger;
+    for (let d = 0; d < D; d++) {
+      ledger.score[start + d] = found.score[detections.order[detections.from + d]!]!;
+      ledger.place[start + d] = d;
+    }
+
+    for (let a = 0; a < A; a++) {
+      let counting = 0;
+      for (let g = 0; g < G; g++) {
+        const object = objects.order[objects.from + g]!;
+        const area = truth.area[object]!;
+        ignored[g] = truth.isIgnored[object] === 1 || area < low[a]! || area > high[a]! ? 1 : 0;
+        if (ignored[g] === 0) counting++;
+      }
+      ledger.objects[a]! += counting;
+
+      for (let d = 0; d < D; d++) {
+        const area = found.area[detections.order[detections.from + d]!]!;
+        if (!(area < low[a]! || area > high[a]!)) continue;
+        const at = 2 * words * (start + d) + words;
+        for (let bit = a * T; bit < (a + 1) * T; bit++) bits[at + (bit >>> 5)]! |= 1 << (bit & 31);
+      }
+      if (pairs === 0) continue;
+
+      for (let t = 0; t < T; t++) {
+        taken.fill(0, 0, G);
+        const bit = a * T + t;
+        const word = bit >>> 5;
+        const flag = 1 << (bit & 31);
+        for (let d = 0; d < D; d++) {
+          let best = thresholds[t]!;
+          let match = -1;
+          for (let ignoring = 0; ignoring < 2 && match < 0; ignoring++) {
+            for (let p = first[d]!; p < first[d + 1]!; p++) {
+              const g = pairObject[p]!;
+              if (ignored[g] !== ignoring || (taken[g] === 1 && truth.isCrowd[objects.order[objects.from + g]!] === 0)) continue;
+              if (pairOverlap[p]! < best) continue;
+              best = pairOverlap[p]!;
+              match = g;
+            }
+          }
+          if (match < 0) continue;
+          taken[match] = 1;
+          const at = 2 * words * (start + d) + word;
+          if (ignored[match] === 1) bits[at + words]! |= flag;
+          else {
+            bits[at]! |= flag;
+            bits[at + words]! &= ~flag;
+          }
+        }
+      }
+    }
+  };
 }

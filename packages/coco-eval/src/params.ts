@@ -15,23 +15,34 @@ export const COCO_AREA_RANGES: readonly AreaRange[] = [
   { name: "large", min: 96 ** 2, max: 1e10 },
 ];
 
+/** How far each of a person's 17 keypoints may be off, as a share of the person's size: COCO's, nose to ankles. */
+export const COCO_KEYPOINT_SIGMAS: readonly number[] = [
+  0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89,
+].map((tenths) => tenths / 10);
+
+/** Overlap of boxes, of masks, or the similarity of keypoints (OKS). */
+export type IouType = "bbox" | "segm" | "keypoints";
+
 /** What is evaluated and how; pycocotools' `Params`, with its defaults. */
 export interface CocoParams {
-  /** Overlap of boxes or of masks. */
-  readonly iouType: "bbox" | "segm";
-  /** What is evaluated; detections of other categories are an error. */
+  readonly iouType: IouType;
+  /** What is evaluated; entries of other categories are an error. */
   readonly categories: readonly { readonly id: number; readonly name: string }[];
   /**
-   * Three limits on detections per image and category, ascending; [1, 10, 100] by default. AR1, AR10
-   * and AR100 are named by place. Unlike pycocotools, which looks for 100 by value, AP goes by the last.
+   * Limits on detections per image and category, ascending; [1, 10, 100] by default, [20] for keypoints. AR1,
+   * AR10 and AR100 are named by place. Unlike pycocotools, which looks for 100 (or 20) by value, AP goes by the last.
    */
   readonly maxDetections?: readonly number[];
   /** 0.5, 0.55, ..., 0.95 by default. */
   readonly iouThresholds?: readonly number[];
   /** Where precision is read, ascending; 0, 0.01, ..., 1 by default. */
   readonly recallThresholds?: readonly number[];
-  /** COCO's four by default; the summary looks for the names all, small, medium and large. */
+  /** COCO's by default, for keypoints without the small; the summary looks for the names all, small, medium and large. */
   readonly areaRanges?: readonly AreaRange[];
+  /** false: any detection may match any object, as if all were of one category (pycocotools' `useCats = 0`). */
+  readonly useCategories?: boolean;
+  /** Of each keypoint; COCO's 17 by default. */
+  readonly sigmas?: readonly number[];
 }
 
 export type ResolvedParams = Required<CocoParams>;
@@ -43,28 +54,33 @@ function linspace(from: number, to: number, count: number): number[] {
 }
 
 export function resolveParams(params: CocoParams): ResolvedParams {
+  const ofKeypoints = params.iouType === "keypoints";
   const {
     iouType,
-    maxDetections = [1, 10, 100],
+    maxDetections = ofKeypoints ? [20] : [1, 10, 100],
     iouThresholds = linspace(0.5, 0.95, 10),
     recallThresholds = linspace(0, 1, 101),
-    areaRanges = COCO_AREA_RANGES,
+    areaRanges = COCO_AREA_RANGES.filter(({ name }) => !(ofKeypoints && name === "small")),
+    useCategories = true,
+    sigmas = COCO_KEYPOINT_SIGMAS,
   } = params;
   const fail = (argument: string, wanted: string, got: unknown): never => {
     throw new ConfigError(`createCocoEvaluator: ${argument} must be ${wanted}, got ${JSON.stringify(got)}.`);
   };
   const ascends = (values: readonly number[]): boolean => values.every((v, i) => i === 0 || v > values[i - 1]!);
-  if (iouType !== "bbox" && iouType !== "segm") fail("iouType", '"bbox" or "segm"', iouType);
-  if (maxDetections.length !== 3 || !maxDetections.every((n) => Number.isInteger(n) && n > 0) || !ascends(maxDetections)) {
-    fail("maxDetections", "three whole numbers above 0, ascending", maxDetections);
+  if (iouType !== "bbox" && iouType !== "segm" && iouType !== "keypoints") fail("iouType", '"bbox", "segm" or "keypoints"', iouType);
+  if (maxDetections.length === 0 || !maxDetections.every((n) => Number.isInteger(n) && n > 0) || !ascends(maxDetections)) {
+    fail("maxDetections", "one or more whole numbers above 0, ascending", maxDetections);
   }
   if (iouThresholds.length === 0 || !iouThresholds.every((t) => t > 0 && t <= 1)) {
     fail("iouThresholds", "one or more numbers in (0, 1]", iouThresholds);
   }
   if (recallThresholds.length === 0 || !ascends(recallThresholds)) fail("recallThresholds", "one or more numbers, ascending", recallThresholds);
+  if (areaRanges.length === 0 || !areaRanges.every(({ min, max }) => min <= max)) fail("areaRanges", "one or more, min <= max", areaRanges);
+  if (sigmas.length === 0 || !sigmas.every((sigma) => sigma > 0)) fail("sigmas", "one or more numbers above 0", sigmas);
   const ids = new Set(params.categories.map((c) => c.id));
   if (ids.size !== params.categories.length) fail("categories", "of unique ids", params.categories.map((c) => c.id));
   // As in pycocotools, categories go by id.
   const categories = params.categories.toSorted((a, b) => a.id - b.id);
-  return { iouType, categories, maxDetections, iouThresholds, recallThresholds, areaRanges };
+  return { iouType, categories, maxDetections, iouThresholds, recallThresholds, areaRanges, useCategories, sigmas };
 }

@@ -1,25 +1,22 @@
 import type { CocoAccumulated } from "./accumulate.ts";
 
-/** COCO's twelve numbers, each in [0, 1], or -1 when no object is of that kind. */
+/**
+ * COCO's numbers, each in [0, 1], or -1 when no object is of that kind. By "bbox" and "segm" twelve: AP, AP50, AP75, APs, APm,
+ * APl, AR1, AR10, AR100, ARs, ARm, ARl; by "keypoints" ten: AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl.
+ */
 export interface CocoStats extends Record<string, number> {
   /** Mean over IoU thresholds, recalls and categories. */
   AP: number;
   AP50: number;
   AP75: number;
-  /** By size of object: small, medium, large. */
-  APs: number;
+  /** By size of object: medium, large. */
   APm: number;
   APl: number;
-  /** Recall at the first, second and third detection limit. */
-  AR1: number;
-  AR10: number;
-  AR100: number;
-  ARs: number;
   ARm: number;
   ARl: number;
 }
 
-/** How well one category is found; -1 when it has no object of that kind. */
+/** How well one category is found; without `useCategories` all of them, as id -1. -1 when it has no object of that kind. */
 export interface CocoCategoryStats {
   readonly id: number;
   readonly name: string;
@@ -50,40 +47,34 @@ interface Selection {
   readonly limit?: number;
 }
 
-type Precisions = Pick<CocoStats, "AP" | "AP50" | "AP75" | "APs" | "APm" | "APl">;
-
-function precisions(accumulated: CocoAccumulated, within: Selection = {}): Precisions {
-  const ap = (selection: Selection): number => meanOf(accumulated, "precision", { ...within, ...selection });
-  return {
-    AP: ap({}),
-    AP50: ap({ iouThreshold: 0.5 }),
-    AP75: ap({ iouThreshold: 0.75 }),
-    APs: ap({ area: "small" }),
-    APm: ap({ area: "medium" }),
-    APl: ap({ area: "large" }),
-  };
-}
+const ofSizes = { s: "small", m: "medium", l: "large" } as const;
 
 export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
+  const { iouType } = accumulated.params;
+  const ap = (selection: Selection): number => meanOf(accumulated, "precision", selection);
   const ar = (selection: Selection): number => meanOf(accumulated, "recall", selection);
-  return {
-    ...precisions(accumulated),
-    AR1: ar({ limit: 0 }),
-    AR10: ar({ limit: 1 }),
-    AR100: ar({ limit: 2 }),
-    ARs: ar({ area: "small" }),
-    ARm: ar({ area: "medium" }),
-    ARl: ar({ area: "large" }),
-  };
+  const [AP, AP50, AP75] = [{}, { iouThreshold: 0.5 }, { iouThreshold: 0.75 }].map(ap) as [number, number, number];
+  const [APs, APm, APl] = Object.values(ofSizes).map((area) => ap({ area })) as [number, number, number];
+  const [ARs, ARm, ARl] = Object.values(ofSizes).map((area) => ar({ area })) as [number, number, number];
+  if (iouType === "keypoints") {
+    return { AP, AP50, AP75, APm, APl, AR: ar({}), AR50: ar({ iouThreshold: 0.5 }), AR75: ar({ iouThreshold: 0.75 }), ARm, ARl };
+  }
+  return { AP, AP50, AP75, APs, APm, APl, AR1: ar({ limit: 0 }), AR10: ar({ limit: 1 }), AR100: ar({ limit: 2 }), ARs, ARm, ARl };
 }
 
 export function summarizeCategories(accumulated: CocoAccumulated): CocoCategoryStats[] {
   const { params, objects } = accumulated;
   const all = params.areaRanges.findIndex((range) => range.name === "all");
-  return params.categories.map(({ id, name }, category) => ({
+  const ap = (selection: Selection): number => meanOf(accumulated, "precision", selection);
+  return (params.useCategories ? params.categories : [{ id: -1, name: "all" }]).map(({ id, name }, category) => ({
     id,
     name,
-    ...precisions(accumulated, { category }),
+    AP: ap({ category }),
+    AP50: ap({ category, iouThreshold: 0.5 }),
+    AP75: ap({ category, iouThreshold: 0.75 }),
+    APs: ap({ category, area: "small" }),
+    APm: ap({ category, area: "medium" }),
+    APl: ap({ category, area: "large" }),
     AR: meanOf(accumulated, "recall", { category }),
     instances: objects[category * params.areaRanges.length + all] ?? 0,
   }));
@@ -102,13 +93,14 @@ export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
 
 // The mean of the chosen part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
 function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", selection: Selection, recallPlace?: number): number {
-  const { iouThresholds, recallThresholds, categories, areaRanges, maxDetections } = accumulated.params;
+  const { iouThresholds, recallThresholds, areaRanges, maxDetections } = accumulated.params;
   const { iouThreshold, category, area = "all", limit = maxDetections.length - 1 } = selection;
   const values = accumulated[what];
-  const [K, A, M] = [categories.length, areaRanges.length, maxDetections.length];
+  const [A, M] = [areaRanges.length, maxDetections.length];
+  const K = accumulated.objects.length / A;
   const R = what === "precision" ? recallThresholds.length : 1;
   const a = areaRanges.findIndex((range) => range.name === area);
-  if (a < 0) return -1;
+  if (a < 0 || limit >= M) return -1;
   let sum = 0;
   let count = 0;
   for (let t = 0; t < iouThresholds.length; t++) {

@@ -61,7 +61,14 @@ describe("evaluateCoco", () => {
     const one = { ...truth(), annotations: truth().annotations.slice(0, 1) };
     const beside = { ...mask, segmentation: { size: [10, 20] as const, counts: [100, 100] } };
     expect(evaluateCoco(one, [beside, { ...mask, score: 0.5 }], { iouType: "segm" }).stats.APs).toBeCloseTo(0.5, 14);
-    expect(evaluateCoco(one, [{ ...beside, bbox: [0, 0, 100, 100] }, { ...mask, score: 0.5 }], { iouType: "segm" }).stats.APs).toBeCloseTo(1, 14);
+    const sized = { ...mask, score: 0.5, bbox: [0, 0, 10, 10] as const };
+    expect(evaluateCoco(one, [{ ...beside, bbox: [0, 0, 100, 100] }, sized], { iouType: "segm" }).stats.APs).toBeCloseTo(1, 14);
+  });
+
+  it("refuses results of which some have boxes only when the first has one", () => {
+    const mask: CocoResult = { image_id: 1, category_id: 2, score: 0.9, segmentation: { size: [10, 20], counts: [0, 100, 100] } };
+    expect(() => evaluateCoco(truth(), [found(), mask], { iouType: "bbox" })).toThrow("results[1]: must have a bbox, as the first entry has");
+    expect(evaluateCoco(truth(), [mask, { ...mask, bbox: [0, 0, 100, 100] }], { iouType: "bbox" }).stats.AR1).toBe(0.5);
   });
 
   it.each<[string, Partial<CocoResult> | undefined, ((json: CocoJson) => unknown) | undefined, "bbox" | "segm"]>([

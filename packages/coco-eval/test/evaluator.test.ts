@@ -1,15 +1,22 @@
 import { createCocoEvaluator, evaluateCoco } from "../src/index.ts";
-import type { CocoDetection, CocoEvaluatedImage, CocoGroundTruth } from "../src/index.ts";
+import type { CocoDetection, CocoEvaluator, CocoGroundTruth } from "../src/index.ts";
 import { createRandom, isMrcnnError } from "@mrcnn/core";
 import { rleFromCounts } from "@mrcnn/masks";
 import type { CocoBox } from "@mrcnn/masks";
 import { describe, expect, it } from "vitest";
 
+interface EvaluatedImage {
+  readonly imageId: number;
+  readonly groundTruth: readonly CocoGroundTruth[];
+  readonly detections: readonly CocoDetection[];
+}
+const addTo = (evaluator: CocoEvaluator, { imageId, groundTruth, detections }: EvaluatedImage): void => evaluator.add(imageId, detections, groundTruth);
+
 const categories = [
   { id: 9, name: "cat" },
   { id: 2, name: "dog" },
 ];
-const randomImages = (seed: number): CocoEvaluatedImage[] => {
+const randomImages = (seed: number): EvaluatedImage[] => {
   const random = createRandom(seed);
   const box = (): CocoBox => [random.uniform() * 50, random.uniform() * 50, 5 + random.uniform() * 60, 5 + random.uniform() * 60];
   return Array.from({ length: 12 }, (_, i) => {
@@ -33,9 +40,9 @@ describe("createCocoEvaluator", () => {
   it("gives the same numbers in any order of images, and as the whole-file function", () => {
     const images = randomImages(3);
     const forward = createCocoEvaluator({ iouType: "bbox", categories });
-    for (const image of images) forward.add(image);
+    for (const image of images) addTo(forward, image);
     const shuffled = createCocoEvaluator({ iouType: "bbox", categories });
-    for (const image of createRandom(1).shuffle([...images])) shuffled.add(image);
+    for (const image of createRandom(1).shuffle([...images])) addTo(shuffled, image);
     expect(shuffled.summarize()).toEqual(forward.summarize());
 
     const json = {
@@ -53,7 +60,7 @@ describe("createCocoEvaluator", () => {
 
   it("lists categories by id and keeps arrays in pycocotools' axes", () => {
     const evaluator = createCocoEvaluator({ iouType: "bbox", categories });
-    evaluator.add({ imageId: 1, groundTruth: [{ categoryId: 9, bbox: [0, 0, 9, 9] }], detections: [{ categoryId: 9, score: 1, bbox: [0, 0, 9, 9] }] });
+    evaluator.add(1, [{ categoryId: 9, score: 1, bbox: [0, 0, 9, 9] }], [{ categoryId: 9, bbox: [0, 0, 9, 9] }]);
     expect(evaluator.perCategory()).toMatchObject([
       { id: 2, name: "dog", AP: -1, instances: 0 },
       { id: 9, name: "cat", AR: 1, instances: 1 },
@@ -69,9 +76,9 @@ describe("createCocoEvaluator", () => {
   it("is updated by each image", () => {
     const evaluator = createCocoEvaluator({ iouType: "bbox", categories });
     const groundTruth = [{ categoryId: 2, bbox: [0, 0, 40, 40] as const }];
-    evaluator.add({ imageId: 1, groundTruth, detections: [] });
+    evaluator.add(1, [], groundTruth);
     expect(evaluator.summarize().AR1).toBe(0);
-    evaluator.add({ imageId: 2, groundTruth, detections: [{ categoryId: 2, score: 0.1, bbox: [0, 0, 40, 40] }] });
+    evaluator.add(2, [{ categoryId: 2, score: 0.1, bbox: [0, 0, 40, 40] }], groundTruth);
     expect(evaluator.summarize().AR1).toBe(0.5);
   });
 
@@ -79,11 +86,11 @@ describe("createCocoEvaluator", () => {
     const size = { height: 2, width: 2 };
     const diagonal = (first: boolean) => rleFromCounts(first ? [0, 1, 2, 1] : [1, 2, 1], size);
     const evaluator = createCocoEvaluator({ iouType: "segm", categories });
-    evaluator.add({
-      imageId: 1,
-      groundTruth: [{ categoryId: 2, mask: diagonal(true) }],
-      detections: [{ categoryId: 2, score: 1, mask: diagonal(false) }, { categoryId: 2, score: 0.5, mask: diagonal(true) }],
-    });
+    evaluator.add(
+      1,
+      [{ categoryId: 2, score: 1, mask: diagonal(false) }, { categoryId: 2, score: 0.5, mask: diagonal(true) }],
+      [{ categoryId: 2, mask: diagonal(true) }],
+    );
     // The first overlaps nothing: precision 1/2 at every recall.
     expect(evaluator.summarize().AP).toBeCloseTo(0.5, 14);
   });
@@ -91,7 +98,7 @@ describe("createCocoEvaluator", () => {
   it("leaves nothing behind of an image it refuses", () => {
     const evaluator = createCocoEvaluator({ iouType: "bbox", categories });
     const good = { imageId: 5, groundTruth: [{ categoryId: 2, bbox: [0, 0, 4, 4] as const }], detections: [] };
-    const refused: [CocoEvaluatedImage, string][] = [
+    const refused: [EvaluatedImage, string][] = [
       [{ ...good, detections: [{ categoryId: 1, score: 1, bbox: [0, 0, 1, 1] }] }, "image 5: detections[0]: categoryId must be one of the evaluated categories (2, 9), got 1"],
       [{ ...good, detections: [{ categoryId: 2, score: NaN, bbox: [0, 0, 1, 1] }] }, "image 5: detections[0]: score must be a finite number, got NaN"],
       [{ ...good, groundTruth: [{ categoryId: 2 }] }, "image 5: groundTruth[0]: bbox must be [x, y, width, height]"],
@@ -100,23 +107,23 @@ describe("createCocoEvaluator", () => {
     for (const [image, message] of refused) {
       let error: unknown;
       try {
-        evaluator.add(image);
+        addTo(evaluator, image);
       } catch (thrown) {
         error = thrown;
       }
       expect(isMrcnnError(error, "dataset")).toBe(true);
       expect(String(error)).toContain(message);
     }
-    evaluator.add(good);
-    expect(() => evaluator.add(good)).toThrow("image 5: was added before");
+    addTo(evaluator, good);
+    expect(() => addTo(evaluator, good)).toThrow("image 5: was added before");
     expect(evaluator.perCategory()[0]!.instances).toBe(1);
     const masks = createCocoEvaluator({ iouType: "segm", categories });
-    expect(() => masks.add(good)).toThrow('image 5: groundTruth[0]: must have a mask to be evaluated by "segm"');
+    expect(() => addTo(masks, good)).toThrow('image 5: groundTruth[0]: must have a mask to be evaluated by "segm"');
   });
 
   it.each<[string, object]>([
-    ['iouType must be "bbox" or "segm"', { iouType: "mask" }],
-    ["maxDetections must be three whole numbers above 0, ascending", { maxDetections: [100] }],
+    ['iouType must be "bbox", "segm" or "keypoints"', { iouType: "mask" }],
+    ["maxDetections must be one or more whole numbers above 0, ascending", { maxDetections: [] }],
     ["maxDetections must be", { maxDetections: [1, 100, 10] }],
     ["iouThresholds must be one or more numbers in (0, 1]", { iouThresholds: [50] }],
     ["recallThresholds must be", { recallThresholds: [1, 0] }],

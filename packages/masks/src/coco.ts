@@ -41,6 +41,10 @@ export interface CocoAnnotation {
   /** In pixels; what COCO's size ranges go by. */
   readonly area?: number;
   readonly iscrowd?: number;
+  /** (x, y, visibility) of each keypoint, flat; visibility 0 is unmarked. */
+  readonly keypoints?: readonly number[];
+  /** How many are marked. */
+  readonly num_keypoints?: number;
 }
 
 /** A COCO annotation file ("instances_*.json"); further keys are allowed and left alone. */

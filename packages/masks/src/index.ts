@@ -13,9 +13,9 @@ export type {
   ParseCocoOptions,
 } from "./coco.ts";
 export { cropMasks } from "./crop.ts";
-export { boxIou, rleIou } from "./iou.ts";
+export { boxIou, rleIou, runsIntersection } from "./iou.ts";
 export { pasteMasks } from "./paste.ts";
 export type { PasteMethod, PasteOptions } from "./paste.ts";
-export { rasterizePolygons } from "./polygon.ts";
-export { rleFromString, rleToString } from "./rle-string.ts";
+export { rasterizePolygons, rleFromBox } from "./polygon.ts";
+export { readCounts, rleFromString, rleToString } from "./rle-string.ts";
 export { decodeRle, encodeRle, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";

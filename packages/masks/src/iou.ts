@@ -1,6 +1,6 @@
 import { assertLength, DatasetError } from "@mrcnn/core";
 import type { Rle } from "@mrcnn/core";
-import { rleToBox } from "./rle.ts";
+import { rleArea, rleToBox } from "./rle.ts";
 
 /**
  * Pairwise IoU of boxes (x, y, width, height), flat, in double: [N * M], one row per detection.
@@ -41,6 +41,8 @@ const boxAt = (boxes: ArrayLike<number>, i: number): [number, number, number, nu
  */
 export function rleIou(detections: readonly Rle[], groundTruth: readonly Rle[], isCrowd: ArrayLike<number>): Float64Array {
   const iou = boxIou(detections.flatMap(rleToBox), groundTruth.flatMap(rleToBox), isCrowd);
+  const dtArea = detections.map(rleArea);
+  const gtArea = groundTruth.map(rleArea);
   detections.forEach((dt, i) => {
     groundTruth.forEach((gt, j) => {
       const at = i * groundTruth.length + j;
@@ -50,38 +52,39 @@ export function rleIou(detections: readonly Rle[], groundTruth: readonly Rle[], 
             `ground truth ${j} of ${gt.size.height} x ${gt.size.width} (height x width).`,
         );
       }
-      if (iou[at]! > 0) iou[at] = pairIou(dt.counts, gt.counts, Boolean(isCrowd[j]));
+      if (iou[at]! > 0) {
+        const both = runsIntersection(dt.counts, gt.counts);
+        iou[at] = both === 0 ? 0 : both / (isCrowd[j] ? dtArea[i]! : dtArea[i]! + gtArea[j]! - both);
+      }
     });
   });
   return iou;
 }
 
-function pairIou(a: Uint32Array, b: Uint32Array, crowd: boolean): number {
-  let i = 0;
-  let j = 0;
-  let endA = a[0]!;
-  let endB = b[0]!;
-  let at = 0;
+/** Pixels that two masks of one image share, from their `counts`. */
+export function runsIntersection(a: Uint32Array, b: Uint32Array): number {
+  let i = 1;
+  let j = 1;
+  if (a.length < 2 || b.length < 2) return 0;
+  let startA = a[0]!;
+  let startB = b[0]!;
+  let endA = startA + a[1]!;
+  let endB = startB + b[1]!;
   let both = 0;
-  let either = 0;
-  let areaA = 0;
   while (true) {
-    const next = endA < endB ? endA : endB;
-    const inA = i & 1;
-    const inB = j & 1;
-    const n = next - at;
-    if (inA & inB) both += n;
-    if (inA | inB) either += n;
-    if (inA) areaA += n;
-    at = next;
-    if (endA === at) {
-      if (++i < a.length) endA += a[i]!;
-      else break;
-    }
-    if (endB === at) {
-      if (++j < b.length) endB += b[j]!;
-      else break;
+    const start = startA > startB ? startA : startB;
+    const end = endA < endB ? endA : endB;
+    if (end > start) both += end - start;
+    if (endA < endB) {
+      i += 2;
+      if (i >= a.length) return both;
+      startA = endA + a[i - 1]!;
+      endA = startA + a[i]!;
+    } else {
+      j += 2;
+      if (j >= b.length) return both;
+      startB = endB + b[j - 1]!;
+      endB = startB + b[j]!;
     }
   }
-  return both === 0 ? 0 : both / (crowd ? areaA : either);
 }

@@ -20,34 +20,34 @@ export function rasterizePolygons(polygons: readonly ArrayLike<number>[], size: 
   return mergeRles(polygons.map((polygon, i) => rasterizePolygon(polygon, size, `${where}: polygon ${i}`)));
 }
 
+/**
+ * A filled box (x, y, width, height) as COCO's `frPyObjects` draws it: the polygon of its corners.
+ *
+ * @throws DatasetError when a number is not finite.
+ */
+export function rleFromBox([x, y, width, height]: readonly [x: number, y: number, width: number, height: number], size: ImageSize, where = "rleFromBox"): Rle {
+  checkSize(size, where);
+  return rasterizePolygon([x, y, x, y + height, x + width, y + height, x + width, y], size, where);
+}
+
 function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSize, where: string): Rle {
-  if (polygon.length < 6 || polygon.length % 2 !== 0) {
-    throw new DatasetError(`${where} must have x and y of at least 3 points, got ${polygon.length} numbers.`);
+  const length = polygon.length;
+  if (length < 6 || length % 2 !== 0) {
+    throw new DatasetError(`${where} must have x and y of at least 3 points, got ${length} numbers.`);
   }
-  const fine = Int32Array.from(polygon, (value) => {
+  const fine = new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const value = polygon[i]!;
     // The bound keeps a corrupt coordinate from drawing an endless edge.
     if (!(Math.abs(value) < 1e6)) throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
-    return Math.trunc(FINE * value + 0.5);
-  });
+    fine[i] = Math.trunc(FINE * value + 0.5);
+  }
 
   // Where the outline crosses columns' centres, as places in the column-major image.
   const crossings: number[] = [];
-  let lastU = fine[0]!;
-  let lastV = fine[1]!;
-  const visit = (u: number, v: number): void => {
-    if (u !== lastU) {
-      const x = (Math.min(u, lastU) + 0.5) / FINE - 0.5;
-      if (Number.isInteger(x) && x >= 0 && x <= width - 1) {
-        const y = (Math.min(v, lastV) + 0.5) / FINE - 0.5;
-        crossings.push(x * height + Math.ceil(Math.min(Math.max(y, 0), height)));
-      }
-    }
-    lastU = u;
-    lastV = v;
-  };
-  for (let i = 0; i < fine.length; i += 2) {
-    const j = (i + 2) % fine.length;
-    walkEdge(fine[i]!, fine[i + 1]!, fine[j]!, fine[j + 1]!, visit);
+  for (let i = 0; i < length; i += 2) {
+    const j = i + 2 === length ? 0 : i + 2;
+    crossEdge(fine[i]!, fine[i + 1]!, fine[j]!, fine[j + 1]!, height, width, crossings);
   }
 
   const sorted = Uint32Array.from(crossings).sort();
@@ -56,19 +56,37 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   return runs.finish();
 }
 
-// Visits an edge's points one fine step apart. Steps are counted from the same end whichever way the
-// edge is walked, so that two polygons sharing it round alike.
-function walkEdge(x0: number, y0: number, x1: number, y1: number, visit: (u: number, v: number) => void): void {
+// COCO visits an edge's points one fine step apart along its longer side, rounding the other coordinate. Of
+// these only the two steps about a column's centre matter, u = 5 column + 2 and the next: they are found
+// directly. Steps count from the same end whichever way the edge runs, so two polygons sharing it round alike.
+function crossEdge(x0: number, y0: number, x1: number, y1: number, height: number, width: number, crossings: number[]): void {
   const dx = Math.abs(x1 - x0);
   const dy = Math.abs(y1 - y0);
+  if (dx === 0) return;
   const wide = dx >= dy;
-  const steps = wide ? dx : dy;
   const flip = wide ? x0 > x1 : y0 > y1;
-  const [ax, ay, bx, by] = flip ? [x1, y1, x0, y0] : [x0, y0, x1, y1];
-  const slope = steps === 0 ? 0 : (wide ? by - ay : bx - ax) / steps;
-  for (let d = 0; d <= steps; d++) {
-    const t = flip ? steps - d : d;
-    if (wide) visit(ax + t, Math.trunc(ay + slope * t + 0.5));
-    else visit(Math.trunc(ax + slope * t + 0.5), ay + t);
+  const ax = flip ? x1 : x0;
+  const ay = flip ? y1 : y0;
+  const bx = flip ? x0 : x1;
+  const by = flip ? y0 : y1;
+  const slope = wide ? (by - ay) / dx : (bx - ax) / dy;
+  const first = Math.max(0, Math.ceil((Math.min(ax, bx) - 2) / FINE));
+  const last = Math.min(width - 1, Math.floor((Math.max(ax, bx) - 3) / FINE));
+  for (let column = first; column <= last; column++) {
+    const u = FINE * column + 2;
+    let v: number;
+    if (wide) {
+      const t = u - ax;
+      v = Math.min(Math.trunc(ay + slope * t + 0.5), Math.trunc(ay + slope * (t + 1) + 0.5));
+    } else {
+      // The first step on the column's far side: estimated, then set right by the very rounding.
+      const rises = slope > 0;
+      let t = Math.min(dy, Math.max(0, Math.ceil((u + 0.5 - ax) / slope)));
+      while (t > 0 && Math.trunc(ax + slope * (t - 1) + 0.5) > u === rises) t--;
+      while (t < dy && Math.trunc(ax + slope * t + 0.5) > u !== rises) t++;
+      v = ay + t - 1;
+    }
+    const y = (v + 0.5) / FINE - 0.5;
+    crossings.push(column * height + Math.ceil(Math.min(Math.max(y, 0), height)));
   }
 }

@@ -27,13 +27,15 @@ export function rleFromCounts(counts: ArrayLike<number>, size: ImageSize, where 
     sum += count;
   }
   const { height, width } = size;
-  if (sum !== height * width) {
-    throw new DatasetError(
-      `${where}: counts must add up to height * width = ${height} * ${width} = ${height * width}, got ${sum}. ` +
-        "Check that the mask was made for this image.",
-    );
-  }
+  if (sum !== height * width) throw notTheImage(sum, size, where);
   return { size: { height, width }, counts: Uint32Array.from(counts) };
+}
+
+/** What is wrong with counts that add up to `sum`. */
+export function notTheImage(sum: number, { height, width }: ImageSize, where: string): DatasetError {
+  return new DatasetError(
+    `${where}: counts must add up to height * width = ${height} * ${width} = ${height * width}, got ${sum}. ` + "Check that the mask was made for this image.",
+  );
 }
 
 /** Run lengths of a bitmap, over its whole image. */
@@ -89,22 +91,40 @@ export function rleArea(rle: Rle): number {
 }
 
 /** The tight box of a mask as (x, y, width, height), COCO's `toBbox`; zeros when it is empty. */
-export function rleToBox(rle: Rle): readonly [x: number, y: number, width: number, height: number] {
-  const rows = rle.size.height;
-  let left = Infinity;
+export function rleToBox({ counts, size }: Rle): readonly [x: number, y: number, width: number, height: number] {
+  const rows = size.height;
+  const { length } = counts;
+  let left = -1;
   let right = -1;
-  let top = Infinity;
+  let top = rows;
   let bottom = -1;
-  forEachRun(rle, (start, end) => {
-    const firstColumn = Math.floor(start / rows);
-    const lastColumn = Math.floor((end - 1) / rows);
-    left = Math.min(left, firstColumn);
-    right = Math.max(right, lastColumn);
-    // A run over a column's end holds both the last row and the first.
-    top = firstColumn === lastColumn ? Math.min(top, start - firstColumn * rows) : 0;
-    bottom = firstColumn === lastColumn ? Math.max(bottom, end - 1 - lastColumn * rows) : rows - 1;
-  });
-  return right < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top + 1];
+  // Where the run starts. Stepping from run to run saves the divisions.
+  let column = 0;
+  let row = 0;
+  for (let i = 0; i < length; i++) {
+    const count = counts[i]!;
+    const end = row + count;
+    if ((i & 1) === 1 && count > 0) {
+      if (left < 0) left = column;
+      if (end <= rows) {
+        right = column;
+        if (row < top) top = row;
+        if (end > bottom) bottom = end;
+      } else {
+        // A run over a column's end holds both the last row and the first.
+        right = column + Math.floor((end - 1) / rows);
+        top = 0;
+        bottom = rows;
+      }
+    }
+    if (end < rows) row = end;
+    else {
+      const columns = end < 2 * rows ? 1 : Math.floor(end / rows);
+      column += columns;
+      row = end - columns * rows;
+    }
+  }
+  return left < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top];
 }
 
 /**

@@ -1,11 +1,12 @@
-import { rasterizePolygons, rleArea, rleToBox, rleToString } from "../src/index.ts";
+import { rasterizePolygons, rleArea, rleFromBox, rleToBox, rleToString } from "../src/index.ts";
 import { golden } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 
 interface Golden {
+  boxes: { size: [number, number]; drawn: { box: [number, number, number, number]; string: string }[] };
   cases: { size: [number, number]; polygons: number[][]; string: string; area: number }[];
 }
-const { cases } = golden<Golden>(import.meta.url, "polygons");
+const { boxes, cases } = golden<Golden>(import.meta.url, "polygons");
 
 describe("rasterizePolygons", () => {
   it.each(cases.map((c, i) => ({ i, ...c })))("equals pycocotools pixel for pixel, case $i", ({ size, polygons, string, area }) => {
@@ -27,5 +28,13 @@ describe("rasterizePolygons", () => {
     expect(() => rasterizePolygons([[0, 0, 1, 1, 2]], size)).toThrow("got 5 numbers");
     expect(() => rasterizePolygons([[0, 0, 1, 1, NaN, 2]], size)).toThrow("finite pixel coordinates, got NaN");
     expect(() => rasterizePolygons([[0, 0, 1, 1, 1e12, 2]], size)).toThrow("finite pixel coordinates");
+  });
+});
+
+describe("rleFromBox", () => {
+  it("equals pycocotools pixel for pixel", () => {
+    const [height, width] = boxes.size;
+    expect(boxes.drawn.map(({ box }) => rleToString(rleFromBox(box, { height, width })))).toEqual(boxes.drawn.map(({ string }) => string));
+    expect(() => rleFromBox([0, 0, NaN, 1], { height, width }, "object 3")).toThrow("object 3 must have finite pixel coordinates, got NaN");
   });
 });

@@ -59,6 +59,14 @@ describe("run lengths", () => {
     }
   });
 
+  it("survive as text up to the largest image", () => {
+    for (const counts of [[2 ** 32 - 1], [0, 2 ** 31, 2 ** 31 - 1], [2 ** 30, 3, 2 ** 30, 2 ** 31 - 4], [5, 1, 2 ** 31, 2, 2 ** 31 - 9]]) {
+      const size = { height: counts.reduce((a, b) => a + b, 0), width: 1 };
+      const rle = rleFromCounts(counts, size);
+      expect(rleFromString(rleToString(rle), size)).toEqual(rle);
+    }
+  });
+
   it("accept runs of nothing", () => {
     const odd = rleFromCounts([3, 0, 2, 4, 0, 1, 2], { height: 4, width: 3 });
     expect(rleToBox(odd)).toEqual([1, 0, 2, 4]);
@@ -83,6 +91,9 @@ describe("run lengths", () => {
     expect(() => rleFromString("6 ", size)).toThrow('got " " at place 1');
     expect(() => rleFromString("o", size)).toThrow("its end in the middle of a number");
     expect(() => rleFromString("5", size)).toThrow("must add up");
+    expect(() => rleFromString("O7", size)).toThrow("must be whole numbers >= 0, got -1 at place 0");
+    expect(() => rleFromString("oooooooo0", size)).toThrow("compressed run lengths");
+    expect(() => rleFromString("", { height: 2, width: 0.5 })).toThrow("size must be whole pixels");
     expect(() => mergeRles([])).toThrow("at least one mask");
     expect(() => mergeRles([rleFromCounts([6], size), rleFromCounts([6], { height: 3, width: 2 })])).toThrow("one size, got 2 x 3 and 3 x 2");
   });

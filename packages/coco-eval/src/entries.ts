@@ -1,0 +1,116 @@
+import { createMaskPool } from "./mask-pool.ts";
+import type { MaskPool } from "./mask-pool.ts";
+
+/** What an entry is compared by, and how it counts. Detections have scores, objects may be crowds. */
+export interface EntryValues {
+  /** Place of its category among the evaluated ones. */
+  readonly category: number;
+  /** Pixels, for the size ranges. */
+  readonly area: number;
+  readonly score: number;
+  readonly isCrowd: boolean;
+  /** Counts for nobody, and so does what it is matched by; a crowd does so too. */
+  readonly isIgnored: boolean;
+  /** (x, y, width, height): the entry's by "bbox" and "keypoints", the mask's tight one by "segm". */
+  readonly box: ArrayLike<number>;
+  /** By "segm": the mask's runs, and how many pixels are set. */
+  readonly counts?: Uint32Array;
+  readonly pixels?: number;
+  /** By "keypoints": (x, y, visibility) of each. */
+  readonly keypoints?: ArrayLike<number>;
+}
+
+/** Entries of one image or of many, in columns that grow: some 60 bytes each, and their masks in bytes. */
+export interface Entries {
+  /** How many there are. */
+  length: number;
+  category: Int32Array;
+  area: Float64Array;
+  score: Float64Array;
+  isCrowd: Uint8Array;
+  isIgnored: Uint8Array;
+  /** [4 * length]. */
+  box: Float64Array;
+  /** Where in the pool a mask is, of how many runs, and of how many pixels. */
+  maskPlace: Float64Array;
+  maskRuns: Uint32Array;
+  maskPixels: Float64Array;
+  readonly masks: MaskPool;
+  /** [keypointValues * length]. */
+  keypoints: Float64Array;
+  readonly keypointValues: number;
+}
+
+/** An empty store; `keypoints` is the number of keypoints per entry. */
+export function createEntries({ keypoints = 0 }: { readonly keypoints?: number } = {}): Entries {
+  return {
+    length: 0,
+    category: new Int32Array(0),
+    area: new Float64Array(0),
+    score: new Float64Array(0),
+    isCrowd: new Uint8Array(0),
+    isIgnored: new Uint8Array(0),
+    box: new Float64Array(0),
+    maskPlace: new Float64Array(0),
+    maskRuns: new Uint32Array(0),
+    maskPixels: new Float64Array(0),
+    masks: createMaskPool(),
+    keypoints: new Float64Array(0),
+    keypointValues: 3 * keypoints,
+  };
+}
+
+/** Empties a store for the next image, keeping its memory. */
+export function clearEntries(entries: Entries): void {
+  entries.length = 0;
+  entries.masks.clear();
+}
+
+export function addEntry(entries: Entries, values: EntryValues): void {
+  const i = entries.length;
+  if (i === entries.category.length) grow(entries);
+  entries.length = i + 1;
+  entries.category[i] = values.category;
+  entries.area[i] = values.area;
+  entries.score[i] = values.score;
+  entries.isCrowd[i] = values.isCrowd ? 1 : 0;
+  entries.isIgnored[i] = values.isCrowd || values.isIgnored ? 1 : 0;
+  const { box, counts, keypoints } = values;
+  for (let c = 0; c < 4; c++) entries.box[4 * i + c] = box[c]!;
+  if (counts !== undefined) {
+    if (i >= entries.maskPlace.length) growMasks(entries);
+    entries.maskPlace[i] = entries.masks.add(counts, counts.length);
+    entries.maskRuns[i] = counts.length;
+    entries.maskPixels[i] = values.pixels!;
+  }
+  if (keypoints !== undefined) entries.keypoints.set(keypoints, entries.keypointValues * i);
+}
+
+export type Column = Float64Array | Int32Array | Uint32Array | Uint8Array;
+
+/** A copy with room for `length`. */
+export function widened<T extends Column>(column: T, length: number): T {
+  const wider = new (column.constructor as new (length: number) => T)(length);
+  wider.set(column);
+  return wider;
+}
+
+const roomAfter = (length: number): number => Math.max(64, Math.ceil(1.5 * length));
+
+function grow(entries: Entries): void {
+  const room = roomAfter(entries.length);
+  entries.category = widened(entries.category, room);
+  entries.area = widened(entries.area, room);
+  entries.score = widened(entries.score, room);
+  entries.isCrowd = widened(entries.isCrowd, room);
+  entries.isIgnored = widened(entries.isIgnored, room);
+  entries.box = widened(entries.box, 4 * room);
+  entries.keypoints = widened(entries.keypoints, entries.keypointValues * room);
+}
+
+function growMasks(entries: Entries): void {
+  const room = entries.category.length;
+  entries.maskPlace = widened(entries.maskPlace, room);
+  entries.maskRuns = widened(entries.maskRuns, room);
+  entries.maskPixels = widened(entries.maskPixels, room);
+}

@@ -1,0 +1,59 @@
+import { widened } from "./entries.ts";
+
+/**
+ * What is kept of one category: its detections image by image, best first within each, and what became of
+ * each of them at every size range and threshold: two bits, "right" and "ignored" (neither: wrong).
+ */
+export interface Ledger {
+  /** Detections. */
+  length: number;
+  score: Float64Array;
+  /** A detection's place within its image, best first. */
+  place: Uint32Array;
+  /** [2 * words * length]: the bits "right" of a detection, then the bits "ignored"; bit a * T + t. */
+  bits: Uint32Array;
+  /** Images that have detections: each one's id, and where its detections start. */
+  images: number;
+  imageId: Float64Array;
+  start: Float64Array;
+  /** Objects that count, per size range [A]. */
+  readonly objects: Float64Array;
+}
+
+export function createLedger(areaRanges: number): Ledger {
+  return {
+    length: 0,
+    score: new Float64Array(0),
+    place: new Uint32Array(0),
+    bits: new Uint32Array(0),
+    images: 0,
+    imageId: new Float64Array(0),
+    start: new Float64Array(0),
+    objects: new Float64Array(areaRanges),
+  };
+}
+
+/** Words of 32 bits that hold one bit per size range and threshold. */
+export const wordsOf = (areaRanges: number, iouThresholds: number): number => Math.ceil((areaRanges * iouThresholds) / 32);
+
+/** Makes room for an image with `count` detections; the caller fills them in. @returns where they start. */
+export function openImage(ledger: Ledger, imageId: number, count: number, words: number): number {
+  const start = ledger.length;
+  const wanted = start + count;
+  if (wanted > ledger.score.length) {
+    const room = Math.max(64, wanted, Math.ceil(1.5 * start));
+    ledger.score = widened(ledger.score, room);
+    ledger.place = widened(ledger.place, room);
+    ledger.bits = widened(ledger.bits, 2 * words * room);
+  }
+  if (ledger.images === ledger.imageId.length) {
+    const room = Math.max(16, Math.ceil(1.5 * ledger.images));
+    ledger.imageId = widened(ledger.imageId, room);
+    ledger.start = widened(ledger.start, room);
+  }
+  ledger.imageId[ledger.images] = imageId;
+  ledger.start[ledger.images] = start;
+  ledger.images++;
+  ledger.length = wanted;
+  return start;
+}

@@ -1,0 +1,97 @@
+import { runsIntersection } from "@mrcnn/masks";
+import type { Entries } from "./entries.ts";
+import type { IouType } from "./params.ts";
+
+/**
+ * How much a detection and an object, places in `detections` and `objects`, overlap: exact from `atLeast` up,
+ * below it perhaps 0. The union with a crowd is the detection alone, as in COCO: any part of a crowd may be found.
+ */
+export type Overlap = (detection: number, object: number, atLeast: number) => number;
+
+/** The overlap by which `iouType` compares. */
+export function overlapOf(iouType: IouType, detections: Entries, objects: Entries, sigmas: readonly number[]): Overlap {
+  if (iouType === "bbox") return (d, g) => boxOverlap(detections, d, objects, g);
+  if (iouType === "segm") return maskOverlap(detections, objects);
+  return keypointSimilarity(detections, objects, sigmas);
+}
+
+function boxOverlap(detections: Entries, d: number, objects: Entries, g: number): number {
+  const a = detections.box;
+  const b = objects.box;
+  const i = 4 * d;
+  const j = 4 * g;
+  const width = Math.min(a[i]! + a[i + 2]!, b[j]! + b[j + 2]!) - Math.max(a[i]!, b[j]!);
+  if (width <= 0) return 0;
+  const height = Math.min(a[i + 1]! + a[i + 3]!, b[j + 1]! + b[j + 3]!) - Math.max(a[i + 1]!, b[j + 1]!);
+  if (height <= 0) return 0;
+  const both = width * height;
+  const area = a[i + 2]! * a[i + 3]!;
+  return both / (objects.isCrowd[g] === 1 ? area : area + b[j + 2]! * b[j + 3]! - both);
+}
+
+// Runs are compared only where the masks' boxes and sizes allow for enough overlap.
+function maskOverlap(detections: Entries, objects: Entries): Overlap {
+  const detectionMask = lastMask(detections);
+  const objectMask = lastMask(objects);
+  return (d, g, atLeast) => {
+    const a = detections.box;
+    const b = objects.box;
+    const i = 4 * d;
+    const j = 4 * g;
+    const width = Math.min(a[i]! + a[i + 2]!, b[j]! + b[j + 2]!) - Math.max(a[i]!, b[j]!);
+    if (width <= 0) return 0;
+    const height = Math.min(a[i + 1]! + a[i + 3]!, b[j + 1]! + b[j + 3]!) - Math.max(a[i + 1]!, b[j + 1]!);
+    if (height <= 0) return 0;
+    const area = detections.maskPixels[d]!;
+    const other = objects.maskPixels[g]!;
+    const crowd = objects.isCrowd[g] === 1;
+    const most = Math.min(width * height, area, other);
+    if (most / (crowd ? area : area + other - most) < atLeast) return 0;
+    const both = runsIntersection(detectionMask(d), objectMask(g));
+    return both === 0 ? 0 : both / (crowd ? area : area + other - both);
+  };
+}
+
+// The runs of one mask after another; those last read are kept, as the same is often asked for again.
+function lastMask(entries: Entries): (entry: number) => Uint32Array {
+  let room = new Uint32Array(256);
+  let last = -1;
+  let runs = room;
+  return (entry) => {
+    if (entry === last) return runs;
+    const n = entries.maskRuns[entry]!;
+    if (n > room.length) room = new Uint32Array(2 * n);
+    entries.masks.read(entries.maskPlace[entry]!, n, room, 0);
+    last = entry;
+    return (runs = room.subarray(0, n));
+  };
+}
+
+// COCO's object keypoint similarity: the mean over the object's marked keypoints of exp(-distance² / (2 area (2 sigma)²)).
+// Objects without marked keypoints take whatever lies within twice their box around it.
+function keypointSimilarity(detections: Entries, objects: Entries, sigmas: readonly number[]): Overlap {
+  const variances = sigmas.map((sigma) => (sigma * 2) ** 2);
+  const values = objects.keypointValues;
+  return (d, g) => {
+    const found = detections.keypoints;
+    const marked = objects.keypoints;
+    const { box } = objects;
+    const i = values * d;
+    const j = values * g;
+    const area = objects.area[g]! + Number.EPSILON;
+    let any = false;
+    for (let k = 2; k < values; k += 3) if (marked[j + k]! > 0) any = true;
+    const [x0, y0, width, height] = [box[4 * g]!, box[4 * g + 1]!, box[4 * g + 2]!, box[4 * g + 3]!];
+    const beyond = (v: number, from: number, size: number): number => Math.max(0, from - size - v) + Math.max(0, v - (from + size * 2));
+    let sum = 0;
+    let count = 0;
+    for (let k = 0; k < values; k += 3) {
+      if (any && !(marked[j + k + 2]! > 0)) continue;
+      const dx = any ? found[i + k]! - marked[j + k]! : beyond(found[i + k]!, x0, width);
+      const dy = any ? found[i + k + 1]! - marked[j + k + 1]! : beyond(found[i + k + 1]!, y0, height);
+      sum += Math.exp(-((dx ** 2 + dy ** 2) / variances[k / 3]! / area / 2));
+      count++;
+    }
+    return sum / count;
+  };
+}
