@@ -1,3 +1,4 @@
+import { noRandom } from "@mrcnn/core";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnnConfig } from "@mrcnn/model";
 import type { TrainingConfig } from "./config.ts";
@@ -36,7 +37,7 @@ function activations(config: MaskRcnnConfig, pixels: number): number {
 /** Estimates what training with `config` takes, on images of at most `largest` pixels. */
 export function estimateMemory(config: TrainingConfig, classes: readonly string[], largest: { readonly width: number; readonly height: number }): MemoryEstimate {
   const modelConfig = parseMaskRcnnConfig({ ...config.model, classes }, "model");
-  const model = createMaskRcnn(modelConfig);
+  const model = createMaskRcnn(modelConfig, noRandom);
   const parameters = [...model.variables.values()].reduce((n, { size }) => n + size, 0);
   model.dispose();
   const { augment, training } = config;

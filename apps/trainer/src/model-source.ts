@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { ConfigError, createRandom, isMrcnnError } from "@mrcnn/core";
+import { ConfigError, isMrcnnError, noRandom } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { createPretrained, downloadFile, findInCatalog, forget, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
 import type { CachedFile, CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
@@ -101,7 +101,7 @@ async function loadRun(name: string, weights: string | undefined): Promise<Loade
 }
 
 function withWeights(config: MaskRcnnConfig, arrays: NamedArrays, where: string): MaskRcnn {
-  const model = createMaskRcnn(config, createRandom(0));
+  const model = createMaskRcnn(config, noRandom);
   try {
     assignWeights(model.variables, arrays);
   } catch (error) {

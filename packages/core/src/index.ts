@@ -3,7 +3,7 @@ export { BackendError, ConfigError, DatasetError, isMrcnnError, MrcnnError, Shap
 export type { ErrorCode } from "./errors.ts";
 export { hasKernel, registerKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
-export { createRandom } from "./random.ts";
+export { createRandom, noRandom } from "./random.ts";
 export type { Random } from "./random.ts";
 export { roundHalfToEven } from "./rounding.ts";
 export { assertLength, assertShape } from "./shapes.ts";

@@ -72,3 +72,16 @@ export function createRandom(seed: number | readonly [number, number, number, nu
     state: () => [a >>> 0, b >>> 0, c >>> 0, d >>> 0],
   };
 }
+
+/**
+ * Draws nothing: `normal()` is 0, `uniform()` in the middle. For a network whose weights are replaced at
+ * once: they begin as zeros, which take no time, and no memory until something is written.
+ */
+export const noRandom: Random = {
+  uniform: () => 0.5,
+  int: () => 0,
+  normal: () => 0,
+  shuffle: (values) => values,
+  fork: () => noRandom,
+  state: () => [0, 0, 0, 0],
+};

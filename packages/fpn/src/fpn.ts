@@ -52,8 +52,11 @@ export function applyFpn(params: FpnParams, features: FeatureMaps, options: Laye
     for (let i = maps.length - 1; i >= 0; i--) {
       const map = maps[i]!;
       const [, height, width] = map.shape;
-      const addend = inner && upsampleNearest(inner, { height, width });
-      const merged = applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
+      const coarser = inner;
+      const merged = tidy(() => {
+        const addend = coarser && upsampleNearest(coarser, { height, width });
+        return applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
+      });
       results.unshift(applyConvLayer(params.layer_blocks[i]!, merged, { ...options, padding: 1 }, "applyFpn"));
       inner = merged;
     }

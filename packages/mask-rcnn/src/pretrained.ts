@@ -1,5 +1,5 @@
-import { WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedVariables, Random } from "@mrcnn/core";
+import { noRandom, WeightsError } from "@mrcnn/core";
+import type { HostArray, NamedVariables } from "@mrcnn/core";
 import { createMaskRcnn, inferMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";
@@ -90,16 +90,6 @@ type Triple = readonly [number, number, number];
 // A config's names differ from each other; torchvision's gaps do not.
 const distinct = (categories: readonly Category[]): string[] => categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
 
-// Every weight is about to be replaced: drawing them would take seconds.
-const still: Random = {
-  uniform: () => 0.5,
-  int: () => 0,
-  normal: () => 0,
-  shuffle: (values) => values,
-  fork: () => still,
-  state: () => [0, 0, 0, 0],
-};
-
 /**
  * Builds the model that weights are of: its config is read off their names and shapes. The number of
  * classes follows the weights, their names the catalog where the numbers agree. The caller disposes the
@@ -129,7 +119,7 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
       where,
     });
   if (entry !== undefined) assertNetwork(config, entry, where);
-  const model = createMaskRcnn(config, still);
+  const model = createMaskRcnn(config, noRandom);
   try {
     if (options.consume === true && arrays instanceof Map) moveWeights(model.variables, arrays as Map<string, HostArray>);
     else assignWeights(model.variables, arrays);

@@ -1,5 +1,6 @@
 import { tensor, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, ShapeMap, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
+import { noRandom } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams, DenseParams } from "./params.ts";
@@ -17,6 +18,7 @@ type Fans = { readonly fanIn: number; readonly fanOut: number };
 
 function values(count: number, init: Init, { fanIn, fanOut }: Fans, random: Random): Float32Array {
   const out = new Float32Array(count);
+  if (random === noRandom) return out;
   if (typeof init === "object" || init === "kaiming_normal_fan_out") {
     const std = typeof init === "object" ? init.std : Math.sqrt(2 / fanOut);
     for (let i = 0; i < count; i++) out[i] = random.normal() * std;
