@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { backendNames } from "./backend.ts";
-import type { BackendName } from "./backend.ts";
+import { precisions } from "@mrcnn/backend-cuda";
+import { assertBackendCan, backendNames } from "./backend.ts";
+import type { BackendOptions } from "./backend.ts";
 import { convert, librariesOfWeights, weightsDtypes } from "./commands/convert.ts";
 import type { ConvertOptions } from "./commands/convert.ts";
 import { detect } from "./commands/detect.ts";
@@ -50,15 +51,22 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
       .addOption(new Option("--backend <name>", "where to compute; auto: the fastest that loads").choices(backendNames).default("auto"))
       .option("--seed <n>", "makes the run repeatable", seed)
       .option("--verbose", "show the stack of an error");
+  // Of the commands that compute for long.
+  const computing = (...signature: Parameters<typeof command>): Command =>
+    command(...signature)
+      .addOption(new Option("--precision <type>", "of products: bf16 on CPUs that have it, tf32 on GPUs").choices(precisions))
+      .option("--threads <n>", "threads of the CPU to compute with (default: one for each processor)", whole)
+      .option("--memory-limit <MB>", "a GPU's memory to take at most (default: what is needed)", positive);
   const does =
-    <T>(action: (options: T & { readonly backend: BackendName }, ...args: string[][]) => Promise<number>) =>
+    <T>(action: (options: T & BackendOptions, ...args: string[][]) => Promise<number>) =>
     async (...all: unknown[]): Promise<void> => {
       // Commander hands over arguments, options, command.
-      const options = all.at(-2) as T & { readonly backend: BackendName };
+      const options = all.at(-2) as T & BackendOptions;
+      assertBackendCan(options);
       exit(await action(options, ...(all.slice(0, -2).map((arg) => [arg].flat()) as string[][])));
     };
 
-  command(
+  computing(
     "train <config>",
     "Trains a model. Ctrl-C stops after the current step with a checkpoint (exit code 130); --resume goes on exactly there.",
     "mrcnn train configs/nuclei.json --out runs/nuclei \\\n  --set data.train.images=data/train --set data.train.annotations=data/train.json\nmrcnn train configs/nuclei.json --out runs/nuclei --resume",
@@ -68,7 +76,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--resume", "go on from the newest checkpoint in --out", false)
     .action(does<TrainOptions>((options, [config]) => train(config!, options, terminal)));
 
-  command(
+  computing(
     "eval",
     "Runs a model over a COCO-format data set and evaluates it; or, without --model, evaluates a results file.",
     "mrcnn eval --model runs/nuclei --images data/val --annotations data/val.json --json val.json\nmrcnn eval --results results.json --annotations data/val.json --iou-type segm",
@@ -89,7 +97,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--json <file>", "write the numbers here, in full precision")
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
 
-  command("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")
+  computing("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")
     .requiredOption("--model <model>", "a run directory of `mrcnn train`, or a name that `mrcnn models` lists")
     .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")

@@ -1,2 +1,3 @@
-export { loadTensorflow, tensorflowAvailable } from "./load.ts";
+export { findTensorflow, loadTensorflow, precisions, tensorflowAvailable } from "./load.ts";
+export type { Precision, TensorflowOptions, TensorflowSetup } from "./load.ts";
 export { kernels, registerCudaKernels } from "./register.ts";

@@ -1,9 +1,43 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findBackendFactory } from "@tensorflow/tfjs-core";
-import { BackendError } from "@mrcnn/core";
+import { isMainThread } from "node:worker_threads";
+import { findBackend, findBackendFactory } from "@tensorflow/tfjs-core";
+import { BackendError, ConfigError } from "@mrcnn/core";
+import type { TensorflowBackend } from "./tensorflow-backend.ts";
+
+/** What float32 tensors are multiplied in; sums are float32 in each. */
+export const precisions = ["float32", "bf16", "tf32"] as const;
+export type Precision = (typeof precisions)[number];
+
+/** How TensorFlow computes; for the whole process, and fixed once it is loaded. */
+export interface TensorflowOptions {
+  /**
+   * "float32": true float32, on a GPU too, where TensorFlow itself takes tf32. "bf16": on a CPU; products of
+   * 8 bits of mantissa, faster on processors with AMX or AVX512_BF16. "tf32": on an NVIDIA GPU from Ampere on;
+   * products of 11 bits. By default float32, unless ONEDNN_DEFAULT_FPMATH_MODE says otherwise.
+   */
+  readonly precision?: Precision;
+  /** Threads of the CPU that an op takes at most; by default one for each processor. */
+  readonly threads?: number;
+  /** Megabytes of a GPU's memory that are taken at most; by default what is needed, up to all of it. */
+  readonly memoryLimitMb?: number;
+}
+
+/** How the tfjs-node that `loadTensorflow` would load got where it is. */
+export interface TensorflowSetup {
+  /** Its entry file. */
+  readonly path: string;
+  /** The folder whose node_modules it is in. */
+  readonly folder: string;
+  /** In words; absent when it is not of `npm run setup:tensorflow`. */
+  readonly how?: string;
+  /** Whether its addon takes lists as attributes, and a ConfigProto. */
+  readonly patched?: boolean;
+  /** What TensorFlow was built for: versions, and GPUs by their compute capability ("sm_80"; "compute_90" and later). */
+  readonly cuda?: { readonly version: string; readonly cudnn: string; readonly capabilities: readonly string[] };
+}
 
 const here = fileURLToPath(import.meta.url);
 const names = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"];
@@ -34,40 +68,107 @@ function find(): string | undefined {
   return undefined;
 }
 
+/** Where tfjs-node is and how it got there, or undefined where there is none; looks without loading. */
+export function findTensorflow(): TensorflowSetup | undefined {
+  const path = find();
+  if (path === undefined) return undefined;
+  const folder = path.slice(0, path.lastIndexOf("node_modules"));
+  const record = join(folder, "ready.json");
+  const { how, patched, cuda } = (existsSync(record) ? JSON.parse(readFileSync(record, "utf8")) : {}) as Partial<TensorflowSetup>;
+  return { path, folder, ...(how !== undefined && { how }), ...(patched !== undefined && { patched }), ...(cuda !== undefined && { cuda }) };
+}
+
 /** Whether `loadTensorflow` would find tfjs-node; looks without loading. */
 export function tensorflowAvailable(): boolean {
   return findBackendFactory("tensorflow") !== null || find() !== undefined;
+}
+
+// A ConfigProto with gpu_options { allow_growth: true, experimental { virtual_devices { memory_limit_mb } } }.
+function memoryLimitConfig(megabytes: number): string {
+  const bytes = Buffer.from([0x32, 0x0c, 0x20, 1, 0x4a, 8, 0x0a, 6, 0x0a, 4, 0, 0, 0, 0]);
+  bytes.writeFloatLE(megabytes, bytes.length - 4);
+  return bytes.toString("hex");
+}
+
+// Read by the addon and TensorFlow when they load. Undefined: must not be set.
+function variables({ precision, threads, memoryLimitMb }: TensorflowOptions): Record<string, string | undefined> {
+  return {
+    ...(precision !== undefined && {
+      ONEDNN_DEFAULT_FPMATH_MODE: precision === "bf16" ? "BF16" : "STRICT",
+      NVIDIA_TF32_OVERRIDE: precision === "tf32" ? undefined : "0",
+    }),
+    ...(threads !== undefined && { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: String(threads) }),
+    ...(memoryLimitMb !== undefined && { MRCNN_TENSORFLOW_CONFIG: memoryLimitConfig(memoryLimitMb) }),
+  };
+}
+
+function check(options: TensorflowOptions): void {
+  const { precision, threads, memoryLimitMb } = options;
+  if (precision !== undefined && !precisions.includes(precision)) throw new ConfigError(`loadTensorflow: precision must be one of ${precisions.join(", ")}, got ${precision}.`);
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) throw new ConfigError(`loadTensorflow: threads must be a whole number from 1 up, got ${threads}.`);
+  if (memoryLimitMb !== undefined && !(memoryLimitMb > 0 && Number.isFinite(memoryLimitMb))) throw new ConfigError(`loadTensorflow: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
+}
+
+// What only the loaded backend tells: where it computes.
+function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
+  const { isUsingGpuDevice } = findBackend("tensorflow") as unknown as TensorflowBackend;
+  if (precision === "bf16" && isUsingGpuDevice) throw new BackendError('loadTensorflow: precision "bf16" is for CPUs, and this computes on a GPU. Use "tf32".');
+  if (precision === "tf32" && !isUsingGpuDevice) throw new BackendError('loadTensorflow: precision "tf32" is for NVIDIA GPUs, and this computes on the CPU. Use "bf16".');
+  if (memoryLimitMb !== undefined && !isUsingGpuDevice) throw new BackendError("loadTensorflow: memoryLimitMb limits a GPU's memory, and this computes on the CPU. Leave it out.");
 }
 
 /**
  * Loads tfjs-node-gpu or tfjs-node, which registers backend "tensorflow" and makes it the current
  * one; a no-op when it is registered. Looks in the folder that the environment variable
  * MRCNN_TENSORFLOW names; without it in the app's dependencies, then in `.cache/tensorflow` of a
- * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, and turns on its oneDNN
- * kernels, unless TF_ENABLE_ONEDNN_OPTS is set.
+ * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, turns on its oneDNN
+ * kernels, unless TF_ENABLE_ONEDNN_OPTS is set, and lets a GPU's memory grow with what is needed,
+ * unless TF_FORCE_GPU_ALLOW_GROWTH is set. The options become environment variables of the process.
  *
- * @throws BackendError when tfjs-node is missing, or does not load.
+ * @throws ConfigError for options that can't be meant.
+ * @throws BackendError when tfjs-node is missing, does not load, is loaded already with other options, or can't do
+ *   what they ask for.
  */
-export async function loadTensorflow(): Promise<void> {
-  if (findBackendFactory("tensorflow") !== null) return;
-  const path = find();
-  if (path === undefined) {
+export async function loadTensorflow(options: TensorflowOptions = {}): Promise<void> {
+  check(options);
+  const wanted = Object.entries(variables(options));
+  if (findBackendFactory("tensorflow") !== null) {
+    const other = wanted.find(([name, value]) => process.env[name] !== value);
+    if (other !== undefined) {
+      throw new BackendError(`loadTensorflow: backend "tensorflow" is loaded already with other options (${other[0]}). They hold for the whole process: load it with these first, or start another process.`);
+    }
+    return checkDevice(options);
+  }
+  const setup = findTensorflow();
+  if (setup === undefined) {
     throw new BackendError(
       `loadTensorflow: tfjs-node must be installed, got none in ${folders().join(", ")}. ` +
         "In a checkout run `npm run setup:tensorflow`; in an app run `npm i @tensorflow/tfjs-node@4.22.0`.",
     );
   }
-  // Read by the addon when it loads.
+  if (options.memoryLimitMb !== undefined && setup.patched !== true) {
+    throw new BackendError(`loadTensorflow: memoryLimitMb needs an addon built by \`npm run setup:tensorflow -- --wheel\`, and ${setup.path} is not. Leave it out.`);
+  }
+  // A worker's process.env is a copy that native code does not see.
+  if (wanted.length > 0 && !isMainThread) throw new BackendError("loadTensorflow: options can be set in the main thread only. Load it there first, or leave them out.");
+  for (const [name, value] of wanted) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   // TensorFlow turns them on by itself on Intel's newest processors only; others gain as much.
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
+  // Or it takes nearly all of a GPU's memory at once.
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
+  if (options.precision !== "tf32") process.env.NVIDIA_TF32_OVERRIDE ??= "0";
   try {
-    createRequire(here)(path);
+    createRequire(here)(setup.path);
   } catch (cause) {
     throw new BackendError(
-      `loadTensorflow: ${path} does not load (${String(cause).split("\n")[0]}). ` +
+      `loadTensorflow: ${setup.path} does not load (${String(cause).split("\n")[0]}). ` +
         "In a checkout run `npm run setup:tensorflow -- --force`; in an app run `npm rebuild @tensorflow/tfjs-node`.",
       { cause },
     );
   }
+  checkDevice(options);
 }

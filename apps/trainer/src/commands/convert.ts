@@ -8,7 +8,7 @@ import type { Numerics } from "@mrcnn/model";
 import { dequantize, quantizationErrors, quantize, readSafetensors, readWeights, writeSafetensors, writeShards } from "@mrcnn/weights";
 import type { QuantizationError, SourceWeights, StoredArrays, WeightsDtype } from "@mrcnn/weights";
 import { chooseBackend, startBackend } from "../backend.ts";
-import type { BackendName } from "../backend.ts";
+import type { BackendOptions } from "../backend.ts";
 import { compareDetections } from "../compare-detections.ts";
 import type { DetectionDifference } from "../compare-detections.ts";
 import { detectImage } from "../detection.ts";
@@ -21,7 +21,7 @@ import type { Terminal } from "../terminal.ts";
 export const librariesOfWeights = ["torchvision", "detectron2", "matterport"] as const;
 export const weightsDtypes = ["float32", "float16", "int8"] as const;
 
-export interface ConvertOptions {
+export interface ConvertOptions extends BackendOptions {
   readonly from: Numerics;
   readonly model: string;
   readonly out: string;
@@ -31,7 +31,6 @@ export interface ConvertOptions {
   /** An image to run both models on. */
   readonly check?: string;
   readonly json?: string;
-  readonly backend: BackendName;
 }
 
 const EXTENSION = ".safetensors";
@@ -49,7 +48,7 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   assertFrom(weights, from, file);
 
   if (image === undefined) await startBackend("cpu");
-  else await chooseBackend(options.backend, terminal);
+  else await chooseBackend(options, terminal);
   // Weights that are missing or of another model are found here, not when they are used.
   const before = await tryModel(weights, { entry, file, image });
 

@@ -4,7 +4,7 @@ import { toCocoResults } from "@mrcnn/coco-eval";
 import { readImageFile } from "@mrcnn/datasets/node";
 import type { Detections } from "@mrcnn/core";
 import { chooseBackend } from "../backend.ts";
-import type { BackendName } from "../backend.ts";
+import type { BackendOptions } from "../backend.ts";
 import type { Category } from "../data-source.ts";
 import { categoryIds, detectImage } from "../detection.ts";
 import { CommandError } from "../errors.ts";
@@ -15,7 +15,7 @@ import { overlayPng } from "../overlay.ts";
 import { createProgress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 
-export interface DetectOptions {
+export interface DetectOptions extends BackendOptions {
   readonly model: string;
   readonly weights?: string;
   readonly cache?: string;
@@ -27,7 +27,6 @@ export interface DetectOptions {
   readonly maxSize?: number;
   readonly json?: string;
   readonly overlay?: string;
-  readonly backend: BackendName;
 }
 
 interface Input {
@@ -67,7 +66,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
   const inputs = findInputs(paths);
   const names = overlayNames(inputs);
   if (options.overlay !== undefined) assertWritable(options.overlay);
-  await chooseBackend(options.backend, terminal);
+  await chooseBackend(options, terminal);
   const { model, categories, settings } = await loadModel(options.model, options, terminal);
   const own = options.minSize === undefined && options.maxSize === undefined;
   const used = {

@@ -1,9 +1,13 @@
-import { availableParallelism, cpus, totalmem } from "node:os";
-import { conv2d, getBackend, memory, randomNormal, tidy, version_core } from "@tensorflow/tfjs";
+import { availableParallelism, cpus, freemem, totalmem } from "node:os";
+import { findTensorflow } from "@mrcnn/backend-cuda";
+import type { TensorflowSetup } from "@mrcnn/backend-cuda";
+import { backend, conv2d, getBackend, memory, randomNormal, tidy, version_core } from "@tensorflow/tfjs";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { startBackend } from "../backend.ts";
 import { messageOf } from "../errors.ts";
 import { writeWhole } from "../files.ts";
+import { bf16Instructions, codeFor, cudaLibraries, nvidiaGpus } from "../hardware.ts";
+import type { CudaLibrary, Gpu } from "../hardware.ts";
 import type { Terminal } from "../terminal.ts";
 import { version } from "../version.ts";
 
@@ -15,6 +19,15 @@ interface BackendReport {
   readonly threads?: number;
   /** Why it does not work, and what to do. */
   readonly problem?: string;
+  /** Of backend tensorflow, where it is found. */
+  readonly tensorflow?: TensorflowReport;
+}
+
+interface TensorflowReport extends TensorflowSetup {
+  /** Of TensorFlow; absent when it does not load. */
+  readonly version?: string;
+  readonly device?: "CPU" | "GPU";
+  readonly libraries?: readonly CudaLibrary[];
 }
 
 const SIDE = 64;
@@ -56,6 +69,34 @@ async function look(name: "cpu" | "wasm" | "tensorflow", expected: number | unde
   }
 }
 
+/** What backend tensorflow runs on, once it was tried. */
+async function lookAtTensorflow(works: boolean): Promise<TensorflowReport | undefined> {
+  const setup = findTensorflow();
+  if (setup === undefined) return undefined;
+  const libraries = await cudaLibraries(setup.folder);
+  const loaded = backend() as unknown as { readonly binding: { readonly TF_Version: string }; readonly isUsingGpuDevice: boolean };
+  return { ...setup, ...(works && { version: loaded.binding.TF_Version, device: loaded.isUsingGpuDevice ? "GPU" : "CPU" }), ...(libraries && { libraries }) };
+}
+
+const DRIVER = "libcuda.so.1";
+
+/** What to tell of backend tensorflow: its version and device, and what keeps it from a GPU. */
+function describeTensorflow({ path, how, version, device, cuda, libraries = [] }: TensorflowReport, gpus: readonly Gpu[]): string[] {
+  const lines = version === undefined ? [] : [`TensorFlow ${version} on the ${device} (${how ?? path})`];
+  if (cuda !== undefined) lines.push(`built for CUDA ${cuda.version}, cuDNN ${cuda.cudnn} and GPUs of ${cuda.capabilities.join(", ")}`);
+  else if (gpus.length > 0 && device === "CPU") lines.push("It can't use the GPU: run `npm run setup:tensorflow -- --gpu`.");
+  const missing = libraries.filter(({ problem }) => problem !== undefined);
+  lines.push(...missing.map(({ name, problem }) => `missing: ${name}${name === DRIVER ? ", NVIDIA's driver" : ""} (${problem})`));
+  if (missing.some(({ name }) => name === DRIVER)) lines.push("For a GPU install NVIDIA's driver.");
+  if (missing.some(({ name }) => name !== DRIVER)) lines.push("`npm run setup:tensorflow -- --gpu --cuda` fetches the CUDA libraries that are missing.");
+  for (const { name, computeCapability } of cuda === undefined ? [] : gpus) {
+    const code = codeFor(computeCapability, cuda!.capabilities);
+    if (code === "none") lines.push(`It has no code for ${name} (compute capability ${computeCapability}).`);
+    if (code === "compiled first") lines.push(`Its code is compiled for ${name} (compute capability ${computeCapability}) at the first start, which takes minutes.`);
+  }
+  return lines;
+}
+
 /** `mrcnn doctor`. @returns the exit code. */
 export async function doctor({ json }: { readonly json?: string }, terminal: Terminal): Promise<number> {
   const machine = {
@@ -66,13 +107,23 @@ export async function doctor({ json }: { readonly json?: string }, terminal: Ter
     processor: cpus()[0]?.model.trim() ?? "unknown",
     processors: availableParallelism(),
     memoryGb: Math.round(totalmem() / 2 ** 30),
+    freeMemoryGb: Math.round(freemem() / 2 ** 30),
+    bf16: bf16Instructions(),
+    gpus: await nvidiaGpus(),
   };
   terminal.out(`mrcnn ${machine.mrcnn}, Node ${machine.node}, TensorFlow.js ${machine.tensorflowjs} on ${machine.platform}`);
-  terminal.out(`${machine.processor}, ${machine.processors} processors, ${machine.memoryGb} GB`);
+  terminal.out(`${machine.processor}, ${machine.processors} processors, ${machine.memoryGb} GB (${machine.freeMemoryGb} GB free)`);
+  if (machine.bf16 !== undefined) terminal.out(`bf16 arithmetic: ${machine.bf16.join(", ") || "none, so --precision bf16 is not faster here"}`);
+  for (const { name, driver, memoryMb, freeMb, computeCapability } of machine.gpus) {
+    terminal.out(`${name}, ${memoryMb} MB (${freeMb} MB free), compute capability ${computeCapability}, driver ${driver}`);
+  }
   const plain = await look("cpu", undefined);
-  const reports = [(await look("tensorflow", plain.sum)).report, (await look("wasm", plain.sum)).report, plain.report];
-  for (const { name, works, gflops, threads, problem } of reports) {
+  const native = (await look("tensorflow", plain.sum)).report;
+  const tensorflow = await lookAtTensorflow(native.works);
+  const reports: BackendReport[] = [{ ...native, ...(tensorflow && { tensorflow }) }, (await look("wasm", plain.sum)).report, plain.report];
+  for (const { name, works, gflops, threads, problem, tensorflow: details } of reports) {
     terminal.out(works ? `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${threads} thread${threads === 1 ? "" : "s"}` : `${name.padEnd(11)} absent  ${problem}`);
+    for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus)) terminal.out(`            ${line}`);
   }
   terminal.out("webgpu      absent  not in Node yet.");
   const auto = reports.find(({ works }) => works);

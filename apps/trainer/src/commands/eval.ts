@@ -4,7 +4,7 @@ import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node"
 import type { CocoResult } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
 import { chooseBackend } from "../backend.ts";
-import type { BackendName } from "../backend.ts";
+import type { BackendOptions } from "../backend.ts";
 import { detectAll } from "../detection.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { categoriesIn, scoreResults, scoreType } from "../evaluation.ts";
@@ -16,7 +16,7 @@ import { assertClassesKnown } from "../run-directory.ts";
 import type { Scores } from "../scores.ts";
 import type { Terminal } from "../terminal.ts";
 
-export interface EvalOptions {
+export interface EvalOptions extends BackendOptions {
   readonly model?: string;
   readonly weights?: string;
   readonly cache?: string;
@@ -31,7 +31,6 @@ export interface EvalOptions {
   readonly minSize?: number;
   readonly maxSize?: number;
   readonly json?: string;
-  readonly backend: BackendName;
 }
 
 /** `mrcnn eval`. @returns the exit code. */
@@ -75,7 +74,7 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
 
-  await chooseBackend(options.backend, terminal);
+  await chooseBackend(options, terminal);
   const { model, categories, settings } = await loadModel(name, options, terminal);
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   try {

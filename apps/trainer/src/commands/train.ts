@@ -10,7 +10,7 @@ import type { CheckpointState, StepReport } from "@mrcnn/trainer";
 import { readLatestCheckpoint, writeCheckpoint } from "@mrcnn/trainer/node";
 import { backend, memory } from "@tensorflow/tfjs";
 import { chooseBackend } from "../backend.ts";
-import type { BackendName } from "../backend.ts";
+import type { BackendOptions } from "../backend.ts";
 import { readTrainingConfig } from "../config.ts";
 import type { TrainingConfig } from "../config.ts";
 import { openSource, resolveSource } from "../data-source.ts";
@@ -30,11 +30,10 @@ import type { EvaluationLine, MetricsLine, RunDirectory } from "../run-directory
 import type { Terminal } from "../terminal.ts";
 import { createEventWriter } from "../tensorboard.ts";
 
-export interface TrainOptions {
+export interface TrainOptions extends BackendOptions {
   readonly out: string;
   readonly set: readonly string[];
   readonly resume: boolean;
-  readonly backend: BackendName;
   readonly seed?: number | undefined;
 }
 
@@ -136,7 +135,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
   const run = runDirectory(options.out);
   const resume = await findStart(run, config, options.resume, terminal);
   assertWritable(run.path);
-  await chooseBackend(options.backend, terminal);
+  await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
   // Read by TensorFlow at its first such op: threads add up in one order, so that runs repeat and resume bit for bit, at no
   // cost that shows. Not on a GPU, where RoIAlign's gradient has no such form and would throw.
