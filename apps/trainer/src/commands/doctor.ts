@@ -81,12 +81,15 @@ async function lookAtTensorflow(works: boolean): Promise<TensorflowReport | unde
 const DRIVER = "libcuda.so.1";
 
 /** What to tell of backend tensorflow: its version and device, and what keeps it from a GPU. */
-function describeTensorflow({ path, how, version, device, cuda, libraries = [] }: TensorflowReport, gpus: readonly Gpu[]): string[] {
+export function describeTensorflow({ path, how, version, device, cuda, libraries = [] }: TensorflowReport, gpus: readonly Gpu[]): string[] {
   const lines = version === undefined ? [] : [`TensorFlow ${version} on the ${device} (${how ?? path})`];
   if (cuda !== undefined) lines.push(`built for CUDA ${cuda.version}, cuDNN ${cuda.cudnn} and GPUs of ${cuda.capabilities.join(", ")}`);
   else if (gpus.length > 0 && device === "CPU") lines.push("It can't use the GPU: run `npm run setup:tensorflow -- --gpu`.");
   const missing = libraries.filter(({ problem }) => problem !== undefined);
-  lines.push(...missing.map(({ name, problem }) => `missing: ${name}${name === DRIVER ? ", NVIDIA's driver" : ""} (${problem})`));
+  for (const { name, problem } of missing) {
+    const why = problem!.startsWith(`${name}: cannot open shared object file`) ? "" : ` (${problem})`;
+    lines.push(`missing: ${name}${name === DRIVER ? ", NVIDIA's driver" : ""}${why}`);
+  }
   if (missing.some(({ name }) => name === DRIVER)) lines.push("For a GPU install NVIDIA's driver.");
   if (missing.some(({ name }) => name !== DRIVER)) lines.push("`npm run setup:tensorflow -- --gpu --cuda` fetches the CUDA libraries that are missing.");
   for (const { name, computeCapability } of cuda === undefined ? [] : gpus) {
