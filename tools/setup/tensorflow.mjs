@@ -99,8 +99,8 @@ async function shareTfjs(folder, name) {
 }
 
 /**
- * tfjs-node's installer; returns undefined when it worked, else why not.
- * @param {string} folder @param {string} name @returns {Promise<string | undefined>}
+ * tfjs-node's installer; returns undefined when it worked, else why not, and what it said.
+ * @param {string} folder @param {string} name @returns {Promise<{ why: string, output: string } | undefined>}
  */
 async function runInstaller(folder, name) {
   const host = process.env.TFJS_NODE_CDN_STORAGE ?? process.env.CDN_STORAGE ?? "https://storage.googleapis.com/";
@@ -110,16 +110,16 @@ async function runInstaller(folder, name) {
       await fetch(host, { method: "HEAD", signal: AbortSignal.timeout(15_000) });
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      return `${host} is out of reach (${/** @type {NodeJS.ErrnoException} */ (cause).code ?? cause})`;
+      return { why: `${host} is out of reach (${/** @type {NodeJS.ErrnoException} */ (cause).code ?? cause})`, output: "" };
     }
   }
   const modules = join(folder, "node_modules");
   const env = { ...process.env, PATH: [join(modules, ".bin"), process.env.PATH].join(delimiter) };
   const args = ["scripts/install.js", ...(name.endsWith("gpu") ? ["gpu", "download"] : [])];
   const result = await attempt(process.execPath, args, { cwd: join(modules, name), timeout: 600_000, env });
-  if (!result.ok) return `${result.why}: ${lastLine(result)}`;
+  if (!result.ok) return result;
   const test = await selfTest(folder, { patched: false, name });
-  return test.ok ? undefined : `it was installed but does not run: ${lastLine(test)}`;
+  return test.ok ? undefined : { why: `it was installed but does not run: ${lastLine(test)}`, output: "" };
 }
 
 /**
@@ -139,8 +139,8 @@ async function setUp(folder, { gpu, ways }) {
     await npmInstall(folder, name);
     const blocked = await runInstaller(folder, name);
     if (blocked === undefined) return { ...common, how: `the installer of ${name}`, name, patched: false };
-    if (!ways.includes("wheel")) throw new SetupError(`tfjs-node's installer: ${blocked}. Allow its download, or build against the Python wheel with --wheel (Linux).`);
-    say(`tfjs-node's installer: ${blocked}. Building against TensorFlow's Python wheel instead.`);
+    if (!ways.includes("wheel")) throw failure("tfjs-node's installer did not work", "Allow its download, or build against the Python wheel with --wheel (Linux).", blocked);
+    say(`tfjs-node's installer did not work (${blocked.why}). Building against TensorFlow's Python wheel instead.`);
   }
   const { python, compiler } = await findTools();
   const name = "@tensorflow/tfjs-node"; // its source is tfjs-node-gpu's

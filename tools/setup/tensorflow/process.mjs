@@ -58,5 +58,8 @@ export function attempt(command, args, { cwd, timeout = 900_000, env = process.e
 /** The last line of an outcome's output, or why it failed. @param {Outcome} outcome */
 export const lastLine = ({ output, why }) => output.trim().split("\n").at(-1) || why;
 
-/** @param {string} what @param {string} remedy @param {Outcome} outcome */
-export const failure = (what, remedy, { output, why }) => new SetupError(`${what} (${why}). ${remedy}\n${output.trim().split("\n").slice(-12).join("\n")}`.trimEnd());
+/**
+ * @param {string} what @param {string} remedy @param {Pick<Outcome, "output" | "why">} outcome its last lines are shown
+ * @returns {SetupError}
+ */
+export const failure = (what, remedy, { output, why }) => new SetupError(`${what} (${why}). ${remedy}\n${output.trim().split("\n").slice(-20).join("\n")}`.trimEnd());
