@@ -1,5 +1,6 @@
 import type { Dataset } from "@mrcnn/core";
 import { evaluateCoco } from "@mrcnn/coco-eval";
+import type { CocoEvaluation, EvaluateCocoOptions, IouType } from "@mrcnn/coco-eval";
 import type { CocoJson, CocoResult } from "@mrcnn/masks";
 import type { MaskRcnn } from "@mrcnn/model";
 import type { Category, OpenSource } from "./data-source.ts";
@@ -10,21 +11,27 @@ import type { EvaluationLine } from "./run-directory.ts";
 import type { IouScores, Scores } from "./scores.ts";
 
 /**
- * COCO's scores of results for one IoU type. A `maxDetections` above 10 replaces the limit of 100.
- *
- * @throws DatasetError for results that don't fit the ground truth.
+ * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints keep COCO's 20, and
+ * are compared in those categories whose objects have some.
  */
-export function scoreType(groundTruth: CocoJson, results: readonly CocoResult[], iouType: "bbox" | "segm", maxDetections = 100): IouScores {
-  const limits = maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {};
-  const { stats, perCategory } = evaluateCoco(groundTruth, results, { iouType, ...limits });
-  return { stats, perCategory };
+export function evaluationOptions(groundTruth: CocoJson, iouType: IouType, maxDetections = 100): EvaluateCocoOptions {
+  if (iouType !== "keypoints") return { iouType, ...(maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {}) };
+  const marked = new Set(groundTruth.annotations.flatMap(({ keypoints, category_id }) => (keypoints === undefined ? [] : [category_id])));
+  return { iouType, categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id) };
 }
 
-/** COCO's scores of results for boxes and, if wanted, masks. */
-export function scoreResults(groundTruth: CocoJson, results: readonly CocoResult[], options: { readonly masks: boolean; readonly maxDetections?: number | undefined }): Scores {
-  const { masks, maxDetections } = options;
-  const bbox = scoreType(groundTruth, results, "bbox", maxDetections);
-  return masks ? { bbox, segm: scoreType(groundTruth, results, "segm", maxDetections) } : { bbox };
+/** What an evaluation says of one IoU type. */
+export const scoresOf = ({ stats, perCategory }: CocoEvaluation): IouScores => ({ stats, perCategory });
+
+/** COCO's scores of results for boxes and, if wanted, masks and keypoints. @throws DatasetError for results that don't fit the ground truth. */
+export function scoreResults(
+  groundTruth: CocoJson,
+  results: readonly CocoResult[],
+  options: { readonly masks: boolean; readonly keypoints?: boolean; readonly maxDetections?: number | undefined },
+): Scores {
+  const { masks, keypoints = false, maxDetections } = options;
+  const score = (iouType: IouType): IouScores => scoresOf(evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, iouType, maxDetections)));
+  return { bbox: score("bbox"), ...(masks ? { segm: score("segm") } : {}), ...(keypoints ? { keypoints: score("keypoints") } : {}) };
 }
 
 /** The ids that `annotations` gives the model's classes, by name, in the order of the labels. */

@@ -7,4 +7,5 @@ export type IouScores = Pick<CocoEvaluation, "stats" | "perCategory">;
 export interface Scores {
   readonly bbox?: IouScores;
   readonly segm?: IouScores;
+  readonly keypoints?: IouScores;
 }

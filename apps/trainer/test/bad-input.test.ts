@@ -162,16 +162,20 @@ describe("a run", () => {
 });
 
 describe("a results file", () => {
-  const score = (results: unknown): ReturnType<typeof mrcnn> =>
-    mrcnn("eval", "--results", writeJson(folder, "results.json", results), "--annotations", join(good, "annotations.json"), "--iou-type", "bbox");
+  const score = (results: unknown, ...more: string[]): ReturnType<typeof mrcnn> =>
+    mrcnn("eval", "--results", writeJson(folder, "results.json", results), "--annotations", join(good, "annotations.json"), "--iou-type", "bbox", ...more);
 
   it.each<[string, unknown, RegExp]>([
-    ["of annotations", { images: [] }, /must be a list of COCO results/],
-    ["without boxes", [{ image_id: 1, category_id: 1, score: 1 }], /entry 0 has no bbox/],
-    ["of another data set", [{ image_id: 77, category_id: 1, score: 1, bbox: [0, 0, 1, 1] }], /image_id 77 is not in/],
+    ["with a negative size", [{ image_id: 1, category_id: 1, score: 1, bbox: [0, 0, 1, -1] }], /results.json\[0\]: bbox must be .* sizes >= 0, got \[0,0,1,-1\]/],
+    ["of an unknown category", [{ image_id: 1, category_id: 77, score: 1, bbox: [0, 0, 1, 1] }], /category_id must be the id of a category of the ground truth, got 77/],
+    ["without a score", [{ image_id: 1, category_id: 1, score: null, bbox: [0, 0, 1, 1] }], /score must be a finite number, got null/],
+    ["of annotations", { images: [] }, /must be a JSON list of COCO results/],
+    ["without boxes", [{ image_id: 1, category_id: 1, score: 1 }], /results.json\[0\]: must have a bbox to be evaluated/],
+    ["of another data set", [{ image_id: 77, category_id: 1, score: 1, bbox: [0, 0, 1, 1] }], /results.json\[0\]: image_id must be the id of an image of the ground truth, got 77/],
   ])("%s", async (_, results, message) => {
-    const { code, err } = await score(results);
-    expect(code).toBe(1);
+    const json = join(folder, "nothing.json");
+    const { code, err, out } = await score(results, "--json", json);
+    expect({ code, out, written: existsSync(json) }).toEqual({ code: 1, out: "", written: false });
     expect(err).toMatch(message);
   });
 

@@ -1,14 +1,15 @@
-import { existsSync } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
+import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream } from "@mrcnn/coco-eval";
+import type { IouType } from "@mrcnn/coco-eval";
 import { ConfigError } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
-import type { CocoResult } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
 import { detectAll } from "../detection.ts";
 import { CommandError, UsageError } from "../errors.ts";
-import { categoriesIn, scoreResults, scoreType } from "../evaluation.ts";
-import { readJson, writeWhole } from "../files.ts";
+import { categoriesIn, evaluationOptions, scoreResults, scoresOf } from "../evaluation.ts";
+import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { loadModel } from "../model-source.ts";
 import { createProgress } from "../progress.ts";
@@ -25,7 +26,7 @@ export interface EvalOptions extends BackendOptions {
   readonly images?: string;
   readonly annotations: string;
   readonly results?: string;
-  readonly iouType?: "bbox" | "segm" | "keypoints";
+  readonly iouType?: IouType;
   readonly scoreThreshold?: number;
   readonly maxDetections?: number;
   readonly minSize?: number;
@@ -45,31 +46,19 @@ export async function evaluate(options: EvalOptions, terminal: Terminal): Promis
 async function ofResults({ results, iouType, annotations, images, weights, maxDetections }: EvalOptions): Promise<Scores> {
   if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
   if (images !== undefined || weights !== undefined) throw new UsageError("--images and --weights go with --model. Add --model, or leave them out.");
-  if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox or segm.");
-  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints is not supported yet. Use bbox or segm.");
-  const groundTruth = await readCocoAnnotations(annotations);
-  const found = checkResults(readJson(results, "The results file"), results, iouType);
-  const ids = new Set(groundTruth.images.map(({ id }) => id));
-  const stranger = found.find(({ image_id }) => !ids.has(image_id));
-  if (stranger !== undefined) throw new CommandError(`${results}: image_id ${stranger.image_id} is not in ${annotations}. These are results of another data set.`);
+  if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
   if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
-  return { [iouType]: scoreType(groundTruth, found, iouType, maxDetections) };
-}
-
-function checkResults(value: unknown, file: string, iouType: "bbox" | "segm"): readonly CocoResult[] {
-  if (!Array.isArray(value)) throw new CommandError(`${file}: must be a list of COCO results. Is it an annotation file?`);
-  const key = iouType === "bbox" ? "bbox" : "segmentation";
-  value.forEach((entry: Partial<Record<string, unknown>> | null, i) => {
-    const missing = ["image_id", "category_id", "score", key].find((name) => entry?.[name] === undefined);
-    if (missing !== undefined) throw new CommandError(`${file}: entry ${i} has no ${missing}, which --iou-type ${iouType} needs.`);
-  });
-  return value as CocoResult[];
+  if (!existsSync(results)) throw new CommandError(`The results file ${results} does not exist. Check the path.`);
+  const groundTruth = await readCocoAnnotations(annotations, { emptyBoxes: "keep" });
+  // Of any length: it is read piece by piece.
+  const file = createReadStream(results, { highWaterMark: 2 ** 20 });
+  const options = { ...evaluationOptions(groundTruth, iouType, maxDetections), name: results };
+  return { [iouType]: scoresOf(await evaluateCocoStream(groundTruth, file, options)) };
 }
 
 async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Scores | undefined> {
   const { images, annotations, results: resultsFile, iouType, json } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  if (iouType === "keypoints") throw new CommandError("--iou-type keypoints is not supported yet. Use bbox; --results keeps the keypoints.");
   for (const file of [json, resultsFile]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
@@ -80,6 +69,11 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
   try {
     assertClassesKnown(groundTruth.categories.map((category) => category.name), categories.map((category) => category.name), annotations);
     const withMasks = model.config.mask && dataset.hasMasks;
+    const withKeypoints = model.config.keypoints.length === COCO_KEYPOINT_SIGMAS.length && groundTruth.annotations.some(({ keypoints }) => keypoints !== undefined);
+    if (iouType === "keypoints" && !withKeypoints) {
+      const reason = model.config.keypoints.length === 0 ? `the model ${name} has no keypoints` : `${annotations} has no keypoints, or the model ${name} other than COCO's 17`;
+      throw new ConfigError(`--iou-type keypoints: ${reason}.`);
+    }
     if (iouType === "segm" && !withMasks) throw new ConfigError(`--iou-type segm: ${model.config.mask ? annotations : `the model ${name}`} has no masks.`);
     const { scoreThreshold, maxDetections, minSize, maxSize } = { ...settings, ...given(options) };
     const nativeSize = settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
@@ -91,8 +85,8 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
       onImage: (done) => progress.update(done),
     }).finally(() => progress.stop());
     if (results === undefined) return undefined;
+    const scores = scoreResults(groundTruth, results, { masks: withMasks, keypoints: withKeypoints, maxDetections });
     if (resultsFile !== undefined) writeWhole(resultsFile, JSON.stringify(results));
-    const scores = scoreResults(groundTruth, results, { masks: withMasks, maxDetections });
     return iouType === undefined ? scores : { [iouType]: scores[iouType]! };
   } finally {
     interrupt.release();
