@@ -1,6 +1,10 @@
 export type { CocoAccumulated } from "./accumulate.ts";
+export { evaluateCityscapes } from "./evaluate-cityscapes.ts";
+export type { CityscapesEvaluation, CityscapesImage, EvaluateCityscapesOptions } from "./evaluate-cityscapes.ts";
 export { evaluateCoco, evaluateCocoStream } from "./evaluate-coco.ts";
 export type { CocoEvaluation, EvaluateCocoOptions } from "./evaluate-coco.ts";
+export { evaluateVoc } from "./evaluate-voc.ts";
+export type { EvaluateVocOptions, VocBox, VocCategory, VocEvaluation, VocImage } from "./evaluate-voc.ts";
 export { createCocoEvaluator } from "./evaluator.ts";
 export type { CocoEvaluator } from "./evaluator.ts";
 export { toCocoDetections, toCocoGroundTruth, toCocoResults } from "./from-detections.ts";

@@ -1,0 +1,136 @@
+"""Makes packages/coco-eval/test/golden/{voc,cityscapes}.json: random sets, with the answers of the reference code itself.
+
+    python tools/golden/voc_cityscapes.py DETECTRON2_SOURCE      # numpy, pillow, pycocotools, cityscapesscripts; detectron2 isn't imported
+
+VOC's is `voc_eval` as detectron2 has it (from py-faster-rcnn), read out of detectron2/evaluation/pascal_voc_evaluation.py.
+"""
+import contextlib
+import json
+import pathlib
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as M
+
+OUT = pathlib.Path(__file__).parents[2] / "packages/coco-eval/test/golden"
+if not hasattr(np, "in1d"):
+    np.in1d = np.isin          # cityscapesscripts asks for the old name
+
+
+def write(name, origin, **values):
+    text = json.dumps(dict(origin=f"{origin}; tools/golden/voc_cityscapes.py", **values), separators=(",", ":"))
+    assert len(text) < 50_000, (name, len(text))
+    (OUT / f"{name}.json").write_text(text + "\n")
+    print(name, len(text))
+
+
+def voc(source):
+    text = (pathlib.Path(source) / "detectron2/evaluation/pascal_voc_evaluation.py").read_text()
+    scope = dict(np=np, ET=ET, lru_cache=lru_cache, PathManager=type("P", (), dict(open=staticmethod(open))))
+    exec(text[text.index("@lru_cache(maxsize=None)"):], scope)
+    cases = []
+    for seed in range(6):
+        r = np.random.default_rng(seed)
+        images, scores = [], iter(r.permutation(5000) / 5000)     # no two are equal: there their order is open
+        for _ in range(12):
+            objects, detections = [], []
+            for _ in range(int(r.integers(0, 5))):
+                x, y, w, h = (int(v) for v in r.integers(1, 60, 4))
+                objects.append(dict(category=f"c{r.integers(3)}", box=[x, y, x + w, y + h], isDifficult=bool(r.random() < 0.25)))
+                for _ in range(int(r.integers(0, 4))):
+                    near = np.round(np.array(objects[-1]["box"]) + r.normal(0, r.choice([0, 2, 9]), 4), 1)
+                    box = [float(v) for v in (*near[:2], *np.maximum(near[2:], near[:2]))]
+                    detections.append(dict(category=objects[-1]["category"] if r.random() < 0.9 else "c1", score=float(next(scores)), box=box))
+            images.append(dict(objects=objects, detections=detections))
+        expected = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for i, image in enumerate(images):
+                entries = "".join(
+                    f"<object><name>{o['category']}</name><pose>x</pose><truncated>0</truncated><difficult>{int(o['isDifficult'])}</difficult><bndbox>"
+                    + "".join(f"<{key}>{v}</{key}>" for key, v in zip(("xmin", "ymin", "xmax", "ymax"), o["box"])) + "</bndbox></object>" for o in image["objects"])
+                pathlib.Path(folder, f"{i}.xml").write_text(f"<annotation>{entries}</annotation>")
+            pathlib.Path(folder, "set").write_text("\n".join(str(i) for i in range(len(images))))
+            for c in ("c0", "c1", "c2"):
+                lines = [" ".join(map(str, (i, d["score"], *d["box"]))) for i, image in enumerate(images) for d in image["detections"] if d["category"] == c]
+                pathlib.Path(folder, f"found-{c}").write_text("\n".join(lines))
+            for metric, old in (("11-point", True), ("area", False)):
+                for threshold in (0.5, 0.75):
+                    scope["parse_rec"].cache_clear()
+                    expected[f"{metric} {threshold}"] = [
+                        float(scope["voc_eval"](f"{folder}/found-{{}}", f"{folder}/{{}}.xml", f"{folder}/set", c, threshold, old)[2]) for c in ("c0", "c1", "c2")]
+        cases.append(dict(images=images, expected=expected))
+    write("voc", "voc_eval of detectron2/evaluation/pascal_voc_evaluation.py", cases=cases)
+
+
+def cityscapes():
+    sys.argv = sys.argv[:1]
+    from cityscapesscripts.evaluation import evalInstanceLevelSemanticLabeling as E
+    from cityscapesscripts.evaluation.instance import Instance
+    from cityscapesscripts.helpers.labels import id2label, labels
+
+    names = ["person", "car", "bus", "bicycle"]
+    ids = [label.id for name in names for label in labels if label.name == name]
+    void = [label.id for label in labels if label.ignoreInEval]
+    rle = lambda mask: M.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    h, w = 60, 90
+    cases = []
+    for seed in range(5):
+        r = np.random.default_rng(seed)
+        images, matches = [], {}
+        E.args.instLabels = names
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(5):
+                gt = np.full((h, w), 7, np.int32)                                   # road
+                gt[: int(r.integers(0, 20))] = void[int(r.integers(1, 4))]
+
+                def blob(scale=1.0):
+                    y, x, ry, rx = r.uniform(0, h), r.uniform(0, w), *(scale * r.uniform(3, 18, 2))
+                    yy, xx = np.mgrid[0:h, 0:w]
+                    return ((yy - y) / ry) ** 2 + ((xx - x) / rx) ** 2 <= 1
+
+                for n in range(int(r.integers(1, 9))):
+                    c = int(r.choice(ids[: 3 if seed % 2 else 4]))
+                    gt[blob()] = c if r.random() < 0.2 else 1000 * c + n
+                found = []
+                for value in np.unique(gt):
+                    if value // 1000 not in ids and value not in ids:
+                        continue
+                    c = int(value // 1000) if value >= 1000 else int(value)
+                    for _ in range(int(r.integers(0, 3))):
+                        mask = np.roll(gt == value, r.integers(-3, 4, 2), (0, 1)) & (r.random((h, w)) < r.choice([0.97, 0.7]))
+                        found.append((c if r.random() < 0.9 else int(r.choice(ids)), mask))
+                found += [(int(r.choice(ids)), blob(0.7)) for _ in range(int(r.integers(0, 4)))] + [(ids[0], np.zeros((h, w), bool))]
+                info, detections = {}, []
+                for d, (c, mask) in enumerate(found):
+                    file = f"{folder}/{i}-{d}.png"
+                    Image.fromarray((mask * 255).astype(np.uint8)).save(file)
+                    score = float(np.round(r.random(), 1))                          # scores tie
+                    info[file] = dict(labelID=c, conf=score)
+                    detections.append(dict(categoryId=c, score=score, counts=rle(mask)))
+                instances = {name: [] for name in names}
+                listed = []
+                for value in np.unique(gt):
+                    one = Instance(gt, value)
+                    name = id2label[one.labelID].name
+                    if name in names:
+                        instances[name].append(one.toDict())
+                        listed.append(dict(categoryId=one.labelID, isGroup=bool(value < 1000), counts=rle(gt == value)))
+                truth, predicted = E.assignGt2Preds(instances, Image.fromarray(gt), info, E.args)
+                matches[i] = dict(groundTruth=truth, prediction=predicted)
+                images.append(dict(instances=listed, ignored=rle(np.isin(gt, void)), detections=detections))
+            with np.errstate(all="ignore"):
+                result = E.computeAverages(E.evaluateMatches(matches, E.args), E.args)
+        number = lambda value: -1.0 if np.isnan(value) else float(value)
+        cases.append(dict(images=images, AP=number(result["allAp"]), AP50=number(result["allAp50%"]),
+                          perCategory=[[number(result["classes"][n]["ap"]), number(result["classes"][n]["ap50%"])] for n in names]))
+    write("cityscapes", "cityscapesScripts 2.3.0 evalInstanceLevelSemanticLabeling", size=[h, w], categories=[dict(id=i, name=n) for i, n in zip(ids, names)], cases=cases)
+
+
+if __name__ == "__main__":
+    voc(sys.argv[1])
+    with contextlib.redirect_stderr(sys.stderr):
+        cityscapes()
