@@ -1,5 +1,4 @@
-import { createMaskPool } from "./mask-pool.ts";
-import type { MaskPool } from "./mask-pool.ts";
+import type { MaskStore } from "./mask-store.ts";
 
 /** What an entry is compared by, and how it counts. Detections have scores, objects may be crowds. */
 export interface EntryValues {
@@ -13,8 +12,9 @@ export interface EntryValues {
   readonly isIgnored: boolean;
   /** (x, y, width, height): the entry's by "bbox" and "keypoints", the mask's tight one by "segm". */
   readonly box: ArrayLike<number>;
-  /** By "segm": the mask's runs, and how many pixels are set. */
+  /** By "segm": the mask's counts, their text when it is at hand, and how many pixels are set. */
   readonly counts?: Uint32Array;
+  readonly text?: Uint8Array | undefined;
   readonly pixels?: number;
   /** By "keypoints": (x, y, visibility) of each. */
   readonly keypoints?: ArrayLike<number>;
@@ -31,18 +31,17 @@ export interface Entries {
   isIgnored: Uint8Array;
   /** [4 * length]. */
   box: Float64Array;
-  /** Where in the pool a mask is, of how many runs, and of how many pixels. */
+  /** Where in the store a mask is, and how many pixels are set. */
   maskPlace: Float64Array;
-  maskRuns: Uint32Array;
   maskPixels: Float64Array;
-  readonly masks: MaskPool;
+  readonly masks: MaskStore;
   /** [keypointValues * length]. */
   keypoints: Float64Array;
   readonly keypointValues: number;
 }
 
 /** An empty store; `keypoints` is the number of keypoints per entry. */
-export function createEntries({ keypoints = 0 }: { readonly keypoints?: number } = {}): Entries {
+export function createEntries(masks: MaskStore, keypoints: number): Entries {
   return {
     length: 0,
     category: new Int32Array(0),
@@ -52,9 +51,8 @@ export function createEntries({ keypoints = 0 }: { readonly keypoints?: number }
     isIgnored: new Uint8Array(0),
     box: new Float64Array(0),
     maskPlace: new Float64Array(0),
-    maskRuns: new Uint32Array(0),
     maskPixels: new Float64Array(0),
-    masks: createMaskPool(),
+    masks,
     keypoints: new Float64Array(0),
     keypointValues: 3 * keypoints,
   };
@@ -79,8 +77,7 @@ export function addEntry(entries: Entries, values: EntryValues): void {
   for (let c = 0; c < 4; c++) entries.box[4 * i + c] = box[c]!;
   if (counts !== undefined) {
     if (i >= entries.maskPlace.length) growMasks(entries);
-    entries.maskPlace[i] = entries.masks.add(counts, counts.length);
-    entries.maskRuns[i] = counts.length;
+    entries.maskPlace[i] = entries.masks.add(counts, values.text);
     entries.maskPixels[i] = values.pixels!;
   }
   if (keypoints !== undefined) entries.keypoints.set(keypoints, entries.keypointValues * i);
@@ -111,6 +108,5 @@ function grow(entries: Entries): void {
 function growMasks(entries: Entries): void {
   const room = entries.category.length;
   entries.maskPlace = widened(entries.maskPlace, room);
-  entries.maskRuns = widened(entries.maskRuns, room);
   entries.maskPixels = widened(entries.maskPixels, room);
 }

@@ -1,12 +1,16 @@
 import { ConfigError, DatasetError } from "@mrcnn/core";
-import type { Rle } from "@mrcnn/core";
-import { parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
+import { measureCounts, parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoSegmentation } from "@mrcnn/masks";
 import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { createCore } from "./core.ts";
 import { addEntry, createEntries } from "./entries.ts";
-import { readResults } from "./read-results.ts";
+import { breakErrorsDown } from "./error-breakdown.ts";
+import type { ErrorBreakdown } from "./error-breakdown.ts";
+import { overlapOf } from "./overlap.ts";
+import { readCocoResults } from "./read-results.ts";
+import { createMaskPool } from "./mask-store.ts";
+import type { ReadRle } from "./mask-store.ts";
 import { resolveParams } from "./params.ts";
 import type { CocoParams, IouType } from "./params.ts";
 import { createRegions } from "./regions.ts";
@@ -29,6 +33,8 @@ export interface CocoEvaluation {
   readonly precisionRecall: PrecisionRecall;
   /** Precision, recall and scores in pycocotools' arrays. */
   readonly accumulated: CocoAccumulated;
+  /** What kinds of errors there are and what they cost, worked out when asked for; categories always count. */
+  errors(): ErrorBreakdown;
 }
 
 /**
@@ -57,7 +63,7 @@ export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult
 export async function evaluateCocoStream(groundTruth: CocoJson, results: AsyncIterable<Uint8Array>, options: EvaluateCocoOptions & { readonly name?: string }): Promise<CocoEvaluation> {
   const { name = "evaluateCocoStream: results", ...others } = options;
   const evaluation = createFileEvaluation(groundTruth, others);
-  await readResults(results, name, (result, i) => evaluation.add(result, `${name}[${i}]`));
+  await readCocoResults(results, name, (result, i) => evaluation.add(result, `${name}[${i}]`));
   return evaluation.finish();
 }
 
@@ -87,7 +93,7 @@ function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ..
   const params = resolveParams({ ...options, categories: categories.filter(({ id }) => wanted.has(id)) });
   const { iouType } = params;
   const keypoints = iouType === "keypoints" ? params.sigmas.length : 0;
-  const [found, truth] = [createEntries({ keypoints }), createEntries({ keypoints })];
+  const [found, truth] = [createEntries(createMaskPool(), keypoints), createEntries(createMaskPool(), keypoints)];
   const core = createCore(params, found, truth);
   const regions = createRegions(params);
   const readMask = createMaskReader();
@@ -121,24 +127,43 @@ function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ..
     finish() {
       for (const [id, { isEvaluated, detections, objects }] of byImage) if (isEvaluated) core.add(id, detections, objects);
       const accumulated = accumulateLedgers(core.ledgers, params);
-      return { stats: summarizeAccumulated(accumulated), perCategory: summarizeCategories(accumulated), precisionRecall: curvesOf(accumulated), accumulated };
+      return {
+        stats: summarizeAccumulated(accumulated),
+        perCategory: summarizeCategories(accumulated),
+        precisionRecall: curvesOf(accumulated),
+        accumulated,
+        errors() {
+          const evaluated = [...byImage].filter(([, { isEvaluated }]) => isEvaluated);
+          // As they were given: both lists have been sorted since.
+          const inOrder = (entries: readonly number[]): number[] => entries.toSorted((a, b) => a - b);
+          return breakErrorsDown(evaluated.map(([imageId, { detections, objects }]) => ({ imageId, detections: inOrder(detections), objects: inOrder(objects) })), found, truth, overlapOf(iouType, found, truth, params.sigmas));
+        },
+      };
     },
   };
 }
 
-type MaskReader = (segmentation: CocoSegmentation | undefined, image: CocoImage, where: string, key?: string) => Rle;
+type MaskReader = (segmentation: CocoSegmentation | undefined, image: CocoImage, where: string, key?: string) => ReadRle;
 
 // The mask of an entry; its counts may be overwritten by the next call, which saves two arrays per mask.
 function createMaskReader(): MaskReader {
-  let scratch = new Uint32Array(1024);
+  const encoder = new TextEncoder();
+  let counts = new Uint32Array(0);
+  let bytes = new Uint8Array(0);
   return (segmentation, image, where, key = "segmentation") => {
     if (segmentation === undefined) throw new DatasetError(`${where}: must have a ${key} to be evaluated, got none.`);
     const { height, width } = image;
     if (segmentation === null || !("counts" in segmentation) || typeof segmentation.counts !== "string") return segmentationToRle(segmentation, image, where);
-    const { counts: text, size } = segmentation;
-    if (size?.[0] !== height || size[1] !== width) return segmentationToRle(segmentation, image, where); // says what is wrong
-    if (text.length > scratch.length) scratch = new Uint32Array(2 * text.length);
-    return { size: image, counts: scratch.subarray(0, readCounts(text, image, scratch, where)) };
+    const { counts: string, size } = segmentation;
+    if (string.length > counts.length) {
+      counts = new Uint32Array(2 * string.length);
+      bytes = new Uint8Array(3 * counts.length);
+    }
+    const text = bytes.subarray(0, encoder.encodeInto(string, bytes).written);
+    const runs = counts.subarray(0, readCounts(text, counts, where));
+    const measures = measureCounts(runs, height);
+    if (size?.[0] !== height || size[1] !== width || measures.total !== height * width) return segmentationToRle(segmentation, image, where); // says what is wrong
+    return { size: image, counts: runs, text, measures };
   };
 }
 

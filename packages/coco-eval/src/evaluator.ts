@@ -3,6 +3,7 @@ import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { addEntry, clearEntries, createEntries } from "./entries.ts";
 import { createCore } from "./core.ts";
+import { createMaskList } from "./mask-store.ts";
 import { resolveParams } from "./params.ts";
 import type { CocoParams } from "./params.ts";
 import { readPartial, writePartial } from "./partial.ts";
@@ -45,7 +46,7 @@ export interface CocoEvaluator {
 export function createCocoEvaluator(options: CocoParams): CocoEvaluator {
   const params = resolveParams(options);
   const keypoints = params.iouType === "keypoints" ? params.sigmas.length : 0;
-  const [found, truth] = [createEntries({ keypoints }), createEntries({ keypoints })];
+  const [found, truth] = [createEntries(createMaskList(), keypoints), createEntries(createMaskList(), keypoints)];
   const core = createCore(params, found, truth);
   const regions = createRegions(params);
   const seen = new Set<number>();

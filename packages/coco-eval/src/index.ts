@@ -1,4 +1,5 @@
 export type { CocoAccumulated } from "./accumulate.ts";
+export type { ErrorBreakdown, ErrorKind } from "./error-breakdown.ts";
 export { evaluateCityscapes } from "./evaluate-cityscapes.ts";
 export type { CityscapesEvaluation, CityscapesImage, EvaluateCityscapesOptions } from "./evaluate-cityscapes.ts";
 export { evaluateCoco, evaluateCocoStream } from "./evaluate-coco.ts";
@@ -10,5 +11,6 @@ export type { CocoEvaluator } from "./evaluator.ts";
 export { toCocoDetections, toCocoGroundTruth, toCocoResults } from "./from-detections.ts";
 export { COCO_AREA_RANGES, COCO_KEYPOINT_SIGMAS } from "./params.ts";
 export type { AreaRange, CocoParams, IouType } from "./params.ts";
+export { readCocoResults } from "./read-results.ts";
 export type { CocoDetection, CocoGroundTruth } from "./regions.ts";
 export type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.ts";

@@ -31,8 +31,6 @@ function boxOverlap(detections: Entries, d: number, objects: Entries, g: number)
 
 // Runs are compared only where the masks' boxes and sizes allow for enough overlap.
 function maskOverlap(detections: Entries, objects: Entries): Overlap {
-  const detectionMask = lastMask(detections);
-  const objectMask = lastMask(objects);
   return (d, g, atLeast) => {
     const a = detections.box;
     const b = objects.box;
@@ -47,23 +45,8 @@ function maskOverlap(detections: Entries, objects: Entries): Overlap {
     const crowd = objects.isCrowd[g] === 1;
     const most = Math.min(width * height, area, other);
     if (most / (crowd ? area : area + other - most) < atLeast) return 0;
-    const both = runsIntersection(detectionMask(d), objectMask(g));
+    const both = runsIntersection(detections.masks.read(detections.maskPlace[d]!), objects.masks.read(objects.maskPlace[g]!));
     return both === 0 ? 0 : both / (crowd ? area : area + other - both);
-  };
-}
-
-// The runs of one mask after another; those last read are kept, as the same is often asked for again.
-function lastMask(entries: Entries): (entry: number) => Uint32Array {
-  let room = new Uint32Array(256);
-  let last = -1;
-  let runs = room;
-  return (entry) => {
-    if (entry === last) return runs;
-    const n = entries.maskRuns[entry]!;
-    if (n > room.length) room = new Uint32Array(2 * n);
-    entries.masks.read(entries.maskPlace[entry]!, n, room, 0);
-    last = entry;
-    return (runs = room.subarray(0, n));
   };
 }
 

@@ -1,8 +1,9 @@
 import { DatasetError } from "@mrcnn/core";
 import type { Rle } from "@mrcnn/core";
-import { rleArea, rleToBox } from "@mrcnn/masks";
+import { measureCounts } from "@mrcnn/masks";
 import type { CocoBox } from "@mrcnn/masks";
 import type { EntryValues } from "./entries.ts";
+import type { ReadRle } from "./mask-store.ts";
 import type { ResolvedParams } from "./params.ts";
 
 /** An object of an image. `bbox` is what "bbox" compares, `mask` what "segm" does, "keypoints" both `keypoints` and `bbox`. */
@@ -65,10 +66,10 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
     const category = placeOf(entry.categoryId, where);
     const area = checkArea(entry.area, where);
     if (iouType === "segm") {
-      const { mask } = entry;
+      const mask: ReadRle | undefined = entry.mask;
       if (mask === undefined) throw new DatasetError(`${where}: must have a mask to be evaluated by "segm". Evaluate by "bbox" instead.`);
-      const pixels = rleArea(mask);
-      return { category, area: area ?? pixels, score, isCrowd, isIgnored: false, box: rleToBox(mask), counts: mask.counts, pixels };
+      const { pixels, box } = mask.measures ?? measureCounts(mask.counts, mask.size.height);
+      return { category, area: area ?? pixels, score, isCrowd, isIgnored: false, box, counts: mask.counts, pixels, text: mask.text };
     }
     if (iouType === "bbox") {
       const box = checkBox(entry.bbox, where);

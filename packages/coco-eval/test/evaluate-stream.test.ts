@@ -26,8 +26,9 @@ describe("evaluateCocoStream", () => {
   });
 
   it("reads lists that are longer than what it parses at once", async () => {
-    const strange = { ...results.bbox[0]!, note: 'brackets ]}" and \\ and ü in a text' };
-    const many = Array.from({ length: 40_000 }, () => strange);
+    // What looks like the end of an entry within one.
+    const strange = { ...results.bbox[0]!, note: '{} },{ brackets ]}" and \\ and ü in a text', more: [{}, { deep: [{}, {}] }] };
+    const many = Array.from({ length: 20_000 }, () => strange);
     const few = evaluateCoco(groundTruth, many.slice(0, 200), { iouType: "bbox" });
     // More than count per image change nothing.
     expect((await read(JSON.stringify(many), 60_000)).stats).toEqual(few.stats);
@@ -43,12 +44,12 @@ describe("evaluateCocoStream", () => {
     ["it is empty", ""],
     ["it is empty", "  \n"],
     ["it does not begin as one", `{"annotations":[]}`],
-    ["its end is missing", `[${entry}`],
-    ["its end is missing", `[${entry},{"image_id":"]`],
+    ["from entry 0 on", `[${entry}`],
+    ["from entry 0 on", `[${entry},{"image_id":"]`],
     ["from entry 0 on", `[${entry},]`],
     ["from entry 0 on", `[${entry} ${entry}]`],
-    ["its brackets don't match", `[${entry}}`],
-    ["more follows behind its end", `[${entry}] [`],
+    ["from entry 0 on", `[${entry}}`],
+    ["from entry 0 on", `[${entry}] [`],
     ["from entry 0 on", Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d)],
   ])("says that %s", async (reason, text) => {
     const error: unknown = await read(text).catch((thrown: unknown) => thrown);
@@ -60,6 +61,9 @@ describe("evaluateCocoStream", () => {
     const many = Array.from({ length: 20_000 }, () => results.bbox[0]!);
     const bad = { ...results.bbox[0]!, score: null };
     await expect(read(JSON.stringify([...many, bad]), 100_000)).rejects.toThrow("found.json[20000]: score must be a finite number, got null");
-    await expect(read(`${JSON.stringify(many).slice(0, -1)},]`, 100_000)).rejects.toThrow("must be a JSON list of COCO results");
+    const text = JSON.stringify(many);
+    await expect(read(`${text.slice(0, -1)},]`, 100_000)).rejects.toThrow(/from entry \d{4,} on/);
+    await expect(read(`${text.slice(0, 50)}"${text.slice(50)}`, 100_000)).rejects.toThrow(/from entry 0 on/);
+    await expect(read(text.slice(0, -20), 100_000)).rejects.toThrow(/from entry \d{4,} on/);
   });
 });

@@ -1,8 +1,9 @@
 import { createCocoEvaluator, evaluateCoco } from "../src/index.ts";
-import type { CocoDetection, CocoEvaluator, CocoGroundTruth } from "../src/index.ts";
+import type { CocoDetection, CocoEvaluator, CocoGroundTruth, EvaluateCocoOptions } from "../src/index.ts";
 import { createRandom, isMrcnnError } from "@mrcnn/core";
-import { rleFromCounts } from "@mrcnn/masks";
-import type { CocoBox } from "@mrcnn/masks";
+import { rleFromCounts, segmentationToRle } from "@mrcnn/masks";
+import type { CocoBox, CocoImage, CocoJson, CocoResult, CocoSegmentation } from "@mrcnn/masks";
+import { golden } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 
 interface EvaluatedImage {
@@ -93,6 +94,45 @@ describe("createCocoEvaluator", () => {
     );
     // The first overlaps nothing: precision 1/2 at every recall.
     expect(evaluator.summarize().AP).toBeCloseTo(0.5, 14);
+  });
+
+  it("gives image by image the numbers of whole files, by masks and by keypoints", () => {
+    const { groundTruth, results } = golden<{ groundTruth: CocoJson; results: { segm: CocoResult[] } }>(import.meta.url, "crowds");
+    const evaluator = createCocoEvaluator({ iouType: "segm", categories: groundTruth.categories });
+    const size = ({ height, width }: CocoImage) => ({ height, width });
+    for (const image of groundTruth.images) {
+      const mask = (segmentation: CocoSegmentation) => segmentationToRle(segmentation, size(image));
+      evaluator.add(
+        image.id,
+        results.segm.filter((one) => one.image_id === image.id).map((one) => ({ categoryId: one.category_id, score: one.score, mask: mask(one.segmentation!) })),
+        groundTruth.annotations.filter((one) => one.image_id === image.id).map((one) => ({ categoryId: one.category_id, area: one.area!, isCrowd: one.iscrowd === 1, mask: mask(one.segmentation!) })),
+      );
+    }
+    expect(evaluator.accumulate()).toEqual(evaluateCoco(groundTruth, results.segm, { iouType: "segm" }).accumulated);
+
+    const [persons] = golden<{ cases: { groundTruth: CocoJson; results: CocoResult[]; options: EvaluateCocoOptions }[] }>(import.meta.url, "random-keypoints").cases;
+    const { imageIds, categoryIds, ...options } = persons!.options;
+    const streaming = createCocoEvaluator({ ...options, categories: persons!.groundTruth.categories });
+    for (const { id } of persons!.groundTruth.images) {
+      streaming.add(
+        id,
+        persons!.results.filter((one) => one.image_id === id).map(({ category_id: categoryId, score, keypoints, bbox }) => ({ categoryId, score, keypoints: keypoints!, ...(bbox === undefined ? {} : { bbox }) })),
+        persons!.groundTruth.annotations.filter((one) => one.image_id === id).map((one) => ({ categoryId: one.category_id, area: one.area!, isCrowd: one.iscrowd === 1, keypoints: one.keypoints!, bbox: one.bbox })),
+      );
+    }
+    expect(streaming.accumulate()).toEqual(evaluateCoco(persons!.groundTruth, persons!.results, options).accumulated);
+  });
+
+  it("compares keypoints by hand", () => {
+    // Two keypoints of sigma 0.1 on an object of 100 pixels: off by nothing, and by d with d² / (0.2² 100 2) = 1: (1 + 1/e) / 2 = 0.684.
+    const evaluator = createCocoEvaluator({ iouType: "keypoints", categories, sigmas: [0.1, 0.1], iouThresholds: [0.68, 0.69] });
+    const d = Math.sqrt(0.2 ** 2 * 100 * 2);
+    evaluator.add(1, [{ categoryId: 2, score: 1, keypoints: [5, 5, 1, 8 + d, 8, 1] }], [{ categoryId: 2, bbox: [0, 0, 10, 10], area: 100, keypoints: [5, 5, 2, 8, 8, 1] }]);
+    expect([...evaluator.accumulate().recall].filter((value) => value >= 0)).toEqual([1, 0]);
+    expect(evaluator.summarize()).toMatchObject({ AR50: -1, APm: -1 });
+    const say = (keypoints: number[]) => () => evaluator.add(2, [{ categoryId: 2, score: 1, keypoints }], []);
+    expect(say([1, 2, 3])).toThrow("image 2: detections[0]: keypoints must be (x, y, visibility) of 2 keypoints, as many as sigmas, got 3 numbers");
+    expect(say([1, 2, 3, 4, 5, NaN])).toThrow("keypoints must be (x, y, visibility) of 2");
   });
 
   it("leaves nothing behind of an image it refuses", () => {

@@ -18,4 +18,5 @@ export { pasteMasks } from "./paste.ts";
 export type { PasteMethod, PasteOptions } from "./paste.ts";
 export { rasterizePolygons, rleFromBox } from "./polygon.ts";
 export { readCounts, rleFromString, rleToString } from "./rle-string.ts";
-export { decodeRle, encodeRle, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";
+export { decodeRle, encodeRle, measureCounts, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";
+export type { RleMeasures } from "./rle.ts";

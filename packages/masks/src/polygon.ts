@@ -50,7 +50,7 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
     crossEdge(fine[i]!, fine[i + 1]!, fine[j]!, fine[j + 1]!, height, width, crossings);
   }
 
-  const sorted = Uint32Array.from(crossings).sort();
+  const sorted = new Uint32Array(crossings).sort();
   const runs = createRunWriter({ height, width });
   for (let i = 0; i < sorted.length; i += 2) runs.add(sorted[i]!, sorted[i + 1] ?? height * width);
   return runs.finish();

@@ -27,15 +27,13 @@ export function rleFromCounts(counts: ArrayLike<number>, size: ImageSize, where 
     sum += count;
   }
   const { height, width } = size;
-  if (sum !== height * width) throw notTheImage(sum, size, where);
+  if (sum !== height * width) {
+    throw new DatasetError(
+      `${where}: counts must add up to height * width = ${height} * ${width} = ${height * width}, got ${sum}. ` +
+        "Check that the mask was made for this image.",
+    );
+  }
   return { size: { height, width }, counts: Uint32Array.from(counts) };
-}
-
-/** What is wrong with counts that add up to `sum`. */
-export function notTheImage(sum: number, { height, width }: ImageSize, where: string): DatasetError {
-  return new DatasetError(
-    `${where}: counts must add up to height * width = ${height} * ${width} = ${height * width}, got ${sum}. ` + "Check that the mask was made for this image.",
-  );
 }
 
 /** Run lengths of a bitmap, over its whole image. */
@@ -91,20 +89,36 @@ export function rleArea(rle: Rle): number {
 }
 
 /** The tight box of a mask as (x, y, width, height), COCO's `toBbox`; zeros when it is empty. */
-export function rleToBox({ counts, size }: Rle): readonly [x: number, y: number, width: number, height: number] {
-  const rows = size.height;
+export function rleToBox({ counts, size }: Rle): RleMeasures["box"] {
+  return measureCounts(counts, size.height).box;
+}
+
+/** What one walk over a mask's counts tells. */
+export interface RleMeasures {
+  /** The sum of all counts. */
+  readonly total: number;
+  /** Pixels set. */
+  readonly pixels: number;
+  /** The tight box; zeros when none is set. */
+  readonly box: readonly [x: number, y: number, width: number, height: number];
+}
+
+/** Measures the mask of these counts on an image of so many rows. */
+export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
   const { length } = counts;
   let left = -1;
   let right = -1;
   let top = rows;
   let bottom = -1;
-  // Where the run starts. Stepping from run to run saves the divisions.
+  let pixels = 0;
+  // Where the next run starts. Stepping from run to run saves the divisions.
   let column = 0;
   let row = 0;
   for (let i = 0; i < length; i++) {
     const count = counts[i]!;
     const end = row + count;
     if ((i & 1) === 1 && count > 0) {
+      pixels += count;
       if (left < 0) left = column;
       if (end <= rows) {
         right = column;
@@ -118,13 +132,16 @@ export function rleToBox({ counts, size }: Rle): readonly [x: number, y: number,
       }
     }
     if (end < rows) row = end;
-    else {
-      const columns = end < 2 * rows ? 1 : Math.floor(end / rows);
+    else if (end < 2 * rows) {
+      column++;
+      row = end - rows;
+    } else {
+      const columns = rows === 0 ? 0 : Math.floor(end / rows);
       column += columns;
       row = end - columns * rows;
     }
   }
-  return left < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top];
+  return { total: column * rows + row, pixels, box: left < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top] };
 }
 
 /**

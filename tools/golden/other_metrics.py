@@ -1,10 +1,9 @@
-"""Makes packages/coco-eval/test/golden/{voc,cityscapes}.json: random sets, with the answers of the reference code itself.
+"""Makes packages/coco-eval/test/golden/{voc,cityscapes,tide}.json: the answers of the reference code itself, on random sets or on those of coco_eval.py.
 
-    python tools/golden/voc_cityscapes.py DETECTRON2_SOURCE      # numpy, pillow, pycocotools, cityscapesscripts; detectron2 isn't imported
+    python tools/golden/other_metrics.py DETECTRON2_SOURCE      # numpy, pillow, pycocotools, cityscapesscripts, tidecv; detectron2 isn't imported
 
 VOC's is `voc_eval` as detectron2 has it (from py-faster-rcnn), read out of detectron2/evaluation/pascal_voc_evaluation.py.
 """
-import contextlib
 import json
 import pathlib
 import sys
@@ -22,7 +21,7 @@ if not hasattr(np, "in1d"):
 
 
 def write(name, origin, **values):
-    text = json.dumps(dict(origin=f"{origin}; tools/golden/voc_cityscapes.py", **values), separators=(",", ":"))
+    text = json.dumps(dict(origin=f"{origin}; tools/golden/other_metrics.py", **values), separators=(",", ":"))
     assert len(text) < 50_000, (name, len(text))
     (OUT / f"{name}.json").write_text(text + "\n")
     print(name, len(text))
@@ -130,7 +129,25 @@ def cityscapes():
     write("cityscapes", "cityscapesScripts 2.3.0 evalInstanceLevelSemanticLabeling", size=[h, w], categories=[dict(id=i, name=n) for i, n in zip(ids, names)], cases=cases)
 
 
+def tide():
+    from tidecv import TIDE, datasets
+
+    short = dict(Cls="class", Loc="localization", Both="both", Dupe="duplicate", Bkg="background", Miss="missed")
+    answers = {}
+    for name in ("crowds", "ties", "empty", "many", "areas", "polygons"):
+        case = json.loads((OUT / f"{name}.json").read_text())
+        answers[name] = {}
+        for kind, mode in (("bbox", TIDE.BOX), ("segm", TIDE.MASK)):
+            with tempfile.TemporaryDirectory() as folder:
+                for file, values in (("truth", case["groundTruth"]), ("found", case["results"][kind])):
+                    pathlib.Path(folder, file).write_text(json.dumps(values))
+                run = TIDE().evaluate(datasets.COCO(f"{folder}/truth"), datasets.COCOResult(f"{folder}/found"), mode=mode)
+            costs, counts = run.fix_main_errors(), run.count_errors()
+            answers[name][kind] = {short[error.short_name]: [counts[error], float(costs[error]) / 100] for error in costs}
+    write("tide", "tidecv 1.0.1 TIDE.evaluate, fix_main_errors, count_errors", answers=answers)
+
+
 if __name__ == "__main__":
     voc(sys.argv[1])
-    with contextlib.redirect_stderr(sys.stderr):
-        cityscapes()
+    cityscapes()
+    tide()
