@@ -8,7 +8,7 @@ import { detectAll } from "./detection.ts";
 import type { DetectionSettings } from "./detection.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { EvaluationLine } from "./run-directory.ts";
-import type { IouScores, Scores } from "./scores.ts";
+import type { Scores } from "./scores.ts";
 
 /**
  * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints keep COCO's 20, and
@@ -20,18 +20,16 @@ export function evaluationOptions(groundTruth: CocoJson, iouType: IouType, maxDe
   return { iouType, categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id) };
 }
 
-/** What an evaluation says of one IoU type. */
-export const scoresOf = ({ stats, perCategory }: CocoEvaluation): IouScores => ({ stats, perCategory });
+/** What was found, by IoU type. */
+export type Evaluations = Partial<Readonly<Record<IouType, CocoEvaluation>>>;
 
-/** COCO's scores of results for boxes and, if wanted, masks and keypoints. @throws DatasetError for results that don't fit the ground truth. */
-export function scoreResults(
-  groundTruth: CocoJson,
-  results: readonly CocoResult[],
-  options: { readonly masks: boolean; readonly keypoints?: boolean; readonly maxDetections?: number | undefined },
-): Scores {
-  const { masks, keypoints = false, maxDetections } = options;
-  const score = (iouType: IouType): IouScores => scoresOf(evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, iouType, maxDetections)));
-  return { bbox: score("bbox"), ...(masks ? { segm: score("segm") } : {}), ...(keypoints ? { keypoints: score("keypoints") } : {}) };
+/** The numbers of evaluations. */
+export const scoresOf = (evaluations: Evaluations): Scores =>
+  Object.fromEntries(Object.entries(evaluations).map(([type, { stats, perCategory }]) => [type, { stats, perCategory }]));
+
+/** Evaluates results by the types given. @throws DatasetError for results that don't fit the ground truth. */
+export function evaluateResults(groundTruth: CocoJson, results: readonly CocoResult[], types: readonly IouType[], maxDetections?: number): Evaluations {
+  return Object.fromEntries(types.map((type) => [type, evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, type, maxDetections))]));
 }
 
 /** The ids that `annotations` gives the model's classes, by name, in the order of the labels. */
@@ -55,7 +53,7 @@ export async function evaluateModel(model: MaskRcnn, source: OpenSource, classes
   const results = await detectAll(model, dataset, { settings, categories: categoriesIn(source.categories, classes), limit, interrupt });
   if (results === undefined) return undefined;
   const groundTruth = await source.annotations(limit);
-  const scores = scoreResults(groundTruth, results, { masks: model.config.mask, maxDetections: settings.maxDetections });
+  const scores = scoresOf(evaluateResults(groundTruth, results, model.config.mask ? ["bbox", "segm"] : ["bbox"], settings.maxDetections));
   return { step, images: groundTruth.images.length, seconds: (performance.now() - start) / 1000, ...scores };
 }
 

@@ -95,6 +95,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
     .option("--json <file>", "write the numbers here, in full precision")
+    .option("--html <file>", "write a page here: curves, classes, kinds of errors, the worst images (of a results file: with --images)")
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
 
   computing("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")

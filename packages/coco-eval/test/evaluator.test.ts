@@ -111,7 +111,7 @@ describe("createCocoEvaluator", () => {
     expect(evaluator.accumulate()).toEqual(evaluateCoco(groundTruth, results.segm, { iouType: "segm" }).accumulated);
 
     const [persons] = golden<{ cases: { groundTruth: CocoJson; results: CocoResult[]; options: EvaluateCocoOptions }[] }>(import.meta.url, "random-keypoints").cases;
-    const { imageIds, categoryIds, ...options } = persons!.options;
+    const { imageIds: _images, categoryIds: _categories, ...options } = persons!.options;
     const streaming = createCocoEvaluator({ ...options, categories: persons!.groundTruth.categories });
     for (const { id } of persons!.groundTruth.images) {
       streaming.add(

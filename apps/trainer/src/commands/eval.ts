@@ -1,20 +1,23 @@
 import { createReadStream, existsSync } from "node:fs";
-import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream } from "@mrcnn/coco-eval";
+import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, readCocoResults } from "@mrcnn/coco-eval";
 import type { IouType } from "@mrcnn/coco-eval";
 import { ConfigError } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
+import type { CocoResult } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
 import { detectAll } from "../detection.ts";
 import { CommandError, UsageError } from "../errors.ts";
-import { categoriesIn, evaluationOptions, scoreResults, scoresOf } from "../evaluation.ts";
+import { categoriesIn, evaluateResults, evaluationOptions, scoresOf } from "../evaluation.ts";
+import type { Evaluations } from "../evaluation.ts";
+import { evaluationReport } from "../evaluation-report.ts";
+import type { EvaluationReportInput } from "../evaluation-report.ts";
 import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { loadModel } from "../model-source.ts";
 import { createProgress } from "../progress.ts";
 import { assertClassesKnown } from "../run-directory.ts";
-import type { Scores } from "../scores.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface EvalOptions extends BackendOptions {
@@ -32,34 +35,54 @@ export interface EvalOptions extends BackendOptions {
   readonly minSize?: number;
   readonly maxSize?: number;
   readonly json?: string;
+  readonly html?: string;
+}
+
+/** What was evaluated, and where pictures of it come from. */
+interface Outcome extends Pick<EvaluationReportInput, "dataset" | "resultsOf"> {
+  readonly evaluations: Evaluations;
 }
 
 /** `mrcnn eval`. @returns the exit code. */
 export async function evaluate(options: EvalOptions, terminal: Terminal): Promise<number> {
-  const scores = options.model === undefined ? await ofResults(options) : await ofModel(options, options.model, terminal);
-  if (scores === undefined) return INTERRUPTED;
-  if (options.json !== undefined) writeWhole(options.json, `${JSON.stringify(scores, null, 2)}\n`);
-  terminal.out(apTable(scores, { maxDetections: options.maxDetections }));
+  const { model, results, annotations, json, html, maxDetections } = options;
+  const outcome = model === undefined ? await ofResults(options) : await ofModel(options, model, terminal);
+  if (outcome === undefined) return INTERRUPTED;
+  const scores = scoresOf(outcome.evaluations);
+  const page = html === undefined ? undefined : await evaluationReport({ subtitle: `${model ?? results} on ${annotations}`, ...outcome });
+  if (json !== undefined) writeWhole(json, `${JSON.stringify(scores, null, 2)}\n`);
+  if (html !== undefined) writeWhole(html, page!);
+  terminal.out(apTable(scores, { maxDetections }));
   return 0;
 }
 
-async function ofResults({ results, iouType, annotations, images, weights, maxDetections }: EvalOptions): Promise<Scores> {
+async function ofResults({ results, iouType, annotations, images, weights, maxDetections, html }: EvalOptions): Promise<Outcome> {
   if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
-  if (images !== undefined || weights !== undefined) throw new UsageError("--images and --weights go with --model. Add --model, or leave them out.");
+  if (weights !== undefined) throw new UsageError("--weights goes with --model. Add --model, or leave it out.");
+  if (images !== undefined && html === undefined) throw new UsageError("--images goes with --model, or with --html for its pictures. Add one of them, or leave it out.");
   if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
   if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
   if (!existsSync(results)) throw new CommandError(`The results file ${results} does not exist. Check the path.`);
   const groundTruth = await readCocoAnnotations(annotations, { emptyBoxes: "keep" });
-  // Of any length: it is read piece by piece.
-  const file = createReadStream(results, { highWaterMark: 2 ** 20 });
-  const options = { ...evaluationOptions(groundTruth, iouType, maxDetections), name: results };
-  return { [iouType]: scoresOf(await evaluateCocoStream(groundTruth, file, options)) };
+  const dataset = images === undefined ? undefined : await cocoDatasetFromFiles({ images, annotations, degenerate: "drop" });
+  // Of any length: it is read piece by piece, and once more for the pictures.
+  const bytes = (): AsyncIterable<Uint8Array> => createReadStream(results, { highWaterMark: 2 ** 20 });
+  const evaluation = await evaluateCocoStream(groundTruth, bytes(), { ...evaluationOptions(groundTruth, iouType, maxDetections), name: results });
+  return {
+    evaluations: { [iouType]: evaluation },
+    dataset,
+    async resultsOf(imageIds) {
+      const found: CocoResult[] = [];
+      await readCocoResults(bytes(), results, (one) => void (imageIds.has(one.image_id) && found.push(one)));
+      return found;
+    },
+  };
 }
 
-async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Scores | undefined> {
-  const { images, annotations, results: resultsFile, iouType, json } = options;
+async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Outcome | undefined> {
+  const { images, annotations, results: resultsFile, iouType, json, html } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  for (const file of [json, resultsFile]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
+  for (const file of [json, resultsFile, html]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
 
@@ -85,9 +108,10 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
       onImage: (done) => progress.update(done),
     }).finally(() => progress.stop());
     if (results === undefined) return undefined;
-    const scores = scoreResults(groundTruth, results, { masks: withMasks, keypoints: withKeypoints, maxDetections });
+    const types: IouType[] = iouType === undefined ? ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])] : [iouType];
+    const evaluations = evaluateResults(groundTruth, results, types, maxDetections);
     if (resultsFile !== undefined) writeWhole(resultsFile, JSON.stringify(results));
-    return iouType === undefined ? scores : { [iouType]: scores[iouType]! };
+    return { evaluations, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
   } finally {
     interrupt.release();
     model.dispose();
