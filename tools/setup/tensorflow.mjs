@@ -8,7 +8,7 @@
 // Linux: the installer's TensorFlow 2.9 is of CUDA 11.2, older than the GPUs of 2022 and later.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
 import { platform } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../workspace.mjs";
 import { tensorflowFolder } from "./backends.mjs";
@@ -114,7 +114,11 @@ async function runInstaller(folder, name) {
     }
   }
   const modules = join(folder, "node_modules");
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, PATH: [join(modules, ".bin"), process.env.PATH].join(delimiter) };
+  // Where no compiled addon is to be had, node-gyp compiles it, and need not fetch headers that lie beside Node.
+  const prefix = dirname(dirname(process.execPath));
+  if (existsSync(join(prefix, "include", "node", "node_api.h"))) env["npm_config_nodedir"] ??= prefix;
   const args = ["scripts/install.js", ...(name.endsWith("gpu") ? ["gpu", "download"] : [])];
   const result = await attempt(process.execPath, args, { cwd: join(modules, name), timeout: 600_000, env });
   if (!result.ok) return result;

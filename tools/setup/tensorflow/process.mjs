@@ -62,4 +62,7 @@ export const lastLine = ({ output, why }) => output.trim().split("\n").at(-1) ||
  * @param {string} what @param {string} remedy @param {Pick<Outcome, "output" | "why">} outcome its last lines are shown
  * @returns {SetupError}
  */
-export const failure = (what, remedy, { output, why }) => new SetupError(`${what} (${why}). ${remedy}\n${output.trim().split("\n").slice(-20).join("\n")}`.trimEnd());
+export function failure(what, remedy, { output, why }) {
+  const lines = output.trim().split("\n").filter((line) => !/^\s*(\S+ ERR! stack)?\s+at /.test(line));
+  return new SetupError(`${what} (${why}). ${remedy}\n${lines.slice(-20).join("\n")}`.trimEnd());
+}
