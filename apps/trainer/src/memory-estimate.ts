@@ -1,9 +1,14 @@
 import { noRandom } from "@mrcnn/core";
+import type { ImageSize } from "@mrcnn/core";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnnConfig } from "@mrcnn/model";
+import { shortestEdgeSize } from "@mrcnn/transforms";
 import type { TrainingConfig } from "./config.ts";
 
-/** Bytes that a training step holds at its peak, roughly (within a half either way). */
+/**
+ * Bytes that training holds at its peak, roughly: within a half either way, on the widest batch that the images may come
+ * to, with as many objects as are sampled. Of backend "tensorflow"; wasm takes a few hundred megabytes less.
+ */
 export interface MemoryEstimate {
   readonly parameters: number;
   /** Weights, gradients, momentum. */
@@ -12,6 +17,9 @@ export interface MemoryEstimate {
   readonly activationBytes: number;
   readonly totalBytes: number;
 }
+
+// Node, TensorFlow's library, and the kernels that it keeps for shapes it has seen.
+const PROCESS = 500e6;
 
 const BLOCKS: Readonly<Record<number, readonly number[]>> = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] };
 
@@ -34,18 +42,25 @@ function activations(config: MaskRcnnConfig, pixels: number): number {
   return stages + pyramid + boxes + masks;
 }
 
-/** Estimates what training with `config` takes, on images of at most `largest` pixels. */
-export function estimateMemory(config: TrainingConfig, classes: readonly string[], largest: { readonly width: number; readonly height: number }): MemoryEstimate {
+// A batch is as high as its highest image and as wide as its widest: portraits and landscapes together make a square.
+function batchSize({ augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0 }, training }: TrainingConfig, images: readonly ImageSize[]): ImageSize {
+  if (crop !== undefined) return crop;
+  const turned = rotate90 > 0 ? [...images, ...images.map(({ height, width }) => ({ height: width, width: height }))] : images;
+  const resized = minSizes === undefined ? turned : turned.map((size) => shortestEdgeSize(size, { minSize: Math.max(...minSizes), maxSize }));
+  const area = ({ height, width }: ImageSize): number => height * width;
+  if (training.batchSize === 1) return resized.reduce((a, b) => (area(b) > area(a) ? b : a));
+  return resized.reduce((a, b) => ({ height: Math.max(a.height, b.height), width: Math.max(a.width, b.width) }));
+}
+
+/** Estimates what training with `config` takes, on images of the given sizes (at least one). */
+export function estimateMemory(config: TrainingConfig, classes: readonly string[], images: readonly ImageSize[]): MemoryEstimate {
   const modelConfig = parseMaskRcnnConfig({ ...config.model, classes }, "model");
   const model = createMaskRcnn(modelConfig, noRandom);
   const parameters = [...model.variables.values()].reduce((n, { size }) => n + size, 0);
   model.dispose();
-  const { augment, training } = config;
-  const pixels =
-    augment.crop !== undefined ? augment.crop.height * augment.crop.width
-    : augment.minSizes !== undefined ? Math.max(...augment.minSizes) * Math.min(augment.maxSize ?? Infinity, (Math.max(...augment.minSizes) * Math.max(largest.width, largest.height)) / Math.min(largest.width, largest.height))
-    : largest.width * largest.height;
+  const up = (length: number): number => Math.ceil(length / modelConfig.image.divisor) * modelConfig.image.divisor;
+  const { height, width } = batchSize(config, images);
   const weightBytes = parameters * 4 * 3;
-  const activationBytes = activations(modelConfig, pixels) * training.batchSize * 4 * 1.5;
-  return { parameters, weightBytes, activationBytes, totalBytes: weightBytes + activationBytes + 300e6 };
+  const activationBytes = activations(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
+  return { parameters, weightBytes, activationBytes, totalBytes: weightBytes + activationBytes + PROCESS };
 }

@@ -86,9 +86,9 @@ export async function inspect({ images, annotations, config, html, samples, json
   });
   if (interrupt.signal.aborted) return INTERRUPTED;
 
-  const largest = listed.reduce((a, b) => (b.width * b.height > a.width * a.height ? b : a), { width: 1, height: 1 });
+  const sizes = listed.filter(({ width, height }) => width > 0 && height > 0);
   if (config !== undefined) await startBackend("cpu"); // a model is made to count its parameters
-  const memory = config === undefined ? undefined : estimateMemory(readTrainingConfig(config), found.classes.map(({ name }) => name), largest);
+  const memory = config === undefined || sizes.length === 0 ? undefined : estimateMemory(readTrainingConfig(config), found.classes.map(({ name }) => name), sizes);
   const whole: Inspection = { ...found, problems: problems.all() };
   const fatal = whole.problems.some((problem) => problem.fatal);
   if (html !== undefined) {
