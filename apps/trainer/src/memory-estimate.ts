@@ -18,26 +18,30 @@ export interface MemoryEstimate {
   readonly totalBytes: number;
 }
 
-// Node, TensorFlow's library, and the kernels that it keeps for shapes it has seen.
-const PROCESS = 500e6;
+// Node, a data thread, TensorFlow's library, and the kernels that it keeps for shapes it has seen.
+const PROCESS = 700e6;
 
 const BLOCKS: Readonly<Record<number, readonly number[]>> = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] };
 
-// Values kept per image of `pixels` pixels. A convolution with its norm and ReLU keeps three maps.
+// Values kept per image of `pixels` pixels. A convolution keeps its output, norms of the batch or of groups theirs as well;
+// frozen layers keep nothing.
 function activations(config: MaskRcnnConfig, pixels: number): number {
   const { backbone, fpn, box, maskHead, mask, anchors } = config;
-  const bottleneck = backbone.depth >= 50;
+  const maps = backbone.norm === "frozen_batch_norm" ? 1 : 2;
+  const perBlock = backbone.depth >= 50 ? 6 : 2;
+  const stem = backbone.trainableLayers >= 5 ? (pixels / 4) * backbone.width * maps : 0;
   const stages = BLOCKS[backbone.depth]!.reduce((total, blocks, k) => {
+    if (backbone.trainableLayers < 4 - k) return total;
     const channels = backbone.width * 2 ** k;
-    return total + (pixels / (4 * 2 ** k) ** 2) * blocks * 3 * channels * (bottleneck ? 6 : 2);
-  }, (pixels / 4) * backbone.width * 3);
+    return total + (pixels / (4 * 2 ** k) ** 2) * blocks * channels * perBlock * maps;
+  }, stem);
   const cells = pixels * (1 / 16 + 1 / 64 + 1 / 256 + 1 / 1024);
   const pyramid = cells * (fpn.channels * 5 + anchors.aspectRatios.length * 10);
   const rois = box.targets.batchSize;
-  const boxes = rois * (box.poolSize ** 2 * fpn.channels * 3 + box.representation * 4);
+  const boxes = rois * (box.poolSize ** 2 * fpn.channels * 2 + box.representation * 3);
   const positives = rois * box.targets.positiveFraction;
   const masks = mask
-    ? positives * (maskHead.poolSize ** 2 * (fpn.channels * 3 + 2 * maskHead.layers.reduce((a, b) => a + b, 0)) + 4 * maskHead.poolSize ** 2 * maskHead.channels * 2)
+    ? positives * maskHead.poolSize ** 2 * (fpn.channels * 2 + maskHead.layers.reduce((a, b) => a + b, 0) + 4 * maskHead.channels)
     : 0;
   return stages + pyramid + boxes + masks;
 }
@@ -61,6 +65,7 @@ export function estimateMemory(config: TrainingConfig, classes: readonly string[
   const up = (length: number): number => Math.ceil(length / modelConfig.image.divisor) * modelConfig.image.divisor;
   const { height, width } = batchSize(config, images);
   const weightBytes = parameters * 4 * 3;
+  // The backward pass gives maps back as it goes, but holds gradients of the largest beside them.
   const activationBytes = activations(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
   return { parameters, weightBytes, activationBytes, totalBytes: weightBytes + activationBytes + PROCESS };
 }
