@@ -20,7 +20,7 @@ const { values } = parseArgs({
     size: { type: "string", multiple: true, default: ["512"] },
     rounds: { type: "string", default: "3" },
     only: { type: "string" },
-    action: { type: "string", default: "detect,train" },
+    action: { type: "string", default: "detect,train,stages" },
     threads: { type: "string", default: String(availableParallelism()) },
     python: { type: "string", default: "/usr/bin/python3" },
     torch: { type: "string" },

@@ -148,17 +148,22 @@ export interface ResnetOptions {
  * leaves out is not recorded on a tape: no gradient reaches `x` through it.
  */
 export function applyResnet(params: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): FeatureMaps {
-  const { trainableLayers = 5, stemPool } = config;
+  const { trainableLayers = 5 } = config;
   const run = (layer: number, compute: () => Tensor4D): Tensor4D => (layer > trainableLayers ? offTape(compute) : compute());
   const maps: Tensor4D[] = tidy(() => {
-    let y = run(5, () => {
-      const stem = convNorm(params.conv1, params.bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
-      return maxPool(stem, { size: 3, stride: 2, padding: stemPool === "same" ? "same" : 1 });
-    });
+    let y = run(5, () => applyResnetStem(params, config, x, options));
     const stages = [params.layer1, params.layer2, params.layer3, ...(params.layer4 === undefined ? [] : [params.layer4])];
     return stages.map((blocks, stage) => (y = run(4 - stage, () => applyResnetStage(blocks, config, stage as Stage, y, options))));
   });
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
+}
+
+/** What comes before the stages: 7 × 7 of stride 2 and the pool, of `x` [B, H, W, 3]. */
+export function applyResnetStem({ conv1, bn1 }: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): Tensor4D {
+  return tidy(() => {
+    const stem = convNorm(conv1, bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
+    return maxPool(stem, { size: 3, stride: 2, padding: config.stemPool === "same" ? "same" : 1 });
+  });
 }
 
 /** One stage alone, layer1 being 0: `x` [B, H, W, C] as the stage before gives it, not empty. */

@@ -1,7 +1,7 @@
 import { dispose, keep, sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
-import type { Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
+import type { BoxDetections, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
 import { applyKeypointHead, decodeKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";
@@ -27,7 +27,7 @@ export interface DetectOptions {
 }
 
 /** The RoIs of several images as one list. */
-function concatRois(perImage: readonly Float32Array[]): Rois {
+export function concatRois(perImage: readonly Float32Array[]): Rois {
   const count = perImage.reduce((n, boxes) => n + boxes.length / 4, 0);
   const boxes = new Float32Array(count * 4);
   const imageIndex = new Int32Array(count);
@@ -40,8 +40,8 @@ function concatRois(perImage: readonly Float32Array[]): Rois {
   return { boxes, imageIndex };
 }
 
-// What a branch says of each detection, read once.
-async function values(compute: () => Tensor): Promise<Float32Array> {
+/** What a branch says of each detection, read once. */
+export async function values(compute: () => Tensor): Promise<Float32Array> {
   const tensor = tidy(compute);
   try {
     return (await tensor.data()) as Float32Array;
@@ -63,8 +63,8 @@ async function maskProbabilities(
   return values(() => sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, rois, config.maskHead.poolSize, size), labels)));
 }
 
-// Keypoints of each detection, in the pixels of the network's input.
-async function detectKeypoints(
+/** Keypoints of each detection, in the pixels of the network's input. */
+export async function detectKeypoints(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
   features: FeatureMaps,
@@ -151,9 +151,8 @@ export async function detect(
   options: DetectOptions = {},
 ): Promise<Detections[]> {
   if (images.length === 0) return [];
-  const profile = numericsProfiles[config.numerics];
   const input = prepareInput(config, images, options);
-  const { batch, windows, limits } = input;
+  const { batch, limits } = input;
   const held: Tensor[] = [];
   const hold = <T extends Tensor>(tensor: T): T => {
     held.push(keep(tensor));
@@ -182,25 +181,38 @@ export async function detect(
     const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
     const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, rois, labels, batch.size) : undefined;
     const keypoints = config.keypoints.length > 0 ? await detectKeypoints(config, params, dense.features, rois, batch.size) : undefined;
-    const pixels = probabilities === undefined || labels.length === 0 ? 0 : probabilities.length / labels.length;
-    let first = 0;
-    return found.map((detections, i) => {
-      const imageSize = { height: images[i]!.height, width: images[i]!.width };
-      const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
-      const own = first;
-      first += detections.labels.length;
-      return {
-        ...inPhoto,
-        imageSize,
-        ...(probabilities !== undefined && {
-          masks: pasteMasks(rowsOf(probabilities, pixels, own, kept), inPhoto.boxes, imageSize, { method: profile.paste }),
-        }),
-        ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, own, kept, windows[i]!, imageSize) }),
-      };
-    });
+    return inPhotos(config, images, input, found, { probabilities, keypoints });
   } finally {
     dispose(held);
   }
+}
+
+/** Detections of the network's input, in the pixels of each photo and with their masks pasted. */
+export function inPhotos(
+  { numerics }: MaskRcnnConfig,
+  images: readonly RawImage[],
+  { batch, windows }: NetworkInput,
+  found: readonly BoxDetections[],
+  { probabilities, keypoints }: { readonly probabilities: Float32Array | undefined; readonly keypoints: Keypoints | undefined },
+): Detections[] {
+  const profile = numericsProfiles[numerics];
+  const count = found.reduce((n, { labels }) => n + labels.length, 0);
+  const pixels = probabilities === undefined || count === 0 ? 0 : probabilities.length / count;
+  let first = 0;
+  return found.map((detections, i) => {
+    const imageSize = { height: images[i]!.height, width: images[i]!.width };
+    const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
+    const own = first;
+    first += detections.labels.length;
+    return {
+      ...inPhoto,
+      imageSize,
+      ...(probabilities !== undefined && {
+        masks: pasteMasks(rowsOf(probabilities, pixels, own, kept), inPhoto.boxes, imageSize, { method: profile.paste }),
+      }),
+      ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, own, kept, windows[i]!, imageSize) }),
+    };
+  });
 }
 
 // The rows `first + kept[i]` of a matrix with rows of `length`.

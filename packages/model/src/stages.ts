@@ -7,6 +7,7 @@ import { ConfigError } from "@mrcnn/core";
 import type { BoxHeadOutput, FeatureMaps, ImageBatch, ImageSize, Rois, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { applyBoxHead, applyBoxPredictor, applyMaskHead, applyMaskHeadOfLabels } from "@mrcnn/heads";
+import type { LayerNormOptions } from "@mrcnn/nn";
 import { cropAndResizePyramid, roiAlign, roiAlignPyramid } from "@mrcnn/roi-align";
 import { applyRpnHead } from "@mrcnn/rpn";
 import type { ProposalConfig } from "@mrcnn/rpn";
@@ -18,7 +19,8 @@ import type { MaskRcnnParams } from "./params.ts";
 /** Which statistics batch norm uses: its own of the batch while training, the running ones otherwise. */
 export type Statistics = "batch" | "running";
 
-const normOptions = ({ numerics }: MaskRcnnConfig, norm: HeadNorm) => (norm === "none" ? {} : { norm, eps: numericsProfiles[numerics].normEps });
+/** What norms of pyramid and heads need to know. */
+export const normOptions = ({ numerics }: MaskRcnnConfig, norm: HeadNorm): LayerNormOptions => (norm === "none" ? {} : { norm, eps: numericsProfiles[numerics].normEps });
 
 /** What is computed for the whole image, before any region is chosen. */
 export interface DenseOutput {

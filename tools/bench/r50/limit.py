@@ -5,7 +5,6 @@ usage: python3 limit.py '{"layers": [...], "training": false, "dtype": "float32"
 needs a recent torch, for its oneDNN: python3 -m venv DIR && DIR/bin/pip install torch==2.13.0 numpy
 """
 import json
-import statistics
 import sys
 import time
 
@@ -13,14 +12,14 @@ import torch
 import torch.nn.functional as F
 
 
-def median_of(runs, work):
+def fastest_of(runs, work):
     work()
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return min(seconds)
 
 
 def blocked(layer, x, w):
@@ -42,7 +41,7 @@ def convolution(layer, dtype, training, runs):
     for memory_format in [torch.contiguous_format, torch.channels_last]:
         a, b = x.contiguous(memory_format=memory_format), w.contiguous(memory_format=memory_format)
         conv = F.conv_transpose2d if transposed else F.conv2d
-        forward.append(median_of(runs, lambda: conv(a, b, None, stride, padding)))
+        forward.append(fastest_of(runs, lambda: conv(a, b, None, stride, padding)))
         if not training or not layer["trained"]:
             continue
         grad = torch.randn_like(conv(a, b, None, stride, padding))
@@ -51,21 +50,21 @@ def convolution(layer, dtype, training, runs):
             args = (None, [stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], 1, mask)
             return lambda: torch.ops.aten.convolution_backward(grad, a, b, *args)
 
-        filters.append(median_of(runs, backward([False, True, False])))
+        filters.append(fastest_of(runs, backward([False, True, False])))
         if layer["passed"]:
-            inputs.append(median_of(runs, backward([True, False, False])))
+            inputs.append(fastest_of(runs, backward([True, False, False])))
     if not transposed and not training:
-        forward.append(median_of(runs, blocked(layer, x, w)))
+        forward.append(fastest_of(runs, blocked(layer, x, w)))
     return sum(min(times) for times in [forward, inputs, filters] if times)
 
 
 def dense(layer, dtype, training, runs):
     x = torch.randn(layer["batch"], layer["in"]).to(dtype)
     w = torch.randn(layer["out"], layer["in"]).to(dtype)
-    seconds = median_of(runs, lambda: F.linear(x, w))
+    seconds = fastest_of(runs, lambda: F.linear(x, w))
     if training:
         grad = torch.randn(layer["batch"], layer["out"]).to(dtype)
-        seconds += median_of(runs, lambda: grad @ w) + median_of(runs, lambda: grad.t() @ x)
+        seconds += fastest_of(runs, lambda: grad @ w) + fastest_of(runs, lambda: grad.t() @ x)
     return seconds
 
 

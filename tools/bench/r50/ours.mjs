@@ -51,6 +51,19 @@ async function detect() {
   answer({ seconds, scores });
 }
 
+async function stages() {
+  const { profileDetect } = await ours("model/dist/profile.js");
+  /** @type {Record<string, number[]>} */
+  const stages = {};
+  for (let i = 0; i < job.warmup + job.runs; i++) {
+    /** @type {{ seconds: Map<string, number> }} */
+    const { seconds } = await profileDetect(model, [image]);
+    if (i < job.warmup) continue;
+    for (const [stage, time] of seconds) (stages[stage] ??= []).push(time);
+  }
+  answer({ stages });
+}
+
 // The batch that torchvision_contender.py trains on: the image twice, eight objects in each.
 /** @returns {Promise<object>} */
 async function trainingBatch() {
@@ -91,5 +104,5 @@ async function train() {
 await startBackend();
 const image = readImage();
 const model = await createModel();
-if (job.action === "train") await train();
-else await detect();
+const work = { detect, train, stages }[job.action];
+await work();
