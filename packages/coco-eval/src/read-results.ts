@@ -30,6 +30,22 @@ export async function readCocoResults(chunks: AsyncIterable<Uint8Array>, name: s
     length -= bytes;
   };
   const parse = (end: number, close: string): CocoResult[] => JSON.parse(`[${decoder.decode(text.subarray(0, end))}${close}`) as CocoResult[];
+  // Names the entry if it can be told: the first that doesn't parse by itself.
+  const whatIsWrong = (cause: unknown): string => {
+    const general = `from entry ${index} on, ${cause instanceof Error ? cause.message : "nothing divides them"}`;
+    if (!(cause instanceof SyntaxError)) return general;
+    const entries = new TextDecoder().decode(text.subarray(0, length)).split(/(?<=\})\s*,\s*(?=\{)/);
+    for (const [i, entry] of entries.entries()) {
+      const last = i === entries.length - 1;
+      try {
+        JSON.parse(last ? entry.replace(/\]\s*$/, "") : entry);
+      } catch (error) {
+        // The last may only have been cut short, or have something behind it.
+        if (!last || /\}\s*\]\s*$/.test(entry)) return `entry ${index + i} is no JSON, ${(error as Error).message}`;
+      }
+    }
+    return general;
+  };
   const visitAll = (entries: readonly CocoResult[]): void => {
     for (const entry of entries) visit(entry, index++);
   };
@@ -52,7 +68,7 @@ export async function readCocoResults(chunks: AsyncIterable<Uint8Array>, name: s
       cause = error;
     }
     if (entries === undefined) {
-      if (length > LONGEST) fail(`from entry ${index} on, ${cause instanceof Error ? cause.message : "nothing divides them"}`, cause);
+      if (length > LONGEST) fail(whatIsWrong(cause), cause);
       enough = 2 * length;
       return;
     }
@@ -80,7 +96,7 @@ export async function readCocoResults(chunks: AsyncIterable<Uint8Array>, name: s
   try {
     rest = parse(length, "");
   } catch (cause) {
-    fail(`from entry ${index} on, ${(cause as Error).message}`, cause);
+    fail(whatIsWrong(cause), cause);
   }
   if (index > 0 && rest.length === 0) fail("it ends in a comma");
   visitAll(rest);

@@ -47,7 +47,9 @@ describe("evaluateCocoStream", () => {
     ["from entry 0 on", `[${entry}`],
     ["from entry 0 on", `[${entry},{"image_id":"]`],
     ["from entry 0 on", `[${entry},]`],
-    ["from entry 0 on", `[${entry} ${entry}]`],
+    ["entry 0 is no JSON, ", `[${entry} ${entry}]`],
+    ["entry 1 is no JSON, Unexpected token 'N'", `[${entry}, {"score":NaN}, ${entry}]`],
+    ["entry 2 is no JSON, Unexpected token 'N'", `[${entry}, ${entry} ,\n{"score":NaN}\n]\n`],
     ["from entry 0 on", `[${entry}}`],
     ["from entry 0 on", `[${entry}] [`],
     ["from entry 0 on", Uint8Array.of(0x5b, 0x22, 0xff, 0x22, 0x5d)],
@@ -63,7 +65,8 @@ describe("evaluateCocoStream", () => {
     await expect(read(JSON.stringify([...many, bad]), 100_000)).rejects.toThrow("found.json[20000]: score must be a finite number, got null");
     const text = JSON.stringify(many);
     await expect(read(`${text.slice(0, -1)},]`, 100_000)).rejects.toThrow(/from entry \d{4,} on/);
-    await expect(read(`${text.slice(0, 50)}"${text.slice(50)}`, 100_000)).rejects.toThrow(/from entry 0 on/);
+    await expect(read(`${text.slice(0, 50)}"${text.slice(50)}`, 100_000)).rejects.toThrow("entry 0 is no JSON");
+    await expect(read(`${text.slice(0, -1)},${text.replace(/"score":[^,]*/, '"score":Infinity').slice(1)}`, 100_000)).rejects.toThrow("entry 20000 is no JSON, Unexpected token 'I'");
     await expect(read(text.slice(0, -20), 100_000)).rejects.toThrow(/from entry \d{4,} on/);
   });
 });
