@@ -1,6 +1,6 @@
-"""Makes packages/coco-eval/test/golden/{voc,cityscapes,tide}.json: the answers of the reference code itself, on random sets or on those of coco_eval.py.
+"""Makes packages/coco-eval/test/golden/{voc,cityscapes,tide,lvis}.json: the answers of the reference code itself, on random sets or on those of coco_eval.py.
 
-    python tools/golden/other_metrics.py DETECTRON2_SOURCE      # numpy, pillow, pycocotools, cityscapesscripts, tidecv; detectron2 isn't imported
+    python tools/golden/other_metrics.py DETECTRON2_SOURCE      # numpy, pillow, pycocotools, cityscapesscripts, tidecv, lvis; detectron2 isn't imported
 
 VOC's is `voc_eval` as detectron2 has it (from py-faster-rcnn), read out of detectron2/evaluation/pascal_voc_evaluation.py.
 """
@@ -147,7 +147,42 @@ def tide():
     write("tide", "tidecv 1.0.1 TIDE.evaluate, fix_main_errors, count_errors", answers=answers)
 
 
+def lvis():
+    from lvis import LVIS, LVISEval, LVISResults
+
+    np.float = float           # lvis asks for the old name
+    cases = []
+    for name, seed in (("polygons", 1), ("ties", 2), ("many", 3)):
+        r = np.random.default_rng(seed)
+        case = json.loads((OUT / f"{name}.json").read_text())
+        truth = case["groundTruth"]
+        ids = [c["id"] for c in truth["categories"]]
+        extra = dict(images={}, frequency={c: str(r.choice(list("rcf"))) for c in ids})
+        for image in truth["images"]:
+            there = {a["category_id"] for a in truth["annotations"] if a["image_id"] == image["id"]}
+            image["neg_category_ids"] = [c for c in ids if c not in there and r.random() < 0.5]
+            image["not_exhaustive_category_ids"] = [c for c in ids if r.random() < 0.4]
+            extra["images"][image["id"]] = [image["neg_category_ids"], image["not_exhaustive_category_ids"]]
+        for category in truth["categories"]:
+            category["frequency"] = extra["frequency"][category["id"]]
+        # As an image has 300 at most: four times the same, a little apart in score.
+        times = 4 if name == "many" else 1
+        results = {k: [dict(d, score=d["score"] - 1e-4 * t) for t in range(times) for d in case["results"][k]] for k in ("bbox", "segm")}
+        stats = {}
+        for kind in ("bbox", "segm"):
+            with tempfile.TemporaryDirectory() as folder:
+                for file, values in (("truth", truth), ("found", results[kind])):
+                    pathlib.Path(folder, file).write_text(json.dumps(values))
+                gt = LVIS(f"{folder}/truth")
+                e = LVISEval(gt, LVISResults(gt, f"{folder}/found"), kind)
+                e.run()
+            stats[kind] = {key.split("@")[0]: float(value) for key, value in e.get_results().items()}
+        cases.append(dict(name=name, times=times, **extra, stats=stats))
+    write("lvis", "lvis 0.5.3 LVISEval", cases=cases)
+
+
 if __name__ == "__main__":
+    lvis()
     voc(sys.argv[1])
     cityscapes()
     tide()

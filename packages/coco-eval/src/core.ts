@@ -13,7 +13,13 @@ export interface Core {
   add(imageId: number, detections: number[], objects: number[]): void;
 }
 
-export function createCore(params: ResolvedParams, found: Entries, truth: Entries): Core {
+/**
+ * How an image's detections of a category are taken: all of them; those that match nothing ignored, where not all
+ * objects are annotated; or none, where it isn't known whether there are any.
+ */
+export type HeedOf = (imageId: number, categoryId: number, hasObjects: boolean) => "all" | "matched" | "none";
+
+export function createCore(params: ResolvedParams, found: Entries, truth: Entries, heedOf: HeedOf = () => "all"): Core {
   const { categories, areaRanges, useCategories, iouType, sigmas } = params;
   const ledgers = Array.from({ length: useCategories ? categories.length : 1 }, () => createLedger(areaRanges.length));
   const match = createMatcher(params, found, truth, overlapOf(iouType, found, truth, sigmas));
@@ -27,7 +33,7 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
       objects.sort((a, b) => truth.category[a]! - truth.category[b]! || a - b);
       if (!useCategories) {
         const slices = [detections, objects].map((order) => ({ order, from: 0, to: order.length }));
-        if (detections.length + objects.length > 0) match(ledgers[0]!, imageId, slices[0]!, slices[1]!);
+        if (detections.length + objects.length > 0) match(ledgers[0]!, imageId, slices[0]!, slices[1]!, false);
         return;
       }
       for (let d = 0, g = 0; d < detections.length || g < objects.length; ) {
@@ -35,7 +41,9 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
         const [fromD, fromG] = [d, g];
         while (d < detections.length && category[detections[d]!] === k) d++;
         while (g < objects.length && truth.category[objects[g]!] === k) g++;
-        match(ledgers[k]!, imageId, { order: detections, from: fromD, to: d }, { order: objects, from: fromG, to: g });
+        const heed = heedOf(imageId, categories[k]!.id, g > fromG);
+        const taken = { order: detections, from: fromD, to: heed === "none" ? fromD : d };
+        match(ledgers[k]!, imageId, taken, { order: objects, from: fromG, to: g }, heed === "matched");
       }
     },
   };

@@ -4,6 +4,7 @@ import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoSegm
 import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { createCore } from "./core.ts";
+import type { HeedOf } from "./core.ts";
 import { addEntry, createEntries } from "./entries.ts";
 import { breakErrorsDown } from "./error-breakdown.ts";
 import type { ErrorBreakdown } from "./error-breakdown.ts";
@@ -67,9 +68,19 @@ export async function evaluateCocoStream(groundTruth: CocoJson, results: AsyncIt
   return evaluation.finish();
 }
 
-interface FileEvaluation {
+/** Takes the entries of a results file one by one. */
+export interface FileEvaluation {
   add(result: CocoResult, where: string): void;
+  /** Matches all that was added. */
+  accumulate(): CocoAccumulated;
   finish(): CocoEvaluation;
+}
+
+/** What is evaluated of an image, beyond COCO. */
+export interface FileEvaluationRules {
+  /** Detections that are looked at per image, whatever their categories. */
+  readonly mostPerImage?: number;
+  readonly heedOf?: HeedOf;
 }
 
 interface ImageEntries {
@@ -79,7 +90,8 @@ interface ImageEntries {
   readonly objects: number[];
 }
 
-function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ...options }: EvaluateCocoOptions): FileEvaluation {
+/** The work behind `evaluateCoco`. */
+export function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ...options }: EvaluateCocoOptions, rules: FileEvaluationRules = {}): FileEvaluation {
   const { images, annotations, categories } = parseCocoJson(groundTruth, "evaluateCoco: groundTruth", { emptyBoxes: "keep" });
   const known = new Set(categories.map(({ id }) => id));
   const wanted = new Set(categoryIds ?? known);
@@ -94,7 +106,7 @@ function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ..
   const { iouType } = params;
   const keypoints = iouType === "keypoints" ? params.sigmas.length : 0;
   const [found, truth] = [createEntries(createMaskPool(), keypoints), createEntries(createMaskPool(), keypoints)];
-  const core = createCore(params, found, truth);
+  const core = createCore(params, found, truth, rules.heedOf);
   const regions = createRegions(params);
   const readMask = createMaskReader();
 
@@ -116,7 +128,8 @@ function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ..
         throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${result.category_id}.`);
       }
       checkKeypoints(result, where);
-      const hasBox = result.bbox !== undefined && (result.bbox as readonly number[]).length !== 0;
+      const bbox = result.bbox as readonly number[] | null | undefined;
+      const hasBox = bbox !== undefined && bbox !== null && bbox.length !== 0;
       sizedByBox ??= hasBox;
       if (sizedByBox && !hasBox) throw new DatasetError(`${where}: must have a bbox, as the first entry has.`);
       const detection = readDetection(result, entry.image, iouType, sizedByBox, readMask, where);
@@ -124,9 +137,17 @@ function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ..
       entry.detections.push(found.length);
       addEntry(found, regions.detection(detection, where));
     },
+    accumulate() {
+      const { mostPerImage = Infinity } = rules;
+      for (const [id, { isEvaluated, detections, objects }] of byImage) {
+        if (!isEvaluated) continue;
+        const best = detections.length > mostPerImage ? detections.toSorted((a, b) => found.score[b]! - found.score[a]! || a - b).slice(0, mostPerImage) : detections;
+        core.add(id, best, objects);
+      }
+      return accumulateLedgers(core.ledgers, params);
+    },
     finish() {
-      for (const [id, { isEvaluated, detections, objects }] of byImage) if (isEvaluated) core.add(id, detections, objects);
-      const accumulated = accumulateLedgers(core.ledgers, params);
+      const accumulated = this.accumulate();
       return {
         stats: summarizeAccumulated(accumulated),
         perCategory: summarizeCategories(accumulated),

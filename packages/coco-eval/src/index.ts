@@ -4,6 +4,8 @@ export { evaluateCityscapes } from "./evaluate-cityscapes.ts";
 export type { CityscapesEvaluation, CityscapesImage, EvaluateCityscapesOptions } from "./evaluate-cityscapes.ts";
 export { evaluateCoco, evaluateCocoStream } from "./evaluate-coco.ts";
 export type { CocoEvaluation, EvaluateCocoOptions } from "./evaluate-coco.ts";
+export { evaluateLvis } from "./evaluate-lvis.ts";
+export type { LvisCategory, LvisImage, LvisJson, LvisStats } from "./evaluate-lvis.ts";
 export { evaluateVoc } from "./evaluate-voc.ts";
 export type { EvaluateVocOptions, VocBox, VocCategory, VocEvaluation, VocImage } from "./evaluate-voc.ts";
 export { createCocoEvaluator } from "./evaluator.ts";

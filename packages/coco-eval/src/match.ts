@@ -12,7 +12,8 @@ export interface Slice {
   readonly to: number;
 }
 
-export type Match = (ledger: Ledger, imageId: number, detections: Slice, objects: Slice) => void;
+/** `isOpen`: detections that match nothing are ignored. */
+export type Match = (ledger: Ledger, imageId: number, detections: Slice, objects: Slice, isOpen: boolean) => void;
 
 /**
  * COCO's greedy matching: detections by score, each takes the free object it overlaps most (the later
@@ -59,7 +60,7 @@ export function createMatcher(params: ResolvedParams, found: Entries, truth: Ent
     return pairs;
   }
 
-  return (ledger, imageId, detections, objects) => {
+  return (ledger, imageId, detections, objects, isOpen) => {
     const D = Math.min(most, detections.to - detections.from);
     const G = objects.to - objects.from;
     if (D >= first.length) first = new Uint32Array(2 * D);
@@ -87,7 +88,7 @@ export function createMatcher(params: ResolvedParams, found: Entries, truth: Ent
 
       for (let d = 0; d < D; d++) {
         const area = found.area[detections.order[detections.from + d]!]!;
-        if (!(area < low[a]! || area > high[a]!)) continue;
+        if (!(isOpen || area < low[a]! || area > high[a]!)) continue;
         const at = 2 * words * (start + d) + words;
         for (let bit = a * T; bit < (a + 1) * T; bit++) bits[at + (bit >>> 5)]! |= 1 << (bit & 31);
       }

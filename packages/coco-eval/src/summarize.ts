@@ -42,6 +42,8 @@ export interface PrecisionRecall {
 interface Selection {
   readonly iouThreshold?: number;
   readonly category?: number;
+  /** Only these categories' places. */
+  readonly among?: ReadonlySet<number>;
   readonly area?: string;
   /** Place among the detection limits; the last by default. */
   readonly limit?: number;
@@ -92,9 +94,9 @@ export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
 }
 
 // The mean of the chosen part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
-function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", selection: Selection, recallPlace?: number): number {
+export function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", selection: Selection, recallPlace?: number): number {
   const { iouThresholds, recallThresholds, areaRanges, maxDetections } = accumulated.params;
-  const { iouThreshold, category, area = "all", limit = maxDetections.length - 1 } = selection;
+  const { iouThreshold, category, among, area = "all", limit = maxDetections.length - 1 } = selection;
   const values = accumulated[what];
   const [A, M] = [areaRanges.length, maxDetections.length];
   const K = accumulated.objects.length / A;
@@ -108,6 +110,7 @@ function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", sele
     for (let r = recallPlace ?? 0; r < (recallPlace === undefined ? R : recallPlace + 1); r++) {
       let part = 0; // sums of sums keep rounding far below what is compared
       for (let k = category ?? 0; k < (category === undefined ? K : category + 1); k++) {
+        if (among !== undefined && !among.has(k)) continue;
         const value = values[(((t * R + r) * K + k) * A + a) * M + limit]!;
         if (value < 0) continue;
         part += value;
