@@ -1,7 +1,10 @@
+import type { ImageSize } from "@mrcnn/core";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { precisions } from "@mrcnn/backend-cuda";
 import { assertBackendCan, backendNames } from "./backend.ts";
 import type { BackendOptions } from "./backend.ts";
+import { bench } from "./commands/bench.ts";
+import type { BenchOptions } from "./commands/bench.ts";
 import { convert, librariesOfWeights, weightsDtypes } from "./commands/convert.ts";
 import type { ConvertOptions } from "./commands/convert.ts";
 import { detect } from "./commands/detect.ts";
@@ -29,6 +32,11 @@ const whole = numberWhere((n) => Number.isInteger(n) && n >= 1, "a whole number 
 const positive = numberWhere((n) => n > 0 && Number.isFinite(n), "a number above 0");
 const seed = numberWhere((n) => Number.isInteger(n) && n >= 0, "a whole number from 0 up");
 const fraction = numberWhere((n) => n >= 0 && n <= 1, "a number from 0 to 1");
+const imageSize = (text: string): ImageSize => {
+  const [, height, width = height] = /^(\d+)(?:x(\d+))?$/.exec(text) ?? [];
+  if (!(Number(height) >= 32 && Number(width) >= 32)) throw new InvalidArgumentError("It must be HEIGHTxWIDTH in pixels, or one side, from 32 up.");
+  return { height: Number(height), width: Number(width) };
+};
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 /**
@@ -148,6 +156,21 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
     .option("--json <file>", "write the list here, with URLs and classes")
     .action(does<ModelsOptions>((options) => listModels(options, terminal)));
+
+  computing(
+    "bench",
+    "Times detection, whole and by stage, and with --train a training step, on generated images. Without --weights a model of the catalog gets random ones.",
+    "mrcnn bench --model maskrcnn_resnet50_fpn --size 800x1333 --all-backends\nmrcnn bench --model runs/nuclei --batch 4 --train --json bench.json",
+  )
+    .option("--model <model>", "a name that `mrcnn models` lists, or a run directory of `mrcnn train`", "maskrcnn_resnet50_fpn")
+    .option("--weights <file>", "weights to use: .pth, .pkl, .h5 or .safetensors")
+    .option("--size <HxW>", "height and width of the images, which are not resized", imageSize, imageSize("512"))
+    .option("--batch <n>", "images at a time", whole, 1)
+    .option("--train", "time a training step as well", false)
+    .option("--rounds <n>", "runs that count, after two that warm up", whole, 3)
+    .option("--all-backends", "tensorflow and wasm, one after the other, as far as they load", false)
+    .option("--json <file>", "write every time here")
+    .action(does<BenchOptions>((options) => bench(options, terminal)));
 
   command("doctor", "Says which backends load here, tries each, and what to install for the others.", "mrcnn doctor")
     .option("--json <file>", "write the findings here")

@@ -6,6 +6,7 @@ import { join } from "node:path";
 /**
  * @typedef {{
  *   action: "detect" | "train" | "stages", contender: string, folder: string, threads: number, warmup: number, runs: number,
+ *   precision?: "float32" | "bf16" | "tf32", device?: "cpu" | "cuda",
  * }} Job
  * @typedef {{ seconds?: number[], scores?: number[], stages?: Record<string, number[]>, maskRois?: number, memoryMb: number, cpuSeconds: number, note?: string }} Answer
  */

@@ -72,16 +72,16 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   const cpuOnly = { CUDA_VISIBLE_DEVICES: "" };
   /** @returns {Pick<Contender, "command" | "job">} */
   const node = (/** @type {string} */ program, /** @type {string} */ contender, own = threads) => ({ command: [process.execPath, here(program)], job: { contender, threads: own } });
-  const limited = { OMP_NUM_THREADS: String(threads), TF_NUM_INTRAOP_THREADS: String(threads) };
   const oursAbsent = tensorflow ? undefined : "npm run setup:tensorflow";
 
   /** @returns {Contender} */
-  const onTensorflow = (/** @type {string} */ title, /** @type {Record<string, string>} */ env, runs = 3) => ({
-    title: `@mrcnn, tensorflow, ${title}`,
+  const onTensorflow = (/** @type {string} */ precision, device = "cpu", runs = 3) => ({
+    title: `@mrcnn, tensorflow, ${device === "cuda" ? "CUDA, " : ""}${precision}`,
     kind: "ours",
     runs: { detect: runs, train: 1, stages: runs },
-    ...node("ours.mjs", "tensorflow"),
-    env: { ...limited, ...env },
+    command: [process.execPath, here("ours.mjs")],
+    job: { contender: "tensorflow", threads, precision, device },
+    env: device === "cuda" ? {} : cpuOnly,
     absent: oursAbsent,
   });
   /** @returns {Contender} */
@@ -121,8 +121,8 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   };
 
   const onCpu = [
-    onTensorflow("float32", cpuOnly),
-    onTensorflow("bf16", { ...cpuOnly, ONEDNN_DEFAULT_FPMATH_MODE: "BF16" }),
+    onTensorflow("float32"),
+    onTensorflow("bf16"),
     onnx("onnxruntime-node", "onnxruntime-node cpu", threads, 3),
     torchvision(python, ""),
     ...(newPython !== python && lookAt(newPython)?.torchvision !== undefined ? [torchvision(newPython, "")] : []),
@@ -135,11 +135,10 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   if (!cuda) return onCpu;
 
   const cudaProvider = existsSync(join(cache, "node_modules", "onnxruntime-node", "bin", "napi-v6", "linux", "x64", "libonnxruntime_providers_cuda.so"));
-  const onGpu = { MRCNN_BENCH_DEVICE: "cuda" };
   const cudaPython = [newPython, python].find((own) => lookAt(own)?.cuda === true && lookAt(own)?.torchvision !== undefined) ?? newPython;
   return [
-    onTensorflow("CUDA, float32", { ...onGpu, NVIDIA_TF32_OVERRIDE: "0" }, 10),
-    onTensorflow("CUDA, tf32", onGpu, 10),
+    onTensorflow("float32", "cuda", 10),
+    onTensorflow("tf32", "cuda", 10),
     onnx("onnxruntime-node, CUDA", "onnxruntime-node cuda", threads, 10, cudaProvider ? undefined : "npm install onnxruntime-node@1.30.0 in .cache/bench, without --ignore-scripts"),
     onnx("onnxruntime-node, WebGPU", "onnxruntime-node webgpu", threads, 10),
     ...["float32", "tf32", "half"].flatMap((precision) =>

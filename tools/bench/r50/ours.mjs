@@ -18,10 +18,10 @@ async function startBackend() {
     return;
   }
   const { loadTensorflow, registerCudaKernels } = await ours("backend-cuda/dist/index.js");
-  await loadTensorflow();
+  await loadTensorflow({ precision: job.precision, threads: job.threads });
   registerCudaKernels();
   await tf.setBackend("tensorflow");
-  if (process.env["MRCNN_BENCH_DEVICE"] === "cuda" && !tf.backend().isUsingGpuDevice) {
+  if (job.device === "cuda" && !tf.backend().isUsingGpuDevice) {
     throw new Error("TensorFlow computes on the CPU: `npm run setup:tensorflow -- --gpu` brings its CUDA build.");
   }
 }
