@@ -2,7 +2,7 @@ import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError, offTape } from "@mrcnn/core";
 import type { FeatureMaps, Random } from "@mrcnn/core";
-import { convNorm, initConv2d, initNorm, maxPool } from "@mrcnn/nn";
+import { convNorm, initConv2d, initNorm, inSequence, maxPool } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
 
 /** Layers with weights, the classifier's included. */
@@ -175,7 +175,8 @@ export function applyResnetStage(
   options: ResnetOptions = {},
 ): Tensor4D {
   const dilated = stage === 3 && config.dilateLayer4 === true;
-  return tidy(() => blocks.reduce((y, block, i) => applyBlock(block, config, y, i === 0 && stage > 0 && !dilated ? 2 : 1, dilated ? 2 : 1, options), x));
+  const strideOf = (i: number): number => (i === 0 && stage > 0 && !dilated ? 2 : 1);
+  return inSequence(x, blocks.map((block, i) => (y) => applyBlock(block, config, y, strideOf(i), dilated ? 2 : 1, options)));
 }
 
 const normOptions = ({ norm: kind, groups = 32, eps = 1e-5 }: ResnetConfig, { statistics = "running" }: ResnetOptions): ConvNormOptions => ({

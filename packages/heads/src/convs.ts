@@ -2,7 +2,7 @@
 import { zeros } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
-import { applyConvLayer, initConvLayer } from "@mrcnn/nn";
+import { applyConvLayer, initConvLayer, inSequence } from "@mrcnn/nn";
 import type { ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
 
 /** Convolutions to `layers` channels one after the other, kaiming normal (fan out). */
@@ -16,5 +16,5 @@ export function initConvs(inChannels: number, layers: readonly number[], random:
 export function applyConvs(layers: readonly ConvLayer[], x: Tensor4D, options: LayerNormOptions, where: string): Tensor4D {
   // TensorFlow refuses to convolve an empty batch.
   if (x.shape[0] === 0 && layers.length > 0) return zeros([0, x.shape[1], x.shape[2], layers.at(-1)![0].weight.shape[3]]);
-  return layers.reduce((y, layer) => applyConvLayer(layer, y, { ...options, padding: 1, activation: "relu" }, where), x);
+  return inSequence(x, layers.map((layer) => (y) => applyConvLayer(layer, y, { ...options, padding: 1, activation: "relu" }, where)));
 }

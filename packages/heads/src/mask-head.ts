@@ -2,7 +2,7 @@ import { add, gather, matMul, reshape, tensor1d, tidy, transpose, zeros } from "
 import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
-import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose } from "@mrcnn/nn";
+import { conv2d, conv2dTranspose, initConv2d, initConv2dTranspose, inSequence } from "@mrcnn/nn";
 import type { Conv2dParams, ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
 import { applyConvs, initConvs } from "./convs.ts";
 
@@ -39,8 +39,10 @@ export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadPa
 }
 
 function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: LayerNormOptions): Tensor4D {
-  const convolved = applyConvs(params.mask_head, pooled, options, "applyMaskHead");
-  return conv2dTranspose(params.mask_predictor.conv5_mask, convolved, { stride: 2, activation: "relu" });
+  return inSequence(pooled, [
+    (x) => applyConvs(params.mask_head, x, options, "applyMaskHead"),
+    (x) => conv2dTranspose(params.mask_predictor.conv5_mask, x, { stride: 2, activation: "relu" }),
+  ]);
 }
 
 /**

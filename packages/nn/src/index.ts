@@ -7,6 +7,7 @@ export type { Conv2dTransposeOptions } from "./conv2d-transpose.ts";
 export { dense } from "./dense.ts";
 export { groupNorm } from "./group-norm.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";
+export { inSequence } from "./in-sequence.ts";
 export { initConv2d, initConv2dTranspose, initDense } from "./init.ts";
 export type { Init, InitOptions } from "./init.ts";
 export { maxPool } from "./max-pool.ts";
