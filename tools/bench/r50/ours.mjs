@@ -1,6 +1,5 @@
 // @ts-check
 // Ours in a process of its own: node ours.mjs JOB; the job's contender is the backend, "tensorflow" or "wasm".
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../../workspace.mjs";
@@ -26,19 +25,17 @@ async function startBackend() {
   }
 }
 
+// As the command loads weights: nothing of the file is kept.
 async function createModel() {
-  const { createMaskRcnn, maskRcnnConfig } = await ours("model/dist/index.js");
-  const { assignWeights, fromTorch, readSafetensors } = await ours("weights/dist/index.js");
+  const { maskRcnnConfig } = await ours("model/dist/index.js");
+  const { createPretrained, readWeightsFile } = await ours("mask-rcnn/dist/node.js");
   const { height, width } = image;
-  const model = createMaskRcnn(
-    maskRcnnConfig({
-      classes: Array.from({ length: 90 }, (_, i) => `class ${i + 1}`),
-      image: { minSize: Math.min(height, width), maxSize: Math.max(height, width) },
-    }),
-  );
+  const config = maskRcnnConfig({
+    classes: Array.from({ length: 90 }, (_, i) => `class ${i + 1}`),
+    image: { minSize: Math.min(height, width), maxSize: Math.max(height, width) },
+  });
   const file = join(job.folder, "weights.safetensors");
-  assignWeights(model.variables, fromTorch(readSafetensors(readFileSync(file), file)));
-  return model;
+  return createPretrained(await readWeightsFile(file), { where: file, config, consume: true }).model;
 }
 
 async function detect() {

@@ -7,7 +7,7 @@ import { root } from "../../workspace.mjs";
 import { median, quantile } from "./report.mjs";
 
 /** Installed into .cache/bench. */
-export const plotters = ["vega@6.4.0", "vega-lite@6.5.0"];
+export const plotters = ["vega@6.4.0", "vega-lite@6.4.2"];
 
 const titles = { detect: "Detection", train: "Training step, 2 images" };
 
