@@ -14,8 +14,12 @@ type Shape4D = readonly [number, number, number, number];
  * values both agree: a sample in [-1, H] reads the edge, one beyond reads 0.
  */
 const PADDING: [number, number][] = [[0, 0], [1, 1], [1, 1], [0, 0]];
-/** Values of the samples of one chunk of rois (128 MB in float32); a single roi may take more. */
-const CHUNK_VALUES = 1 << 25;
+/**
+ * Values of the samples of one chunk of rois; a single roi may take more. Forward 32 MB: what is sampled is
+ * averaged while it is near. Backward 128 MB, since every chunk sums a whole map.
+ */
+const FORWARD_VALUES = 1 << 23;
+const BACKWARD_VALUES = 1 << 25;
 const f = Math.fround;
 
 /** How a roi's samples lie along an axis: how many per bin, the first and the last as CropAndResize counts (0 and 1 are the padded map's outermost cells). */
@@ -62,8 +66,8 @@ function groupsOf(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttr
 }
 
 /** Runs of a group's rois that fit in memory: [begin, end) in `rows`. */
-function chunks({ grid, rows }: Group, { outputHeight, outputWidth }: RoiAlignAttrs, channels: number): [number, number][] {
-  const most = Math.max(1, Math.floor(CHUNK_VALUES / (outputHeight * outputWidth * Math.max(grid[0] * grid[1], 1) * channels)));
+function chunks({ grid, rows }: Group, { outputHeight, outputWidth }: RoiAlignAttrs, channels: number, values: number): [number, number][] {
+  const most = Math.max(1, Math.floor(values / (outputHeight * outputWidth * Math.max(grid[0] * grid[1], 1) * channels)));
   return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => [i * most, Math.min((i + 1) * most, rows.length)]);
 }
 
@@ -80,7 +84,7 @@ export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex"
       const padded = mirrorPad(features, PADDING, "symmetric") as Tensor4D;
       const groups = groupsOf(boxes, features.shape as unknown as Shape4D, attrs);
       const parts = groups.flatMap((group) =>
-        chunks(group, attrs, channels).map(([begin, end]) =>
+        chunks(group, attrs, channels, FORWARD_VALUES).map(([begin, end]) =>
           tidy((): Tensor4D => {
             const { grid, rows, crops } = group;
             if (grid[0] === 0) return zeros([end - begin, outputHeight, outputWidth, channels]);
@@ -106,7 +110,7 @@ export const roiAlignGrad: KernelConfig = kernel<"dy" | "boxes" | "imageIndex", 
       let padded: Tensor | undefined;
       for (const group of groupsOf(boxes, attrs.inputShape, attrs)) {
         if (group.grid[0] === 0) continue;
-        for (const [begin, end] of chunks(group, attrs, channels)) {
+        for (const [begin, end] of chunks(group, attrs, channels, BACKWARD_VALUES)) {
           const rows = group.rows.slice(begin, end);
           const part = tidy(() => {
             const samples = averageGrad(backend, pick(dy as Tensor4D, rows), group.grid);
