@@ -98,7 +98,7 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   const torchvision = (/** @type {string} */ own, /** @type {string} */ title, job = {}, install = debian) => {
     const found = lookAt(own);
     return {
-      title: `torchvision ${found?.torchvision ?? ""} on torch ${found?.torch ?? ""}${title}`,
+      title: `torchvision${found?.torchvision === undefined ? "" : ` ${found.torchvision} on torch ${found.torch}`}${title}`,
       kind: "peer",
       runs: { detect: 3, train: 1 },
       command: [own, here("torchvision_contender.py")],
