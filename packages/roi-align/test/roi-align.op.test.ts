@@ -45,6 +45,26 @@ test("values equal torchvision's", async () => {
 
 const options = { outputSize: [2, 3], spatialScale: 0.5, samplingRatio: 2, aligned: false } as const;
 
+test("rois too many for one go each count once", async () => {
+  // 40 rois of 128x128 samples in 64 channels: 42 million values, which a backend may sample in parts. Bilinear samples of an
+  // affine map are exact, and their mean over a roi is the value at its centre. Gradients: each roi's weights sum to 1.
+  const [rois, size, channels] = [40, 8, 64];
+  const value = (y: number, x: number, c: number): number => 0.5 * y - 0.25 * x + 0.125 * c;
+  const features = Float32Array.from({ length: size * size * channels }, (_, i) => value(Math.floor(i / channels / size), Math.floor(i / channels) % size, i % channels));
+  const corner = (r: number): [number, number] => [0.5 + (r % 7) * 0.5, 0.5 + (r % 5) * 0.5];
+  const boxes = Float32Array.from({ length: rois * 4 }, (_, i) => corner(i >> 2)[i & 1]! + (i & 2 ? 3 : 0));
+  const x = tensor4d(features, [1, size, size, channels]);
+  const f = (input: Tensor): Tensor4D =>
+    roiAlign(input as Tensor4D, { boxes, imageIndex: new Int32Array(rois) }, { outputSize: [1, 1], spatialScale: 1, samplingRatio: 128, aligned: true });
+  // In aligned coordinates pixel (0, 0) has its centre at 0.5.
+  const centre = (i: number): [number, number] => corner(Math.floor(i / channels)).map((begin) => begin + 1.5 - 0.5) as [number, number];
+  const expected = Array.from({ length: rois * channels }, (_, i) => value(centre(i)[1], centre(i)[0], i % channels));
+  await expectClose(f(x), expected, { atol: 1e-4 });
+  const dy = Float32Array.from({ length: rois * channels }, (_, i) => 1 + Math.floor(i / channels));
+  const dx = grad(f)(x, tensor4d(dy, [rois, 1, 1, channels]));
+  await expectClose(sum(dx, [0, 1, 2]), Array<number>(channels).fill((rois * (rois + 1)) / 2), { atol: 0, rtol: 1e-4 });
+});
+
 test("no rois give an empty tensor", () => {
   const none: Rois = { boxes: new Float32Array(0), imageIndex: new Int32Array(0) };
   expect(roiAlign(zeros<Rank.R4>([2, 4, 4, 6]), none, options).shape).toEqual([0, 2, 3, 6]);
