@@ -1,6 +1,6 @@
 // @ts-check
 // Times Mask R-CNN R50-FPN on the same seeded weights and image, ours beside its peers, in one run:
-//   node tools/bench/r50.mjs [--size 512 --size 800x1333] [--rounds 3] [--only NAME,NAME] [--out FOLDER]
+//   node tools/bench/r50.mjs [--size 512 --size 800x1333] [--rounds 3] [--only NAME --only NAME] [--out FOLDER]
 // README.md beside it says what is timed and what it needs.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const { values } = parseArgs({
   options: {
     size: { type: "string", multiple: true, default: ["512"] },
     rounds: { type: "string", default: "3" },
-    only: { type: "string" },
+    only: { type: "string", multiple: true, default: [""] },
     action: { type: "string", default: "detect,train,stages" },
     threads: { type: "string", default: String(availableParallelism()) },
     python: { type: "string", default: "/usr/bin/python3" },
@@ -87,7 +87,7 @@ function makeCase({ height, width }) {
 const { tensorflowAvailable } = await import(join(root, "packages", "backend-cuda", "dist", "index.js"));
 const cuda = spawnSync("nvidia-smi", ["-L"]).status === 0;
 const wanted = contendersOf({ threads, python: values.python, newPython, cuda, tensorflow: tensorflowAvailable() }).filter(
-  ({ title }) => values.only === undefined || values.only.split(",").some((part) => title.includes(part)),
+  ({ title }) => values.only.some((part) => title.includes(part)),
 );
 const present = wanted.filter(({ absent }) => absent === undefined);
 const sizes = values.size.flatMap((text) => text.split(",")).map(parseSize).map((size) => ({ ...size, name: `${size.height}x${size.width}`, folder: makeCase(size) }));
