@@ -1,21 +1,22 @@
-import { backend_util, concat, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
+import { availableParallelism } from "node:os";
+import { backend_util, gather, pad, reshape, tensor1d, tidy } from "@tensorflow/tfjs-core";
 import type { FusedConv2DAttrs, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import type { KernelArgs } from "./tensorflow-backend.ts";
 
 type Shape4D = [number, number, number, number];
+type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 
 /** A band shorter than this spends too much on the rows it shares with its neighbours. */
 const LEAST_ROWS = 8;
 const MOST_BANDS = 8;
 
-// Equal bands of whole output rows; 1 when the image is better left whole.
+// Equal bands of whole output rows, one for each thread; 1 when the image is better left whole.
 function bandsOf(rows: number): number {
+  const threads = Math.min(MOST_BANDS, availableParallelism());
   let bands = 1;
-  while (bands < MOST_BANDS && rows % (2 * bands) === 0 && rows / (2 * bands) >= LEAST_ROWS) bands *= 2;
+  while (bands < threads && rows % (2 * bands) === 0 && rows / (2 * bands) >= LEAST_ROWS) bands *= 2;
   return bands;
 }
-
-type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 
 /**
  * FusedConv2D by `call`, on the CPU in bands. oneDNN convolves a single image with a third (AVX2) to
@@ -38,8 +39,9 @@ export function inBands(call: Call, { inputs, attrs, backend }: KernelArgs<"x" |
     const [, , width, channels] = padded.shape;
     const step = (outHeight / bands) * strideHeight;
     const reach = step - strideHeight + filterHeight;
-    const cut = Array.from({ length: bands }, (_, i) => slice(padded, [0, i * step, 0, 0], [1, reach, width, channels]));
-    const y = call({ inputs: { ...inputs, x: concat(cut, 0) }, attrs: { ...attrs, pad: "valid" }, backend });
+    const rows = Int32Array.from({ length: bands * reach }, (_, i) => Math.floor(i / reach) * step + (i % reach));
+    const cut = reshape(gather(padded, tensor1d(rows, "int32"), 1), [bands, reach, width, channels]);
+    const y = call({ inputs: { ...inputs, x: cut }, attrs: { ...attrs, pad: "valid" }, backend });
     return reshape(y, [1, outHeight, outWidth, outChannels]);
   });
 }

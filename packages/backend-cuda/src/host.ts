@@ -18,6 +18,11 @@ export function hasAvx512(): boolean {
   return avx512;
 }
 
+/** Whether oneDNN may multiply float32 values in bf16 (`precision: "bf16"`). */
+export function multipliesInBf16(): boolean {
+  return /^(bf16|any)$/i.test(process.env.ONEDNN_DEFAULT_FPMATH_MODE ?? "");
+}
+
 const fuses = new WeakMap<TensorflowBackend, boolean>();
 
 /**

@@ -123,7 +123,8 @@ function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
  * MRCNN_TENSORFLOW names; without it in the app's dependencies, then in `.cache/tensorflow` of a
  * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, turns on its oneDNN
  * kernels, unless TF_ENABLE_ONEDNN_OPTS is set, and lets a GPU's memory grow with what is needed,
- * unless TF_FORCE_GPU_ALLOW_GROWTH is set. The options become environment variables of the process.
+ * unless TF_FORCE_GPU_ALLOW_GROWTH is set. On the CPU it sets TF_DETERMINISTIC_OPS, without which RoIAlign's
+ * gradient is wrong; so runs repeat bit for bit. The options become environment variables of the process.
  *
  * @throws ConfigError for options that can't be meant.
  * @throws BackendError when tfjs-node is missing, does not load, is loaded already with other options, or can't do
@@ -170,5 +171,9 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
       { cause },
     );
   }
+  const { isUsingGpuDevice } = findBackend("tensorflow") as unknown as TensorflowBackend;
+  // Read by TensorFlow at its first such op. Without it the threads of CropAndResizeGradImage, RoIAlign's gradient, add to
+  // the same pixel at once, and some of what they add is lost. On a GPU additions are atomic, and the op refuses it.
+  if (!isUsingGpuDevice) process.env.TF_DETERMINISTIC_OPS = "1";
   checkDevice(options);
 }

@@ -57,6 +57,8 @@ const cases: Record<string, Case> = {
   "rows that do not halve": { x: [1, 17, 9, 2], filter: [3, 3, 2], padding: 1 },
   "one wide image, 3x3": { x: [1, 6, 5, 256], filter: [3, 3, 17], padding: 1 },
   "one wide image, 3x3 of stride 2, without relu": { x: [1, 7, 5, 260], filter: [3, 3, 4], stride: 2, padding: 1, relu: false },
+  "one wide, large image, 3x3": { x: [1, 64, 5, 256], filter: [3, 3, 4], padding: 1 },
+  "one wide, large image, 3x5 of stride 2": { x: [1, 66, 7, 256], filter: [3, 5, 3], stride: 2, padding: 1, relu: false },
   "one wide image plus another": { x: [1, 5, 4, 256], filter: [3, 3, 5], padding: 1, addend: true },
   "one image, 1x1, plus another": { x: [1, 5, 4, 33], filter: [1, 1, 16], addend: true },
   "two images plus others, without relu": { x: [2, 5, 7, 6], filter: [3, 3, 16], padding: 1, addend: true, relu: false },

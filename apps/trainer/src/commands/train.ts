@@ -137,9 +137,6 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
   assertWritable(run.path);
   await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
-  // Read by TensorFlow at its first such op: threads add up in one order, so that runs repeat and resume bit for bit, at no
-  // cost that shows. Not on a GPU, where RoIAlign's gradient has no such form and would throw.
-  if (!usesGpu) process.env["TF_DETERMINISTIC_OPS"] ??= "1";
 
   const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));

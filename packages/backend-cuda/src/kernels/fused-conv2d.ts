@@ -3,7 +3,7 @@ import type { FusedConv2DAttrs, KernelConfig, KernelFunc, NamedAttrMap, Tensor }
 import { CONV2D_ADD } from "@mrcnn/nn/kernel";
 import { runFusedConv2d } from "../fused-op.ts";
 import type { FusedConv2dOp } from "../fused-op.ts";
-import { fusesOnHost, hasAvx512 } from "../host.ts";
+import { fusesOnHost, hasAvx512, multipliesInBf16 } from "../host.ts";
 import { kernel } from "../tensorflow-backend.ts";
 import type { KernelArgs, TensorflowBackend } from "../tensorflow-backend.ts";
 import { inBands } from "../bands.ts";
@@ -11,6 +11,9 @@ import { inBands } from "../bands.ts";
 type Shape4D = [number, number, number, number];
 type Inputs = Readonly<Record<"x" | "filter", Tensor>> & { readonly bias?: Tensor };
 type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
+
+/** With AVX-512 cutting takes longer than it gains for fewer channels. */
+const WIDE = 256;
 
 // The op that does it all, but for an addend; undefined where there is none.
 function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: FusedConv2DAttrs): FusedConv2dOp | undefined {
@@ -32,7 +35,7 @@ function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: Fu
 
 /**
  * FusedConv2D on the CPU as one op of oneDNN's, without a pass over the output for bias and activation;
- * a single image without AVX-512 in bands. Where that op can't do it, or the addon not pass it on, it
+ * a single image in bands where that is faster. Where that op can't do it, or the addon not pass it on, it
  * goes to `original`, tfjs-node's kernel.
  */
 export function fusedConv2d(original: KernelConfig): KernelConfig {
@@ -41,7 +44,9 @@ export function fusedConv2d(original: KernelConfig): KernelConfig {
     const op = opOf(args.backend, args.inputs, args.attrs);
     return op === undefined ? call(args) : runFusedConv2d(args.backend, op);
   };
-  const kernelFunc: Call = (args) => (fusesOnHost(args.backend) && hasAvx512() ? whole(args) : inBands(whole, args));
+  const isBetterWhole = ({ inputs: { x }, backend }: Parameters<Call>[0]): boolean =>
+    fusesOnHost(backend) && hasAvx512() && (multipliesInBf16() || x.shape[3]! < WIDE);
+  const kernelFunc: Call = (args) => (isBetterWhole(args) ? whole(args) : inBands(whole, args));
   return { ...original, kernelFunc: kernelFunc as unknown as KernelFunc };
 }
 
