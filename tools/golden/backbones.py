@@ -11,9 +11,10 @@ import os
 import sys
 
 import torch
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
+from narrow_resnet import NarrowResNet
 from nn import seed_module, seeded_input, summary, write
 
 WIDTH = 8
@@ -21,19 +22,8 @@ INPUT = (2, 50, 70, 3)  # odd sizes appear at c2 and c3
 EVEN = (1, 44, 64, 3)  # even before the stem's pool, where "same" pads after the end only
 
 
-class Narrow(ResNet):
-    """torchvision's ResNet with WIDTH channels where it has 64, and no classifier."""
-
-    def __init__(self, block, layers, norm_layer, groups=1, width_per_group=64):
-        torch.nn.Module.__init__(self)
-        self._norm_layer = norm_layer
-        self.inplanes, self.dilation, self.groups, self.base_width = WIDTH, 1, groups, width_per_group
-        self.conv1 = torch.nn.Conv2d(3, WIDTH, 7, stride=2, padding=3, bias=False)
-        self.bn1 = norm_layer(WIDTH)
-        self.relu = torch.nn.ReLU(inplace=True)
-        self.maxpool = torch.nn.MaxPool2d(3, 2, 1)
-        for i, count in enumerate(layers):
-            setattr(self, f"layer{i + 1}", self._make_layer(block, WIDTH * 2**i, count, stride=1 if i == 0 else 2))
+class Narrow(NarrowResNet):
+    """WIDTH channels where torchvision's has 64; gives the maps of its stages."""
 
     def forward(self, x):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
@@ -63,7 +53,7 @@ def ours(t):
 
 
 def step(block, layers, norm_layer, train, dtype, kind=Narrow, shape=INPUT, **options):
-    model = kind(block, layers, norm_layer, **options)
+    model = kind(block, layers, WIDTH, norm_layer, **options)
     seed_module(model)
     model.train(train).to(dtype)
     x = torch.from_numpy(seeded_input("image4", shape).transpose(0, 3, 1, 2).copy()).to(dtype)

@@ -15,35 +15,34 @@ export function overlapOf(iouType: IouType, detections: Entries, objects: Entrie
   return keypointSimilarity(detections, objects, sigmas);
 }
 
-function boxOverlap(detections: Entries, d: number, objects: Entries, g: number): number {
-  const a = detections.box;
-  const b = objects.box;
+// Of the boxes alone.
+function boxIntersection(a: Float64Array, d: number, b: Float64Array, g: number): number {
   const i = 4 * d;
   const j = 4 * g;
   const width = Math.min(a[i]! + a[i + 2]!, b[j]! + b[j + 2]!) - Math.max(a[i]!, b[j]!);
   if (width <= 0) return 0;
   const height = Math.min(a[i + 1]! + a[i + 3]!, b[j + 1]! + b[j + 3]!) - Math.max(a[i + 1]!, b[j + 1]!);
-  if (height <= 0) return 0;
-  const both = width * height;
-  const area = a[i + 2]! * a[i + 3]!;
-  return both / (objects.isCrowd[g] === 1 ? area : area + b[j + 2]! * b[j + 3]! - both);
+  return height <= 0 ? 0 : width * height;
+}
+
+function boxOverlap(detections: Entries, d: number, objects: Entries, g: number): number {
+  const a = detections.box;
+  const b = objects.box;
+  const both = boxIntersection(a, d, b, g);
+  if (both === 0) return 0;
+  const area = a[4 * d + 2]! * a[4 * d + 3]!;
+  return both / (objects.isCrowd[g] === 1 ? area : area + b[4 * g + 2]! * b[4 * g + 3]! - both);
 }
 
 // Runs are compared only where the masks' boxes and sizes allow for enough overlap.
 function maskOverlap(detections: Entries, objects: Entries): Overlap {
   return (d, g, atLeast) => {
-    const a = detections.box;
-    const b = objects.box;
-    const i = 4 * d;
-    const j = 4 * g;
-    const width = Math.min(a[i]! + a[i + 2]!, b[j]! + b[j + 2]!) - Math.max(a[i]!, b[j]!);
-    if (width <= 0) return 0;
-    const height = Math.min(a[i + 1]! + a[i + 3]!, b[j + 1]! + b[j + 3]!) - Math.max(a[i + 1]!, b[j + 1]!);
-    if (height <= 0) return 0;
+    const within = boxIntersection(detections.box, d, objects.box, g);
+    if (within === 0) return 0;
     const area = detections.maskPixels[d]!;
     const other = objects.maskPixels[g]!;
     const crowd = objects.isCrowd[g] === 1;
-    const most = Math.min(width * height, area, other);
+    const most = Math.min(within, area, other);
     if (most / (crowd ? area : area + other - most) < atLeast) return 0;
     const both = runsIntersection(detections.masks.read(detections.maskPlace[d]!), objects.masks.read(objects.maskPlace[g]!));
     return both === 0 ? 0 : both / (crowd ? area : area + other - both);

@@ -12,7 +12,7 @@ const CONFIG_VARIABLE = "MRCNN_TENSORFLOW_CONFIG";
  */
 const patches = [
   {
-    why: "attributes that are lists of strings, as the _FusedConv2D of a layer's epilogue has",
+    why: "attributes that are lists of strings, as what a fused convolution does after it",
     after: "    case TF_ATTR_STRING: {\n",
     insert: `\
       if (IsArray(env, nstatus, &js_value)) {
