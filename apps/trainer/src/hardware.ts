@@ -1,7 +1,7 @@
 // What the machine has, as its own tools tell it.
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { processorFlags } from "@mrcnn/backend-cuda";
 
 /** Runs a program and gives what it wrote, or undefined where it is not, fails or hangs. */
 const output = (file: string, args: readonly string[]): Promise<string | undefined> =>
@@ -11,8 +11,8 @@ const output = (file: string, args: readonly string[]): Promise<string | undefin
  * The instructions with which the processor multiplies bf16: "AMX", "AVX512_BF16", none of them; undefined
  * where it can't be told.
  */
-export function bf16Instructions(cpuinfo = "/proc/cpuinfo"): string[] | undefined {
-  const flags = existsSync(cpuinfo) ? /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync(cpuinfo, "utf8"))?.[1]?.trim().split(/\s+/) : undefined;
+export function bf16Instructions(cpuinfo?: string): string[] | undefined {
+  const flags = processorFlags(cpuinfo);
   const names = { amx_bf16: "AMX", avx512_bf16: "AVX512_BF16", bf16: "BF16" };
   return flags && Object.entries(names).flatMap(([flag, name]) => (flags.includes(flag) ? [name] : []));
 }

@@ -1,22 +1,19 @@
 /** What the processor, and tfjs-node on it, can do beyond running ops one by one. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { tensor1d, tensor4d } from "@tensorflow/tfjs-core";
 import { runFusedConv2d } from "./fused-op.ts";
 import type { TensorflowBackend } from "./tensorflow-backend.ts";
 
+/** What the processor can do, in the kernel's words ("avx512f"); undefined where the system doesn't say. */
+export function processorFlags(cpuinfo = "/proc/cpuinfo"): readonly string[] | undefined {
+  const text = existsSync(cpuinfo) ? readFileSync(cpuinfo, "utf8") : "";
+  return /^(?:flags|Features)\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/);
+}
+
 let avx512: boolean | undefined;
 
 /** Whether the processor has AVX-512; false where the system doesn't say. */
-export function hasAvx512(): boolean {
-  if (avx512 === undefined) {
-    try {
-      avx512 = /^flags\s*:.*\bavx512f\b/m.test(readFileSync("/proc/cpuinfo", "utf8"));
-    } catch {
-      avx512 = false;
-    }
-  }
-  return avx512;
-}
+export const hasAvx512 = (): boolean => (avx512 ??= processorFlags()?.includes("avx512f") ?? false);
 
 /** Whether oneDNN may multiply float32 values in bf16 (`precision: "bf16"`). */
 export function multipliesInBf16(): boolean {

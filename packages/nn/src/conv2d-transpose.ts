@@ -1,9 +1,9 @@
-import { add, concat, conv2dTranspose as tfConv2dTranspose, reshape, slice, tidy, transpose } from "@tensorflow/tfjs-core";
+import { concat, conv2dTranspose as tfConv2dTranspose, reshape, slice, tidy, transpose } from "@tensorflow/tfjs-core";
 import type { Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ShapeError } from "@mrcnn/core";
 import { affine } from "./dense.ts";
+import { finish } from "./finish.ts";
 import type { Conv2dParams } from "./params.ts";
-import { relu } from "./relu.ts";
 
 /** Of a transposed convolution; both axes alike. */
 export interface Conv2dTransposeOptions {
@@ -36,8 +36,7 @@ function overlapping({ weight, bias }: Conv2dParams, x: Tensor4D, stride: number
   const full = (length: number): number => (length - 1) * stride + size;
   const spread = tfConv2dTranspose(x, weight as Tensor4D, [batch, full(height), full(width), outChannels], stride, "valid");
   const cut = slice(spread, [0, padding, padding, 0], [batch, full(height) - 2 * padding, full(width) - 2 * padding, outChannels]);
-  const y: Tensor4D = bias === undefined ? cut : add(cut, bias);
-  return activation === undefined ? y : relu(y);
+  return finish(cut, bias, activation);
 }
 
 /**

@@ -1,11 +1,12 @@
-import { add, concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, Relu, reshape, slice, tidy } from "@tensorflow/tfjs-core";
+import { concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, NamedTensorMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { hasKernel, runKernelOr, ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
+import { finish } from "./finish.ts";
 import { CONV2D_ADD, CONV2D_BACKPROP_FILTER, CONV2D_BACKPROP_INPUT } from "./kernel.ts";
 import type { Conv2dBackpropFilterAttrs, Conv2dBackpropInputAttrs, Conv2dGradAttrs } from "./kernel.ts";
 import type { Conv2dParams } from "./params.ts";
-import { relu, reluGradient } from "./relu.ts";
+import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /** Of a convolution; both axes alike. */
@@ -52,8 +53,7 @@ export function convolve(
     const isNative = groups * dilation === 1 || hasKernel({ name: CONV2D_BACKPROP_INPUT }, attributes(weight, shape));
     if (groups > 1 && !isNative) {
       if (addend === undefined) return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
-      const sum: Tensor4D = add(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend);
-      return activation === undefined ? sum : relu(sum);
+      return finish(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend, activation);
     }
     // TensorFlow.js differentiates no dilated convolution: on the tape zeros go between the filter's taps.
     if (dilation > 1 && !isNative && engine().state.gradientDepth > 0) {
@@ -104,10 +104,7 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
   const own = bias === undefined ? { x, filter } : { x, bias, filter };
   const convolved = (activation: "relu" | undefined): Tensor4D => run(FusedConv2D, own, { ...attrs, activation: activation ?? "linear" });
   const added = (addend: Tensor4D): Tensor4D => {
-    const compose = (): Tensor4D => {
-      const sum: Tensor4D = add(convolved(undefined), addend);
-      return activation === undefined ? sum : run(Relu, { x: sum }, {});
-    };
+    const compose = (): Tensor4D => finish(convolved(undefined), addend, activation);
     if (bias === undefined) return compose();
     return runKernelOr({ name: CONV2D_ADD }, { x, filter, bias, addend }, { ...attrs, activation: activation ?? "linear" }, compose);
   };

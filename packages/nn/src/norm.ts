@@ -3,10 +3,10 @@ import type { Rank, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/t
 import { stopGradient } from "@mrcnn/core";
 import { convolve } from "./conv2d.ts";
 import type { Conv2dOptions } from "./conv2d.ts";
+import { finish } from "./finish.ts";
 import { groupNorm, groupNormWithMoments } from "./group-norm.ts";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams } from "./params.ts";
-import { relu } from "./relu.ts";
 
 /** `frozen_batch_norm` is torchvision's FrozenBatchNorm2d: fixed statistics, nothing trained. */
 export type Norm = "frozen_batch_norm" | "batch_norm" | "group_norm";
@@ -66,14 +66,10 @@ const MOMENTUM = 0.1;
 export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, options: ConvNormOptions): Tensor4D {
   const { kind, eps = 1e-5, groups = 32, statistics = "running", addend, activation, convGroups = 1, ...rest } = options;
   const convolution = { ...rest, groups: convGroups };
-  const finish = (y: Tensor4D): Tensor4D => {
-    const sum: Tensor4D = addend === undefined ? y : add(y, addend);
-    return activation === undefined ? sum : relu(sum);
-  };
   return tidy(() => {
-    if (kind === "group_norm") return finish(groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps }));
+    if (kind === "group_norm") return finish(groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps }), addend, activation);
     const batchNorm = norm as BatchNormParams;
-    if (kind === "batch_norm" && statistics === "batch") return finish(batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps));
+    if (kind === "batch_norm" && statistics === "batch") return finish(batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps), addend, activation);
     const { weight, bias } = foldNorm(conv, batchNorm, eps);
     return convolve(x, weight, bias, { ...convolution, addend, activation });
   });
