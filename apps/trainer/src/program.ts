@@ -164,7 +164,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
   )
     .option("--model <model>", "a name that `mrcnn models` lists, or a run directory of `mrcnn train`", "maskrcnn_resnet50_fpn")
     .option("--weights <file>", "weights to use: .pth, .pkl, .h5 or .safetensors")
-    .option("--size <HxW>", "height and width of the images, which are not resized", imageSize, imageSize("512"))
+    .addOption(new Option("--size <HxW>", "height and width of the images, which are not resized").argParser(imageSize).default(imageSize("512"), "512x512"))
     .option("--batch <n>", "images at a time", whole, 1)
     .option("--train", "time a training step as well", false)
     .option("--rounds <n>", "runs that count, after two that warm up", whole, 3)
