@@ -1,7 +1,9 @@
 // Every package's README has the common shape, and its first example runs.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { setBackend } from "@tensorflow/tfjs";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { backendState } from "../setup/backends.mjs";
 import { folders, readJson, root } from "../workspace.mjs";
 
 interface Manifest {
@@ -31,9 +33,11 @@ function exampleFile(folder: string, readme: string): string {
 }
 
 // tfjs-node is not here by default; the example of testing is a test itself.
-const notRun = ["backend-cuda", "testing"];
+const notRun = ["backend-cuda", "testing", ...(backendState("webgpu").available ? [] : ["backend-webgpu"])];
 
 beforeAll(() => void vi.spyOn(console, "log").mockImplementation(() => {}));
+// Each example begins as in a process of its own.
+beforeEach(() => void setBackend("cpu"));
 afterAll(() => vi.restoreAllMocks());
 
 describe.each([...manifests])("packages/%s/README.md", (folder, manifest) => {

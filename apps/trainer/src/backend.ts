@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
 import type { Precision } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
+import { startWebgpu } from "@mrcnn/backend-webgpu/node";
 import * as tf from "@tensorflow/tfjs";
 import { UsageError } from "./errors.ts";
 import { bf16Instructions } from "./hardware.ts";
@@ -20,27 +21,33 @@ export interface BackendOptions {
 }
 type How = Omit<BackendOptions, "backend">;
 
-// Each gives the number of threads it computes with.
-const starters: Readonly<Record<"tensorflow" | "wasm" | "cpu", (how: How) => Promise<number>>> = {
+const counted = (threads: number): string => `${threads} thread${threads === 1 ? "" : "s"}`;
+
+// Each says what it computes with.
+const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<string>>> = {
   async tensorflow({ precision, threads, memoryLimit }) {
     await loadTensorflow({ ...(precision && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
     registerCudaKernels();
     await tf.setBackend("tensorflow");
-    return threads ?? availableParallelism();
+    return counted(threads ?? availableParallelism());
   },
-  wasm: ({ threads }) => startWasm(threads === undefined ? {} : { threads }),
+  async webgpu({ memoryLimit }) {
+    const { description, isSoftware } = await startWebgpu({ memoryLimitMb: memoryLimit });
+    return isSoftware ? `${description}, which is no GPU` : description;
+  },
+  wasm: async ({ threads }) => counted(await startWasm(threads === undefined ? {} : { threads })),
   async cpu() {
     tf.enableProdMode(); // or it advertises tfjs-node on stderr
     await tf.setBackend("cpu");
-    return 1;
+    return counted(1);
   },
 };
 
 // What only backend "tensorflow" can do.
-function ofTensorflow({ precision = "float32", memoryLimit }: How): string | undefined {
-  if (precision !== "float32") return `--precision ${precision}`;
-  return memoryLimit === undefined ? undefined : `--memory-limit ${memoryLimit}`;
-}
+const ofTensorflow = ({ precision = "float32" }: How): string | undefined => (precision === "float32" ? undefined : `--precision ${precision}`);
+
+// What only a GPU has.
+const ofGpu = ({ memoryLimit }: How): string | undefined => (memoryLimit === undefined ? undefined : `--memory-limit ${memoryLimit}`);
 
 /**
  * Refuses options that the backend asked for can't do, before anything is loaded.
@@ -49,6 +56,9 @@ function ofTensorflow({ precision = "float32", memoryLimit }: How): string | und
  */
 export function assertBackendCan(options: BackendOptions): void {
   const { backend, threads } = options;
+  const limit = ofGpu(options);
+  if (limit !== undefined && (backend === "wasm" || backend === "cpu")) throw new UsageError(`${limit}: backend ${backend} can't do that. Use --backend tensorflow or webgpu, or leave it out.`);
+  if (threads !== undefined && backend === "webgpu") throw new UsageError(`--threads ${threads}: backend webgpu computes on the GPU. Leave it out.`);
   const option = ofTensorflow(options);
   if (option !== undefined && backend !== "tensorflow" && backend !== "auto") throw new UsageError(`${option}: backend ${backend} can't do that. Use --backend tensorflow, or leave it out.`);
   if (option !== undefined && !tensorflowAvailable()) throw new UsageError(`${option}: only backend tensorflow can do that, and it is not here. Run \`npm run setup:tensorflow\`, or leave it out.`);
@@ -58,38 +68,54 @@ export function assertBackendCan(options: BackendOptions): void {
 /**
  * Loads a backend and makes it TensorFlow.js's current one.
  *
- * @returns how many threads it computes with.
+ * @returns what it computes with, in words.
  * @throws when it can't run here.
  */
-export async function startBackend(name: Exclude<BackendName, "auto">, how: How = {}): Promise<number> {
-  if (name === "webgpu") throw new UsageError("--backend webgpu: not in Node yet. Use tensorflow (`npm run setup:tensorflow`), wasm or cpu.");
-  const threads = await starters[name](how);
+export async function startBackend(name: Exclude<BackendName, "auto">, how: How = {}): Promise<string> {
+  const device = await starters[name](how);
   await tf.ready();
-  return threads;
+  return device;
 }
 
+// Whether tensorflow computes on a GPU, once it is loaded.
+const tensorflowOnGpu = (): boolean => (tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+
 /**
- * Starts the backend asked for; `auto` takes tensorflow where it loads, else wasm, and says so in one line.
+ * Starts the backend asked for. `auto` takes the first of tensorflow on a GPU, webgpu on a GPU, tensorflow and wasm
+ * that starts, and says so in one line.
  *
  * @returns its name.
  */
 export async function chooseBackend(options: BackendOptions, terminal: Terminal): Promise<string> {
   const { backend: name, precision } = options;
-  if (name !== "auto") {
-    await startBackend(name, options);
-  } else if (tensorflowAvailable()) {
-    try {
-      await startBackend("tensorflow", options);
-      terminal.note("Backend: tensorflow.");
-    } catch (error) {
-      if (ofTensorflow(options) !== undefined) throw error;
-      const threads = await startBackend("wasm", options);
-      terminal.note(`Backend: wasm, ${threads} threads, because tensorflow does not load (${(error as Error).message.split("\n")[0]}).`);
-    }
-  } else {
-    const threads = await startBackend("wasm", options);
-    terminal.note(`Backend: wasm, ${threads} threads (\`npm run setup:tensorflow\` computes large networks faster).`);
-  }
+  if (name !== "auto") await startBackend(name, options);
+  else terminal.note(`Backend: ${await startFastest(options)}.`);
   if (precision === "bf16" && bf16Instructions()?.length === 0) terminal.note("This processor has no bf16 arithmetic: --precision bf16 is not faster here.");
   return tf.getBackend();
+}
+
+async function startFastest(options: BackendOptions): Promise<string> {
+  let failure: string | undefined;
+  let native: string | undefined;
+  if (tensorflowAvailable()) {
+    try {
+      native = await startBackend("tensorflow", options);
+      if (tensorflowOnGpu() || ofTensorflow(options) !== undefined) return `tensorflow, ${tensorflowOnGpu() ? "on the GPU" : native}`;
+    } catch (error) {
+      if (ofTensorflow(options) !== undefined) throw error;
+      failure = (error as Error).message.split("\n")[0];
+    }
+  }
+  try {
+    const { description } = await startWebgpu({ software: false, memoryLimitMb: options.memoryLimit });
+    return `webgpu, ${description}`;
+  } catch (error) {
+    if (ofGpu(options) !== undefined) throw error;
+  }
+  if (native !== undefined) {
+    await tf.setBackend("tensorflow");
+    return `tensorflow, ${native}`;
+  }
+  const hint = failure === undefined ? "`npm run setup:tensorflow` computes large networks faster" : `tensorflow does not load: ${failure}`;
+  return `wasm, ${await startBackend("wasm", options)} (${hint})`;
 }

@@ -23,10 +23,11 @@ describe("maxPool", () => {
     });
   }
 
-  it('pads TensorFlow\'s "same" after the end only, where torch\'s padding 1 is on both sides', () => {
+  it('pads TensorFlow\'s "same" after the end only, where torch\'s padding 1 is on both sides', async () => {
     // 1..16 in four rows: windows of 3 from rows and columns 0 and 2, the last of them cut.
     const x = Array.from({ length: 16 }, (_, i) => i + 1);
-    const pooled = tidy(() => maxPool(tensor4d(x, [1, 4, 4, 1]), { size: 3, stride: 2, padding: "same" }).arraySync());
-    expect(pooled.flat(3)).toEqual([11, 12, 15, 16]);
+    const pooled = tidy(() => maxPool(tensor4d(x, [1, 4, 4, 1]), { size: 3, stride: 2, padding: "same" }));
+    expect([...(await pooled.data())]).toEqual([11, 12, 15, 16]);
+    pooled.dispose();
   });
 });

@@ -4,6 +4,7 @@ import type { TensorflowSetup } from "@mrcnn/backend-cuda";
 import { backend, conv2d, getBackend, memory, randomNormal, tidy, version_core } from "@tensorflow/tfjs";
 import type { Tensor4D } from "@tensorflow/tfjs";
 import { startBackend } from "../backend.ts";
+import type { BackendName } from "../backend.ts";
 import { messageOf } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { bf16Instructions, codeFor, cudaLibraries, nvidiaGpus } from "../hardware.ts";
@@ -16,7 +17,8 @@ interface BackendReport {
   readonly works: boolean;
   /** Of a 3×3 convolution, 64 to 64 channels. */
   readonly gflops?: number;
-  readonly threads?: number;
+  /** What it computes with, in words. */
+  readonly device?: string;
   /** Why it does not work, and what to do. */
   readonly problem?: string;
   /** Of backend tensorflow, where it is found. */
@@ -56,14 +58,14 @@ async function selfTest(): Promise<{ gflops: number; sum: number }> {
   return { gflops: (runs * GFLOP) / ((performance.now() - start) / 1000), sum };
 }
 
-async function look(name: "cpu" | "wasm" | "tensorflow", expected: number | undefined): Promise<{ report: BackendReport; sum?: number }> {
+async function look(name: Exclude<BackendName, "auto">, expected: number | undefined): Promise<{ report: BackendReport; sum?: number }> {
   try {
-    const threads = await startBackend(name);
+    const device = await startBackend(name);
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
       return { report: { name, works: false, problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.` } };
     }
-    return { report: { name, works: getBackend() === name, gflops, threads }, sum };
+    return { report: { name, works: getBackend() === name, gflops, device }, sum };
   } catch (error) {
     return { report: { name, works: false, problem: messageOf(error) } };
   }
@@ -123,13 +125,20 @@ export async function doctor({ json }: { readonly json?: string }, terminal: Ter
   const plain = await look("cpu", undefined);
   const native = (await look("tensorflow", plain.sum)).report;
   const tensorflow = await lookAtTensorflow(native.works);
-  const reports: BackendReport[] = [{ ...native, ...(tensorflow && { tensorflow }) }, (await look("wasm", plain.sum)).report, plain.report];
-  for (const { name, works, gflops, threads, problem, tensorflow: details } of reports) {
-    terminal.out(works ? `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${threads} thread${threads === 1 ? "" : "s"}` : `${name.padEnd(11)} absent  ${problem}`);
+  const reports: BackendReport[] = [
+    { ...native, ...(tensorflow && { tensorflow }) },
+    (await look("webgpu", plain.sum)).report,
+    (await look("wasm", plain.sum)).report,
+    plain.report,
+  ];
+  for (const { name, works, gflops, device, problem, tensorflow: details } of reports) {
+    terminal.out(works ? `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${device}` : `${name.padEnd(11)} absent  ${problem}`);
     for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus)) terminal.out(`            ${line}`);
   }
-  terminal.out("webgpu      absent  not in Node yet.");
-  const auto = reports.find(({ works }) => works);
+  // webgpu comes first where it is a GPU, which a software adapter is not.
+  const working = reports.filter(({ works }) => works);
+  const isGpu = ({ name, device = "", tensorflow: details }: BackendReport): boolean => (name === "webgpu" ? !device.includes("no GPU") : details?.device === "GPU");
+  const auto = working.find(isGpu) ?? working.find(({ name }) => name !== "webgpu");
   terminal.out(auto === undefined ? "No backend works here." : `--backend auto takes ${auto.name}.`);
   if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n`);
   return auto === undefined ? 1 : 0;

@@ -1,0 +1,203 @@
+/// <reference types="@webgpu/types" />
+/** All that this package knows of the private members of TensorFlow.js's WebGPU backend. */
+import { env, util } from "@tensorflow/tfjs-core";
+import type { BackendValues, TensorInfo } from "@tensorflow/tfjs-core";
+import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import { BackendError } from "@mrcnn/core";
+import { Buffers } from "./buffers.ts";
+
+type DataId = TensorInfo["dataId"];
+
+// What TensorFlow.js declares private.
+interface Internals {
+  commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  commandQueueOwnedIds: WeakSet<object>;
+  dispatchCountInPass: number;
+  uniformPendingDisposal: GPUBuffer[];
+  activeTimers: { name: string; query: Promise<number> }[] | null;
+  getQueryTime(): Promise<number>;
+  querySet: GPUQuerySet | null;
+  querySetCount: number;
+  supportTimestampQuery: boolean;
+  recordAndSubmit(program: unknown, ...rest: unknown[]): void;
+}
+
+/** What has moved between host and device, since `resetTraffic`. */
+export interface Traffic {
+  /** Compute dispatches. */
+  readonly dispatches: number;
+  /** Times that the host read a tensor, each a wait for the device. */
+  readonly readbacks: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Of the queue. */
+  readonly submits: number;
+}
+
+/** A compute shader that is ready, and what it works on. */
+export interface Dispatch {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  /** In the order of the bindings; those that have no buffer yet get one. */
+  readonly tensors: readonly TensorInfo[];
+  /** The bytes of the uniform, the last binding. */
+  readonly uniform: ArrayBuffer | undefined;
+  readonly workgroups: readonly [number, number, number];
+}
+
+const nothing: Traffic = { dispatches: 0, readbacks: 0, bytesRead: 0, bytesWritten: 0, submits: 0 };
+
+/**
+ * TensorFlow.js's WebGPU backend with a limit to its memory, uploads without staging buffers, counts of what moves, and
+ * errors where the device was lost or could not do what it was told: reading then fails instead of giving zeros.
+ */
+export class MrcnnWebgpuBackend extends WebGPUBackend {
+  /** Compiled shaders by their key. */
+  readonly pipelines: Map<string, GPUComputePipeline> = new Map();
+  private moved: { -readonly [key in keyof Traffic]: Traffic[key] } = { ...nothing };
+  private problem: BackendError | undefined;
+
+  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, memoryLimit: number) {
+    super(device, info);
+    this.bufferManager = new Buffers(device, memoryLimit) as unknown as WebGPUBackend["bufferManager"];
+    const { recordAndSubmit } = this.internals;
+    this.internals.recordAndSubmit = (...args) => {
+      this.moved.dispatches++;
+      recordAndSubmit.apply(this, args);
+    };
+    void device.lost.then(({ reason, message }) => {
+      if (reason === "destroyed") return;
+      this.problem ??= new BackendError(
+        `webgpu: the GPU device was lost (${message.trim() || "no reason given"}). Load the model again; resume a training from its checkpoint with --resume. ` +
+          "If it happens again, use smaller images or a smaller batch, or look at the driver.",
+      );
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      event.preventDefault();
+      const outOfMemory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError;
+      this.problem ??= new BackendError(
+        outOfMemory
+          ? "webgpu: the GPU is out of memory. Use smaller images (image.minSize, or --min-size) or a smaller batch (training.batchSize)."
+          : `webgpu: the GPU refused a command (${error.message.split("\n")[0]}).`,
+        { cause: error },
+      );
+    });
+  }
+
+  private get internals(): Internals {
+    return this as unknown as Internals;
+  }
+
+  /** Counts since the last `resetTraffic`. */
+  get traffic(): Traffic {
+    return { ...this.moved };
+  }
+
+  resetTraffic(): void {
+    this.moved = { ...nothing };
+  }
+
+  /** The most bytes of buffers at once. */
+  get peakBytes(): number {
+    return (this.bufferManager as unknown as Buffers).peakBytes;
+  }
+
+  /** @throws BackendError when the device was lost, or refused something since the last call. */
+  check(): void {
+    if (this.problem !== undefined) throw this.problem;
+  }
+
+  override submitQueue(): void {
+    this.moved.submits++;
+    super.submitQueue();
+  }
+
+  override uploadToGPU(dataId: DataId): void {
+    const data = this.tensorMap.get(dataId);
+    if (data.resource != null) return;
+    const bytes = 4 * util.sizeFromShape(data.shape);
+    const buffer = this.bufferManager.acquireBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST);
+    data.resource = buffer;
+    if (data.values == null) return;
+    const values = data.values as Float32Array | Int32Array | Uint8Array;
+    const whole = data.dtype === "float32" ? Float32Array : Int32Array;
+    const source = values instanceof whole ? values : whole.from(values);
+    // A buffer that is free has no command left in the encoder that is open, so the queue's order is the right one.
+    this.queue.writeBuffer(buffer, 0, source.buffer as ArrayBuffer, source.byteOffset, bytes);
+    this.moved.bytesWritten += bytes;
+    (data as { values: BackendValues | null }).values = null;
+  }
+
+  override async read(dataId: DataId): Promise<BackendValues> {
+    if (!this.tensorMap.has(dataId)) return super.read(dataId);
+    const data = this.tensorMap.get(dataId);
+    if (data.values != null || data.dtype === "complex64") return super.read(dataId);
+    this.check();
+    const bytes = 4 * util.sizeFromShape(data.shape);
+    const staging = this.bufferManager.acquireBuffer(bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+    this.ensureCommandEncoderReady();
+    this.endComputePassEncoder();
+    this.internals.commandEncoder!.copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
+    this.submitQueue();
+    this.moved.readbacks++;
+    this.moved.bytesRead += bytes;
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    } catch (cause) {
+      // What was refused or lost is reported by an event that comes first.
+      await Promise.resolve();
+      this.check();
+      throw new BackendError(`webgpu: a tensor can't be read back (${(cause as Error).message}). The GPU device may be lost; load the model again.`, { cause });
+    }
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    this.bufferManager.releaseBuffer(staging);
+    this.check();
+    const values = data.dtype === "float32" ? new Float32Array(copy) : data.dtype === "bool" ? Uint8Array.from(new Int32Array(copy)) : new Int32Array(copy);
+    if (this.tensorMap.has(dataId)) data.values = values;
+    return values;
+  }
+
+  /** Records one dispatch, as TensorFlow.js records its own, and submits where it would. */
+  record({ name, pipeline, tensors, uniform, workgroups }: Dispatch): void {
+    const own = this.internals;
+    const entries: GPUBindGroupEntry[] = tensors.map(({ dataId }, binding) => {
+      this.uploadToGPU(dataId);
+      own.commandQueueOwnedIds.add(dataId);
+      return { binding, resource: { buffer: this.tensorMap.get(dataId).resource as GPUBuffer } };
+    });
+    if (uniform !== undefined) {
+      const buffer = this.bufferManager.acquireBuffer(uniform.byteLength, GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM);
+      this.queue.writeBuffer(buffer, 0, uniform);
+      own.uniformPendingDisposal.push(buffer);
+      entries.push({ binding: entries.length, resource: { buffer, size: uniform.byteLength } });
+    }
+    const bindGroup = this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+    const isTimed = own.activeTimers !== null && own.activeTimers !== undefined;
+    this.ensureCommandEncoderReady();
+    if (isTimed && own.supportTimestampQuery) {
+      this.endComputePassEncoder();
+      own.querySet ??= this.device.createQuerySet({ type: "timestamp", count: own.querySetCount });
+      own.computePassEncoder = own.commandEncoder!.beginComputePass({
+        timestampWrites: { querySet: own.querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+      } as GPUComputePassDescriptor);
+    } else {
+      own.computePassEncoder ??= own.commandEncoder!.beginComputePass();
+    }
+    const pass = own.computePassEncoder!;
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(...workgroups);
+    this.moved.dispatches++;
+    own.dispatchCountInPass++;
+    if (isTimed) {
+      this.endComputePassEncoder();
+      own.activeTimers!.push({ name, query: own.getQueryTime() });
+    } else if (own.dispatchCountInPass >= (env().get("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE") as number)) {
+      this.endComputePassEncoder();
+      this.submitQueue();
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import { AddN, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
+import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
+import { registerKernels } from "@mrcnn/core";
+import { addN } from "./kernels/add-n.ts";
+
+/** What it puts in place of TensorFlow.js's own, made from that. */
+const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
+  [AddN]: addN,
+};
+const ours = new WeakSet<KernelFunc>();
+
+/** What this package adds to backend "webgpu". */
+export const kernels: readonly KernelConfig[] = [];
+
+/** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
+export function registerWebgpuKernels(): void {
+  for (const [name, replace] of Object.entries(replacements)) {
+    const present = getKernel(name, "webgpu");
+    if (present === undefined || ours.has(present.kernelFunc)) continue;
+    const config = replace(present);
+    ours.add(config.kernelFunc);
+    unregisterKernel(name, "webgpu");
+    registerKernel(config);
+  }
+  registerKernels(kernels);
+}

@@ -1,0 +1,15 @@
+// @ts-check
+// Exits with 0 when backend "webgpu" starts in Node here, and says on stdout on what; see backends.mjs.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { root } from "../workspace.mjs";
+
+const { startWebgpu } = await import(createRequire(join(root, "packages", "testing", "package.json")).resolve("@mrcnn/backend-webgpu/node"));
+try {
+  const { description, isSoftware } = await startWebgpu();
+  console.log(`${description}${isSoftware ? " (software)" : ""}`);
+  process.exit(0);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
