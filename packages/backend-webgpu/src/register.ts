@@ -1,7 +1,11 @@
 import { AddN, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
+import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
+import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
+import { selectDetections } from "./kernels/select-detections.ts";
+import { selectProposals } from "./kernels/select-proposals.ts";
 
 /** What it puts in place of TensorFlow.js's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
@@ -10,7 +14,7 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
 const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "webgpu". */
-export const kernels: readonly KernelConfig[] = [];
+export const kernels: readonly KernelConfig[] = [roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad, selectDetections, selectProposals];
 
 /** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
 export function registerWebgpuKernels(): void {
@@ -22,5 +26,5 @@ export function registerWebgpuKernels(): void {
     unregisterKernel(name, "webgpu");
     registerKernel(config);
   }
-  registerKernels(kernels);
+  registerKernels(kernels, [roiAlignGradConfig, roiAlignPyramidGradConfig]);
 }

@@ -99,6 +99,14 @@ export interface Rois {
   readonly imageIndex: Int32Array;
 }
 
+/** RoIs that a kernel chose and that stayed on the device: as many rows for each image, of which those of negative coordinates are none. */
+export interface RoisOnDevice {
+  /** float32 [R, 4], xyxy. */
+  readonly boxes: Tensor2D;
+  /** [R]. */
+  readonly imageIndex: Int32Array;
+}
+
 /** Proposals of a batch, per image best first. `scores` [R] are objectness probabilities. */
 export interface Proposals extends Rois {
   readonly scores: Float32Array;

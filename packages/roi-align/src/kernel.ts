@@ -6,6 +6,7 @@ import { engine } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core";
 
+export { levelAreas } from "./pyramid-levels.ts";
 export { roiAlignBackward, roiAlignForward } from "./roi-align-on-host.ts";
 
 /** The forward kernel: `RoiAlignInputs` and `RoiAlignAttrs` to float32 [R, outputHeight, outputWidth, C]. */
@@ -57,3 +58,36 @@ export const roiAlignGradConfig: GradConfig = {
 
 /** For `runKernelOr`, and for backends to register the gradient of. */
 export const roiAlignContract: KernelContract = { name: ROI_ALIGN, gradient: roiAlignGradConfig };
+
+/** RoIAlign from whichever level suits each roi: `RoiAlignPyramidInputs` and `RoiAlignPyramidAttrs` to float32 [R, outputHeight, outputWidth, C]. */
+export const ROI_ALIGN_PYRAMID = "MrcnnRoiAlignPyramid";
+
+/** Its gradient: `RoiAlignGradInputs` and `RoiAlignPyramidAttrs` to one tensor of each of `inputShapes`. */
+export const ROI_ALIGN_PYRAMID_GRAD = "MrcnnRoiAlignPyramidGrad";
+
+/** Maps "level0", finest first, float32 [B, H, W, C] each; `boxes` and `imageIndex` as in `RoiAlignInputs`. */
+export type RoiAlignPyramidInputs = NamedTensorInfoMap & Pick<NamedTensorInfoMap, "boxes" | "imageIndex">;
+
+/** Of `MrcnnRoiAlignPyramid` and its gradient. */
+export interface RoiAlignPyramidAttrs extends Omit<RoiAlignAttrs, "spatialScale"> {
+  /** Of each map. */
+  readonly spatialScales: readonly number[];
+  /** Of each map but the first the least area of a roi that it suits (see `levelAreas`), ascending. */
+  readonly areas: readonly number[];
+  /** Shapes of the maps. */
+  readonly inputShapes: readonly (readonly [number, number, number, number])[];
+}
+
+/** The gradient with respect to the maps, through one run of `MrcnnRoiAlignPyramidGrad`; boxes get none. */
+export const roiAlignPyramidGradConfig: GradConfig = {
+  kernelName: ROI_ALIGN_PYRAMID,
+  inputsToSave: ["boxes", "imageIndex"],
+  gradFunc: (dy, saved, attrs) => {
+    const [boxes, imageIndex] = saved as [Tensor, Tensor];
+    const gradients = engine().runKernel(ROI_ALIGN_PYRAMID_GRAD, { dy: dy as Tensor, boxes, imageIndex }, attrs) as Tensor[];
+    return Object.fromEntries(gradients.map((gradient, i) => [`level${i}`, () => gradient]));
+  },
+};
+
+/** For `runKernelOr`, and for backends to register the gradient of. */
+export const roiAlignPyramidContract: KernelContract = { name: ROI_ALIGN_PYRAMID, gradient: roiAlignPyramidGradConfig };

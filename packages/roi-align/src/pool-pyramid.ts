@@ -33,19 +33,8 @@ function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
   return permute(x) as Tensor4D;
 }
 
-/**
- * What `pool` makes of each roi on the level that suits its size, in the order of `rois`. `pool` is
- * called once per level that has rois (for the finest, without any, when there are none at all), with
- * the level's number: 2 for stride 4. `where` names the caller in errors.
- */
-export function poolPyramid(
-  where: string,
-  features: FeatureMaps,
-  rois: Rois,
-  options: LevelOptions,
-  pool: (map: Tensor4D, rois: Rois, level: number) => Tensor4D,
-): Tensor4D {
-  const { imageSize, levels, levelRule, canonicalScale, canonicalLevel } = options;
+/** The maps to pool from, finest first, and the level of the first: 2 for stride 4. @throws as `poolPyramid`. */
+export function pyramidMaps(where: string, features: FeatureMaps, { imageSize, levels }: LevelOptions): { readonly maps: readonly Tensor4D[]; readonly minLevel: number } {
   const names = levels ?? [...features.keys()].filter((name) => name !== "p6" && name !== "pool");
   const maps = names.map((name) => {
     const map = features.get(name);
@@ -63,7 +52,23 @@ export function poolPyramid(
         `for an image ${imageSize.height} high. Pass the size of the network input as imageSize, and levels finest first.`,
     );
   }
+  return { maps, minLevel };
+}
 
+/**
+ * What `pool` makes of each roi on the level that suits its size, in the order of `rois`. `pool` is
+ * called once per level that has rois (for the finest, without any, when there are none at all), with
+ * the level's number: 2 for stride 4. `where` names the caller in errors.
+ */
+export function poolPyramid(
+  where: string,
+  features: FeatureMaps,
+  rois: Rois,
+  options: LevelOptions,
+  pool: (map: Tensor4D, rois: Rois, level: number) => Tensor4D,
+): Tensor4D {
+  const { imageSize, levelRule, canonicalScale, canonicalLevel } = options;
+  const { maps, minLevel } = pyramidMaps(where, features, options);
   const assigned = assignPyramidLevels(rois.boxes, {
     minLevel,
     maxLevel: minLevel + maps.length - 1,

@@ -39,15 +39,45 @@ export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOp
   if (!(minLevel <= maxLevel)) {
     throw new ConfigError(`assignPyramidLevels: minLevel must be at most maxLevel, got ${minLevel} and ${maxLevel}.`);
   }
-  const levelOf: Readonly<Record<LevelRule, (size: number) => number>> = {
-    torchvision: (size) => Math.floor(f(f(canonicalLevel + f(Math.log2(f(size / canonicalScale)))) + f(1e-6))),
-    detectron2: (size) => Math.floor(f(canonicalLevel + f(Math.log2(f(f(size / canonicalScale) + f(1e-8)))))),
-    matterport: (size) => canonicalLevel + roundHalfToEven(f(f(Math.log(size)) / f(Math.log(2)))),
-  };
+  const levelOf = levelRules(canonicalScale, canonicalLevel)[levelRule];
   const sizes = levelRule === "matterport" ? relativeSizes(boxes, canonicalScale, imageSize) : boxAreaOnHost(boxes).map(Math.sqrt);
   return Int32Array.from(sizes, (size) => {
-    const level = levelOf[levelRule](size);
+    const level = levelOf(size);
     return level > minLevel ? Math.min(level, maxLevel) : minLevel;
+  });
+}
+
+// The level of a roi of the square root of its area; "matterport": of that as a share of the canonical box's.
+const levelRules = (canonicalScale: number, canonicalLevel: number): Readonly<Record<LevelRule, (size: number) => number>> => ({
+  torchvision: (size) => Math.floor(f(f(canonicalLevel + f(Math.log2(f(size / canonicalScale)))) + f(1e-6))),
+  detectron2: (size) => Math.floor(f(canonicalLevel + f(Math.log2(f(f(size / canonicalScale) + f(1e-8)))))),
+  matterport: (size) => canonicalLevel + roundHalfToEven(f(f(Math.log(size)) / f(Math.log(2)))),
+});
+
+/**
+ * Of each level but the finest the least float32 area of a box, in pixels, that `assignPyramidLevels` gives it: with them a
+ * device finds levels by comparing, without a logarithm of its own. For "torchvision" and "detectron2".
+ *
+ * @throws ConfigError for "matterport", whose areas are shares of the image.
+ */
+export function levelAreas(options: Omit<PyramidLevelOptions, "imageSize">): number[] {
+  const { minLevel, maxLevel, canonicalScale = 224, canonicalLevel = 4, levelRule = "torchvision" } = options;
+  if (levelRule === "matterport") throw new ConfigError('levelAreas: levelRule must be "torchvision" or "detectron2", got "matterport".');
+  const levelOf = levelRules(canonicalScale, canonicalLevel)[levelRule];
+  const bits = new Uint32Array(1);
+  const floatOf = (pattern: number): number => {
+    bits[0] = pattern;
+    return new Float32Array(bits.buffer)[0]!;
+  };
+  return Array.from({ length: maxLevel - minLevel }, (_, i) => {
+    // Positive floats are ordered as their bits are.
+    let [low, high] = [0, 0x7f000000];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (levelOf(f(Math.sqrt(floatOf(middle)))) > minLevel + i) high = middle;
+      else low = middle + 1;
+    }
+    return floatOf(low);
   });
 }
 

@@ -1,8 +1,13 @@
-import type { Tensor4D } from "@tensorflow/tfjs-core";
-import type { FeatureMaps, Rois } from "@mrcnn/core";
-import { poolPyramid } from "./pool-pyramid.ts";
+import { engine, tidy, zeros } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Rank, Tensor4D } from "@tensorflow/tfjs-core";
+import { hasKernel } from "@mrcnn/core";
+import type { FeatureMaps, Rois, RoisOnDevice } from "@mrcnn/core";
+import { roiAlignPyramidContract } from "./kernel.ts";
+import type { RoiAlignPyramidAttrs } from "./kernel.ts";
+import { poolPyramid, pyramidMaps } from "./pool-pyramid.ts";
 import type { LevelOptions } from "./pool-pyramid.ts";
-import { roiAlign } from "./roi-align.ts";
+import { levelAreas } from "./pyramid-levels.ts";
+import { assertRois, assertSampling, onHost, roiAlign, roiTensors } from "./roi-align.ts";
 import type { RoiAlignOptions } from "./roi-align.ts";
 
 /** Of `roiAlignPyramid`; the scales follow from the maps and the image. */
@@ -13,16 +18,38 @@ export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale">, L
  * Networks, eq. 1), as torchvision's MultiScaleRoIAlign and detectron2's ROIPooler do it: each map's
  * scale is the power of two nearest to map height / image height.
  *
- * `features` finest first, [B, H, W, C] each with the same B and C; `rois` on the host, xyxy in image
- * pixels. Returns [R, outputSize[0], outputSize[1], C] in the order of `rois`. Differentiable in the
+ * `features` finest first, [B, H, W, C] each with the same B and C; `rois` xyxy in image pixels, on the host or where the
+ * backend has a kernel on the device. Returns [R, outputSize[0], outputSize[1], C] in the order of `rois`. Differentiable in the
  * features only.
  *
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `roiAlign` does.
  */
-export function roiAlignPyramid(features: FeatureMaps, rois: Rois, options: PyramidOptions): Tensor4D {
-  const { outputSize, samplingRatio, aligned } = options;
-  return poolPyramid("roiAlignPyramid", features, rois, options, (map, part, level) =>
+export function roiAlignPyramid(features: FeatureMaps, rois: Rois | RoisOnDevice, options: PyramidOptions): Tensor4D {
+  const { outputSize, samplingRatio, aligned, imageSize, levels: _, ...levelOptions } = options;
+  const { maps, minLevel } = pyramidMaps("roiAlignPyramid", features, options);
+  if (levelOptions.levelRule !== "matterport") {
+    const [outputHeight, outputWidth] = outputSize;
+    const attrs: RoiAlignPyramidAttrs = {
+      outputHeight,
+      outputWidth,
+      samplingRatio,
+      aligned,
+      spatialScales: maps.map((__, i) => 2 ** -(minLevel + i)),
+      areas: levelAreas({ minLevel, maxLevel: minLevel + maps.length - 1, ...levelOptions }),
+      inputShapes: maps.map(({ shape }) => shape),
+    };
+    if (hasKernel(roiAlignPyramidContract, attrs)) {
+      assertRois("roiAlignPyramid", rois, maps[0]!.shape[0]);
+      assertSampling("roiAlignPyramid", options);
+      return tidy(() => {
+        if (rois.imageIndex.length === 0) return zeros<Rank.R4>([0, outputHeight, outputWidth, maps[0]!.shape[3]]);
+        const inputs = { ...Object.fromEntries(maps.map((map, i) => [`level${i}`, map])), ...roiTensors(rois) };
+        return engine().runKernel(roiAlignPyramidContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor4D;
+      });
+    }
+  }
+  return poolPyramid("roiAlignPyramid", features, onHost("roiAlignPyramid", rois), options, (map, part, level) =>
     roiAlign(map, part, { outputSize, samplingRatio, aligned, spatialScale: 2 ** -level }),
   );
 }

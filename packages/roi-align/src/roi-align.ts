@@ -1,7 +1,7 @@
 import { tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
-import type { Rank, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertLength, assertShape, ConfigError, runKernelOr, ShapeError } from "@mrcnn/core";
-import type { Rois } from "@mrcnn/core";
+import type { Rank, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
+import { assertLength, assertShape, BackendError, ConfigError, runKernelOr, ShapeError } from "@mrcnn/core";
+import type { Rois, RoisOnDevice } from "@mrcnn/core";
 import { roiAlignContract } from "./kernel.ts";
 import type { RoiAlignAttrs } from "./kernel.ts";
 import { separableRoiAlign } from "./separable.ts";
@@ -25,41 +25,57 @@ export interface RoiAlignOptions {
  * RoIAlign (Mask R-CNN, section 3): crops each roi from its image's features as a grid of bins,
  * each the mean of bilinear samples, without any rounding of coordinates.
  *
- * `features` float32 [B, H, W, C]; `rois` on the host, xyxy in image pixels. Returns float32
+ * `features` float32 [B, H, W, C]; `rois` xyxy in image pixels, on the host or where the backend has a kernel on the device. Returns float32
  * [R, outputSize[0], outputSize[1], C] in the order of `rois`; [0, ...] for none. Differentiable in
  * the features only. Values are those of torchvision's `roi_align`.
  *
  * @throws ShapeError when arrays don't fit together or an image index is outside the batch.
  * @throws ConfigError for sizes or ratios that aren't whole numbers in range.
+ * @throws BackendError for rois on a device whose backend has no kernel.
  */
-export function roiAlign(features: Tensor4D, rois: Rois, options: RoiAlignOptions): Tensor4D {
+export function roiAlign(features: Tensor4D, rois: Rois | RoisOnDevice, options: RoiAlignOptions): Tensor4D {
   const { outputSize, spatialScale, samplingRatio, aligned } = options;
-  const [outputHeight, outputWidth] = outputSize;
   assertShape(features, [null, null, null, null], "roiAlign", "features");
-  const [batch, , , channels] = features.shape;
-  const count = rois.imageIndex.length;
-  assertLength(rois.boxes, count * 4, "roiAlign", "rois.boxes");
-  for (const image of rois.imageIndex) {
+  assertRois("roiAlign", rois, features.shape[0]);
+  assertSampling("roiAlign", options);
+  const [outputHeight, outputWidth] = outputSize;
+  return tidy(() => {
+    if (rois.imageIndex.length === 0) return zeros<Rank.R4>([0, outputHeight, outputWidth, features.shape[3]]);
+    const attrs: RoiAlignAttrs = { outputHeight, outputWidth, spatialScale, samplingRatio, aligned };
+    return runKernelOr(roiAlignContract, { features, ...roiTensors(rois) }, attrs, () => separableRoiAlign(features, onHost("roiAlign", rois), attrs));
+  });
+}
+
+/** Rois as a kernel takes them. */
+export const roiTensors = ({ boxes, imageIndex }: Rois | RoisOnDevice): { boxes: Tensor2D; imageIndex: Tensor1D } => ({
+  boxes: boxes instanceof Float32Array ? tensor2d(boxes, [imageIndex.length, 4]) : boxes,
+  imageIndex: tensor1d(imageIndex, "int32"),
+});
+
+/** @throws BackendError when they are on the device. */
+export function onHost(where: string, { boxes, imageIndex }: Rois | RoisOnDevice): Rois {
+  if (boxes instanceof Float32Array) return { boxes, imageIndex };
+  throw new BackendError(`${where}: rois must be on the host for a backend without a kernel, got a tensor. Read them first.`);
+}
+
+/** @throws ShapeError when rois don't fit together, or not a batch of `batch` images. */
+export function assertRois(where: string, { boxes, imageIndex }: Rois | RoisOnDevice, batch: number): void {
+  if (boxes instanceof Float32Array) assertLength(boxes, imageIndex.length * 4, where, "rois.boxes");
+  else assertShape(boxes, [imageIndex.length, 4], where, "rois.boxes");
+  for (const image of imageIndex) {
     if (!(image >= 0 && image < batch)) {
-      throw new ShapeError(`roiAlign: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`);
+      throw new ShapeError(`${where}: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`);
     }
   }
+}
+
+/** @throws ConfigError for sizes or ratios that aren't whole numbers in range. */
+export function assertSampling(where: string, { outputSize, samplingRatio }: Pick<RoiAlignOptions, "outputSize" | "samplingRatio">): void {
   const whole = (value: number, least: number, name: string): void => {
     if (Number.isInteger(value) && value >= least) return;
-    throw new ConfigError(`roiAlign: ${name} must be a whole number of at least ${least}, got ${value}.`);
+    throw new ConfigError(`${where}: ${name} must be a whole number of at least ${least}, got ${value}.`);
   };
-  whole(outputHeight, 1, "outputSize[0]");
-  whole(outputWidth, 1, "outputSize[1]");
+  whole(outputSize[0], 1, "outputSize[0]");
+  whole(outputSize[1], 1, "outputSize[1]");
   whole(samplingRatio, 0, "samplingRatio");
-
-  return tidy(() => {
-    if (count === 0) return zeros<Rank.R4>([0, outputHeight, outputWidth, channels]);
-    const attrs: RoiAlignAttrs = { outputHeight, outputWidth, spatialScale, samplingRatio, aligned };
-    const inputs = {
-      features,
-      boxes: tensor2d(rois.boxes, [count, 4]),
-      imageIndex: tensor1d(rois.imageIndex, "int32"),
-    };
-    return runKernelOr(roiAlignContract, inputs, attrs, () => separableRoiAlign(features, rois, attrs));
-  });
 }

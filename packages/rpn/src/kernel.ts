@@ -1,0 +1,25 @@
+/** What choosing proposals and the backends that do it on the device agree on. */
+import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
+import type { KernelContract } from "@mrcnn/core";
+import type { ProposalConfig } from "./select-proposals.ts";
+
+/** `SelectProposalsInputs` and `SelectProposalsAttrs` to float32 [B * P, 4]. Has no gradient. */
+export const SELECT_PROPOSALS = "MrcnnSelectProposals";
+
+/** `objectness` float32 [B, A]; `deltas` [B, A, 4]; `anchors` [A, 4]; `sizes` [B, 2], height and width of each image before padding. */
+export type SelectProposalsInputs = Pick<NamedTensorInfoMap, "objectness" | "deltas" | "anchors" | "sizes">;
+
+/**
+ * Of `MrcnnSelectProposals`. P is the least of `postNmsTopK` and what the levels give. An image's proposals come first,
+ * best first; the rest of its P rows are -1.
+ */
+export interface SelectProposalsAttrs extends ProposalConfig {
+  readonly levelCounts: readonly number[];
+}
+
+/** For `runKernelOr` and `hasKernel`. */
+export const selectProposalsContract: KernelContract = { name: SELECT_PROPOSALS };
+
+/** Rows of the output for each image. */
+export const proposalsPerImage = ({ levelCounts, preNmsTopK, postNmsTopK }: SelectProposalsAttrs): number =>
+  Math.min(postNmsTopK, levelCounts.reduce((sum, count) => sum + Math.min(count, preNmsTopK), 0));
