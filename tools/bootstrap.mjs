@@ -40,7 +40,7 @@ function run(command, args, remedy) {
 
 /** Whether node_modules follows the lock file. */
 export const isInstalled = () =>
-  time(installed) >= time(join(root, "pnpm-lock.yaml")) && existsSync(join(root, "apps", "trainer", "node_modules"));
+  time(installed) >= time(join(root, "pnpm-lock.yaml")) && ["trainer", "web"].every((app) => existsSync(join(root, "apps", app, "node_modules")));
 
 /** Whether every dist is newer than its sources. */
 export const isBuilt = () =>
@@ -63,7 +63,7 @@ export function build() {
   if (isBuilt()) return;
   process.stderr.write("Building …\n");
   const started = new Date();
-  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b", "apps/trainer"], "Fix the errors above and try again.");
+  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b", "apps/trainer", "apps/web"], "Fix the errors above and try again.");
   mkdirSync(join(root, ".cache"), { recursive: true });
   writeFileSync(built, "");
   utimesSync(built, started, started);

@@ -2,6 +2,8 @@ import { ConfigError, didYouMean } from "@mrcnn/core";
 import { coco80, coco90, cocoKeypoints, cocoPerson, cocoSkeleton } from "./coco.ts";
 import type { Category } from "./coco.ts";
 
+export type { Category };
+
 /** What a source says of its file's hash: the hexadecimal digits it begins with. */
 export interface Checksum {
   readonly algorithm: "sha256" | "md5";

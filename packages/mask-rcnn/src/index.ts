@@ -8,6 +8,7 @@ export { loadMaskRcnn } from "./load-page.ts";
 export type { LoadOptions, MaskRcnnDetector } from "./load-page.ts";
 export { downloadInPage, forgetInPage, isCachedInPage } from "./page-cache.ts";
 export type { PageDownloadOptions } from "./page-cache.ts";
+export { readPageImage } from "./page-image.ts";
 export type { PageImage } from "./page-image.ts";
 export { createPretrained } from "./pretrained.ts";
 export type { Pretrained, PretrainedOptions } from "./pretrained.ts";

@@ -1,0 +1,158 @@
+import { chooseBackend } from "./backends.ts";
+import type { Problem } from "./problems.ts";
+import { problemOf } from "./problems.ts";
+import type { BackendName, Found, FromWorker, ModelInfo, ModelSource, Picture, ToWorker } from "./protocol.ts";
+
+/** What the engine tells the page as it happens. */
+export interface EngineEvents {
+  /** Of a download; undefined when there is nothing to wait for any more. */
+  readonly onProgress: (progress: { bytes: number; total?: number | undefined; rate: number } | undefined) => void;
+  readonly onModel: (model: ModelInfo) => void;
+  readonly onProblem: (problem: Problem) => void;
+  /** The GPU went away: the same model is being loaded on wasm. */
+  readonly onLost: (reason: string) => void;
+}
+
+/** The answer to a picture. */
+export interface Answer {
+  readonly found: Found;
+  /** The bitmap that was handed over, handed back. */
+  readonly frame?: ImageBitmap | undefined;
+}
+
+/** The worker, seen from the page. */
+export interface Engine {
+  readonly model: ModelInfo | undefined;
+  /** Loads a model. A load that runs is given up. The model that was there stays when it fails. */
+  load(source: ModelSource, backend: BackendName | "auto"): Promise<void>;
+  /** Stops a load. */
+  cancel(): void;
+  /**
+   * Detects on one picture, once a model is there; only one at a time.
+   *
+   * @throws EngineProblem.
+   */
+  detect(picture: Picture, options?: { readonly minSize?: number | undefined }): Promise<Answer>;
+}
+
+/** A problem as an error. */
+export class EngineProblem extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(`${problem.title}: ${problem.detail}`);
+    this.problem = problem;
+  }
+}
+
+interface Waiting {
+  readonly id: number;
+  readonly message: Extract<ToWorker, { type: "detect" }>;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: EngineProblem) => void;
+}
+
+/** Starts nothing yet: the worker comes with the first load. */
+export function createEngine(events: EngineEvents): Engine {
+  let worker: Worker | undefined;
+  let model: ModelInfo | undefined;
+  let last: { source: ModelSource; backend: BackendName } | undefined;
+  let waiting: Waiting | undefined;
+  let settle: (() => void) | undefined;
+  let count = 0;
+
+  const finish = (): void => {
+    settle?.();
+    settle = undefined;
+    events.onProgress(undefined);
+  };
+  const send = (message: ToWorker): void => worker!.postMessage(message, message.type === "detect" && message.picture instanceof ImageBitmap ? [message.picture] : []);
+
+  function receive({ data }: MessageEvent<FromWorker>): void {
+    switch (data.type) {
+      case "progress":
+        events.onProgress(data);
+        break;
+      case "loaded":
+        model = data.model;
+        finish();
+        events.onModel(data.model);
+        break;
+      case "cancelled":
+        finish();
+        break;
+      case "found": {
+        const one = waiting;
+        if (one?.id !== data.id) break;
+        waiting = undefined;
+        one.resolve({ found: data.found, frame: data.frame });
+        break;
+      }
+      case "failed":
+        if (data.id === undefined) {
+          finish();
+          events.onProblem(data.problem);
+        } else if (waiting?.id === data.id) {
+          const one = waiting;
+          waiting = undefined;
+          one.reject(new EngineProblem(data.problem));
+        }
+        break;
+      case "lost":
+        restart(data.reason);
+        break;
+    }
+  }
+
+  // A worker whose memory or GPU is gone can't be mended.
+  function restart(reason: string): void {
+    stop({ title: "The GPU was lost", advice: "The model is being loaded on WebAssembly; the picture will be looked at again.", detail: reason });
+    events.onLost(reason);
+    if (last !== undefined) void engine.load(last.source, "wasm");
+  }
+
+  function stop(problem: Problem): void {
+    worker?.terminate();
+    worker = undefined;
+    model = undefined;
+    finish();
+    waiting?.reject(new EngineProblem(problem));
+    waiting = undefined;
+  }
+
+  function start(): void {
+    worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    worker.onmessage = receive;
+    worker.onerror = ({ message }) => {
+      const problem = problemOf(new Error(message || "the worker did not start."), "load");
+      stop(problem);
+      events.onProblem(problem);
+    };
+  }
+
+  const engine: Engine = {
+    get model() {
+      return model;
+    },
+    async load(source, wanted) {
+      const backend = await chooseBackend(wanted);
+      // TensorFlow.js keeps its backends for as long as its thread lives.
+      if (last !== undefined && last.backend !== backend) stop({ title: "Stopped", advice: "Another backend was chosen.", detail: "" });
+      last = { source, backend };
+      finish();
+      if (worker === undefined) start();
+      const done = new Promise<void>((resolve) => (settle = resolve));
+      send({ type: "load", source, backend });
+      await done;
+    },
+    cancel: () => worker?.postMessage({ type: "cancel" } satisfies ToWorker),
+    detect(picture, { minSize } = {}) {
+      if (waiting !== undefined) throw new Error("detect: one picture at a time.");
+      return new Promise((resolve, reject) => {
+        const message = { type: "detect", id: ++count, picture, minSize } as const;
+        waiting = { id: message.id, message, resolve, reject };
+        send(message);
+      });
+    },
+  };
+  return engine;
+}

@@ -1,0 +1,83 @@
+/**
+ * What the page and its worker say to each other. Everything is plain data that structured cloning
+ * knows. The page sends one `load`, then one `detect` at a time; each is answered once.
+ */
+import type { Detections, ImageSize } from "@mrcnn/core";
+import type { Category } from "@mrcnn/mask-rcnn/catalog";
+import type { Outlines } from "./outlines.ts";
+import type { Problem } from "./problems.ts";
+
+/** What TensorFlow.js computes with. */
+export type BackendName = "webgpu" | "wasm" | "cpu";
+
+/** A file, and where it lay in what was dropped: "run/config.json". */
+export interface PathFile {
+  readonly path: string;
+  readonly file: File;
+}
+
+/** Where a model comes from. */
+export type ModelSource =
+  /** The one that is served with the page. */
+  | { readonly kind: "bundled" }
+  /** A name of the catalog, or the absolute URL of weights. */
+  | { readonly kind: "url"; readonly weights: string }
+  /** Weights, or the run directory of a training. `model` is the catalog's name they must fit, `classes` their names. */
+  | { readonly kind: "files"; readonly files: readonly PathFile[]; readonly classes?: readonly string[] | undefined };
+
+/** What the page needs to know of a loaded model. */
+export interface ModelInfo {
+  readonly name: string;
+  /** In the order of the labels, label 1 first. */
+  readonly categories: readonly Category[];
+  readonly hasMasks: boolean;
+  /** How keypoints are shown; absent when the model has none. */
+  readonly keypoints?: KeypointInfo | undefined;
+  readonly backend: BackendName;
+  /** Threads of wasm; the adapter's name of WebGPU. */
+  readonly device: string;
+  /** Weights and buffers. */
+  readonly parameters: number;
+  /** The lowest score that the worker answers with. */
+  readonly scoreThreshold: number;
+  /** The best so many objects of an image are kept. */
+  readonly maxDetections: number;
+}
+
+/** Names, limbs, and the score from which keypoints are shown. */
+export interface KeypointInfo {
+  readonly names: readonly string[];
+  readonly skeleton: readonly (readonly [number, number])[];
+  readonly threshold: number;
+}
+
+/** An image to detect on: a file's bytes, or pixels that are handed over. */
+export type Picture = Blob | ImageBitmap;
+
+/** What was found in an image. */
+export interface Found {
+  readonly size: ImageSize;
+  readonly detections: Detections;
+  /** The masks' edges, for drawing; one for each object when the model has masks. */
+  readonly outlines: readonly Outlines[];
+  /** From the image's arrival to the answer. */
+  readonly seconds: number;
+}
+
+export type ToWorker =
+  | { readonly type: "load"; readonly source: ModelSource; readonly backend: BackendName }
+  /** Stops a load. What has been downloaded is kept. */
+  | { readonly type: "cancel" }
+  /** `minSize` is the length of the shorter edge that the network sees; without it the model's own. */
+  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly minSize?: number | undefined };
+
+export type FromWorker =
+  /** `total` is absent where the server does not say it. */
+  | { readonly type: "progress"; readonly bytes: number; readonly total?: number | undefined; readonly rate: number }
+  | { readonly type: "loaded"; readonly model: ModelInfo }
+  | { readonly type: "cancelled" }
+  | { readonly type: "found"; readonly id: number; readonly found: Found; readonly frame?: ImageBitmap | undefined }
+  /** Of the load when `id` is absent. */
+  | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem }
+  /** The GPU is gone: this worker is of no more use. */
+  | { readonly type: "lost"; readonly reason: string };

@@ -1,0 +1,66 @@
+/**
+ * Keeps the site on the device, so that it works without a network, and lets it use threads where the
+ * host does not send the headers of cross-origin isolation. Weights are not its business: they are in
+ * the cache of @mrcnn/mask-rcnn.
+ */
+interface Scope {
+  readonly registration: { readonly scope: string };
+  readonly clients: { claim(): Promise<void> };
+  skipWaiting(): Promise<void>;
+  addEventListener(type: "install" | "activate", listener: (event: { waitUntil(work: Promise<unknown>): void }) => void): void;
+  addEventListener(type: "fetch", listener: (event: { readonly request: Request; respondWith(response: Promise<Response>): void }) => void): void;
+}
+const scope = globalThis as unknown as Scope;
+
+/** The site's files and a hash of them all, put in by the build. */
+declare const SITE: { readonly version: string; readonly files: readonly string[] };
+
+const PREFIX = "mrcnn-site-";
+const cacheName = PREFIX + SITE.version;
+const urlOf = (file: string): string => new URL(file, scope.registration.scope).href;
+const kept = new Set(SITE.files.map(urlOf));
+const start = urlOf("./");
+
+scope.addEventListener("install", (event) => {
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      await cache.addAll([start, ...kept].map((url) => new Request(url, { cache: "no-cache" })));
+      await scope.skipWaiting();
+    })(),
+  );
+});
+
+scope.addEventListener("activate", (event) => {
+  event.waitUntil(
+    (async () => {
+      const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== cacheName);
+      await Promise.all(old.map((name) => caches.delete(name)));
+      await scope.clients.claim();
+    })(),
+  );
+});
+
+scope.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = request.url.split("#")[0]!.split("?")[0]!;
+  if (request.method !== "GET" || !url.startsWith(scope.registration.scope)) return;
+  const isPage = request.mode === "navigate" && (url === start || url === urlOf("index.html"));
+  if (!isPage && !kept.has(url)) return;
+  event.respondWith(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      const response = (await cache.match(isPage ? start : url)) ?? (await fetch(request));
+      return isolated(response);
+    })(),
+  );
+});
+
+// Pages, workers and what they load all need to say so.
+function isolated(response: Response): Response {
+  const headers = new Headers(response.headers);
+  headers.set("cross-origin-opener-policy", "same-origin");
+  headers.set("cross-origin-embedder-policy", "require-corp");
+  headers.set("cross-origin-resource-policy", "same-origin");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}

@@ -1,0 +1,305 @@
+// The built page in a Chromium: what people do with it, and what goes wrong for them.
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { decodeRle, rleFromString, toFullBitmap } from "@mrcnn/masks";
+import type { CocoAnnotation, CocoResult, CocoRle } from "@mrcnn/masks";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startWasm } from "@mrcnn/backend-wasm";
+import type { ScoredCoco } from "../src/export.ts";
+import { pictureOf, pngFile, torchvisionFile } from "./models.ts";
+import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
+import type { Host } from "./site.ts";
+
+if (executablePath === undefined) console.log(`skipped: the tests of the page in a browser: ${reason}.`);
+
+let site: Awaited<ReturnType<typeof buildSite>>;
+let isolated: Host;
+let plain: Host;
+let browser: Browser;
+let folder: string;
+
+/** The objects that the page lists. */
+const listed = (page: Page): Promise<number> => page.locator("#objects li").count();
+const saveCoco = async (page: Page): Promise<ScoredCoco> => JSON.parse(Buffer.from((await download(page, "#save-coco")).bytes).toString("utf8")) as ScoredCoco;
+
+/** The pixels of a PNG: RGBA. */
+function pixelsOf(page: Page, bytes: Uint8Array): Promise<{ width: number; height: number; data: number[] }> {
+  return page.evaluate(async (base64) => {
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob(), { premultiplyAlpha: "none" });
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const context = canvas.getContext("2d")!;
+    context.drawImage(bitmap, 0, 0);
+    return { width: bitmap.width, height: bitmap.height, data: [...context.getImageData(0, 0, bitmap.width, bitmap.height).data] };
+  }, Buffer.from(bytes).toString("base64"));
+}
+
+const maskOf = ({ segmentation }: CocoAnnotation | CocoResult): Uint8Array => {
+  const { size, counts } = segmentation as CocoRle;
+  return toFullBitmap(rleFromString(counts as string, { height: size[0], width: size[1] }, "test"));
+};
+
+describe.skipIf(executablePath === undefined)("the page", () => {
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "mrcnn-web-test-"));
+    site = await buildSite();
+    isolated = await host(site.root);
+    plain = await host(site.root, { isIsolated: false });
+    browser = await startBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await Promise.all([isolated?.close(), plain?.close()]);
+    site?.remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("detects with the model that comes with it, on wasm, with all threads where it may", async () => {
+    const { page, context, complaints } = await open(browser, isolated.url);
+    const threads = await page.evaluate(() => Math.min(8, navigator.hardwareConcurrency));
+    expect(await textOf(page, "#status")).toBe(`Ready on WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`}.`);
+    await page.click("#samples button");
+    await looked(page);
+    await setThreshold(page, 0.01);
+    expect(await listed(page)).toBeGreaterThan(0);
+    expect(await textOf(page, "#timing")).toMatch(/^\d+ × \d+, .* on WebAssembly/);
+    expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+    await context.close();
+  });
+
+  it("adds the headers of isolation itself where the host sends none", async () => {
+    const { page, context } = await open(browser, plain.url, { isReady: false });
+    await page.waitForFunction(() => globalThis.crossOriginIsolated, undefined, { timeout: 20_000 });
+    await ready(page, "WebAssembly");
+    expect(await textOf(page, "#status")).toMatch(/threads|one thread/);
+    await context.close();
+  });
+
+  it("works on one thread where there is no isolation at all", async () => {
+    const context = await browser.newContext({ serviceWorkers: "block" });
+    const page = await context.newPage();
+    await page.goto(plain.url);
+    await ready(page, "WebAssembly, one thread");
+    await page.click("#samples button");
+    await looked(page);
+    expect(await page.locator("#canvas").getAttribute("data-state")).toBe("done");
+    await context.close();
+  });
+
+  it("finds with dropped weights what the command finds", async () => {
+    await startWasm();
+    const weights = await torchvisionFile();
+    const png = pngFile(pictureOf(200, 140));
+    const [weightsPath, imagePath, jsonPath] = ["w.safetensors", "picture.png", "found.json"].map((name) => join(folder, name)) as [string, string, string];
+    writeFileSync(weightsPath, weights);
+    writeFileSync(imagePath, png);
+    const command = join(import.meta.dirname, "..", "..", "trainer", "bin", "mrcnn.mjs");
+    await promisify(execFile)(process.execPath, [command, "detect", imagePath, "--model", "maskrcnn_resnet50_fpn", "--weights", weightsPath, "--score-threshold", "0.05", "--backend", "wasm", "--json", jsonPath]);
+    const expected = JSON.parse(readFileSync(jsonPath, "utf8")) as CocoResult[];
+    expect(expected.length).toBeGreaterThan(10);
+
+    const { page, context } = await open(browser, isolated.url);
+    await drop(page, [{ name: "picture.png", bytes: png, type: "image/png" }]);
+    await looked(page);
+    await drop(page, [{ name: "w.safetensors", bytes: weights }]);
+    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "w.safetensors", undefined, { timeout: 60_000 });
+    await looked(page);
+    await setThreshold(page, 0.05);
+    const { annotations } = await saveCoco(page);
+    expect(annotations.map(({ category_id }) => category_id)).toEqual(expected.map(({ category_id }) => category_id));
+    for (const [i, { bbox, score, ...rest }] of annotations.entries()) {
+      const other = expected[i]!;
+      for (const side of [0, 1, 2, 3]) expect(Math.abs(bbox[side]! - other.bbox![side]!)).toBeLessThan(0.01);
+      expect(Math.abs(score - other.score)).toBeLessThan(1e-4);
+      const [ours, theirs] = [maskOf({ bbox, ...rest }), maskOf(other)];
+      expect(ours.reduce((count, inside, at) => count + Number(inside !== theirs[at]), 0)).toBeLessThanOrEqual(0.001 * ours.length);
+    }
+    await context.close();
+  });
+
+  it("applies threshold and classes at once, without the worker", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await page.click("#samples button");
+    await looked(page);
+    await setThreshold(page, 0.01);
+    const all = await saveCoco(page);
+    const scores = all.annotations.map(({ score }) => score).toSorted((a, b) => b - a);
+    const middle = scores[scores.length >> 1]!;
+    const timing = await textOf(page, "#timing");
+    const posted = await page.evaluate(() => {
+      const own = Worker.prototype.postMessage;
+      const seen: unknown[] = [];
+      Worker.prototype.postMessage = function (this: Worker, ...args: unknown[]) {
+        seen.push(args[0]);
+        return own.apply(this, args as never);
+      };
+      return Object.assign(globalThis, { seen }) && seen.length;
+    });
+    expect(posted).toBe(0);
+    const at = Math.ceil(middle * 100) / 100;
+    await setThreshold(page, at);
+    expect(await listed(page)).toBe(scores.filter((score) => score >= at).length);
+    await setThreshold(page, 0.01);
+    const [first] = await page.locator("#class-list label").all();
+    const label = Number(await first!.getAttribute("data-label"));
+    await first!.locator("input").uncheck();
+    expect(await listed(page)).toBe(all.annotations.filter(({ category_id }) => category_id !== all.categories[label - 1]!.id).length);
+    expect(await page.evaluate(() => (globalThis as unknown as { seen: unknown[] }).seen)).toEqual([]);
+    expect(await textOf(page, "#timing")).toBe(timing);
+    await context.close();
+  });
+
+  it("saves the picture, a cut-out and COCO JSON, and copies", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    const png = pngFile(pictureOf(120, 90));
+    await drop(page, [{ name: "photo.png", bytes: png, type: "image/png" }]);
+    await looked(page);
+    await setThreshold(page, 0.01);
+    const { images, annotations, categories } = await saveCoco(page);
+    expect(images).toEqual([{ id: 1, width: 120, height: 90, file_name: "photo.png" }]);
+    expect(annotations.length).toBeGreaterThan(0);
+    for (const annotation of annotations) {
+      expect(annotation.area).toBe(maskOf(annotation).reduce((sum, value) => sum + value, 0));
+      expect(categories.map(({ id }) => id)).toContain(annotation.category_id);
+    }
+    // The first object that has pixels, alone.
+    const at = annotations.findIndex(({ area }) => area! > 0);
+    const chosen = annotations[at]!;
+    await page.locator("#objects li").nth(at).click();
+    const cut = await download(page, "#save-cutout");
+    expect(cut.name).toBe("photo-cutout.png");
+    const pixels = await pixelsOf(page, cut.bytes);
+    const mask = maskOf(chosen);
+    const tight = decodeRle(rleFromString((chosen.segmentation as CocoRle).counts as string, { height: 90, width: 120 }, "test"));
+    expect([pixels.width, pixels.height]).toEqual([tight.width, tight.height]);
+    const original = await pixelsOf(page, png);
+    const wrong: string[] = [];
+    for (let y = 0; y < tight.height; y++) {
+      for (let x = 0; x < tight.width; x++) {
+        const from = 4 * (y * tight.width + x);
+        const to = (tight.top + y) * 120 + tight.left + x;
+        const alpha = mask[to] === 1 ? 255 : 0;
+        const isSame = alpha === 0 || [0, 1, 2].every((c) => pixels.data[from + c] === original.data[4 * to + c]);
+        if (pixels.data[from + 3] !== alpha || !isSame) wrong.push(`${x}, ${y}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    const picture = await download(page, "#save-png");
+    expect(picture.name).toBe("photo-objects.png");
+    const header = Buffer.from(picture.bytes);
+    expect([header.readUInt32BE(16), header.readUInt32BE(20)]).toEqual([120 * 8, 90 * 8]);
+    await page.click("#copy");
+    await page.waitForFunction(() => document.querySelector("#status")!.textContent === "Copied.");
+    const copied = await page.evaluate(async () => {
+      const [item] = await navigator.clipboard.read();
+      const bitmap = await createImageBitmap(await item!.getType("image/png"));
+      return [bitmap.width, bitmap.height];
+    });
+    expect(copied).toEqual([120 * 8, 90 * 8]);
+    await context.close();
+  });
+
+  it("selects by click and by keyboard, in the picture and in the list", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(120, 90)), type: "image/png" }]);
+    await looked(page);
+    await setThreshold(page, 0.01);
+    const count = await listed(page);
+    expect(count).toBeGreaterThan(1);
+    const selected = (): Promise<number[]> => page.locator("#objects li").evaluateAll((items) => items.flatMap((item, i) => (item.ariaSelected === "true" ? [i] : [])));
+    await page.focus("#canvas");
+    await page.keyboard.press("ArrowRight");
+    expect(await selected()).toEqual([0]);
+    await page.keyboard.press("ArrowRight");
+    expect(await selected()).toEqual([1]);
+    await page.keyboard.press("Escape");
+    expect(await selected()).toEqual([]);
+    await page.focus("#objects");
+    await page.keyboard.press("End");
+    expect(await selected()).toEqual([count - 1]);
+    expect(await page.getAttribute("#objects", "aria-activedescendant")).toMatch(/^object-\d+$/);
+    await context.close();
+  });
+
+  it("looks at the camera, always at the newest frame", async () => {
+    const { page, context } = await open(browser, isolated.url, {
+      // Hears each answer before the page does.
+      script: `
+        globalThis.counts = { open: 0, most: 0, frames: 0 };
+        globalThis.Worker = class extends Worker {
+          constructor(...args) {
+            super(...args);
+            this.addEventListener("message", ({ data }) => data.type === "found" && counts.open--);
+          }
+          postMessage(message, transfer) {
+            if (message.type === "detect") {
+              counts.most = Math.max(counts.most, ++counts.open);
+              counts.frames++;
+            }
+            super.postMessage(message, transfer);
+          }
+        };`,
+    });
+    await page.click("#camera");
+    await page.waitForFunction(() => /^Live: \d+\.\d frames per second$/.test(document.querySelector("#status")!.textContent!), undefined, { timeout: 30_000 });
+    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live" && !document.querySelector<HTMLElement>("#canvas")!.hidden);
+    await page.waitForFunction(() => (globalThis as unknown as { counts: { frames: number } }).counts.frames >= 5, undefined, { timeout: 60_000 });
+    expect(await page.evaluate(() => (globalThis as unknown as { counts: { most: number } }).counts.most)).toBe(1);
+    await page.click("#camera");
+    await page.waitForFunction(() => document.querySelector("#status")!.textContent!.startsWith("Ready"));
+    expect(await page.isVisible("#welcome")).toBe(true);
+    await context.close();
+  });
+
+  it("says what is wrong with a broken picture, broken weights, and other files, and goes on", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await drop(page, [{ name: "broken.png", bytes: pngFile(pictureOf(60, 60)).subarray(0, 60), type: "image/png" }]);
+    await page.waitForSelector("#problem:not([hidden])");
+    expect(await textOf(page, "#problem-title")).toBe("This image can't be read");
+    expect(await textOf(page, "#problem-detail")).toContain("broken.png");
+    await page.click("#dismiss");
+    await drop(page, [{ name: "broken.pth", bytes: Buffer.from("PK\u0003\u0004 and then nothing") }]);
+    await page.waitForSelector("#problem:not([hidden])");
+    expect(await textOf(page, "#problem-title")).toBe("These weights can't be used");
+    expect(await textOf(page, "#problem-advice")).toContain(".pth of torchvision");
+    await page.click("#dismiss");
+    await drop(page, [{ name: "notes.txt", bytes: Buffer.from("text"), type: "text/plain" }]);
+    await page.waitForSelector("#problem:not([hidden])");
+    expect(await textOf(page, "#problem-title")).toBe("This file can't be used");
+    await page.click("#dismiss");
+    // The model that was there still works.
+    await page.click("#samples button");
+    await looked(page);
+    expect(await page.getAttribute("#canvas", "data-state")).toBe("done");
+    await context.close();
+  });
+
+  it("takes a second picture while the first is looked at", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await drop(page, [{ name: "one.png", bytes: pngFile(pictureOf(400, 300, 5)), type: "image/png" }]);
+    await drop(page, [{ name: "two.png", bytes: pngFile(pictureOf(90, 120, 6)), type: "image/png" }]);
+    await page.waitForFunction(() => document.querySelectorAll("#strip button").length === 2);
+    await looked(page);
+    expect(await textOf(page, "#timing")).toMatch(/^90 × 120/);
+    await page.waitForFunction(() => [...document.querySelectorAll("#strip small")].every(({ textContent }) => /^\d+$/.test(textContent!)), undefined, { timeout: 30_000 });
+    await page.locator("#strip button").first().click();
+    await page.waitForFunction(() => document.querySelector("#timing")!.textContent!.startsWith("400 × 300"));
+    await context.close();
+  });
+
+  it("works without a network once it has been opened", async () => {
+    const own = await host(site.root);
+    const { page, context } = await open(browser, own.url);
+    await page.evaluate(async () => navigator.serviceWorker.ready);
+    await own.close();
+    await page.reload();
+    await ready(page, "WebAssembly");
+    await page.click("#samples button");
+    await looked(page);
+    expect(await page.getAttribute("#canvas", "data-state")).toBe("done");
+    await context.close();
+  });
+});

@@ -1,0 +1,24 @@
+// @ts-check
+// `npm run web` builds the page and serves it as a host would, with the headers that threads need;
+// `npm run web:build` only builds it, into apps/web/dist. Both install what is missing first.
+// Arguments go to vite: `npm run web -- --port 8080 --host`.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { bootstrap } from "./bootstrap.mjs";
+import { root } from "./workspace.mjs";
+
+const app = join(root, "apps", "web");
+const [action, ...options] = process.argv.slice(2);
+
+/** @param {...string} args */
+function run(...args) {
+  const { status } = spawnSync(process.execPath, args, { cwd: app, stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
+}
+const vite = join(app, "node_modules", "vite", "bin", "vite.js");
+
+bootstrap();
+if (!existsSync(join(app, "public", "models", "bundled", "weights.safetensors"))) run(join(app, "tools", "stand-in.mjs"));
+run(vite, "build", ...(action === "build" ? options : []));
+if (action === "serve") run(vite, "preview", ...options);
