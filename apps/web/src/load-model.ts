@@ -1,4 +1,3 @@
-import { engine } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { WeightsError } from "@mrcnn/core";
 import { loadMaskRcnn } from "@mrcnn/mask-rcnn";
@@ -148,7 +147,9 @@ async function bundled(signal: AbortSignal): Promise<Plan> {
   return planOfRun({ name: "bundled", config, weights: `${folder}weights.safetensors` });
 }
 
-async function startGpu(_onLost: (reason: string) => void): Promise<string> {
-  void engine;
-  throw new Error("not yet");
+async function startGpu(onLost: (reason: string) => void): Promise<string> {
+  const { startWebgpu, webgpuBackend } = await import("@mrcnn/backend-webgpu");
+  const { description } = await startWebgpu();
+  void webgpuBackend().device.lost.then(({ message }) => onLost(message));
+  return description;
 }

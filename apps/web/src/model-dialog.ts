@@ -54,4 +54,7 @@ export function createModelDialog(onChoose: (source: ModelSource) => void): { op
   };
 }
 
-const nameOf = (url: string): string => new URL(url).pathname.split("/").slice(-2).join("/");
+function nameOf(url: string): string {
+  const { pathname, searchParams } = new URL(url);
+  return `${pathname.split("/").slice(-2).join("/")}${searchParams.has("mrcnn-part") ? " (a part)" : ""}`;
+}

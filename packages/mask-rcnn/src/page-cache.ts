@@ -1,6 +1,7 @@
 import { WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 import { createMemorySink } from "./memory-sink.ts";
+import type { MemorySink } from "./memory-sink.ts";
 import { transfer } from "./transfer.ts";
 import type { Fetch, KeepOptions } from "./transfer.ts";
 
@@ -30,9 +31,31 @@ const pageFetch: Fetch = (url, init) => fetch(url, { ...init, cache: "no-store" 
 // Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
 const isOwnOrigin = (url: string): boolean => globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
 
+// What came of a download that was stopped is kept beside the whole files, under a URL of its own.
+const partOf = (url: string): string => `${url}${new URL(url).search === "" ? "?" : "&"}mrcnn-part`;
+const VALIDATOR = "x-validator";
+
+async function takePart(cache: Cache | undefined, url: string, sink: MemorySink): Promise<void> {
+  const part = await cache?.match(partOf(url));
+  const validator = part?.headers.get(VALIDATOR);
+  if (part === undefined || validator === undefined || validator === null) return;
+  await sink.restart(validator);
+  await sink.append(new Uint8Array(await part.arrayBuffer()));
+}
+
+async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink): Promise<void> {
+  if (sink.length === 0 || sink.validator === undefined) return;
+  try {
+    await cache?.put(partOf(url), new Response(sink.bytes(), { headers: { "content-length": String(sink.length), [VALIDATOR]: sink.validator } }));
+  } catch {
+    // No room: it begins anew another time.
+  }
+}
+
 /**
- * The bytes of a URL: from the page's Cache Storage, else downloaded into it. What the cache holds is
- * whole, and looked at again on every use; a SHA-256 that a source publishes is checked where the page is
+ * The bytes of a URL: from the page's Cache Storage, else downloaded into it. A download that is stopped or
+ * cut goes on where it was the next time, after a reload too; from another origin, whose server would have
+ * to allow it, it begins anew. What the cache holds is whole, and looked at again on every use; a SHA-256 that a source publishes is checked where the page is
  * secure (https or localhost), an MD5 is not, as pages can't compute it.
  *
  * @throws WeightsError naming the URL: offline and not cached, refused, or not what its source published;
@@ -52,7 +75,15 @@ export async function downloadInPage(url: string, checksum: Checksum | undefined
   if (offline) throw new WeightsError(`${url}: is not in the page's cache, and offline nothing is downloaded. Load it online once.`);
 
   const sink = createMemorySink();
-  await transfer(url, sink, { ...options, fetch: given, resume: isOwnOrigin(url), onTotal: async (total) => sink.reserve(total) });
+  const resume = isOwnOrigin(url);
+  if (resume && !redownload) await takePart(cache, url, sink);
+  try {
+    await transfer(url, sink, { ...options, fetch: given, resume, onTotal: async (total) => sink.reserve(total) });
+  } catch (error) {
+    if (resume) await keepPart(cache, url, sink);
+    throw error;
+  }
+  await cache?.delete(partOf(url));
   const bytes = sink.bytes();
   const hash = await sha256(bytes);
   if (checksum?.algorithm === "sha256" && hash !== undefined && !hash.startsWith(checksum.prefix)) {
@@ -71,7 +102,9 @@ export async function isCachedInPage(url: string): Promise<boolean> {
   return (await (await openCache())?.match(url)) !== undefined;
 }
 
-/** Removes `url` from the page's cache. */
+/** Removes `url` from the page's cache, and what a stopped download of it left. */
 export async function forgetInPage(url: string): Promise<void> {
-  await (await openCache())?.delete(url);
+  const cache = await openCache();
+  await cache?.delete(url);
+  await cache?.delete(partOf(url));
 }

@@ -49,6 +49,27 @@ describe("a download in a page", () => {
     await expect(downloadInPage(url, undefined, { offline: true })).rejects.toThrow(/is not in the page's cache/);
   });
 
+  it("goes on where it was stopped, in another visit too", async () => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    const url = `${server.url}/w.pth`;
+    const controller = new AbortController();
+    const stopped = downloadInPage(url, undefined, { ...quick, signal: controller.signal, onProgress: ({ bytes }) => bytes > 0 && controller.abort() });
+    await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
+    expect(await isCachedInPage(url)).toBe(false);
+    const [part] = kept.values();
+    const came = Number(part!.headers.get("content-length"));
+    expect(came).toBeGreaterThan(0);
+    expect(await downloadInPage(url, undefined, quick)).toEqual(content);
+    expect(server.requests.at(-1)!.range).toBe(`bytes=${came}-`);
+    expect([...kept.keys()]).toEqual([url]);
+    // The file has changed meanwhile: what was kept is of no use.
+    await forgetInPage(url);
+    kept.set(`${url}?mrcnn-part`, new Response(new Uint8Array(7), { headers: { "x-validator": '"older"' } }));
+    expect(await downloadInPage(url, undefined, quick)).toEqual(content);
+    await forgetInPage(url);
+    expect(kept.size).toBe(0);
+  });
+
   it("asks another origin for no parts, as that needs its leave", async () => {
     vi.stubGlobal("location", new URL("https://page.example/"));
     const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }));

@@ -1,7 +1,6 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { detectron2Metadata, fromDetectron2, isDetectron2 } from "./detectron2.ts";
-import { detectronTensors } from "./detectron-pickle.ts";
 import { formatOf } from "./file-format.ts";
 import type { WeightsFormat } from "./file-format.ts";
 import { dequantize } from "./quantize.ts";
@@ -9,7 +8,6 @@ import { kerasTensors } from "./keras-weights.ts";
 import { fromMatterport, isMatterport } from "./matterport.ts";
 import { readSafetensorsMetadata, safetensorsTensors } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
-import { torchTensors } from "./torch-checkpoint.ts";
 import { fromTorch } from "./torch-layout.ts";
 
 /** Weights of a detector, whoever trained it. */
@@ -71,9 +69,13 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
   switch (format) {
     case "safetensors":
       return { tensors: safetensorsTensors(bytes, where), metadata: readSafetensorsMetadata(bytes, where) };
-    case "torch":
+    // Readers of other formats are loaded when they are needed: pages fetch what they use.
+    case "torch": {
+      const { torchTensors } = await import("./torch-checkpoint.ts");
       return { tensors: torchTensors(bytes, where), metadata: {} };
+    }
     case "pickle": {
+      const { detectronTensors } = await import("./detectron-pickle.ts");
       const { tensors, detectron1 } = detectronTensors(bytes, where);
       // Its configs' PIXEL_MEANS; the files don't say.
       return { tensors, metadata: detectron1 ? { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" } : {} };
