@@ -35,7 +35,7 @@ export async function buildSite(folder: string): Promise<{ root: string; warning
   const customLogger = { ...createLogger("silent"), warn: (text: string) => void warnings.push(text), warnOnce: (text: string) => void warnings.push(text) };
   const root = join(folder, "built");
   const input = ["index.html", "api.html"].map((page) => join(folder, page));
-  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, build: { outDir: root, reportCompressedSize: false, rolldownOptions: { input } } });
+  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, build: { outDir: root, reportCompressedSize: false, rolldownOptions: { input, checks: { bundlerTimings: false } } } });
   mkdirSync(root, { recursive: true });
   return { root, warnings };
 }
