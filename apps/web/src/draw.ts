@@ -28,6 +28,9 @@ export interface DrawOptions {
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
 const FONT = "600 12px system-ui, sans-serif";
+const TAG = 18;
+// More of them hide the picture.
+const MOST_TAGS = 40;
 const LIMBS = { left: "#46e06a", right: "#ff9a2e", middle: "#4aa8ff" };
 
 /** An object's colour as CSS has it. */
@@ -96,40 +99,50 @@ export function drawFound(context: Context, { detections, outlines }: Found, vie
     }
   }
   if (keypoints !== undefined && detections.keypoints !== undefined) for (const i of order) if (!isMuted(i)) drawSkeleton(context, detections.keypoints, i, { keypoints, thin });
-  const tagged = view.labels ? order : order.filter(isLit);
-  if (tagged.length > 0) drawTags(context, tagged.map((i) => ({ i, text: `${names[labels[i]! - 1] ?? `class ${labels[i]}`} ${scores[i]!.toFixed(2)}`, muted: isMuted(i) })), { boxes, thin });
+  const tagged = (view.labels && order.length <= MOST_TAGS ? order : order.filter(isLit)).toSorted((a, b) => Number(isLit(b)) - Number(isLit(a)) || a - b);
+  if (tagged.length > 0) drawTags(context, tagged.map((i) => ({ i, text: `${names[labels[i]! - 1] ?? `class ${labels[i]}`} ${scores[i]!.toFixed(2)}`, isMuted: isMuted(i) })), { boxes, thin });
   context.restore();
 }
 
 interface Tag {
   readonly i: number;
   readonly text: string;
-  readonly muted: boolean;
+  readonly isMuted: boolean;
 }
 
+type Rectangle = readonly [x1: number, y1: number, x2: number, y2: number];
+
+// Above its box, else inside its top, else below it, else inside its bottom, wherever no other tag is; what finds no place is left out.
 function drawTags(context: Context, tags: readonly Tag[], { boxes, thin }: { boxes: Float32Array; thin: number }): void {
-  const origin = context.getTransform();
-  const scale = 1 / thin;
   context.font = FONT;
   context.textBaseline = "middle";
-  for (const { i, text, muted } of tags) {
-    const [x, y] = [boxes[4 * i]!, boxes[4 * i + 1]!];
+  const origin = context.getTransform();
+  const unit = thin * origin.a;
+  const [right, bottom] = [context.canvas.width / unit, context.canvas.height / unit];
+  const taken: Rectangle[] = [];
+  context.save();
+  for (const [nth, { i, text, isMuted }] of tags.entries()) {
     const width = context.measureText(text).width + 10;
-    context.save();
-    context.setTransform(origin);
-    context.translate(x, y);
-    context.scale(1 / scale, 1 / scale);
-    // Above the box, below its edge where there is no room above.
-    context.translate(0, y * scale < 18 ? 0 : -18);
-    context.globalAlpha = muted ? 0.35 : 1;
+    const [left, top, low] = [(boxes[4 * i]! * origin.a + origin.e) / unit, (boxes[4 * i + 1]! * origin.d + origin.f) / unit, (boxes[4 * i + 3]! * origin.d + origin.f) / unit];
+    const fit = (y: number): Rectangle => {
+      const x = Math.max(0, Math.min(left, right - width));
+      const at = Math.max(0, Math.min(y, bottom - TAG));
+      return [x, at, x + width, at + TAG];
+    };
+    const place = [top - TAG, top, low, low - TAG].map(fit).find((p) => taken.every((t) => p[2] <= t[0] || t[2] <= p[0] || p[3] <= t[1] || t[3] <= p[1]));
+    if (place === undefined && nth > 0) continue;
+    const [x, y] = place ?? fit(top - TAG);
+    taken.push([x, y, x + width, y + TAG]);
+    context.setTransform(unit, 0, 0, unit, 0, 0);
+    context.globalAlpha = isMuted ? 0.35 : 1;
     context.fillStyle = colorOf(i);
     context.beginPath();
-    context.roundRect(0, 0, width, 18, 4);
+    context.roundRect(x, y, width, TAG, 4);
     context.fill();
     context.fillStyle = inkOf(i);
-    context.fillText(text, 5, 9.5);
-    context.restore();
+    context.fillText(text, x + 5, y + 9.5);
   }
+  context.restore();
 }
 
 function drawSkeleton(

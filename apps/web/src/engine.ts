@@ -1,7 +1,7 @@
 import { chooseBackend } from "./backends.ts";
 import type { Problem } from "./problems.ts";
 import { problemOf } from "./problems.ts";
-import type { BackendName, Found, FromWorker, ModelInfo, ModelSource, Picture, ToWorker } from "./protocol.ts";
+import type { BackendName, DetectOptions, Found, FromWorker, ModelInfo, ModelSource, Picture, ToWorker } from "./protocol.ts";
 
 /** What the engine tells the page as it happens. */
 export interface EngineEvents {
@@ -32,7 +32,7 @@ export interface Engine {
    *
    * @throws EngineProblem.
    */
-  detect(picture: Picture, options?: { readonly minSize?: number | undefined }): Promise<Answer>;
+  detect(picture: Picture, options?: DetectOptions): Promise<Answer>;
 }
 
 /** A problem as an error. */
@@ -145,10 +145,10 @@ export function createEngine(events: EngineEvents): Engine {
       await done;
     },
     cancel: () => worker?.postMessage({ type: "cancel" } satisfies ToWorker),
-    detect(picture, { minSize } = {}) {
+    detect(picture, options = {}) {
       if (waiting !== undefined) throw new Error("detect: one picture at a time.");
       return new Promise((resolve, reject) => {
-        const message = { type: "detect", id: ++count, picture, minSize } as const;
+        const message = { type: "detect", id: ++count, picture, options } as const;
         waiting = { id: message.id, message, resolve, reject };
         send(message);
       });

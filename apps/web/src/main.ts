@@ -43,6 +43,7 @@ const engine = createEngine({
     byId("model-name", HTMLSpanElement).textContent = model.name;
     byId("choose-model", HTMLButtonElement).title = `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
     setStatus(`Ready on ${titleOf(model)}.`);
+    backend.options[0]!.textContent = backend.value === "auto" ? `Automatic: ${titleOf(model).split(",")[0]}` : "Automatic";
     panel.setModel(model);
     gallery.renew();
   },
@@ -58,7 +59,7 @@ const engine = createEngine({
 });
 
 const gallery = createGallery({
-  detect: (picture) => engine.detect(picture, { minSize: panel.minSize }),
+  detect: (picture) => engine.detect(picture, panel.options),
   isReady: () => engine.model !== undefined && live === undefined,
   onChange: render,
   onProblem: (problem) => report(problem),
@@ -68,7 +69,7 @@ const panel = createPanel({
   onView: render,
   onSelect: select,
   onHover: hover,
-  onDetail: () => gallery.renew(),
+  onOptions: () => gallery.renew(),
 });
 
 const stage = createStage(canvas, {
@@ -131,6 +132,7 @@ function render(): void {
   if (hovered !== undefined && !shown.includes(hovered)) hovered = undefined;
   const isBusy = current?.state === "running" || current?.state === "waiting";
   note = live === undefined && isBusy ? (engine.model === undefined ? "Waiting for the model …" : "Looking …") : live === undefined && current?.state === "failed" ? "This picture could not be looked at." : undefined;
+  byId("stage", HTMLElement).classList.toggle("busy", image === undefined || isBusy || live !== undefined);
   byId("welcome", HTMLDivElement).hidden = image !== undefined || live !== undefined;
   byId("panel", HTMLElement).hidden = image === undefined;
   canvas.hidden = image === undefined;
@@ -229,7 +231,7 @@ async function watch(file?: Blob): Promise<void> {
           await new Promise((resolve) => setTimeout(resolve, 50));
           return;
         }
-        const { found, frame: back } = await engine.detect(frame, { minSize: panel.minSize });
+        const { found, frame: back } = await engine.detect(frame, panel.options);
         if (isStopped || back === undefined) {
           back?.close();
           return;

@@ -1,7 +1,7 @@
 import { byId, make, plural, seconds } from "./dom.ts";
 import { colorOf } from "./draw.ts";
 import type { View } from "./draw.ts";
-import type { Found, ModelInfo } from "./protocol.ts";
+import type { DetectOptions, Found, ModelInfo } from "./protocol.ts";
 
 /** What of a picture's objects is wanted. */
 export interface Filter {
@@ -19,8 +19,8 @@ export function passing({ detections: { scores, labels } }: Found, { threshold, 
 export interface Panel {
   readonly filter: Filter;
   readonly show: Pick<View, "masks" | "boxes" | "labels">;
-  /** The shorter edge that the network is to see; undefined is the model's own. */
-  readonly minSize: number | undefined;
+  /** How the model is to be run. */
+  readonly options: DetectOptions;
   /** A model came: its classes, its lowest score. */
   setModel(model: ModelInfo): void;
   update(state: PanelState): void;
@@ -42,13 +42,16 @@ export interface PanelEvents {
   readonly onView: () => void;
   readonly onSelect: (object: number | undefined) => void;
   readonly onHover: (object: number | undefined) => void;
-  readonly onDetail: () => void;
+  readonly onOptions: () => void;
 }
+
+const numberOf = ({ value }: HTMLSelectElement): number | undefined => (value === "" ? undefined : Number(value));
 
 /** Takes charge of the elements inside #panel. */
 export function createPanel(events: PanelEvents): Panel {
   const threshold = byId("threshold", HTMLInputElement);
   const detail = byId("detail", HTMLSelectElement);
+  const most = byId("most", HTMLSelectElement);
   const list = byId("objects", HTMLUListElement);
   const classes = byId("class-list", HTMLDivElement);
   const toggles = { masks: byId("show-masks", HTMLInputElement), boxes: byId("show-boxes", HTMLInputElement), labels: byId("show-labels", HTMLInputElement) };
@@ -59,7 +62,7 @@ export function createPanel(events: PanelEvents): Panel {
   let selected: number | undefined;
 
   threshold.addEventListener("input", events.onView);
-  detail.addEventListener("change", events.onDetail);
+  for (const choice of [detail, most]) choice.addEventListener("change", events.onOptions);
   for (const toggle of Object.values(toggles)) toggle.addEventListener("change", events.onView);
 
   const objectOf = (event: Event): number | undefined => {
@@ -146,14 +149,15 @@ export function createPanel(events: PanelEvents): Panel {
     get show() {
       return { masks: toggles.masks.checked, boxes: toggles.boxes.checked, labels: toggles.labels.checked };
     },
-    get minSize() {
-      return detail.value === "" ? undefined : Number(detail.value);
+    get options() {
+      return { minSize: numberOf(detail), maxDetections: numberOf(most) };
     },
     setModel(next) {
       model = next;
       hidden.clear();
       classes.replaceChildren();
       threshold.min = next.scoreThreshold.toFixed(2);
+      most.options[0]!.textContent = plural(next.maxDetections, "object");
       if (!next.hasMasks) toggles.boxes.checked = true;
       toggles.masks.disabled = !next.hasMasks;
     },

@@ -64,12 +64,19 @@ export interface Found {
   readonly seconds: number;
 }
 
+/** How the model is run; what is absent is the model's own. */
+export interface DetectOptions {
+  /** Length of the shorter edge that the network sees, pixels. */
+  readonly minSize?: number | undefined;
+  /** The best so many objects are kept. */
+  readonly maxDetections?: number | undefined;
+}
+
 export type ToWorker =
   | { readonly type: "load"; readonly source: ModelSource; readonly backend: BackendName }
   /** Stops a load. What has been downloaded is kept. */
   | { readonly type: "cancel" }
-  /** `minSize` is the length of the shorter edge that the network sees; without it the model's own. */
-  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly minSize?: number | undefined };
+  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions };
 
 export type FromWorker =
   /** `total` is absent where the server does not say it. */

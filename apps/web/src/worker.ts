@@ -52,15 +52,16 @@ async function load({ source, backend }: Extract<ToWorker, { type: "load" }>): P
   }
 }
 
-async function detect({ id, picture, minSize }: Extract<ToWorker, { type: "detect" }>): Promise<void> {
+async function detect({ id, picture, options }: Extract<ToWorker, { type: "detect" }>): Promise<void> {
   const start = performance.now();
   try {
     if (loaded === undefined) throw new Error("no model is loaded.");
     const { model, settings } = await loaded;
     const image = await readPageImage(picture);
     const size = { height: image.height, width: image.width };
-    const sizes = minSize !== undefined ? { minSize } : settings.nativeSize ? { minSize: Math.min(size.height, size.width), maxSize: Math.max(size.height, size.width) } : settings;
-    const { scoreThreshold, maxDetections } = settings;
+    const sizes = options.minSize !== undefined ? { minSize: options.minSize, maxSize: undefined } : settings.nativeSize ? { minSize: Math.min(size.height, size.width), maxSize: Math.max(size.height, size.width) } : settings;
+    const { scoreThreshold } = settings;
+    const maxDetections = options.maxDetections ?? settings.maxDetections;
     const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize: sizes.minSize, maxSize: sizes.maxSize });
     const outlines = (detections!.masks ?? []).map((mask) => smoothOutlines(traceOutlines(decodeRle(mask))));
     const found: Found = { size, detections: detections!, outlines, seconds: (performance.now() - start) / 1000 };

@@ -16,6 +16,24 @@ export async function torchvisionFile(options: Partial<MaskRcnnOptions> = {}): P
   return writeSafetensors(toTorch(arrays));
 }
 
+/** What `mrcnn train` leaves of a tiny network: its config, and a checkpoint's weights. */
+export async function runFiles(): Promise<{ config: string; weights: Uint8Array }> {
+  const config = maskRcnnConfig({
+    classes: ["left", "right"],
+    image: { minSize: 64, maxSize: 128 },
+    backbone: { depth: 18, width: 8, norm: "group_norm", groups: 4 },
+    fpn: { channels: 8 },
+    anchors: { sizes: [[8], [16], [32], [64], [128]] },
+    box: { representation: 16 },
+    maskHead: { layers: [8], channels: 8 },
+  });
+  const model = createMaskRcnn(config, createRandom(3));
+  const weights = writeSafetensors(await toArrays(model.variables), { format: "mrcnn" });
+  model.dispose();
+  const categories = [{ id: 7, name: "left" }, { id: 9, name: "right" }];
+  return { config: JSON.stringify({ model: config, data: { train: {}, categories }, evaluation: { maxDetections: 20, scoreThreshold: 0.001 } }), weights };
+}
+
 /** A picture of noise and a few plain rectangles. */
 export function pictureOf(width: number, height: number, seed = 2): RawImage {
   const random = createRandom(seed);

@@ -1,6 +1,6 @@
 // The built page in a Chromium: what people do with it, and what goes wrong for them.
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,7 +10,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWasm } from "@mrcnn/backend-wasm";
 import type { ScoredCoco } from "../src/export.ts";
-import { pictureOf, pngFile, torchvisionFile } from "./models.ts";
+import { pictureOf, pngFile, runFiles, torchvisionFile } from "./models.ts";
 import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
 import type { Host } from "./site.ts";
 
@@ -290,6 +290,75 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await context.close();
   });
 
+  it("goes on with a download where it was stopped", async () => {
+    const weights = await torchvisionFile();
+    isolated.extra.set("models/far.safetensors", weights);
+    isolated.rate = weights.length / 4;
+    const { page, context } = await open(browser, isolated.url);
+    const ask = async (): Promise<void> => {
+      await page.click("#choose-model");
+      await page.fill("#weights-url", `${isolated.url}models/far.safetensors`);
+      await page.click("#url-form button");
+    };
+    await ask();
+    await page.waitForFunction(() => Number(document.querySelector("progress")!.value) > 0.2, undefined, { timeout: 20_000 });
+    await page.click("#cancel");
+    await page.waitForSelector("#progress", { state: "hidden" });
+    await page.reload();
+    await ready(page);
+    isolated.rate = Infinity;
+    await ask();
+    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "far.safetensors", undefined, { timeout: 60_000 });
+    const bodies = isolated.sent.filter(({ path }) => path === "models/far.safetensors").map(({ bytes }) => bytes);
+    expect(bodies).toHaveLength(2);
+    expect(bodies[0]).toBe(weights.length);
+    expect(bodies[1]).toBeLessThan(0.85 * weights.length);
+    // What is kept is shown, and can be cleared.
+    await page.click("#choose-model");
+    await page.waitForFunction(() => document.querySelector("#kept")!.textContent!.includes("far.safetensors"));
+    expect(await textOf(page, "#kept-size")).toMatch(/^\d+(\.\d)? [kM]B together$/);
+    await page.click("#clear");
+    await page.waitForFunction(() => document.querySelector("#kept-size")!.textContent === "Nothing yet.");
+    await context.close();
+  });
+
+  it("takes the folder of a training", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    const run = join(folder, "run");
+    mkdirSync(join(run, "checkpoints", "step-00000003"), { recursive: true });
+    const { config, weights } = await runFiles();
+    writeFileSync(join(run, "config.json"), config);
+    writeFileSync(join(run, "checkpoints", "step-00000003", "weights.safetensors"), weights);
+    await page.setInputFiles("#run-folder", run);
+    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "run", undefined, { timeout: 60_000 });
+    await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(96, 80)), type: "image/png" }]);
+    await looked(page);
+    await setThreshold(page, 0);
+    const { categories } = await saveCoco(page);
+    expect(categories).toEqual([{ id: 7, name: "left" }, { id: 9, name: "right" }]);
+    await context.close();
+  });
+
+  it("fetches little, and nothing of the model for its own thread", async () => {
+    const own = await host(site.root);
+    const context = await browser.newContext({ serviceWorkers: "block" });
+    const page = await context.newPage();
+    await page.goto(own.url);
+    await ready(page, "WebAssembly");
+    await page.click("#samples button");
+    await looked(page);
+    const scripts = own.sent.filter(({ path }) => path.endsWith(".js"));
+    const [first, ...others] = await page.locator("script[src], link[rel=modulepreload]").evaluateAll((all) => all.map((one) => (one.getAttribute("src") ?? one.getAttribute("href"))!.replace("./", "")));
+    expect(others).toEqual([]);
+    expect(scripts.find(({ path }) => path === first)!.bytes).toBeLessThan(100_000);
+    expect(scripts.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(600_000);
+    expect(own.sent.filter(({ path }) => path.endsWith(".wasm")).map(({ path }) => path)).toEqual([expect.stringContaining("threaded-simd")]);
+    // TensorFlow.js leaves its engine in the global scope of whoever runs it.
+    expect(await page.evaluate(() => "_tfengine" in globalThis)).toBe(false);
+    expect(await page.workers()[0]!.evaluate(() => "_tfengine" in globalThis)).toBe(true);
+    await Promise.all([context.close(), own.close()]);
+  });
+
   it("works without a network once it has been opened", async () => {
     const own = await host(site.root);
     const { page, context } = await open(browser, own.url);
@@ -300,6 +369,54 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await page.click("#samples button");
     await looked(page);
     expect(await page.getAttribute("#canvas", "data-state")).toBe("done");
+    await context.close();
+  });
+
+  describe("on WebGPU", () => {
+    let withGpu: Browser;
+    beforeAll(async () => {
+      withGpu = await startBrowser(["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]);
+    });
+    afterAll(() => withGpu?.close());
+
+    it("finds what wasm finds, and goes on with wasm when the device is lost", async () => {
+      const { page, context } = await open(withGpu, isolated.url);
+      // A software adapter is not chosen by itself.
+      expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
+      await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(64, 64)), type: "image/png" }]);
+      await looked(page);
+      await setThreshold(page, 0);
+      const onWasm = await saveCoco(page);
+      await page.selectOption("#backend", "webgpu");
+      await ready(page, "WebGPU");
+      await looked(page);
+      expect(await textOf(page, "#timing")).toContain("on WebGPU");
+      await setThreshold(page, 0);
+      const onGpu = await saveCoco(page);
+      expect(onGpu.annotations.length).toBeGreaterThan(0);
+      expect(onGpu.annotations.map(({ category_id }) => category_id)).toEqual(onWasm.annotations.map(({ category_id }) => category_id));
+      for (const [i, { bbox, score }] of onGpu.annotations.entries()) {
+        const other = onWasm.annotations[i]!;
+        for (const side of [0, 1, 2, 3]) expect(Math.abs(bbox[side]! - other.bbox[side]!)).toBeLessThan(0.01);
+        expect(Math.abs(score - other.score)).toBeLessThan(1e-4);
+      }
+      const session = await withGpu.newBrowserCDPSession();
+      await session.send("Browser.crashGpuProcess" as never).catch(() => {});
+      await ready(page, "WebAssembly");
+      expect(await textOf(page, "#problem-title")).toBe("The graphics device was lost");
+      await looked(page);
+      expect(await textOf(page, "#timing")).toContain("on WebAssembly");
+      await context.close();
+    });
+  });
+
+  it("says that there is no WebGPU", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await page.selectOption("#backend", "webgpu");
+    await page.waitForSelector("#problem:not([hidden])");
+    expect(await textOf(page, "#problem-title")).toBe("This backend does not start here");
+    await page.selectOption("#backend", "wasm");
+    await ready(page, "WebAssembly");
     await context.close();
   });
 });

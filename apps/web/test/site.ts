@@ -73,8 +73,8 @@ export async function host(root: string, { isIsolated = true } = {}): Promise<Ho
     }
     const type = types[extname(path)];
     if (type === undefined || extra.has(path)) {
-      sendRange(request.headers.range, body, { response, rate: extra.has(path) ? api.rate : Infinity });
-      sent.push({ path, bytes: body.length });
+      const bytes = sendRange(request.headers.range, body, { response, rate: extra.has(path) ? api.rate : Infinity });
+      sent.push({ path, bytes });
       return;
     }
     const packed = gzipSync(body);
@@ -96,7 +96,8 @@ export async function host(root: string, { isIsolated = true } = {}): Promise<Ho
   return api;
 }
 
-function sendRange(range: string | undefined, content: Uint8Array, { response, rate }: { response: import("node:http").ServerResponse; rate: number }): void {
+/** Answers with a file, or with the rest of it. @returns how much that is. */
+function sendRange(range: string | undefined, content: Uint8Array, { response, rate }: { response: import("node:http").ServerResponse; rate: number }): number {
   const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
   const body = content.subarray(from);
   response.writeHead(from > 0 ? 206 : 200, {
@@ -107,7 +108,7 @@ function sendRange(range: string | undefined, content: Uint8Array, { response, r
   });
   if (rate === Infinity) {
     response.end(body);
-    return;
+    return body.length;
   }
   let at = 0;
   const step = Math.ceil(rate / 20);
@@ -117,6 +118,7 @@ function sendRange(range: string | undefined, content: Uint8Array, { response, r
     clearInterval(timer);
     response.end();
   }, 50);
+  return body.length;
 }
 
 /** Starts a Chromium with a fake camera. */
