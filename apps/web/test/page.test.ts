@@ -45,6 +45,7 @@ const maskOf = ({ segmentation }: CocoAnnotation | CocoResult): Uint8Array => {
 describe.skipIf(executablePath === undefined)("the page", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "mrcnn-web-test-"));
+    await startWasm();
     site = await buildSite();
     isolated = await host(site.root);
     plain = await host(site.root, { isIsolated: false });
@@ -90,7 +91,6 @@ describe.skipIf(executablePath === undefined)("the page", () => {
   });
 
   it("finds with dropped weights what the command finds", async () => {
-    await startWasm();
     const weights = await torchvisionFile();
     const png = pngFile(pictureOf(200, 140));
     const [weightsPath, imagePath, jsonPath] = ["w.safetensors", "picture.png", "found.json"].map((name) => join(folder, name)) as [string, string, string];
