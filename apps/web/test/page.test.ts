@@ -301,7 +301,7 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       await page.click("#url-form button");
     };
     await ask();
-    await page.waitForFunction(() => Number(document.querySelector("progress")!.value) > 0.2, undefined, { timeout: 20_000 });
+    await page.waitForFunction(() => !document.querySelector<HTMLElement>("#progress")!.hidden && document.querySelector("progress")!.value > 0.2 && document.querySelector("progress")!.value < 0.9, undefined, { timeout: 20_000 });
     await page.click("#cancel");
     await page.waitForSelector("#progress", { state: "hidden" });
     await page.reload();
