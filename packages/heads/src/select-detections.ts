@@ -1,8 +1,11 @@
+import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
-import { assertLength, assertShape } from "@mrcnn/core";
-import type { BoxDetections, BoxHeadOutput, ImageSize, Rois } from "@mrcnn/core";
+import { assertLength, assertShape, hasKernel } from "@mrcnn/core";
+import type { BoxDetections, BoxHeadOutput, ImageSize, Rois, RoisOnDevice } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
+import { selectDetectionsContract } from "./kernel.ts";
 
 /** What counts as a detection. */
 export interface DetectionConfig {
@@ -36,7 +39,8 @@ export interface DetectionConfig {
  *
  * The steps, their order and their float32 rounding are those of torchvision's
  * `postprocess_detections` (and, with the options that say so, detectron2's `fast_rcnn_inference` and
- * matterport's `refine_detections`), but only what passes the score threshold is decoded. The outputs are read once and stay the caller's.
+ * matterport's `refine_detections`), but only what passes the score threshold is decoded. For rois on the device a backend's kernel
+ * chooses where there is one, and only the detections are read. The outputs stay the caller's.
  *
  * @param rois the boxes that the head looked at; logits and deltas have a row for each.
  * @param imageSizes of the images before padding, one per image.
@@ -45,25 +49,65 @@ export interface DetectionConfig {
  */
 export async function selectDetections(
   output: BoxHeadOutput,
-  rois: Rois,
+  rois: Rois | RoisOnDevice,
   imageSizes: readonly ImageSize[],
   config: DetectionConfig,
 ): Promise<BoxDetections[]> {
-  const count = rois.imageIndex.length;
-  const classes = output.classLogits.shape[1];
-  assertLength(rois.boxes, 4 * count, "selectDetections", "rois.boxes");
-  assertShape(output.classLogits, [count, null], "selectDetections", "output.classLogits");
-  assertShape(output.deltas, [count, 4 * classes], "selectDetections", "output.deltas");
-  const [logits, deltas] = (await Promise.all([output.classLogits.data(), output.deltas.data()])) as Float32Array[];
-  const scores = softmaxRows(logits!, classes);
+  const { boxes, imageIndex } = rois;
+  const { classLogits, deltas } = output;
+  const count = imageIndex.length;
+  const classes = classLogits.shape[1];
+  if (boxes instanceof Float32Array) assertLength(boxes, 4 * count, "selectDetections", "rois.boxes");
+  else assertShape(boxes, [count, 4], "selectDetections", "rois.boxes");
+  assertShape(classLogits, [count, null], "selectDetections", "output.classLogits");
+  assertShape(deltas, [count, 4 * classes], "selectDetections", "output.deltas");
+  if (!(boxes instanceof Float32Array) && hasKernel(selectDetectionsContract, config)) {
+    const found = await selectOnDevice(output, boxes, imageSizes, config);
+    if (found !== undefined) return found;
+  }
+  const [boxValues, logits, deltaValues] = (await Promise.all([boxes instanceof Float32Array ? boxes : boxes.data(), classLogits.data(), deltas.data()])) as Float32Array[];
+  // Rows of a device that are none belong to no image.
+  const images = boxes instanceof Float32Array ? imageIndex : imageIndex.map((image, row) => (boxValues![4 * row]! < 0 ? -1 : image));
+  return selectOnHost({ logits: logits!, deltas: deltaValues!, classes }, { boxes: boxValues!, imageIndex: images }, imageSizes, config);
+}
+
+// Undefined where the kernel had no room for all candidates.
+async function selectOnDevice({ classLogits, deltas }: BoxHeadOutput, boxes: Tensor2D, imageSizes: readonly ImageSize[], config: DetectionConfig): Promise<BoxDetections[] | undefined> {
+  const packed = tidy(() => {
+    const sizes = tensor2d(imageSizes.map(({ height, width }) => [height, width]));
+    return engine().runKernel(selectDetectionsContract.name, { classLogits, deltas, boxes, sizes }, config as unknown as NamedAttrMap) as Tensor;
+  });
+  try {
+    const rows = (await packed.data()) as Float32Array;
+    const stride = rows.length / imageSizes.length;
+    const perImage = imageSizes.map((_, image) => rows.subarray(image * stride, (image + 1) * stride));
+    if (perImage.some(([, isCut]) => isCut === 1)) return undefined;
+    return perImage.map((own) => {
+      const of = (column: number): Float32Array => Float32Array.from({ length: own[0]! }, (_, i) => own[6 * (i + 1) + column]!);
+      const corners = [0, 1, 2, 3].map(of);
+      return { boxes: Float32Array.from({ length: 4 * own[0]! }, (_, i) => corners[i & 3]![i >> 2]!), labels: Int32Array.from(of(5)), scores: of(4) };
+    });
+  } finally {
+    packed.dispose();
+  }
+}
+
+interface HeadValues {
+  readonly logits: Float32Array;
+  readonly deltas: Float32Array;
+  readonly classes: number;
+}
+
+function selectOnHost({ logits, deltas, classes }: HeadValues, { boxes, imageIndex }: Rois, imageSizes: readonly ImageSize[], config: DetectionConfig): BoxDetections[] {
+  const scores = softmaxRows(logits, classes);
   const least = Math.fround(config.scoreThreshold);
   const { classes: which = "every", suppression = "shifted", firstLabel = 1, inclusiveThreshold = false, decoding, windows } = config;
   const passes = (score: number): boolean => score > least || (inclusiveThreshold && score === least);
   return imageSizes.map((size, image) => {
     // Candidates are flat indices roi * K + class: row-major order decides among equal scores.
     const candidates: number[] = [];
-    for (let roi = 0; roi < count; roi++) {
-      if (rois.imageIndex[roi] !== image) continue;
+    for (let roi = 0; roi < imageIndex.length; roi++) {
+      if (imageIndex[roi] !== image) continue;
       const row = roi * classes;
       if (which === "best") {
         let best = 0;
@@ -72,8 +116,8 @@ export async function selectDetections(
       } else for (let k = 1; k < classes; k++) if (passes(scores[row + k]!)) candidates.push(row + k);
     }
     const decoded = decodeBoxesOnHost(
-      gatherBoxesOnHost(deltas!, candidates),
-      gatherBoxesOnHost(rois.boxes, candidates.map((c) => Math.trunc(c / classes))),
+      gatherBoxesOnHost(deltas, candidates),
+      gatherBoxesOnHost(boxes, candidates.map((c) => Math.trunc(c / classes))),
       config.weights ?? [10, 10, 5, 5],
       decoding,
     );

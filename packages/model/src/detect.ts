@@ -1,17 +1,20 @@
-import { dispose, keep, sigmoid, tidy } from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
+import { keep, sigmoid, slice, tensor4d, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import { applyResnetStage, applyResnetStem } from "@mrcnn/backbones";
 import { ConfigError } from "@mrcnn/core";
-import type { BoxDetections, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois } from "@mrcnn/core";
+import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import { applyFpn } from "@mrcnn/fpn";
 import { applyKeypointHead, decodeKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
 import { pasteMasks } from "@mrcnn/masks";
 import type { PixelWindow } from "@mrcnn/masks";
-import { selectProposals } from "@mrcnn/rpn";
+import { applyRpnHead, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import { batchImages, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
+import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
-import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
+import { applyBoxBranch, applyMaskBranchOfLabels, modelAnchors, normOptions, poolRois, proposalConfig } from "./stages.ts";
 import { toFractions, toPhoto } from "./to-photo.ts";
 
 /** Overrides for one call; the config's values otherwise. */
@@ -26,8 +29,8 @@ export interface DetectOptions {
   readonly maxSize?: number | undefined;
 }
 
-/** The RoIs of several images as one list. */
-export function concatRois(perImage: readonly Float32Array[]): Rois {
+// The RoIs of several images as one list.
+function concatRois(perImage: readonly Float32Array[]): Rois {
   const count = perImage.reduce((n, boxes) => n + boxes.length / 4, 0);
   const boxes = new Float32Array(count * 4);
   const imageIndex = new Int32Array(count);
@@ -38,46 +41,6 @@ export function concatRois(perImage: readonly Float32Array[]): Rois {
     at += own.length / 4;
   });
   return { boxes, imageIndex };
-}
-
-/** What a branch says of each detection, read once. */
-export async function values(compute: () => Tensor): Promise<Float32Array> {
-  const tensor = tidy(compute);
-  try {
-    return (await tensor.data()) as Float32Array;
-  } finally {
-    tensor.dispose();
-  }
-}
-
-// Probabilities of each detection's own class: [R, side, side] flat.
-async function maskProbabilities(
-  config: MaskRcnnConfig,
-  params: MaskRcnnParams,
-  features: FeatureMaps,
-  rois: Rois,
-  labels: Int32Array,
-  size: ImageSize,
-): Promise<Float32Array> {
-  if (rois.imageIndex.length === 0) return new Float32Array(0);
-  return values(() => sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, rois, config.maskHead.poolSize, size), labels)));
-}
-
-/** Keypoints of each detection, in the pixels of the network's input. */
-export async function detectKeypoints(
-  config: MaskRcnnConfig,
-  params: MaskRcnnParams,
-  features: FeatureMaps,
-  rois: Rois,
-  size: ImageSize,
-): Promise<Keypoints> {
-  const count = config.keypoints.length;
-  if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
-  const { keypoint_head, keypoint_predictor } = params.roi_heads;
-  if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
-  const { poolSize } = config.keypointHead;
-  const heatmaps = await values(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
-  return decodeKeypoints(heatmaps, rois.boxes, { side: 4 * poolSize, keypoints: count, rule: numericsProfiles[config.numerics].keypoints });
 }
 
 // Those of the objects `kept`, counted from `first`, in the photo's pixels; float32 as torchvision's resize_keypoints.
@@ -139,56 +102,164 @@ export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows, ba
   };
 }
 
+/** What each stage puts out, in the order they run. */
+export interface DetectStages {
+  readonly resize: NetworkInput;
+  readonly stem: Tensor4D;
+  readonly layer1: Tensor4D;
+  readonly layer2: Tensor4D;
+  readonly layer3: Tensor4D;
+  readonly layer4: Tensor4D;
+  readonly fpn: FeatureMaps;
+  readonly "rpn head": RpnOutput;
+  /** On the device where its kernel chose them. */
+  readonly proposals: Rois | RoisOnDevice;
+  readonly "box pooling": Tensor4D;
+  readonly "box head": BoxHeadOutput;
+  readonly selection: readonly BoxDetections[];
+  readonly "mask pooling": Tensor4D;
+  /** Probabilities of each detection's own class, [R, side, side]. */
+  readonly "mask head": Float32Array;
+  readonly keypoints: Keypoints;
+  readonly paste: readonly Detections[];
+}
+
+/**
+ * Told of each stage when it is done, and how long it took. Tensors are the pipeline's: read them at once, or clone them.
+ * Being watched, the pipeline waits for the device after each stage, and the whole takes longer.
+ */
+export type DetectObserver = <S extends keyof DetectStages>(stage: S, output: DetectStages[S], seconds: number) => void | Promise<void>;
+
+const blockNames = ["layer1", "layer2", "layer3", "layer4"] as const;
+
 /**
  * The pipeline of the paper's figure 3 at test time: resize, features, proposals, box head, class-wise
  * NMS, masks and keypoints of the kept boxes, pasting at the original size. Whose rules decide each
- * step is in `config.numerics`. The host waits for the RPN, the box head, and each further branch.
+ * step is in `config.numerics`. The host waits for the box head and the last branch, and before for the RPN where the backend has no
+ * kernel that chooses proposals.
  */
 export async function detect(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
   images: readonly RawImage[],
   options: DetectOptions = {},
+  observe?: DetectObserver,
 ): Promise<Detections[]> {
   if (images.length === 0) return [];
-  const input = prepareInput(config, images, options);
-  const { batch, limits } = input;
-  const held: Tensor[] = [];
-  const hold = <T extends Tensor>(tensor: T): T => {
-    held.push(keep(tensor));
-    return tensor;
+  const held = new Set<Tensor>();
+  const release = (tensors: Iterable<Tensor>): void => {
+    for (const tensor of tensors) if (held.delete(tensor)) tensor.dispose();
   };
-  try {
-    const dense = tidy(() => {
-      const out = applyDense(config, params, batch, "running");
-      for (const map of out.features.values()) hold(map);
-      hold(out.rpn.objectness);
-      hold(out.rpn.deltas);
-      return out as never;
-    }) as ReturnType<typeof applyDense>;
-    const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(dense.rpn, anchors, limits, proposalConfig(config, config.rpn.detection));
+  const stage = async <S extends keyof DetectStages>(name: S, work: () => DetectStages[S] | Promise<DetectStages[S]>): Promise<DetectStages[S]> => {
+    const start = performance.now();
+    const output = await work();
+    if (observe !== undefined) {
+      await settle(tensorsOf(output).at(-1));
+      await observe(name, output, (performance.now() - start) / 1000);
+    }
+    return output;
+  };
+  const onDevice = <S extends keyof DetectStages>(name: S, compute: () => DetectStages[S]): Promise<DetectStages[S]> =>
+    stage(name, () =>
+      tidy(() => {
+        const output = compute();
+        for (const tensor of tensorsOf(output)) held.add(keep(tensor));
+        return output as never;
+      }),
+    );
 
-    const boxes = tidy(() => {
-      const out = applyBoxBranch(config, params, poolRois(config, dense.features, proposals, config.box.poolSize, batch.size), "running");
-      hold(out.classLogits);
-      hold(out.deltas);
-      return out as never;
-    }) as ReturnType<typeof applyBoxBranch>;
-    const found = await selectDetections(boxes, proposals, limits, detectionConfig(config, input, options));
+  try {
+    const input = await stage("resize", () => prepareInput(config, images, options));
+    const { batch, limits } = input;
+    const { body, fpn } = params.backbone;
+    const resnet = resnetConfig(config);
+    let y = await onDevice("stem", () => applyResnetStem(body, resnet, tensor4d(batch.data, [images.length, batch.size.height, batch.size.width, 3])));
+    const maps = new Map<string, Tensor4D>();
+    for (const [i, name] of blockNames.entries()) {
+      const blocks = body[name];
+      if (blocks === undefined) continue;
+      const x = y;
+      y = await onDevice(name, () => applyResnetStage(blocks, resnet, i as 0 | 1 | 2 | 3, x));
+      if (i === 0 || fpn === undefined) release([x]);
+      maps.set(`c${i + 2}`, y);
+    }
+    const features: FeatureMaps = fpn === undefined ? new Map([[...maps].at(-1)!]) : await onDevice("fpn", () => applyFpn(fpn, maps, normOptions(config, config.fpn.norm)));
+    if (fpn !== undefined) release(maps.values());
+    const rpn = await onDevice("rpn head", () => applyRpnHead(params.rpn.head, features));
+
+    const proposals = await stage("proposals", async () => {
+      const grids = [...features.values()].map(({ shape }) => ({ height: shape[1], width: shape[2] }));
+      const anchors = modelAnchors(config, grids, batch.size);
+      const choose = proposalConfig(config, config.rpn.detection);
+      const chosen = selectProposalsOnDevice(rpn, anchors, limits, choose);
+      if (chosen === undefined) return selectProposals(rpn, anchors, limits, choose);
+      held.add(chosen.boxes);
+      return chosen;
+    });
+    release([rpn.objectness, rpn.deltas]);
+    const pooled = await onDevice("box pooling", () => poolRois(config, features, proposals, config.box.poolSize, batch.size));
+    const boxes = await onDevice("box head", () => applyBoxBranch(config, params, pooled, "running"));
+    release([pooled]);
+    const found = await stage("selection", () => selectDetections(boxes, proposals, limits, detectionConfig(config, input, options)));
 
     const rois = concatRois(found.map((one) => one.boxes));
     const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
-    const probabilities = config.mask ? await maskProbabilities(config, params, dense.features, rois, labels, batch.size) : undefined;
-    const keypoints = config.keypoints.length > 0 ? await detectKeypoints(config, params, dense.features, rois, batch.size) : undefined;
-    return inPhotos(config, images, input, found, { probabilities, keypoints });
+    const masksOf = async (): Promise<Float32Array | undefined> => {
+      if (!config.mask || labels.length === 0) return config.mask ? new Float32Array(0) : undefined;
+      const seen = await onDevice("mask pooling", () => poolRois(config, features, rois, config.maskHead.poolSize, batch.size));
+      return stage("mask head", () => values(() => sigmoid(applyMaskBranchOfLabels(config, params, seen, labels))));
+    };
+    const keypointsOfRois = async (): Promise<Keypoints | undefined> =>
+      config.keypoints.length === 0 ? undefined : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size));
+    // Both are on their way before the host waits for either; watched, one after the other.
+    const masks = masksOf();
+    if (observe !== undefined) await masks;
+    const [probabilities, keypoints] = await Promise.all([masks, keypointsOfRois()]);
+    return (await stage("paste", () => inPhotos(config, images, input, found, { probabilities, keypoints }))) as Detections[];
   } finally {
-    dispose(held);
+    release([...held]);
   }
 }
 
-/** Detections of the network's input, in the pixels of each photo and with their masks pasted. */
-export function inPhotos(
+const isTensor = (value: unknown): value is Tensor => typeof value === "object" && value !== null && "dataId" in value;
+
+function tensorsOf(output: unknown): Tensor[] {
+  if (isTensor(output)) return [output];
+  if (output instanceof Map) return [...output.values()].filter(isTensor);
+  return typeof output === "object" && output !== null && !ArrayBuffer.isView(output) ? Object.values(output).filter(isTensor) : [];
+}
+
+// Returns when everything up to `tensor` is computed: one of its values is there.
+async function settle(tensor: Tensor | undefined): Promise<void> {
+  if (tensor === undefined || tensor.size === 0) return;
+  const one = slice(tensor, tensor.shape.map(() => 0), tensor.shape.map(() => 1));
+  await one.data();
+  one.dispose();
+}
+
+// Read once.
+async function values(compute: () => Tensor): Promise<Float32Array> {
+  const tensor = tidy(compute);
+  try {
+    return (await tensor.data()) as Float32Array;
+  } finally {
+    tensor.dispose();
+  }
+}
+
+// Keypoints of each detection, in the pixels of the network's input.
+async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, features: FeatureMaps, rois: Rois, size: ImageSize): Promise<Keypoints> {
+  const count = config.keypoints.length;
+  if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
+  const { keypoint_head, keypoint_predictor } = params.roi_heads;
+  if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
+  const { poolSize } = config.keypointHead;
+  const heatmaps = await values(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
+  return decodeKeypoints(heatmaps, rois.boxes, { side: 4 * poolSize, keypoints: count, rule: numericsProfiles[config.numerics].keypoints });
+}
+
+// Detections of the network's input, in the pixels of each photo and with their masks pasted.
+function inPhotos(
   { numerics }: MaskRcnnConfig,
   images: readonly RawImage[],
   { batch, windows }: NetworkInput,

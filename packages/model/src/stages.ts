@@ -4,7 +4,7 @@ import type { Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { gridAnchors } from "@mrcnn/anchors";
 import { applyResnet, applyResnetStage } from "@mrcnn/backbones";
 import { ConfigError } from "@mrcnn/core";
-import type { BoxHeadOutput, FeatureMaps, ImageBatch, ImageSize, Rois, RpnOutput } from "@mrcnn/core";
+import type { BoxHeadOutput, FeatureMaps, ImageBatch, ImageSize, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { applyBoxHead, applyBoxPredictor, applyMaskHead, applyMaskHeadOfLabels } from "@mrcnn/heads";
 import type { LayerNormOptions } from "@mrcnn/nn";
@@ -67,10 +67,11 @@ export function modelAnchors({ anchors, numerics }: MaskRcnnConfig, grids: reado
 }
 
 /** What the heads see of each RoI, from its level of the pyramid (p2..p5) or from the only map: [R, side, side, C]. */
-export function poolRois(config: MaskRcnnConfig, features: FeatureMaps, rois: Rois, side: number, imageSize: ImageSize): Tensor4D {
+export function poolRois(config: MaskRcnnConfig, features: FeatureMaps, rois: Rois | RoisOnDevice, side: number, imageSize: ImageSize): Tensor4D {
   const outputSize = [side, side] as const;
   const { pooling, levelRule } = numericsProfiles[config.numerics];
-  if (pooling === "crop-and-resize") return cropAndResizePyramid(features, rois, { outputSize, imageSize, levelRule });
+  // Those of a device come from a kernel that knows no fractions, and these are.
+  if (pooling === "crop-and-resize") return cropAndResizePyramid(features, rois as Rois, { outputSize, imageSize, levelRule });
   const { samplingRatio, aligned } = config.roiAlign;
   const [only, ...others] = features.values();
   return others.length === 0

@@ -1,10 +1,11 @@
 /** The training side of the model, apart so that a page that only detects does not ship it. */
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
-import { ConfigError } from "@mrcnn/core";
-import type { LossTerms, Random, Rois, TrainableModel, TrainingBatch } from "@mrcnn/core";
+import { ConfigError, offTape } from "@mrcnn/core";
+import type { ImageSize, LossTerms, Random, Rois, RoisOnDevice, RpnOutput, TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
-import { selectProposals } from "@mrcnn/rpn";
+import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
+import type { ProposalConfig } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
 import type { MaskRcnn } from "./mask-rcnn.ts";
 import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
@@ -14,6 +15,21 @@ const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
   boxes: gatherBoxesOnHost(boxes, rows),
   imageIndex: rows.map((row) => imageIndex[row]!),
 });
+
+// Chosen by a kernel where the backend has one; either way the host waits for them once.
+async function chooseProposals(rpn: RpnOutput, anchors: Float32Array, sizes: readonly ImageSize[], config: ProposalConfig): Promise<Rois> {
+  let onDevice: RoisOnDevice | undefined;
+  const [boxes] = offTape(() => {
+    onDevice = selectProposalsOnDevice(rpn, anchors, sizes, config);
+    return onDevice === undefined ? [] : [onDevice.boxes];
+  });
+  if (onDevice === undefined) return selectProposals(rpn, anchors, sizes, config);
+  try {
+    return await readRois(onDevice);
+  } finally {
+    boxes!.dispose();
+  }
+}
 
 /**
  * The losses of one forward pass (the paper's L = L_cls + L_box + L_mask and the RPN's two), as
@@ -36,7 +52,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   const statistics: Statistics = "batch";
   const { features, rpn, grids } = applyDense(config, params, images, statistics);
   const anchors = modelAnchors(config, grids, images.size);
-  const proposals = await selectProposals(rpn, anchors, images.imageSizes, proposalConfig(config, config.rpn.training));
+  const proposals = await chooseProposals(rpn, anchors, images.imageSizes, proposalConfig(config, config.rpn.training));
 
   const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
   const targets = roiTargets(proposals, groundTruth, { ...config.box.targets, weights: config.box.weights }, random);

@@ -1,0 +1,44 @@
+import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor2D } from "@tensorflow/tfjs-core";
+import { gatherBoxesOnHost } from "@mrcnn/boxes";
+import { assertLength, assertShape, hasKernel } from "@mrcnn/core";
+import type { ImageSize, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import { proposalsPerImage, selectProposalsContract } from "./kernel.ts";
+import type { SelectProposalsAttrs } from "./kernel.ts";
+import type { ProposalConfig } from "./select-proposals.ts";
+
+/**
+ * `selectProposals` where the backend chooses by itself, without the host's waiting for it: undefined where its backend has no kernel
+ * for `config`. The boxes are the caller's. Of proposals of equal score those of finer levels, and of lower anchors, come first.
+ *
+ * @throws ShapeError when outputs, anchors and sizes disagree.
+ */
+export function selectProposalsOnDevice(
+  output: RpnOutput,
+  anchors: Float32Array,
+  imageSizes: readonly ImageSize[],
+  config: ProposalConfig,
+): RoisOnDevice | undefined {
+  const { objectness, deltas, levelCounts } = output;
+  const attrs: SelectProposalsAttrs = { ...config, levelCounts };
+  if (!hasKernel(selectProposalsContract, attrs)) return undefined;
+  const count = levelCounts.reduce((sum, n) => sum + n, 0);
+  assertShape(objectness, [imageSizes.length, count], "selectProposalsOnDevice", "output.objectness");
+  assertShape(deltas, [imageSizes.length, count, 4], "selectProposalsOnDevice", "output.deltas");
+  assertLength(anchors, 4 * count, "selectProposalsOnDevice", "anchors");
+  const boxes = tidy(() => {
+    const inputs = { objectness, deltas, anchors: tensor2d(anchors, [count, 4]), sizes: sizesTensor(imageSizes) };
+    return engine().runKernel(selectProposalsContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor2D;
+  });
+  const perImage = proposalsPerImage(attrs);
+  return { boxes, imageIndex: Int32Array.from({ length: imageSizes.length * perImage }, (_, row) => Math.trunc(row / perImage)) };
+}
+
+const sizesTensor = (sizes: readonly ImageSize[]): Tensor2D => tensor2d(sizes.map(({ height, width }) => [height, width]));
+
+/** RoIs of a device on the host, read once. */
+export async function readRois({ boxes, imageIndex }: RoisOnDevice): Promise<Rois> {
+  const values = (await boxes.data()) as Float32Array;
+  const rows = Int32Array.from(imageIndex.keys()).filter((row) => values[4 * row]! >= 0);
+  return { boxes: gatherBoxesOnHost(values, rows), imageIndex: rows.map((row) => imageIndex[row]!) };
+}
