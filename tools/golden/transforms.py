@@ -1,6 +1,7 @@
 """Golden values of @mrcnn/transforms, one file per library:
 
     python tools/golden/transforms.py torchvision   # transforms.json (torch 1.13, torchvision 0.14)
+    python tools/golden/transforms.py colors        # colors.json (the same)
     PYTHONPATH=DETECTRON2_SOURCE python tools/golden/transforms.py detectron2   # detectron2.json (its compiled part is not needed)
     python tools/golden/transforms.py matterport    # matterport.json (scikit-image, tensorflow)
 """
@@ -168,4 +169,26 @@ def of_matterport():
     )
 
 
-{"torchvision": of_torchvision, "detectron2": of_detectron2, "matterport": of_matterport}[sys.argv[1]]()
+def of_colors():
+    import torch
+    import torchvision
+    import torchvision.transforms.functional as F
+
+    def case(**change):
+        # Floats: torchvision rounds bytes down after each of its functions.
+        x = torch.from_numpy(photo(6, 7, 0, 255)).permute(2, 0, 1).float() / 255
+        for name, amount in change.items():
+            x = getattr(F, f"adjust_{name}")(x, amount)
+        return dict(change=change, data=[round(float(v) * 255, 3) for v in x.permute(1, 2, 0).reshape(-1)])
+
+    write(
+        "colors", f"torchvision {torchvision.__version__} transforms.functional.adjust_*, on floats",
+        size=[6, 7],
+        cases=[
+            case(brightness=1.4), case(brightness=0.3), case(contrast=1.6), case(contrast=0.2), case(saturation=1.5), case(saturation=0.0),
+            case(hue=0.1), case(hue=-0.37), case(hue=0.5), case(brightness=1.3, contrast=0.7, saturation=1.4, hue=-0.05),
+        ],
+    )
+
+
+{"torchvision": of_torchvision, "colors": of_colors, "detectron2": of_detectron2, "matterport": of_matterport}[sys.argv[1]]()

@@ -150,6 +150,8 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
       minArea: v.optional(atLeast0),
       brightness: v.optional(fraction),
       contrast: v.optional(fraction),
+      saturation: v.optional(fraction),
+      hue: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(0.5))),
     }),
     {},
   ),

@@ -3,6 +3,7 @@ export type { BatchOptions } from "./batch.ts";
 export { cropImage, randomWindow } from "./crop.ts";
 export { cropGroundTruth, mapBoxes, mapMasks, orientGroundTruth, resizeGroundTruth } from "./ground-truth.ts";
 export { adjustColor } from "./jitter.ts";
+export type { ColorChange } from "./jitter.ts";
 export { imagenetNormalization, normalizeImage } from "./normalize.ts";
 export type { Normalization } from "./normalize.ts";
 export { orientBitmap, orientBoxes, orientImage, orientSize } from "./orient.ts";

@@ -1,14 +1,54 @@
 import type { RawImage } from "@mrcnn/core";
 
+/** How far colours move; what is absent stays. */
+export interface ColorChange {
+  /** Multiplies brightness. Default 1. */
+  readonly brightness?: number;
+  /** Multiplies contrast about the image's mean grey. Default 1. */
+  readonly contrast?: number;
+  /** Multiplies the distance of every pixel from its own grey: 0 is a grey image. Default 1. */
+  readonly saturation?: number;
+  /** Turns of the hue, -0.5 to 0.5: 1/3 turns red into green. Default 0. */
+  readonly hue?: number;
+}
+
 /**
- * Multiplies an image's brightness, then its contrast about its mean grey (ITU-R 601), by the given
- * factors; 1 leaves it as it is. Values stay within 0..255.
+ * Changes an image's colours: brightness, contrast, saturation, then hue, as torchvision's functions of
+ * these names (grey is ITU-R 601's), without rounding in between. Values stay within 0..255.
  */
-export function adjustColor(image: RawImage, { brightness, contrast }: { brightness: number; contrast: number }): RawImage {
+export function adjustColor(image: RawImage, { brightness = 1, contrast = 1, saturation = 1, hue = 0 }: ColorChange): RawImage {
   const source = image.data;
   let sum = 0;
-  for (let i = 0; i < source.length; i += 3) sum += 0.299 * source[i]! + 0.587 * source[i + 1]! + 0.114 * source[i + 2]!;
-  const grey = (brightness * sum * 3) / Math.max(source.length, 1);
-  const table = Uint8ClampedArray.from({ length: 256 }, (_, x) => grey + contrast * (brightness * x - grey));
-  return { ...image, data: Uint8Array.from(source, (x) => table[x]!) };
+  for (let i = 0; i < source.length; i += 3) sum += greyOf(source[i]!, source[i + 1]!, source[i + 2]!);
+  const mean = (brightness * sum * 3) / Math.max(source.length, 1);
+  const table = Float32Array.from({ length: 256 }, (_, x) => within(mean + contrast * (within(brightness * x) - mean)));
+  const data = new Uint8ClampedArray(source.length);
+  for (let i = 0; i < source.length; i += 3) {
+    let [r, g, b] = [table[source[i]!]!, table[source[i + 1]!]!, table[source[i + 2]!]!];
+    if (saturation !== 1) {
+      const grey = greyOf(r, g, b);
+      [r, g, b] = [within(grey + saturation * (r - grey)), within(grey + saturation * (g - grey)), within(grey + saturation * (b - grey))];
+    }
+    if (hue !== 0) [r, g, b] = turnHue(r, g, b, hue);
+    data[i] = r;
+    data[i + 1] = g;
+    data[i + 2] = b;
+  }
+  return { ...image, data: new Uint8Array(data.buffer) };
+}
+
+const within = (x: number): number => Math.min(Math.max(x, 0), 255);
+const greyOf = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;
+
+// Largest and smallest channel stay (HSV's value and saturation); the hexagon of hues is turned.
+function turnHue(r: number, g: number, b: number, turns: number): [number, number, number] {
+  const high = Math.max(r, g, b);
+  const span = high - Math.min(r, g, b);
+  if (span === 0) return [r, g, b];
+  const sixth = high === r ? (g - b) / span : high === g ? 2 + (b - r) / span : 4 + (r - g) / span;
+  const channel = (shift: number): number => {
+    const at = (((sixth + 6 * turns + shift) % 6) + 6) % 6;
+    return high - span * Math.min(Math.max(Math.min(at, 4 - at), 0), 1);
+  };
+  return [channel(5), channel(3), channel(1)];
 }

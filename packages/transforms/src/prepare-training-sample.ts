@@ -26,6 +26,10 @@ export interface Augmentation {
   readonly brightness?: number;
   /** Contrast is multiplied by a factor within 1 ± this. */
   readonly contrast?: number;
+  /** Saturation is multiplied by a factor within 1 ± this. */
+  readonly saturation?: number;
+  /** The hue is turned by at most this share of the circle, either way; at most 0.5. */
+  readonly hue?: number;
 }
 
 /** How a sample becomes what the network is trained on. */
@@ -44,7 +48,7 @@ export interface PreparedSample {
  */
 export function prepareTrainingSample(sample: Sample, options: TrainingOptions, random: Random): PreparedSample {
   const { flip = 0, verticalFlip = 0, rotate90 = 0, minSizes = [], maxSize = Infinity } = options;
-  const { crop, minArea = 1, brightness = 0, contrast = 0 } = options;
+  const { crop, minArea = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = options;
   let { image, groundTruth } = sample;
 
   const turn = random.uniform() < rotate90;
@@ -64,9 +68,10 @@ export function prepareTrainingSample(sample: Sample, options: TrainingOptions, 
   const sameSize = size.height === image.height && size.width === image.width;
   const smaller = window.height < image.height || window.width < image.width;
   if (sameSize && smaller) image = cropImage(image, window);
-  if (brightness > 0 || contrast > 0) {
-    const factor = (range: number): number => 1 + range * (2 * random.uniform() - 1);
-    image = adjustColor(image, { brightness: factor(brightness), contrast: factor(contrast) });
+  if (brightness > 0 || contrast > 0 || saturation > 0 || hue > 0) {
+    const within = (range: number): number => (range > 0 ? range * (2 * random.uniform() - 1) : 0);
+    const [b, c, s, h] = [brightness, contrast, saturation, hue].map(within) as [number, number, number, number];
+    image = adjustColor(image, { brightness: 1 + b, contrast: 1 + c, saturation: 1 + s, hue: h });
   }
   const normal = normalizeImage(image, options);
   return { image: sameSize ? normal : resizeImage(normal, size, { window }), groundTruth, name: sample.name };
