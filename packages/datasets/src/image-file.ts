@@ -120,10 +120,11 @@ export async function readLabelFile(path: string): Promise<{ height: number; wid
   }
 }
 
-/** Writes an image as PNG, whole or not at all; folders are made as needed. */
+/** Writes an image as PNG, or with losses as WebP where the name ends in .webp; whole or not at all. Folders are made as needed. */
 export async function writeImageFile(path: string, image: RawImage): Promise<void> {
   const { data, height, width } = image;
-  await writeWhole(path, await sharp(data, { raw: { height, width, channels: 3 } }).png().toBuffer());
+  const pixels = sharp(data, { raw: { height, width, channels: 3 } });
+  await writeWhole(path, await (/\.webp$/i.test(path) ? pixels.webp() : pixels.png()).toBuffer());
 }
 
 /** Writes a file under a temporary name, then renames it: nobody sees half a file. */

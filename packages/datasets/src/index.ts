@@ -2,6 +2,8 @@ export { epochOrder, trainingBatch } from "./batches.ts";
 export type { BatchPlan } from "./batches.ts";
 export { cocoDataset } from "./coco.ts";
 export type { CocoDataset, CocoDatasetOptions } from "./coco.ts";
+export { nucleiDataset } from "./nuclei.ts";
+export type { NucleiOptions, Stain } from "./nuclei.ts";
 export { shapesDataset } from "./shapes.ts";
 export type { Shape, ShapesOptions } from "./shapes.ts";
 export { cocoFromSamples } from "./to-coco.ts";
