@@ -1,12 +1,13 @@
-import { createRandom } from "@mrcnn/core";
+import { ConfigError, createRandom } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import type { CatalogEntry } from "@mrcnn/mask-rcnn";
 import { createMaskRcnn, maskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { mul, tidy } from "@tensorflow/tfjs";
 
-/** The config of a catalog entry's network, without its weights. */
+/** The config of the network of another library's entry, without its weights. */
 export function catalogConfig({ source, categories, keypoints, network }: CatalogEntry): MaskRcnnConfig {
+  if (source === "mrcnn") throw new ConfigError("catalogConfig: the entry must be another library's; this project's files carry their config.");
   const { architecture, depth, cardinality, rpnConvs, mask } = network;
   const matterport = source === "matterport";
   // torchvision's v2: norms everywhere, and convolutions in the box head.

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { ConfigError, isMrcnnError, noRandom } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { createPretrained, downloadFile, findInCatalog, forget, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
@@ -37,8 +37,8 @@ export interface ModelSourceOptions {
 }
 
 /**
- * Loads `name`: a run directory of `mrcnn train`, or a model of the catalog, whose weights are downloaded
- * once unless others are given. The caller disposes the model.
+ * Loads `name`: a run directory of `mrcnn train`, a file of weights, or a model of the catalog, whose weights
+ * are downloaded once unless others are given. The caller disposes the model.
  *
  * @throws CommandError for an unknown name; WeightsError for weights that can't be had, are cut, or are of
  * another model; InterruptedError when Ctrl-C stops a download.
@@ -48,8 +48,12 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
   if (isRun(name)) return loadRun(name, weights);
   const entry = findInCatalog(name);
+  if (entry === undefined && statSync(name, { throwIfNoEntry: false })?.isFile() === true) {
+    if (weights !== undefined) throw new UsageError(`--model ${name} is a file of weights itself. Leave --weights out.`);
+    return { ...createPretrained(await readWeightsFile(name), { where: name, consume: true }), settings: {} };
+  }
   if (entry === undefined) {
-    const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor in the catalog";
+    const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor a file of weights, nor in the catalog";
     const near = nearestInCatalog(name);
     throw new CommandError(`--model ${name} ${reason}. ${near === undefined ? "`mrcnn models` lists the catalog." : `Did you mean "${near}"?`}`);
   }
@@ -90,14 +94,21 @@ async function download({ name, url, checksum }: CatalogEntry, { cache, offline,
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
 
-async function loadRun(name: string, weights: string | undefined): Promise<LoadedModel> {
-  const run = runDirectory(name);
-  const { model: modelConfig, data, evaluation } = readRunConfig(name);
-  const config = parseMaskRcnnConfig(modelConfig, `${run.config}: model`);
+/** The model's config of the run at `path`, and what its labels mean. @throws ConfigError or CommandError naming the file. */
+export function runModel(path: string): { readonly config: MaskRcnnConfig; readonly categories: readonly Category[]; readonly settings: DetectionSettings } {
+  const file = runDirectory(path).config;
+  const { model, data, evaluation } = readRunConfig(path);
+  const config = parseMaskRcnnConfig(model, `${file}: model`);
   const categories = data.categories ?? config.classes.map((className, i) => ({ id: i + 1, name: className }));
-  if (categories.length !== config.classes.length) throw new ConfigError(`${run.config}: data.categories and model.classes must be of the same length.`);
-  const arrays = weights === undefined ? await readLatestWeights(run.checkpoints) : (await readWeightsFile(weights)).arrays;
-  return { model: withWeights(config, arrays, weights ?? run.checkpoints), categories, settings: evaluation };
+  if (categories.length !== config.classes.length) throw new ConfigError(`${file}: data.categories and model.classes must be of the same length.`);
+  return { config, categories, settings: evaluation };
+}
+
+async function loadRun(name: string, weights: string | undefined): Promise<LoadedModel> {
+  const { checkpoints } = runDirectory(name);
+  const { config, ...rest } = runModel(name);
+  const arrays = weights === undefined ? await readLatestWeights(checkpoints) : (await readWeightsFile(weights)).arrays;
+  return { model: withWeights(config, arrays, weights ?? checkpoints), ...rest };
 }
 
 function withWeights(config: MaskRcnnConfig, arrays: NamedArrays, where: string): MaskRcnn {

@@ -89,7 +89,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     "Runs a model over a COCO-format data set and evaluates it; or, without --model, evaluates a results file.",
     "mrcnn eval --model runs/nuclei --images data/val --annotations data/val.json --json val.json\nmrcnn eval --results results.json --annotations data/val.json --iou-type segm",
   )
-    .option("--model <model>", "a run directory of `mrcnn train`, or a name that `mrcnn models` lists")
+    .option("--model <model>", "a run directory of `mrcnn train`, a name that `mrcnn models` lists, or a file of weights")
     .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
     .option("--offline", "download nothing", false)
@@ -107,13 +107,13 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
 
   computing("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")
-    .requiredOption("--model <model>", "a run directory of `mrcnn train`, or a name that `mrcnn models` lists")
+    .requiredOption("--model <model>", "a run directory of `mrcnn train`, a name that `mrcnn models` lists, or a file of weights")
     .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
     .option("--offline", "download nothing", false)
     .option("--redownload", "replace what is in the cache", false)
     .option("--score-threshold <x>", "lowest score of a detection", fraction, 0.5)
-    .option("--max-detections <n>", "most detections per image", whole, 100)
+    .option("--max-detections <n>", "most detections per image (default: the model's own, mostly 100)", whole)
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
     .option("--json <file>", "write the detections here")
@@ -121,12 +121,12 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .action(does<DetectOptions>((options, images) => detect(images!, options, terminal)));
 
   command(
-    "convert <file>",
-    "Converts weights of torchvision, detectron2 or matterport to safetensors, for the command itself or for a page, and says what fewer bits cost.",
-    "mrcnn convert maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --from torchvision --model maskrcnn_resnet50_fpn \\\n  --out maskrcnn.safetensors --dtype float16",
+    "convert <file-or-run>",
+    "Converts weights of torchvision, detectron2 or matterport, or a run of `mrcnn train`, to one safetensors file that says what it is, and says what fewer bits cost.",
+    "mrcnn convert maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --from torchvision --model maskrcnn_resnet50_fpn \\\n  --out maskrcnn.safetensors --dtype float16\nmrcnn convert runs/nuclei --out nuclei.safetensors --dtype float16",
   )
-    .addOption(new Option("--from <library>", "whose weights they are").choices(librariesOfWeights).makeOptionMandatory())
-    .requiredOption("--model <name>", "the model they are of: a name that `mrcnn models` lists, or one of your own")
+    .addOption(new Option("--from <library>", "whose weights they are (default: this project's own: a run directory of `mrcnn train`, or a file it has written)").choices(librariesOfWeights))
+    .option("--model <name>", "with --from: the model they are of: a name that `mrcnn models` lists, or one of your own")
     .requiredOption("--out <file>", "file to write; it ends in .safetensors")
     .addOption(new Option("--dtype <type>", "float16 halves the file, int8 quarters it").choices(weightsDtypes).default("float32"))
     .option("--shards <MB>", "write files of at most so many megabytes, and FILE.index.json that lists them", positive)

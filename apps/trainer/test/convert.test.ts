@@ -10,6 +10,9 @@ import type { MaskRcnnConfig } from "@mrcnn/model";
 import { dequantize, quantizationErrors, quantize, readSafetensors, readShards, readWeights, toArrays, toTorch, writeSafetensors } from "@mrcnn/weights";
 import type { WeightsDtype } from "@mrcnn/weights";
 import { beforeAll, describe, expect, it } from "vitest";
+import { writeCheckpoint } from "@mrcnn/trainer/node";
+import { loadModel } from "../src/model-source.ts";
+import type { Terminal } from "../src/terminal.ts";
 import { mrcnn, temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
@@ -110,6 +113,68 @@ describe("mrcnn convert", () => {
   });
 });
 
+describe("mrcnn convert of a run of this project's own", () => {
+  const categories = [{ id: 3, name: "nut" }, { id: 7, name: "bolt" }];
+  // What can't be read off weights: other anchors, sizes, groups of norms.
+  const model = {
+    classes: ["nut", "bolt"],
+    image: { minSize: 64, maxSize: 96 },
+    backbone: { depth: 18, width: 8, norm: "group_norm", groups: 4 },
+    fpn: { channels: 8 },
+    anchors: { sizes: [[8, 12], [16, 24], [32, 48], [64, 96], [128, 192]] },
+    box: { representation: 16, scoreThreshold: 0.001, maxDetections: 7 },
+    maskHead: { layers: [8], channels: 8 },
+  } as const;
+  const run = join(folder, "run");
+  const out = join(folder, "run.safetensors");
+  let weights: NamedArrays;
+  beforeAll(async () => {
+    const made = createMaskRcnn(maskRcnnConfig(model), createRandom(5));
+    weights = await toArrays(made.variables);
+    made.dispose();
+    mkdirSync(run);
+    const shapes = { format: "shapes", shapes: { count: 1 } };
+    writeFileSync(join(run, "config.json"), JSON.stringify({ model, data: { train: shapes, categories }, training: { steps: 1 } }));
+    await writeCheckpoint(join(run, "checkpoints"), { step: 1, seed: 0, weights, optimizer: new Map() });
+  });
+
+  it("gives one file that says all that is needed", async () => {
+    const { code, out: said } = await mrcnn("convert", run, "--out", out);
+    expect(code).toBe(0);
+    expect(said).toContain(`${run}: ${weights.size} tensors, `);
+    const read = await readWeights(readFileSync(out), out);
+    expect(read).toMatchObject({ source: "mrcnn", norm: "group_norm", metadata: { source: "mrcnn", numerics: "torchvision" } });
+    expect(plain(read.arrays)).toEqual(plain(weights));
+    const loaded = await loadModel(out, {}, { out: () => {}, note: () => {} } as unknown as Terminal);
+    expect(loaded.categories).toEqual(categories);
+    expect(loaded.model.config).toEqual(maskRcnnConfig(model));
+    loaded.model.dispose();
+  });
+
+  it("which detects as the run does, under the run's names", async () => {
+    const photo = join(folder, "run.png");
+    await writeImageFile(photo, { width: 90, height: 64, data: Uint8Array.from({ length: 90 * 64 * 3 }, (_, i) => (i * 37) % 251) });
+    const found = await Promise.all(
+      [run, out].map(async (name, i) => {
+        const json = join(folder, `run-${i}.json`);
+        const { code, out: said } = await mrcnn("detect", photo, "--model", name, "--backend", "cpu", "--score-threshold", "0.001", "--max-detections", "7", "--json", json);
+        return { code, said, results: JSON.parse(readFileSync(json, "utf8")) as { category_id: number; category_name: string }[] };
+      }),
+    );
+    expect(found[1]).toEqual(found[0]);
+    expect(found[1]!.results).toHaveLength(7);
+    for (const { category_id, category_name } of found[1]!.results) expect(categories).toContainEqual({ id: category_id, name: category_name });
+  });
+
+  it("and is converted again", async () => {
+    const half = join(folder, "half.safetensors");
+    expect(await mrcnn("convert", out, "--out", half, "--dtype", "float16")).toMatchObject({ code: 0 });
+    const read = await readWeights(readFileSync(half), half);
+    expect(read.metadata).toMatchObject({ source: "mrcnn", dtype: "float16", categories: JSON.stringify(categories) });
+    expect(plain(read.arrays)).toEqual(plain(dequantize(readSafetensors(writeSafetensors(quantize(weights, "float16")), "expected"))));
+  });
+});
+
 describe("mrcnn convert, given something wrong, writes nothing", () => {
   const target = join(folder, "wrong", "out.safetensors");
   const refused = async (file: string, message: string | RegExp, ...more: string[]): Promise<void> => {
@@ -139,6 +204,23 @@ describe("mrcnn convert, given something wrong, writes nothing", () => {
     expect(code).toBe(1);
     expect(err).toContain(`${source}: these are weights of torchvision, not of matterport. Say --from torchvision.`);
   });
+  it("weights of another library, without saying so", async () => {
+    const { code, err } = await mrcnn("convert", source, "--out", target);
+    expect(code).toBe(1);
+    expect(err).toContain(`${source}: these are weights of torchvision, not of this project. Say --from torchvision.`);
+  });
+  it("metadata that says nonsense", async () => {
+    const bad = (name: string, metadata: Record<string, string>): string => file(name, writeSafetensors(arrays, { format: "mrcnn", ...metadata }));
+    for (const [path, message] of [
+      [bad("json.safetensors", { config: "{" }), /json\.safetensors: its metadata's config must be JSON/],
+      [bad("config.safetensors", { config: JSON.stringify({ ...config, widht: 3 }) }), /config\.safetensors: its metadata's config: .*widht/],
+      [bad("names.safetensors", { categories: '["a"]' }), /names\.safetensors: its metadata's categories must be a list of \{ id, name \}/],
+      [bad("count.safetensors", { categories: '[{"id":1,"name":"a"}]' }), /count\.safetensors: the weights tell 3 classes apart, 1 names were given/],
+    ] as const) {
+      const { code, err } = await mrcnn("convert", path, "--out", target);
+      expect([code, err]).toEqual([1, expect.stringMatching(message)]);
+    }
+  });
   it("this project's own training", () =>
     refused(file("own.safetensors", writeSafetensors(arrays, { format: "mrcnn" })), /these weights are this project's own, as `mrcnn train` writes them/));
   it("weights of another network than the catalog's", async () => {
@@ -164,9 +246,8 @@ describe("mrcnn convert, given something wrong, writes nothing", () => {
   });
 
   it.each<[string, string[], string]>([
-    ["no --from", ["convert", "x", "--model", "m", "--out", "y.safetensors"], "required option '--from"],
     ["an unknown library", ["convert", "x", "--from", "keras", "--model", "m", "--out", "y.safetensors"], "Allowed choices are torchvision, detectron2, matterport"],
-    ["no --model", ["convert", "x", "--from", "torchvision", "--out", "y.safetensors"], "required option '--model"],
+    ["no --model", ["convert", "x", "--from", "torchvision", "--out", "y.safetensors"], "--from needs --model NAME"],
     ["a model of another library", ["convert", "x", "--from", "detectron2", "--model", "maskrcnn_resnet50_fpn", "--out", "y.safetensors"], "--model maskrcnn_resnet50_fpn is torchvision's. Say --from torchvision."],
     ["another extension", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.pth"], "--out must end in .safetensors, got y.pth."],
     ["itself as --out", ["convert", "y.safetensors", "--from", "torchvision", "--model", "m", "--out", "./y.safetensors"], "--out is the file to convert."],

@@ -53,12 +53,13 @@ describe("mrcnn models", () => {
     expect(code).toBe(0);
     const lines = out.split("\n");
     expect(lines).toHaveLength(catalog.length + 1);
-    expect(lines[1]).toMatch(/^maskrcnn_resnet50_fpn +torchvision +37\.9 +34\.6 +- +178 MB +no +none stated/);
+    expect(lines[1]).toMatch(/^nuclei +mrcnn +\d+\.\d +\d+\.\d +- +9 MB +yes +Apache-2\.0$/);
+    expect(lines[2]).toMatch(/^maskrcnn_resnet50_fpn +torchvision +37\.9 +34\.6 +- +178 MB +no +none stated/);
     expect(lines.at(-1)).toMatch(/^matterport\/mask_rcnn_coco +matterport +34\.7 +29\.6 +- +258 MB +yes +MIT/);
     const listed = JSON.parse(readFileSync(json, "utf8")) as { name: string; cached: boolean; classes: object[] }[];
     expect(listed.map(({ name }) => name)).toEqual(catalog.map(({ name }) => name));
-    expect(listed.filter(({ cached }) => cached).map(({ name }) => name)).toEqual(["matterport/mask_rcnn_coco"]);
-    expect(listed[0]!.classes[16]).toEqual({ id: 17, name: "cat" });
+    expect(listed.filter(({ cached }) => cached).map(({ name }) => name)).toEqual(["nuclei", "matterport/mask_rcnn_coco"]);
+    expect(listed[1]!.classes[16]).toEqual({ id: 17, name: "cat" });
   });
 });
 

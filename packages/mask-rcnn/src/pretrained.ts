@@ -1,6 +1,6 @@
 import { noRandom, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedVariables } from "@mrcnn/core";
-import { createMaskRcnn, inferMaskRcnnConfig } from "@mrcnn/model";
+import { createMaskRcnn, inferMaskRcnnConfig, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -14,7 +14,7 @@ export interface PretrainedOptions {
   readonly entry?: CatalogEntry | undefined;
   /** Names of the classes, label 1 first, for weights that were trained on others. */
   readonly classes?: readonly string[] | undefined;
-  /** In place of what is read off the weights. */
+  /** In place of what the file says, or is read off the weights. */
   readonly config?: MaskRcnnConfig | undefined;
   /** What the weights came from, for errors. */
   readonly where: string;
@@ -38,9 +38,35 @@ function numericsOf({ source, metadata }: SourceWeights): Numerics | undefined {
 }
 
 function assertSource(weights: SourceWeights, entry: CatalogEntry, where: string): void {
-  const numerics = numericsOf(weights);
-  if (numerics === undefined || numerics === entry.source) return;
-  throw new WeightsError(`${where}: these are weights of ${numerics}, but ${entry.name} is ${entry.source}'s. Name a model of ${numerics}, or give weights of ${entry.source}.`);
+  const own = weights.source === "mrcnn" && (weights.metadata["source"] ?? "mrcnn") === "mrcnn";
+  const source = entry.source === "mrcnn" && own ? "mrcnn" : numericsOf(weights);
+  if (source === undefined || source === entry.source) return;
+  const whose = entry.source === "mrcnn" ? "this project" : entry.source;
+  throw new WeightsError(`${where}: these are weights of ${source}, but ${entry.name} is ${whose}'s. Name a model of ${source}, or give weights of ${whose}.`);
+}
+
+// A file of this project's own may carry, as JSON, what `name` says.
+function statedIn({ source, metadata }: SourceWeights, name: "config" | "categories", where: string): unknown {
+  const text = source === "mrcnn" ? metadata[name] : undefined;
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new WeightsError(`${where}: its metadata's ${name} must be JSON. Convert the weights anew.`, { cause });
+  }
+}
+
+function statedConfig(weights: SourceWeights, where: string): MaskRcnnConfig | undefined {
+  const stated = statedIn(weights, "config", where);
+  return stated === undefined ? undefined : parseMaskRcnnConfig(stated, `${where}: its metadata's config`);
+}
+
+function statedCategories(weights: SourceWeights, where: string): readonly Category[] | undefined {
+  const stated = statedIn(weights, "categories", where);
+  if (stated === undefined) return undefined;
+  const isCategory = (one: unknown): one is Category => typeof (one as Category | null)?.id === "number" && typeof (one as Category).name === "string";
+  if (Array.isArray(stated) && stated.every(isCategory)) return stated;
+  throw new WeightsError(`${where}: its metadata's categories must be a list of { id, name }. Convert the weights anew.`);
 }
 
 // Each part of a network in words, so that a difference can be told.
@@ -64,9 +90,10 @@ function assertNetwork({ architecture, backbone, rpn, mask, keypoints }: MaskRcn
 }
 
 /** The categories of a model that tells `count` classes apart. */
-function categoriesOf(count: number, numerics: Numerics, { entry, classes }: PretrainedOptions): readonly Category[] {
+function categoriesOf(count: number, numerics: Numerics, { entry, classes, stated }: PretrainedOptions & { readonly stated: readonly Category[] | undefined }): readonly Category[] {
   const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
   if (classes !== undefined) return numbered(classes);
+  if (stated !== undefined) return stated;
   const known = entry !== undefined ? [entry.categories] : numerics === "torchvision" ? [coco90, cocoPerson] : [coco80, cocoPerson];
   return known.find((categories) => categories.length === count) ?? numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
 }
@@ -91,23 +118,25 @@ type Triple = readonly [number, number, number];
 const distinct = (categories: readonly Category[]): string[] => categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
 
 /**
- * Builds the model that weights are of: its config is read off their names and shapes. The number of
- * classes follows the weights, their names the catalog where the numbers agree. The caller disposes the
- * model, and may let go of the weights.
+ * Builds the model that weights are of: its config and classes are what a file of this project's says in its
+ * metadata (`config`, `categories`), else the config is read off names and shapes, the number of classes
+ * follows the weights, and their names the catalog where the numbers agree. The caller disposes the model,
+ * and may let go of the weights.
  *
  * @throws WeightsError when they are of another library or network than `entry`, or of none that is known.
  */
 export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
   const { entry, where } = options;
   if (entry !== undefined) assertSource(weights, entry, where);
-  const numerics = entry?.source ?? numericsOf(weights) ?? "torchvision";
+  const stated = options.config ?? statedConfig(weights, where);
+  const numerics = libraries.find((name) => name === entry?.source) ?? numericsOf(weights) ?? "torchvision";
   const count = classCount(weights, where);
-  const categories = categoriesOf(count, numerics, options);
+  const categories = categoriesOf(count, numerics, { ...options, stated: statedCategories(weights, where) });
   if (categories.length !== count) throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${categories.length} names were given.`);
   const { arrays, norm } = weights;
   const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
   const config =
-    options.config ??
+    stated ??
     inferMaskRcnnConfig(arrays, {
       numerics,
       norm,

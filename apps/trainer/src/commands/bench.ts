@@ -59,7 +59,7 @@ const short = (value: number): string => value.toPrecision(3);
 
 async function openModel({ model: name, weights, seed }: BenchOptions, terminal: Terminal): Promise<{ model: MaskRcnn; isRandom: boolean }> {
   const entry = findInCatalog(name);
-  if (entry !== undefined && weights === undefined) return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
+  if (entry !== undefined && entry.source !== "mrcnn" && weights === undefined) return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
   return { model: (await loadModel(name, { weights }, terminal)).model, isRandom: false };
 }
 

@@ -4,7 +4,8 @@ import { WeightsError } from "@mrcnn/core";
 import { readImageFile } from "@mrcnn/datasets/node";
 import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
-import type { Numerics } from "@mrcnn/model";
+import type { MaskRcnnConfig, Numerics } from "@mrcnn/model";
+import { readLatestWeights } from "@mrcnn/trainer/node";
 import { dequantize, quantizationErrors, quantize, readSafetensors, readWeights, writeSafetensors, writeShards } from "@mrcnn/weights";
 import type { QuantizationError, SourceWeights, StoredArrays, WeightsDtype } from "@mrcnn/weights";
 import { chooseBackend, startBackend } from "../backend.ts";
@@ -16,14 +17,17 @@ import type { NamedImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { runModel } from "../model-source.ts";
+import { isRun, runDirectory } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const librariesOfWeights = ["torchvision", "detectron2", "matterport"] as const;
 export const weightsDtypes = ["float32", "float16", "int8"] as const;
 
 export interface ConvertOptions extends BackendOptions {
-  readonly from: Numerics;
-  readonly model: string;
+  /** Left out, the weights are this project's own. */
+  readonly from?: Numerics;
+  readonly model?: string;
   readonly out: string;
   readonly dtype: WeightsDtype;
   /** Megabytes of a file. */
@@ -40,11 +44,11 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   const { from, model, out, dtype, shards, check, json } = options;
   if (!out.endsWith(EXTENSION)) throw new UsageError(`--out must end in ${EXTENSION}, got ${out}.`);
   if (resolve(out) === resolve(file)) throw new UsageError("--out is the file to convert. Name another.");
-  const entry = findInCatalog(model);
-  if (entry !== undefined && entry.source !== from) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
+  if (from !== undefined && model === undefined) throw new UsageError("--from needs --model NAME: a name that `mrcnn models` lists, or one of your own.");
+  const entry = model === undefined ? undefined : findInCatalog(model);
+  if (entry !== undefined && entry.source !== (from ?? "mrcnn")) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
   const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
-  const bytes = readBytes(file);
-  const weights = await readWeights(bytes, file);
+  const { weights, size } = isRun(file) ? await ofRun(file) : await ofFile(file);
   assertFrom(weights, from, file);
 
   if (image === undefined) await startBackend("cpu");
@@ -56,12 +60,13 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   const metadata = {
     ...weights.metadata,
     format: "mrcnn",
-    source: from,
-    numerics: from,
+    source: from ?? weights.metadata["source"] ?? "mrcnn",
+    numerics: before.config.numerics,
     norm: weights.norm,
-    model,
+    ...(model !== undefined && { model }),
     dtype,
     categories: JSON.stringify(before.categories),
+    config: JSON.stringify(before.config),
   };
   const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
   const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image }));
@@ -77,7 +82,7 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
 
   const errors = quantizationErrors(weights.arrays, stored);
   const found = {
-    from: { file, bytes: bytes.length, tensors: weights.arrays.size },
+    from: { file, bytes: size, tensors: weights.arrays.size },
     to: { files: files.map(({ path }) => path), bytes: files.reduce((sum, { data }) => sum + data.length, 0), dtype },
     error: summary(errors),
     ...(after === undefined ? {} : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
@@ -97,13 +102,34 @@ interface TryOptions {
 }
 
 /** Makes the model that weights are of, and runs it on the image if there is one. */
-async function tryModel(weights: SourceWeights, { entry, file, image }: TryOptions): Promise<{ categories: readonly Category[]; detections?: Awaited<ReturnType<typeof detectImage>> }> {
+async function tryModel(weights: SourceWeights, { entry, file, image }: TryOptions): Promise<{ categories: readonly Category[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
   const { model, categories } = createPretrained(weights, { entry, where: file });
   try {
-    return { categories, ...(image && { detections: await detectImage(model, image, {}) }) };
+    return { categories, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
   } finally {
     model.dispose();
   }
+}
+
+interface Source {
+  readonly weights: SourceWeights;
+  /** Bytes. */
+  readonly size: number;
+}
+
+async function ofFile(file: string): Promise<Source> {
+  const bytes = readBytes(file);
+  return { weights: await readWeights(bytes, file), size: bytes.length };
+}
+
+/** The newest weights of a run of `mrcnn train`, and what its config says of them. */
+async function ofRun(path: string): Promise<Source> {
+  const run = runDirectory(path);
+  const { config, categories } = runModel(path);
+  const arrays = await readLatestWeights(run.checkpoints);
+  const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: JSON.stringify(categories) };
+  const size = [...arrays.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  return { weights: { format: "safetensors", source: "mrcnn", norm: config.backbone.norm, arrays, metadata }, size };
 }
 
 function readBytes(file: string): Uint8Array {
@@ -114,13 +140,15 @@ function readBytes(file: string): Uint8Array {
   }
 }
 
-function assertFrom({ source, metadata }: SourceWeights, from: Numerics, file: string): void {
-  const maker = source === "mrcnn" ? metadata["source"] : source;
-  if (maker === from) return;
+function assertFrom({ source, metadata }: SourceWeights, from: Numerics | undefined, file: string): void {
+  const maker = source === "mrcnn" ? (metadata["source"] ?? "mrcnn") : source;
+  if (maker === (from ?? "mrcnn")) return;
+  // What this project has converted says itself whose it was.
+  if (from === undefined && source === "mrcnn") return;
   throw new WeightsError(
-    maker === undefined
-      ? `${file}: these weights are this project's own, as \`mrcnn train\` writes them, and are not ${from}'s. Use their run directory as --model.`
-      : `${file}: these are weights of ${maker}, not of ${from}. Say --from ${maker}.`,
+    maker === "mrcnn"
+      ? `${file}: these weights are this project's own, as \`mrcnn train\` writes them, and are not ${from}'s. Leave --from out.`
+      : `${file}: these are weights of ${maker}, not of ${from ?? "this project"}. Say --from ${maker}.`,
   );
 }
 

@@ -22,7 +22,7 @@ export interface DetectOptions extends BackendOptions {
   readonly offline?: boolean;
   readonly redownload?: boolean;
   readonly scoreThreshold: number;
-  readonly maxDetections: number;
+  readonly maxDetections?: number;
   readonly minSize?: number;
   readonly maxSize?: number;
   readonly json?: string;
@@ -72,7 +72,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
   const used = {
     ...settings,
     scoreThreshold: options.scoreThreshold,
-    maxDetections: options.maxDetections,
+    ...(options.maxDetections === undefined ? {} : { maxDetections: options.maxDetections }),
     ...(own ? {} : { minSize: options.minSize, maxSize: options.maxSize, nativeSize: false }),
   };
   const interrupt = onInterrupt(terminal, "Stopping after this image.");
