@@ -1,4 +1,5 @@
 import { ConfigError, didYouMean } from "@mrcnn/core";
+import { nuclei, nucleiWeights } from "@mrcnn/nuclei";
 import { coco80, coco90, cocoKeypoints, cocoPerson, cocoSkeleton } from "./coco.ts";
 import type { Category } from "./coco.ts";
 
@@ -22,7 +23,7 @@ export interface CatalogMetrics {
 /** The network the weights are of: enough to tell that a file is another's. */
 export interface CatalogNetwork {
   readonly architecture: "fpn" | "c4" | "dc5";
-  readonly depth: 50 | 101;
+  readonly depth: 18 | 50 | 101;
   /** Groups of the 3x3 convolutions; 32 is ResNeXt. */
   readonly cardinality: 1 | 32;
   /** 3x3 convolutions of the RPN's head: two tell torchvision's v2. */
@@ -30,12 +31,13 @@ export interface CatalogNetwork {
   readonly mask: boolean;
 }
 
-/** Weights that others have trained and published. */
+/** Weights that are published. */
 export interface CatalogEntry {
   /** The source's own. */
   readonly name: string;
-  /** The library that trained them, whose arithmetic the model follows. */
-  readonly source: "torchvision" | "detectron2" | "matterport";
+  /** The library that trained them, whose arithmetic the model follows; "mrcnn" is this project, whose files say it themselves. */
+  readonly source: "torchvision" | "detectron2" | "matterport" | "mrcnn";
+  /** Of a model that comes with this package: the installed file's, in a page that of the bundler's copy. */
   readonly url: string;
   /** Of the weights, as far as the source states one. */
   readonly licence: string;
@@ -101,6 +103,17 @@ function detectron2(name: string, id: number, md5: string, metrics: Omit<Catalog
  * source does not say is absent.
  */
 export const catalog: readonly CatalogEntry[] = [
+  {
+    ...nuclei,
+    source: "mrcnn",
+    // Only where it is asked for: a script that is no module can't tell.
+    get url() {
+      return nucleiWeights().href;
+    },
+    checksum: { algorithm: "sha256", prefix: nuclei.sha256 },
+    network: { architecture: "fpn", depth: 18, cardinality: 1, rpnConvs: 1, mask: true },
+  },
+
   torchvision("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_coco", { sha256: "bf2d0c1e", parameters: 44401393, bytes: mebibytes(169.84), metrics: { boxAP: 37.9, maskAP: 34.6 } }),
   torchvision("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco", { sha256: "73cbd019", parameters: 46359409, bytes: mebibytes(177.219), metrics: { boxAP: 47.4, maskAP: 41.8 } }),
   torchvision("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco", { sha256: "258fb6c6", parameters: 41755286, bytes: mebibytes(159.743), metrics: { boxAP: 37 } }),

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 import { cachedPath } from "./cache-folder.ts";
@@ -69,9 +70,23 @@ async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promi
 
 const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean => hashes[algorithm]?.startsWith(prefix) === true;
 
-/** Whether `url` is in the cache; its bytes are checked when it is used. */
+/** Whether `url` is in the cache, or a file that is here anyway; its bytes are checked when it is used. */
 export async function isCached(url: string, options: CacheFolderOptions = {}): Promise<boolean> {
-  return (await stat(cachedPath(url, options)).catch(() => undefined))?.isFile() === true;
+  return (await stat(isFile(url) ? fileURLToPath(url) : cachedPath(url, options)).catch(() => undefined))?.isFile() === true;
+}
+
+// What came with a package is not downloaded.
+const isFile = (url: string): boolean => url.startsWith("file:");
+
+async function installed({ url, checksum }: Downloadable): Promise<CachedFile> {
+  const path = fileURLToPath(url);
+  const hashes = await hashFile(path, { md5: checksum?.algorithm === "md5" }).catch((cause: unknown) => {
+    throw new WeightsError(`${path}: the weights can't be read: ${(cause as Error).message}. Install the package they come with again.`, { cause });
+  });
+  if (checksum !== undefined && !fits(hashes, checksum)) {
+    throw new WeightsError(`${path}: its ${checksum.algorithm} must begin with ${checksum.prefix}, got ${hashes[checksum.algorithm]!.slice(0, checksum.prefix.length)}. The file has changed: install the package it comes with again.`);
+  }
+  return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: false };
 }
 
 // The cached file, when it is what it was when it came.
@@ -91,7 +106,8 @@ async function lookUp({ url, checksum }: Downloadable, path: string): Promise<Ca
  * The file of a URL: from the cache, else downloaded into it. A cut download goes on where it stopped,
  * in the next process too. A file appears under its name only when it is whole and fits the checksum
  * its source publishes; its SHA-256 is kept beside it and looked at on every use, and a file that has
- * changed since is downloaded anew. Several processes may do this at once.
+ * changed since is downloaded anew. Several processes may do this at once. A file: URL is checked and given
+ * as it is.
  *
  * @throws WeightsError naming URL or file: offline and not cached (or damaged), refused, not what its
  * source published, no room. What has come of a cut download is kept.
@@ -99,6 +115,7 @@ async function lookUp({ url, checksum }: Downloadable, path: string): Promise<Ca
 export async function downloadFile(file: Downloadable, options: DownloadOptions = {}, write?: WriteChunk): Promise<CachedFile> {
   const { offline = false, redownload = false, signal } = options;
   signal?.throwIfAborted();
+  if (isFile(file.url)) return installed(file);
   const path = cachedPath(file.url, options);
   const cached = redownload ? undefined : await lookUp(file, path);
   if (typeof cached === "object") return cached;

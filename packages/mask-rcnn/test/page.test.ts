@@ -259,6 +259,29 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     await page.close();
   });
 
+  it.each(["built", "from vite's server"] as const)("has the nuclei model at hand, %s, and fetches it only when it is asked for", async (kind) => {
+    const site = kind === "built" ? undefined : await develop(folder);
+    const page = await open(`${site?.url.replace(/\/$/, "") ?? plain.url}/api.html`);
+    const asked: string[] = [];
+    page.on("request", (request) => void (request.url().includes("nuclei") && /\.(safetensors|webp)/.test(request.url()) && asked.push(request.url())));
+    await page.waitForFunction(() => "mrcnn" in globalThis);
+    expect(asked).toEqual([]);
+    const { seen, decoded } = await page.evaluate(async () => {
+      const { url } = mrcnn.nucleiSamples().find(({ name }) => name === "fluorescence")!;
+      const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+      const model = await mrcnn.loadMaskRcnn({ weights: "nuclei" });
+      const seen = (await model.detect(bitmap, { minSize: 256 })).objects.map(({ name }) => name);
+      model.dispose();
+      return { seen, decoded: [bitmap.width, bitmap.height] };
+    });
+    expect(decoded).toEqual([640, 512]);
+    expect(seen.length).toBeGreaterThan(20);
+    expect(new Set(seen)).toEqual(new Set(["nucleus"]));
+    expect(asked.filter((url) => url.includes(".safetensors"))).toHaveLength(1);
+    await page.close();
+    await site?.close();
+  });
+
   it("says what is wrong with a page in place of weights, and does not keep it", async () => {
     const page = await openApi(plain);
     // The server says so, or calls it a file of bytes.

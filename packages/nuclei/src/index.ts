@@ -1,0 +1,3 @@
+export { nuclei, nucleiWeights } from "./nuclei.ts";
+export { nucleiSamples } from "./samples.ts";
+export type { NucleiSample } from "./samples.ts";
