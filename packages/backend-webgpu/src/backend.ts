@@ -136,6 +136,8 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     if (data.values != null || data.dtype === "complex64") return super.read(dataId);
     this.check();
     const bytes = 4 * util.sizeFromShape(data.shape);
+    // What is empty was never on the device.
+    if (bytes === 0) return data.dtype === "float32" ? new Float32Array() : data.dtype === "bool" ? new Uint8Array() : new Int32Array();
     const staging = this.bufferManager.acquireBuffer(bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
     this.ensureCommandEncoderReady();
     this.endComputePassEncoder();

@@ -1,8 +1,12 @@
 import { AddN, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
-import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
+import type { GradConfig, KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
+import { groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
+import { columnSums } from "./kernels/column-sums.ts";
+import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
+import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
 import { selectDetections } from "./kernels/select-detections.ts";
 import { selectProposals } from "./kernels/select-proposals.ts";
@@ -14,7 +18,20 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
 const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "webgpu". */
-export const kernels: readonly KernelConfig[] = [roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad, selectDetections, selectProposals];
+export const kernels: readonly KernelConfig[] = [
+  columnSums,
+  groupNorm,
+  groupNormGrad,
+  reluGrad,
+  roiAlign,
+  roiAlignGrad,
+  roiAlignPyramid,
+  roiAlignPyramidGrad,
+  selectDetections,
+  selectProposals,
+];
+
+const gradients: readonly GradConfig[] = [groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];
 
 /** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
 export function registerWebgpuKernels(): void {
@@ -26,5 +43,5 @@ export function registerWebgpuKernels(): void {
     unregisterKernel(name, "webgpu");
     registerKernel(config);
   }
-  registerKernels(kernels, [roiAlignGradConfig, roiAlignPyramidGradConfig]);
+  registerKernels(kernels, gradients);
 }

@@ -1,14 +1,18 @@
 import { matMul, ones, reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
+import { runKernelOr } from "@mrcnn/core";
+import { COLUMN_SUMS } from "./kernel.ts";
 
 /**
- * Sums over every axis but the last, as a product with ones: a sum over outer axes makes wasm
- * transpose the whole tensor first.
+ * Sums over every axis but the last; no kernel of it: as a product with ones, for a sum over outer axes makes wasm
+ * transpose the whole tensor first. Not differentiable.
  */
 export function columnSums(x: Tensor): Tensor1D {
-  return tidy(() => {
-    const channels = x.shape.at(-1)!;
-    const rows = x.size / channels;
-    return reshape(matMul(ones([1, rows]), reshape(x, [rows, channels]) as Tensor2D), [channels]) as Tensor1D;
-  });
+  return runKernelOr<Tensor>({ name: COLUMN_SUMS }, { x }, {}, () =>
+    tidy(() => {
+      const channels = x.shape.at(-1)!;
+      const rows = x.size / channels;
+      return reshape(matMul(ones([1, rows]), reshape(x, [rows, channels]) as Tensor2D), [channels]);
+    }),
+  ) as Tensor1D;
 }

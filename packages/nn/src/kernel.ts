@@ -1,5 +1,5 @@
 /**
- * What group normalization, the gradient of relu, a convolution that adds, convolutions' gradients, and the backends that accelerate them agree on.
+ * What group normalization, the gradients of relu and of a bias, a convolution that adds, convolutions' gradients, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
 import { engine } from "@tensorflow/tfjs-core";
@@ -91,6 +91,9 @@ export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;
 export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array): void {
   for (let i = 0; i < dx.length; i++) dx[i] = y[i]! > 0 ? dy[i]! : 0;
 }
+
+/** Sums of `x` float32 [..., C] over every axis but the last, to float32 [C]: a bias's gradient. Has no gradient of its own. */
+export const COLUMN_SUMS = "MrcnnColumnSums";
 
 /**
  * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and

@@ -1,6 +1,6 @@
 // Backends take a convolution with what follows it (bias, a sum, relu) in ways of their own: a single image,
 // wide inputs, bands of rows, one op for all. Every one must agree with the definition.
-import { dispose, fused } from "@tensorflow/tfjs-core";
+import { dispose, fused, grad } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { describe, it } from "vitest";
 import { expectClose, expectGradients, expectNoLeaks, seededInput } from "@mrcnn/testing";
@@ -102,6 +102,16 @@ describe("a convolution with what follows it", () => {
       );
     }
     dispose(inputs);
+  });
+
+  it("has a bias gradient that sums many rows", async () => {
+    const x = seededInput("x", [2, 151, 67, 1]) as Tensor4D;
+    const [weight, bias, dy] = [seededInput("w", [1, 1, 1, 5]), seededInput("b", [5]), seededInput("dy", [2, 151, 67, 5])];
+    const gradient = grad((b: Tensor) => conv2d({ weight, bias: b } as never, x))(bias, dy);
+    const wanted = new Float64Array(5);
+    for (const [i, value] of (await dy.data()).entries()) wanted[i % 5] = wanted[i % 5]! + value;
+    await expectClose(gradient, wanted, { atol: 1e-2, rtol: 1e-4 });
+    dispose([x, weight, bias, dy, gradient]);
   });
 
   // TensorFlow.js's own callers give strides and dilations as numbers.

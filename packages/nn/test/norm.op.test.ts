@@ -48,6 +48,26 @@ describe("groupNorm", () => {
     });
   }
 
+  // Kernels cut large maps into parts, and take four channels at once where they can.
+  for (const [groups, ...large] of [[7, 1, 37, 41, 70], [3, 2, 33, 34, 6], [2, 3, 1, 1, 8], [3, 0, 7, 7, 6]] as const) {
+    it(`of [${large.join(", ")}] in ${groups} groups gives what the loops give`, async () => {
+      const channels = large[3];
+      const [x, weight, bias, dy] = [seededInput("large.x", large, 3), seededWeight("large.weight", [channels]), seededWeight("large.bias", [channels]), seededInput("large.dy", large)];
+      const [xs, ws, bs, dys] = (await Promise.all([x, weight, bias, dy].map((t) => t.data()))) as Float32Array[];
+      const arrays = (...sizes: number[]): Float32Array[] => sizes.map((n) => new Float32Array(n));
+      const [y, mean, rstd, dx, dweight, dbias] = arrays(x.size, large[0] * groups, large[0] * groups, x.size, channels, channels);
+      groupNormForward(xs!, large, ws!, bs!, { groups, eps: 1e-5 }, y!, mean!, rstd!);
+      groupNormBackward(dys!, xs!, large, ws!, mean!, rstd!, { groups }, dx!, dweight!, dbias!);
+      const normalized = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => groupNorm(x as Tensor4D, weight as Tensor1D, bias as Tensor1D, { groups, eps: 1e-5 });
+      const own = normalized(x, weight, bias);
+      const gradients = grads(normalized as never)([x, weight, bias] as never, dy as never) as Tensor[];
+      const close = { atol: 1e-4, rtol: 1e-4 };
+      await expectClose(own, y!, close);
+      for (const [i, wanted] of [dx, dweight, dbias].entries()) await expectClose(gradients[i]!, wanted!, { atol: 1e-3, rtol: 1e-4 });
+      dispose([x, weight, bias, dy, own, ...gradients]);
+    });
+  }
+
   it("has the numeric gradient", async () => {
     const inputs = [seededInput("numeric.x", [2, 2, 3, 4]), seededWeight("numeric.weight", [4]), seededWeight("numeric.bias", [4])];
     await expectGradients((x, weight, bias) => groupNorm(x as Tensor4D, weight as Tensor1D, bias as Tensor1D, { groups: 2, eps: 1e-3 }), inputs);
