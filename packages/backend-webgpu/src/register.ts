@@ -10,6 +10,8 @@ import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
 import { selectDetections } from "./kernels/select-detections.ts";
 import { selectProposals } from "./kernels/select-proposals.ts";
+import { sgd } from "./kernels/sgd.ts";
+import { stepScale } from "./kernels/step-scale.ts";
 
 /** What it puts in place of TensorFlow.js's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
@@ -29,6 +31,8 @@ export const kernels: readonly KernelConfig[] = [
   roiAlignPyramidGrad,
   selectDetections,
   selectProposals,
+  sgd,
+  stepScale,
 ];
 
 const gradients: readonly GradConfig[] = [groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];

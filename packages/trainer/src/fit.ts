@@ -4,8 +4,8 @@ import { restoreState, saveState } from "./checkpoint.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Optimizer } from "./sgd.ts";
-import { trainStep } from "./step.ts";
-import type { StepReport } from "./step.ts";
+import { submitStep } from "./step.ts";
+import type { StepReport, SubmittedStep } from "./step.ts";
 
 /** A training run. */
 export interface FitOptions {
@@ -35,9 +35,14 @@ export interface FitOptions {
 
 /** Called between steps, with no tape open: they may use the device. */
 export interface FitHooks {
-  /** `waited`: seconds spent waiting for the step's data. */
+  /**
+   * In the order of the steps. The variables may be those after the next step already, whose forward pass the device was
+   * given before this one was known to have ended. `waited`: seconds spent waiting for the step's data.
+   */
   afterStep?(report: StepReport & { readonly waited: number }): void | Promise<void>;
-  /** Saved every so many steps, at the end and when stopped. */
+  /** Run every so many steps but after the last one, when all steps before are done and reported. */
+  readonly evaluation?: { readonly every: number; run(step: number): Promise<void> };
+  /** Saved every so many steps, at the end and when stopped; all steps before are done and reported. */
   readonly checkpoint?: { readonly every: number; save(state: CheckpointState): Promise<void> };
 }
 
@@ -46,7 +51,8 @@ export interface FitHooks {
  * arithmetic as an uninterrupted one.
  *
  * @returns how many updates are done, and whether the signal stopped it.
- * @throws TrainingError when a loss is not finite or the batches end early; WeightsError or ConfigError
+ * @throws TrainingError when a loss is not finite (the next step may have begun then, but has changed nothing either) or
+ *   the batches end early; WeightsError or ConfigError
  *   when the state to resume is of another model or seed.
  */
 export async function fit(options: FitOptions): Promise<{ readonly step: number; readonly stopped: boolean }> {
@@ -58,6 +64,16 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
   let step = resume?.step ?? 0;
   const save = async (): Promise<void> => hooks.checkpoint?.save(await saveState(model, optimizer, { step, seed }));
   const stopped = (): boolean => signal?.aborted === true;
+
+  // The step whose report is still to come: it is waited for only when the next one's commands are given.
+  let pending: { readonly submitted: SubmittedStep; readonly waited: number } | undefined;
+  const settle = async (): Promise<void> => {
+    if (pending === undefined) return;
+    const { submitted, waited } = pending;
+    pending = undefined;
+    await hooks.afterStep?.({ ...(await submitted.report()), waited });
+  };
+  const isDue = (every: number | undefined): boolean => every !== undefined && step % every === 0;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
   try {
@@ -72,18 +88,33 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
       }
       const waited = (performance.now() - asked) / 1000;
       const random = createRandom(seed).fork(step);
-      const report = await trainStep(model, batches, optimizer, { step, rate: schedule(step), random, clipNorm });
+      const submitted = await submitStep(model, batches, optimizer, { step, rate: schedule(step), random, clipNorm, after: pending?.submitted });
+      await settle().catch(async (error: unknown) => {
+        await submitted.report().catch(() => {});
+        throw error;
+      });
+      pending = { submitted, waited };
       step++;
+      // Where it was waited for anyway.
+      if (submitted.scale === undefined) await settle();
       // A backend that computes synchronously never waits: signals, timers and workers get their turn here.
       await new Promise((resolve) => setTimeout(resolve));
-      await hooks.afterStep?.({ ...report, waited });
-      if (hooks.checkpoint !== undefined && step % hooks.checkpoint.every === 0) {
+      const isEvaluated = isDue(hooks.evaluation?.every) && step < steps;
+      const isSaved = isDue(hooks.checkpoint?.every);
+      if (isEvaluated || isSaved) await settle();
+      if (isEvaluated) await hooks.evaluation!.run(step);
+      if (isSaved) {
         await save();
         saved = step;
       }
     }
+    await settle();
     if (saved !== step) await save();
     return { step, stopped: step < steps };
+  } catch (error) {
+    // What went wrong before comes first.
+    await settle();
+    throw error;
   } finally {
     await source.return?.();
   }

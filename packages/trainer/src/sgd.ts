@@ -1,8 +1,12 @@
-import { add, keep, mul, scalar, sub, tensor, tidy, zerosLike } from "@tensorflow/tfjs-core";
-import type { Tensor, Variable } from "@tensorflow/tfjs-core";
-import { TrainingError, WeightsError } from "@mrcnn/core";
+import { add, greaterEqual, keep, mul, scalar, sub, tensor, tidy, where, zerosLike } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
+import { hasKernel, runKernelOr, TrainingError, WeightsError } from "@mrcnn/core";
 import type { Disposable, NamedArrays, NamedVariables } from "@mrcnn/core";
 import { toArrays } from "@mrcnn/weights";
+import { SGD } from "./kernel.ts";
+import type { SgdAttrs } from "./kernel.ts";
+
+const contract = { name: SGD };
 
 /** Updates variables from gradients, and can be saved and put back exactly. */
 export interface Optimizer extends Disposable {
@@ -18,8 +22,11 @@ export interface Optimizer extends Disposable {
 export interface ApplyOptions {
   /** The learning rate. */
   readonly rate: number;
-  /** Multiplies every gradient (clipping, accumulation). Default 1. */
-  readonly scale?: number;
+  /**
+   * Multiplies every gradient (clipping, accumulation); at least 0, default 1. A scalar on the device may be below 0:
+   * then everything stays as it was.
+   */
+  readonly scale?: number | Scalar;
 }
 
 /** Of `sgd`. */
@@ -40,14 +47,24 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
   const velocities = new Map<string, Tensor>();
   const decays = (variable: Variable): boolean => weightDecay > 0 && (decay === "all" || variable.rank > 1);
 
-  const update = (name: string, variable: Variable, gradient: Tensor, rate: Tensor, scale: number): void => {
+  const compose = (variable: Variable, gradient: Tensor, old: Tensor | undefined, scale: number | Scalar, { rate, momentum, decay }: SgdAttrs): [Tensor, Tensor] => {
+    let g = scale === 1 ? gradient : mul(gradient, scale);
+    if (decay > 0) g = add(g, mul(variable, decay));
+    const velocity = old === undefined ? add(g, zerosLike(g)) : add(mul(old, momentum), g);
+    const moved = sub(variable, mul(velocity, rate));
+    if (typeof scale === "number") return [moved, velocity];
+    const isMeant = greaterEqual(scale, 0);
+    return [where(isMeant, moved, variable), where(isMeant, velocity, old ?? zerosLike(velocity))];
+  };
+
+  const update = (name: string, variable: Variable, gradient: Tensor, scale: number | Scalar, rate: number): void => {
     const old = velocities.get(name);
+    const attrs: SgdAttrs = { rate, momentum, decay: decays(variable) ? weightDecay : 0 };
     const velocity = tidy(() => {
-      let g = scale === 1 ? gradient : mul(gradient, scale);
-      if (decays(variable)) g = add(g, mul(variable, weightDecay));
-      const v = old === undefined ? add(g, zerosLike(g)) : add(mul(old, momentum), g);
-      variable.assign(sub(variable, mul(v, rate)));
-      return keep(v);
+      const inputs = { variable, gradient, ...(old !== undefined && { velocity: old }) };
+      const [moved, next] = runKernelOr<Tensor[]>(contract, { ...inputs, scale: scale as Scalar }, attrs, () => compose(variable, gradient, old, scale, attrs)) as [Tensor, Tensor];
+      variable.assign(moved);
+      return keep(next);
     });
     velocities.set(name, velocity);
     old?.dispose();
@@ -55,13 +72,14 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
 
   return {
     apply(variables, gradients, { rate, scale = 1 }) {
-      const step = scalar(rate);
-      for (const [name, gradient] of gradients) {
-        const variable = variables.get(name);
-        if (variable === undefined) throw new TrainingError(`sgd: gradient of an unknown variable ${name}.`);
-        update(name, variable, gradient, step, scale);
-      }
-      step.dispose();
+      tidy(() => {
+        const factor = typeof scale === "number" && hasKernel(contract, {}) ? scalar(scale) : scale;
+        for (const [name, gradient] of gradients) {
+          const variable = variables.get(name);
+          if (variable === undefined) throw new TrainingError(`sgd: gradient of an unknown variable ${name}.`);
+          update(name, variable, gradient, factor, rate);
+        }
+      });
     },
     state: () => toArrays(velocities),
     load(state) {

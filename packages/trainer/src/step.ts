@@ -1,7 +1,8 @@
-import { add, addN, dispose, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
-import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
-import { createRandom, TrainingError } from "@mrcnn/core";
+import { add, addN, concat, dispose, engine, keep, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
+import { createRandom, hasKernel, TrainingError } from "@mrcnn/core";
 import type { GroundTruth, LossTerms, Random, TrainableModel, TrainingBatch } from "@mrcnn/core";
+import { STEP_SCALE } from "./kernel.ts";
 import type { Optimizer } from "./sgd.ts";
 import { onTape } from "./tape.ts";
 
@@ -29,22 +30,25 @@ export interface StepReport {
   readonly gradientNorm?: number;
   /** In all micro-batches. */
   readonly images: number;
-  /** Wall time of forward, backward and update, without waiting for data. */
+  /** Wall time of forward, backward and update, without waiting for data. In `fit` on a device that is not waited for: until the next step may begin. */
   readonly seconds: number;
 }
 
 type Gradients = Map<string, Tensor>;
 
-async function readTerms(terms: LossTerms): Promise<Record<string, number>> {
-  const names = Object.keys(terms);
-  const stacked = tidy(() => stack(names.map((name) => terms[name]!)));
-  const values = await stacked.data();
-  stacked.dispose();
-  return Object.fromEntries(names.map((name, i) => [name, values[i]!]));
+// One micro-batch's forward pass.
+interface Forward {
+  readonly batch: TrainingBatch;
+  /** The state of the random numbers before it. */
+  readonly random: ReturnType<Random["state"]>;
+  readonly names: readonly string[];
+  /** Its losses, in that order. */
+  readonly terms: Tensor1D;
 }
 
-const notFinite = (losses: Record<string, number>): string | undefined =>
-  Object.keys(losses).find((name) => !Number.isFinite(losses[name]!));
+const stackTerms = (terms: LossTerms): Tensor1D => tidy(() => stack(Object.values(terms)) as Tensor1D);
+
+const notFinite = (values: ArrayLike<number>): number => Array.from(values).findIndex((value) => !Number.isFinite(value));
 
 const imageOf = ({ images, groundTruth, names }: TrainingBatch, i: number): TrainingBatch => {
   const stride = images.size.height * images.size.width * 3;
@@ -56,43 +60,55 @@ const imageOf = ({ images, groundTruth, names }: TrainingBatch, i: number): Trai
 };
 
 // Which image of the batch is to blame: the first whose loss alone is not finite.
-async function blame(model: TrainableModel, batch: TrainingBatch, random: Random): Promise<string> {
+async function blame(model: TrainableModel, { batch, random }: Forward): Promise<string> {
+  const own = createRandom(random);
   for (let i = 0; i < batch.names.length; i++) {
     const one = imageOf(batch, i);
-    const losses = await onTape(() => model.losses(one, random), ({ result }) => readTerms(result));
-    if (notFinite(losses) !== undefined) return batch.names[i]!;
+    const values = await onTape(() => model.losses(one, own), async ({ result }) => stackTerms(result).data());
+    if (notFinite(values) !== -1) return batch.names[i]!;
   }
   return batch.names.join(", ");
 }
 
-async function gradientsOf(
-  model: TrainableModel,
-  batch: TrainingBatch,
-  { step, random }: StepOptions,
-): Promise<{ losses: Record<string, number>; gradients: Gradients }> {
+async function gradientsOf(model: TrainableModel, batch: TrainingBatch, random: Random): Promise<{ forward: Forward; gradients: Gradients }> {
   const before = random.state();
-  const found = await onTape(
+  return onTape(
     () => model.losses(batch, random),
     async ({ result, gradients }) => {
       const loss = tidy(() => addN(Object.values(result)) as Scalar);
-      const losses = await readTerms(result);
-      if (notFinite(losses) !== undefined) return { losses };
       const names = model.trainable;
       const tensors = gradients(loss, names.map((name) => model.variables.get(name) as Variable));
+      const terms = keep(stackTerms(result));
       const named: Gradients = new Map();
       names.forEach((name, i) => {
         const gradient = tensors[i];
         if (gradient !== undefined) named.set(name, gradient);
       });
-      return { losses, gradients: named };
+      return { forward: { batch, random: before, names: Object.keys(result), terms }, gradients: named };
     },
   );
-  const bad = notFinite(found.losses);
-  if (bad === undefined && found.gradients !== undefined) return { losses: found.losses, gradients: found.gradients };
-  const image = await blame(model, batch, createRandom(before));
+}
+
+/** The means of the losses over the micro-batches. @throws TrainingError when one is not finite. */
+async function meanLosses(model: TrainableModel, forwards: readonly Forward[], values: readonly ArrayLike<number>[], step: number): Promise<Record<string, number>> {
+  const means: Record<string, number> = {};
+  for (const [k, forward] of forwards.entries()) {
+    const bad = notFinite(values[k]!);
+    if (bad !== -1) {
+      throw new TrainingError(
+        `step ${step}: ${forward.names[bad]} is ${values[k]![bad]} on ${await blame(model, forward)}. ` +
+          "Lower the learning rate or lengthen the warm-up, set gradient clipping (optimizer.clipNorm), and look at this image with `mrcnn inspect`.",
+      );
+    }
+    for (const [i, name] of forward.names.entries()) means[name] = (means[name] ?? 0) + values[k]![i]! / forwards.length;
+  }
+  return means;
+}
+
+function assertNorm(norm: number, batches: readonly TrainingBatch[], step: number): void {
+  if (Number.isFinite(norm)) return;
   throw new TrainingError(
-    `step ${step}: ${bad} is ${found.losses[bad!]} on ${image}. ` +
-      "Lower the learning rate or lengthen the warm-up, set gradient clipping (optimizer.clipNorm), and look at this image with `mrcnn inspect`.",
+    `step ${step}: the gradient is not finite on ${batches.flatMap((b) => b.names).join(", ")}. Lower the learning rate or lengthen the warm-up.`,
   );
 }
 
@@ -101,6 +117,93 @@ async function globalNorm(gradients: Gradients): Promise<number> {
   const [value] = await norm.data();
   norm.dispose();
   return value!;
+}
+
+/** A step whose commands are all given. */
+export interface SubmittedStep {
+  /** What the gradients were multiplied by, where the device found it; -1 where the step was none. */
+  readonly scale: Scalar | undefined;
+  /** Waits for the step; to be called once, with no tape open. @throws TrainingError as `trainStep`. */
+  report(): Promise<StepReport>;
+}
+
+/**
+ * `trainStep` without waiting for its end, where the backend decides on its own device how far the update goes; elsewhere
+ * it waits. A step `after` one that turns out not to be finite changes nothing either.
+ */
+export async function submitStep(
+  model: TrainableModel,
+  batches: readonly TrainingBatch[],
+  optimizer: Optimizer,
+  { step, rate, random, clipNorm, after }: StepOptions & { readonly after?: SubmittedStep | undefined },
+): Promise<SubmittedStep> {
+  const start = performance.now();
+  const total: Gradients = new Map();
+  const forwards: Forward[] = [];
+  const share = 1 / batches.length;
+  const elapsed = (): number => (performance.now() - start) / 1000;
+  const summary = (losses: Record<string, number>, norm: number | undefined, seconds: number): StepReport => ({
+    step,
+    rate,
+    loss: Object.values(losses).reduce((a, b) => a + b, 0),
+    losses,
+    ...(norm === undefined ? {} : { gradientNorm: norm }),
+    images: batches.reduce((n, b) => n + b.names.length, 0),
+    seconds,
+  });
+  try {
+    for (const batch of batches) {
+      const { forward, gradients } = await gradientsOf(model, batch, random);
+      forwards.push(forward);
+      for (const [name, gradient] of gradients) {
+        const sofar = total.get(name);
+        total.set(name, sofar === undefined ? gradient : add(sofar, gradient));
+        if (sofar !== undefined) dispose([sofar, gradient]);
+      }
+    }
+    if (hasKernel({ name: STEP_SCALE }, {})) {
+      const [scale, found] = tidy(() => {
+        const losses = concat(forwards.map(({ terms }) => terms));
+        const inputs = { ...(clipNorm !== undefined && Object.fromEntries(total)), losses, ...(after?.scale !== undefined && { previous: after.scale }) };
+        return engine().runKernel(STEP_SCALE, inputs, { share, clipNorm } as unknown as NamedAttrMap) as Tensor[];
+      }) as [Scalar, Tensor1D];
+      optimizer.apply(model.variables, total, { rate, scale });
+      const read = found.data() as Promise<Float32Array>;
+      // Until it is asked for.
+      read.catch(() => {});
+      const seconds = elapsed();
+      return {
+        scale,
+        async report() {
+          try {
+            const all = await read;
+            let at = 0;
+            const values = forwards.map(({ names }) => all.subarray(at, (at += names.length)));
+            const losses = await meanLosses(model, forwards, values, step);
+            const norm = clipNorm === undefined ? undefined : all[at]!;
+            if (norm !== undefined) assertNorm(norm, batches, step);
+            return summary(losses, norm, seconds);
+          } finally {
+            dispose([scale, found]);
+          }
+        },
+      };
+    }
+    const losses = await meanLosses(model, forwards, await Promise.all(forwards.map(({ terms }) => terms.data())), step);
+    let scale = share;
+    let norm: number | undefined;
+    if (clipNorm !== undefined) {
+      norm = (await globalNorm(total)) * share;
+      assertNorm(norm, batches, step);
+      // torch.nn.utils.clip_grad_norm_'s rule, including its 1e-6.
+      scale *= Math.min(1, clipNorm / (norm + 1e-6));
+    }
+    optimizer.apply(model.variables, total, { rate, scale });
+    const done = summary(losses, norm, elapsed());
+    return { scale: undefined, report: async () => done };
+  } finally {
+    dispose([...total.values(), ...forwards.map(({ terms }) => terms)]);
+  }
 }
 
 /**
@@ -117,41 +220,6 @@ export async function trainStep(
   options: StepOptions,
 ): Promise<StepReport> {
   const start = performance.now();
-  const total: Gradients = new Map();
-  const losses: Record<string, number> = {};
-  try {
-    for (const batch of batches) {
-      const found = await gradientsOf(model, batch, options);
-      for (const [name, value] of Object.entries(found.losses)) losses[name] = (losses[name] ?? 0) + value / batches.length;
-      for (const [name, gradient] of found.gradients) {
-        const sofar = total.get(name);
-        total.set(name, sofar === undefined ? gradient : add(sofar, gradient));
-        if (sofar !== undefined) dispose([sofar, gradient]);
-      }
-    }
-    let scale = 1 / batches.length;
-    let norm: number | undefined;
-    if (options.clipNorm !== undefined) {
-      norm = (await globalNorm(total)) * scale;
-      if (!Number.isFinite(norm)) {
-        throw new TrainingError(
-          `step ${options.step}: the gradient is not finite on ${batches.flatMap((b) => b.names).join(", ")}. Lower the learning rate or lengthen the warm-up.`,
-        );
-      }
-      // torch.nn.utils.clip_grad_norm_'s rule, including its 1e-6.
-      scale *= Math.min(1, options.clipNorm / (norm + 1e-6));
-    }
-    optimizer.apply(model.variables, total, { rate: options.rate, scale });
-    return {
-      step: options.step,
-      rate: options.rate,
-      loss: Object.values(losses).reduce((a, b) => a + b, 0),
-      losses,
-      ...(norm === undefined ? {} : { gradientNorm: norm }),
-      images: batches.reduce((n, b) => n + b.names.length, 0),
-      seconds: (performance.now() - start) / 1000,
-    };
-  } finally {
-    dispose([...total.values()]);
-  }
+  const report = await (await submitStep(model, batches, optimizer, options)).report();
+  return { ...report, seconds: (performance.now() - start) / 1000 };
 }

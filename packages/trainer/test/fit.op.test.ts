@@ -1,3 +1,4 @@
+import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import type { TrainingBatch } from "@mrcnn/core";
 import { fit, sgd, warmupMultiStep } from "../src/index.ts";
@@ -16,7 +17,13 @@ async function run(steps: number, resume?: CheckpointState, stopAfter?: number):
   const abort = new AbortController();
   const { stopped } = await fit({
     model,
-    batches,
+    async *batches(start) {
+      for (let k = start; ; k++) {
+        // In the middle of that step, of two micro-batches.
+        if (stopAfter !== undefined && k === 2 * stopAfter - 1) abort.abort();
+        yield toyBatch(k);
+      }
+    },
     optimizer: sgd(),
     schedule,
     steps,
@@ -27,7 +34,6 @@ async function run(steps: number, resume?: CheckpointState, stopAfter?: number):
     hooks: {
       afterStep(report: StepReport) {
         losses.push(report.loss);
-        if (report.step + 1 === stopAfter) abort.abort();
       },
       checkpoint: { every: 4, save: async (state) => void saves.push(state) },
     },
@@ -49,6 +55,64 @@ test("checkpoints are saved every so many steps and at the end", async () => {
   expect((await run(10)).saves).toEqual([4, 8, 10]);
   expect((await run(8)).saves).toEqual([4, 8]);
 });
+
+test("before every evaluation and checkpoint, all steps so far are done and reported; the last step is left to the caller", async () => {
+  const model = toyModel();
+  const events: string[] = [];
+  const seen = async (name: string, step: number): Promise<void> => {
+    events.push(`${name} ${step}: ${(await model.variables.get("bias")!.data())[0]!.toFixed(6)}`);
+  };
+  const optimizer = sgd();
+  await fit({
+    model, batches, optimizer, schedule, steps: 6, seed: 1,
+    hooks: {
+      afterStep: ({ step }) => void events.push(`report ${step}`),
+      evaluation: { every: 2, run: (step) => seen("evaluation", step) },
+      checkpoint: { every: 3, save: ({ step }) => seen("checkpoint", step) },
+    },
+  });
+  // The bias's only gradient is 2w: by hand, with momentum 0.9 and decay 1e-4.
+  let [w, v] = [0.5, 0];
+  const biases = Array.from({ length: 6 }, (_, step) => (w -= schedule(step) * (v = 0.9 * v + 2 * w + 1e-4 * w)));
+  const values = events.filter((event) => !event.startsWith("report"));
+  expect(events.map((event) => event.split(":")[0])).toEqual([
+    "report 0", "report 1", "evaluation 2", "report 2", "checkpoint 3", "report 3", "evaluation 4", "report 4", "report 5", "checkpoint 6",
+  ]);
+  for (const [i, step] of [2, 3, 4, 6].entries()) expect(Number(values[i]!.split(": ")[1])).toBeCloseTo(biases[step - 1]!, 5);
+  optimizer.dispose();
+});
+
+for (const clipNorm of [undefined, 1]) {
+  test(`a loss that is not finite ends the run with the variables of the step before, ${clipNorm === undefined ? "without" : "with"} clipping, and leaves no tensor`, async () => {
+    const until = async (steps: number, broken: number): Promise<{ weights: number[]; reports: number[]; error: unknown }> => {
+      const model = toyModel();
+      const optimizer = sgd();
+      const reports: number[] = [];
+      const error = await fit({
+        model, optimizer, schedule, steps, seed: 1, clipNorm,
+        async *batches(start) {
+          for (let k = start; ; k++) {
+            const batch = toyBatch(k, ["fine.png", `image ${k}.png`]);
+            if (k === broken) batch.images.data[13] = Infinity;
+            yield batch;
+          }
+        },
+        hooks: { afterStep: ({ step }) => void reports.push(step) },
+      }).catch((reason: unknown) => reason);
+      const weights = [...(await model.variables.get("weight")!.data())];
+      optimizer.dispose();
+      for (const variable of model.variables.values()) variable.dispose();
+      return { weights, reports, error };
+    };
+    const before = memory().numTensors;
+    const good = await until(3, -1);
+    const bad = await until(9, 3);
+    expect(String(bad.error)).toMatch(/step 3: loss_fit is (Infinity|NaN) on image 3\.png\. /);
+    expect(bad.reports).toEqual([0, 1, 2]);
+    expect(bad.weights).toEqual(good.weights);
+    expect(memory().numTensors).toBe(before);
+  });
+}
 
 test("batches that end early are an error that says where", async () => {
   const model = toyModel();

@@ -1,4 +1,4 @@
-import { memory, tensor1d, tensor2d, variable } from "@tensorflow/tfjs-core";
+import { memory, scalar, tensor1d, tensor2d, variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { expectClose } from "@mrcnn/testing";
 import { sgd } from "../src/index.ts";
@@ -41,6 +41,25 @@ test("scale multiplies the gradient, and updates do not leak", async () => {
   const before = memory().numTensors;
   for (let i = 0; i < 5; i++) update();
   expect(memory().numTensors).toBe(before);
+});
+
+test("a scale on the device does the same, and below 0 nothing at all", async () => {
+  const run = async (scales: readonly number[], onDevice: boolean): Promise<[w: number[], v: number[]]> => {
+    const w = variable(tensor1d([1, -2, 3, 4, 5]));
+    const g = tensor1d([10, 20, -30, 40, -50]);
+    const optimizer = sgd({ momentum: 0.5, weightDecay: 0.1 });
+    for (const scale of scales) {
+      const tensor = scalar(scale);
+      optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), { rate: 0.1, scale: onDevice ? tensor : scale });
+      tensor.dispose();
+    }
+    const state = [[...(await w.data())], [...(await optimizer.state()).get("w")!.data]] as [number[], number[]];
+    optimizer.dispose();
+    for (const t of [w, g]) t.dispose();
+    return state;
+  };
+  expect(await run([0.5, -1, 0.25, -1], true)).toEqual(await run([0.5, 0.25], false));
+  expect(await run([-1], true)).toEqual([[1, -2, 3, 4, 5], [0, 0, 0, 0, 0]]);
 });
 
 test("a saved state continues exactly", async () => {

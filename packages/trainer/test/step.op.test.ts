@@ -1,8 +1,8 @@
-import { memory, tensor1d } from "@tensorflow/tfjs-core";
-import type { Variable } from "@tensorflow/tfjs-core";
+import { addN, dispose, div, memory, square, sum, tensor1d, tidy, variable } from "@tensorflow/tfjs-core";
+import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
-import type { TrainingBatch } from "@mrcnn/core";
+import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { expectClose } from "@mrcnn/testing";
 import { sgd, trainStep } from "../src/index.ts";
 import { toyBatch, toyModel } from "./toy-model.ts";
@@ -43,6 +43,25 @@ test("clipping scales the whole gradient to the given norm", async () => {
   const scale = 0.5 / report.gradientNorm!;
   expect(before[1]! - after[1]!).toBeCloseTo(-4 * scale, 5);
   expect(report.gradientNorm).toBeGreaterThan(Math.hypot(1, 4));
+});
+
+test("the norm is that of all gradients together, whatever their sizes", async () => {
+  // The gradient of half the sum of squares is the variable.
+  const values = [3, 70_001, 1].map((size, k) => Float32Array.from({ length: size }, (_, i) => Math.sin(i + k)));
+  const variables = new Map(values.map((data, k) => [`w${k}`, tidy(() => variable(tensor1d(data))) as Variable]));
+  const model: TrainableModel = {
+    variables,
+    trainable: [...variables.keys()],
+    losses: async () => ({ loss: tidy(() => addN([...variables.values()].map((w) => div(sum(square(w)), 2)))) as Scalar }),
+  };
+  const norm = Math.sqrt(values.reduce((n, data) => n + data.reduce((m, v) => m + v * v, 0), 0));
+  const optimizer = sgd(plain);
+  const report = await trainStep(model, [toyBatch(0)], optimizer, { ...options, rate: 0.5, clipNorm: norm / 4, random: createRandom(0) });
+  expect(report.gradientNorm! / norm).toBeCloseTo(1, 5);
+  // A quarter of the gradient, at half the rate.
+  for (const [k, data] of values.entries()) await expectClose(variables.get(`w${k}`)!, data.map((v) => v * 0.875), { atol: 1e-5 });
+  optimizer.dispose();
+  dispose([...variables.values()]);
 });
 
 test("a loss that is not finite stops the step, naming the image and the term, and changes nothing", async () => {

@@ -7,16 +7,22 @@ export interface Toy extends TrainableModel {
   readonly variables: Map<string, Variable>;
 }
 
+function owning(initial: Tensor, trainable = true): Variable {
+  const made = variable(initial, trainable);
+  initial.dispose();
+  return made;
+}
+
 /**
  * loss_fit = mean((x · weight - 1)²) over all pixels, loss_size = sum(bias²); awaits in the middle.
  * With `noise` the target 1 moves by up to that, at random.
  */
 export function toyModel({ noise = 0 }: { noise?: number } = {}): Toy {
   const variables = new Map<string, Variable>([
-    ["weight", variable(tensor([[0.5, -0.25], [0.125, 0.75], [1, -1]]))],
-    ["bias", variable(tensor1d([0.5, -2]))],
-    ["unused", variable(tensor1d([3]))],
-    ["running_mean", variable(tensor1d([7]), false)],
+    ["weight", owning(tensor([[0.5, -0.25], [0.125, 0.75], [1, -1]]))],
+    ["bias", owning(tensor1d([0.5, -2]))],
+    ["unused", owning(tensor1d([3]))],
+    ["running_mean", owning(tensor1d([7]), false)],
   ]);
   return {
     variables,

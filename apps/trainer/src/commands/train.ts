@@ -203,8 +203,8 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
             events.scalars(step, tagged(line));
           }
           progress!.update(step, news(report, reading));
-          if (training.evaluateEvery > 0 && step % training.evaluateEvery === 0 && step < training.steps) await evaluate(step);
         },
+        ...(training.evaluateEvery > 0 && { evaluation: { every: training.evaluateEvery, run: evaluate } }),
         checkpoint: {
           every: training.checkpointEvery,
           async save(state) {
