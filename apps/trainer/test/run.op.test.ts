@@ -47,9 +47,11 @@ describe("mrcnn train", () => {
   });
 
   it("holds as many tensors after the last step as after the first", () => {
-    const tensors = metrics(whole).map((line) => line["tensors"]);
-    // The first step makes the momentum.
-    expect(new Set(tensors.slice(1)).size).toBe(1);
+    // The first step makes the momentum. The second and the fourth end with a checkpoint; a GPU may have begun the
+    // fourth, with two numbers of it at hand, when the third is reported.
+    const [, second, third, fourth] = metrics(whole).map((line) => line["tensors"] as number);
+    expect(fourth).toBe(second);
+    expect([0, 2]).toContain(third! - second!);
   });
 
   it("stopped by Ctrl-C and resumed, it equals the run that was not", async () => {
