@@ -8,9 +8,6 @@ export interface KernelArgs<In, Attrs> {
   readonly backend: MrcnnWebgpuBackend;
 }
 
-/** The tensors of a kernel, by name. */
-export type Inputs<Name extends string> = Readonly<Record<Name, TensorInfo>>;
-
 /** A kernel as the registry wants it. */
 export function kernel<In, Attrs>(name: string, run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[]): KernelConfig {
   return { kernelName: name, backendName: "webgpu", kernelFunc: run as unknown as KernelConfig["kernelFunc"] };

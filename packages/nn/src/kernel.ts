@@ -95,6 +95,9 @@ export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array
 /** Sums of `x` float32 [..., C] over every axis but the last, to float32 [C]: a bias's gradient. Has no gradient of its own. */
 export const COLUMN_SUMS = "MrcnnColumnSums";
 
+/** `x` float32 [..., C]. */
+export type ColumnSumsInputs = Pick<NamedTensorInfoMap, "x">;
+
 /**
  * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and
  * FusedConv2D's attributes to float32 [B, H', W', out]. Has no gradient of its own.

@@ -8,7 +8,7 @@ import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
 export const SGD = "MrcnnSgd";
 
 /** `variable`, `gradient` and `velocity` float32 of one shape, `velocity` absent in the first update; `scale` float32, a scalar. */
-export type SgdInputs = Pick<NamedTensorInfoMap, "variable" | "gradient" | "scale"> & Partial<Pick<NamedTensorInfoMap, "velocity">>;
+export type SgdInputs = Pick<NamedTensorInfoMap, "variable" | "gradient" | "velocity" | "scale">;
 
 /** Of `MrcnnSgd`. */
 export interface SgdAttrs {

@@ -1,9 +1,10 @@
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { COLUMN_SUMS } from "@mrcnn/nn/kernel";
+import type { ColumnSumsInputs } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
+import type { Given } from "../given.ts";
 import { allocate, kernel, release } from "../kernel.ts";
-import type { Inputs } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /** How a matrix [rows, columns] is cut for sums down its columns. */
@@ -82,7 +83,7 @@ export function sumColumns(backend: MrcnnWebgpuBackend, x: TensorInfo, rows: num
   return total;
 }
 
-export const columnSums: KernelConfig = kernel<Inputs<"x">, object>(COLUMN_SUMS, ({ inputs: { x }, backend }) => {
+export const columnSums: KernelConfig = kernel<Given<ColumnSumsInputs>, object>(COLUMN_SUMS, ({ inputs: { x }, backend }) => {
   const columns = x.shape.at(-1)!;
   return sumColumns(backend, x, util.sizeFromShape(x.shape) / columns, columns);
 });

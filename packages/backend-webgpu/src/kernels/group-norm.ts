@@ -1,9 +1,9 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
-import type { GroupNormAttrs, GroupNormGradAttrs } from "@mrcnn/nn/kernel";
+import type { GroupNormAttrs, GroupNormGradAttrs, GroupNormGradInputs, GroupNormInputs } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
+import type { Given } from "../given.ts";
 import { allocate, kernel, release } from "../kernel.ts";
-import type { Inputs } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 import { columnGrid, sumColumns } from "./column-sums.ts";
 import type { ColumnGrid } from "./column-sums.ts";
@@ -132,7 +132,7 @@ function shapeOf({ shape }: TensorInfo, groups: number): Shape {
 }
 
 /** Sums per channel over chunks of pixels. */
-function reduce(backend: MrcnnWebgpuBackend, { batch, pixels, channels, groups, grid }: Shape, name: string, source: string, inputs: Inputs<string>, outputs: Record<string, TensorInfo | { tensor: TensorInfo; as: string }>): void {
+function reduce(backend: MrcnnWebgpuBackend, { batch, pixels, channels, groups, grid }: Shape, name: string, source: string, inputs: Readonly<Record<string, TensorInfo>>, outputs: Record<string, TensorInfo | { tensor: TensorInfo; as: string }>): void {
   const { lanes, blocks, chunk, chunks } = grid;
   run(backend, {
     name,
@@ -146,7 +146,7 @@ function reduce(backend: MrcnnWebgpuBackend, { batch, pixels, channels, groups, 
 }
 
 /** The elementwise pass by a table per image and channel. */
-function apply(backend: MrcnnWebgpuBackend, { batch, pixels, channels }: Shape, name: string, work: string, tensors: Inputs<string>, output: TensorInfo): void {
+function apply(backend: MrcnnWebgpuBackend, { batch, pixels, channels }: Shape, name: string, work: string, tensors: Readonly<Record<string, TensorInfo>>, output: TensorInfo): void {
   const width = channels % 4 === 0 ? 4 : 1;
   const as = width === 4 ? "vec4f" : "f32";
   const perPixel = channels / width;
@@ -162,7 +162,7 @@ function apply(backend: MrcnnWebgpuBackend, { batch, pixels, channels }: Shape, 
 }
 
 /** Group normalization and its moments. */
-export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, GroupNormAttrs>(GROUP_NORM, ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
+export const groupNorm: KernelConfig = kernel<Given<GroupNormInputs>, GroupNormAttrs>(GROUP_NORM, ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
   const shape = shapeOf(x, groups);
   const { batch, channels, grid: { chunks } } = shape;
   const [y, mean, rstd] = [allocate(backend, x.shape), allocate(backend, [batch, groups]), allocate(backend, [batch, groups])];
@@ -237,7 +237,7 @@ ${groupPlace}
 }`;
 
 /** Its gradients. */
-export const groupNormGrad: KernelConfig = kernel<Inputs<"dy" | "x" | "weight" | "mean" | "rstd">, GroupNormGradAttrs>(
+export const groupNormGrad: KernelConfig = kernel<Given<GroupNormGradInputs>, GroupNormGradAttrs>(
   GROUP_NORM_GRAD,
   ({ inputs: { dy, x, weight, mean, rstd }, attrs: { groups }, backend }) => {
     const shape = shapeOf(x, groups);

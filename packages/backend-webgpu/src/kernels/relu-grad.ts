@@ -1,8 +1,9 @@
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { RELU_GRAD } from "@mrcnn/nn/kernel";
+import type { ReluGradInputs } from "@mrcnn/nn/kernel";
+import type { Given } from "../given.ts";
 import { allocate, kernel } from "../kernel.ts";
-import type { Inputs } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
@@ -17,7 +18,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   dx[i] = select(vec4f(), dy[i], y[i] > vec4f());
 }`;
 
-export const reluGrad: KernelConfig = kernel<Inputs<"dy" | "y">, object>(RELU_GRAD, ({ inputs: { dy, y }, backend }) => {
+export const reluGrad: KernelConfig = kernel<Given<ReluGradInputs>, object>(RELU_GRAD, ({ inputs: { dy, y }, backend }) => {
   const dx = allocate(backend, dy.shape);
   const vectors = Math.ceil(util.sizeFromShape(dy.shape) / 4);
   run(backend, {

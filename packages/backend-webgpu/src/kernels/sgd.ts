@@ -1,9 +1,9 @@
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { SGD } from "@mrcnn/trainer/kernel";
-import type { SgdAttrs } from "@mrcnn/trainer/kernel";
+import type { SgdAttrs, SgdInputs } from "@mrcnn/trainer/kernel";
+import type { Given } from "../given.ts";
 import { allocate, kernel } from "../kernel.ts";
-import type { Inputs } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
@@ -24,7 +24,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /** One update by stochastic gradient descent with momentum. */
-export const sgd: KernelConfig = kernel<Inputs<"variable" | "gradient" | "scale"> & { readonly velocity?: TensorInfo }, SgdAttrs>(
+export const sgd: KernelConfig = kernel<Given<Omit<SgdInputs, "velocity">> & Partial<Given<Pick<SgdInputs, "velocity">>>, SgdAttrs>(
   SGD,
   ({ inputs: { variable, gradient, scale, velocity }, attrs: { rate, momentum, decay }, backend }) => {
     const [moved, next] = [allocate(backend, variable.shape), allocate(backend, variable.shape)];
