@@ -85,7 +85,7 @@ fn areaOf(box: vec4f) -> f32 { return (box.z - box.x) * (box.w - box.y); }
  * barriers; reads the rows of kept boxes once.
  */
 const scan = /* wgsl */ `
-var<workgroup> removed: array<u32, WORDS>;
+var<workgroup> removed: array<u32, ROOM>;
 var<workgroup> among: array<u32, 32>;
 var<workgroup> usable: array<u32, 32>;
 var<workgroup> keptBits: u32;
@@ -94,7 +94,7 @@ var<workgroup> keptNow: u32;
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let k = u32(segments[4u * group.x + 2u]);
   let start = u32(segments[4u * group.x + 3u]);
-  for (var w = local; w < WORDS; w += 64u) { removed[w] = 0u; }
+  for (var w = local; w < params.words; w += 64u) { removed[w] = 0u; }
   if (local == 0u) { keptNow = 0u; keptBefore = 0u; }
   let words = (k + 31u) / 32u;
   for (var block = 0u; block < words; block++) {
@@ -162,7 +162,7 @@ export function suppress(backend: MrcnnWebgpuBackend, { ranked, boxes, groups, e
     inputs: { segments: ranked.segments, masks: bits(masks), groups },
     outputs: { positions, counts },
     params: { words, most },
-    constants: { WORDS: words },
+    constants: { ROOM: Math.max(words, 64) },
     workgroups: [segmentCount],
   });
   backend.disposeData(masks.dataId);

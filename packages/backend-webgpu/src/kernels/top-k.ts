@@ -158,26 +158,26 @@ var<workgroup> written: atomic<u32>;
 }`;
 
 /*
- * One workgroup: one segment's k best, sorted by (key, place) in workgroup memory: a bitonic sort of SIZE pairs, SIZE the
- * power of two from k up; log2(SIZE) * (log2(SIZE) + 1) / 2 rounds of SIZE / 2 comparisons.
+ * One workgroup: one segment's k best, sorted by (key, place) in workgroup memory: a bitonic sort of `size` pairs, the power of
+ * two from k up; log2(size) * (log2(size) + 1) / 2 rounds of size / 2 comparisons.
  */
 const sort = /* wgsl */ `
 ${KEY}
-var<workgroup> keys: array<u32, SIZE>;
-var<workgroup> places: array<u32, SIZE>;
+var<workgroup> keys: array<u32, ROOM>;
+var<workgroup> places: array<u32, ROOM>;
 fn isBefore(a: u32, b: u32) -> bool { return keys[a] > keys[b] || (keys[a] == keys[b] && places[a] < places[b]); }
 @compute @workgroup_size(256) fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let k = u32(segments[4u * group.x + 2u]);
   let start = u32(segments[4u * group.x + 3u]);
-  for (var i = local; i < SIZE; i += 256u) {
+  for (var i = local; i < params.size; i += 256u) {
     let at = select(0xffffffffu, u32(indices[start + min(i, max(k, 1u) - 1u)]), i < k);
     places[i] = at;
     keys[i] = select(0u, keyOf(values[min(at, arrayLength(&values) - 1u)]), i < k);
   }
-  for (var size = 2u; size <= SIZE; size *= 2u) {
+  for (var size = 2u; size <= params.size; size *= 2u) {
     for (var step = size / 2u; step > 0u; step /= 2u) {
       workgroupBarrier();
-      for (var t = local; t < SIZE / 2u; t += 256u) {
+      for (var t = local; t < params.size / 2u; t += 256u) {
         let a = 2u * t - (t & (step - 1u));
         let b = a + step;
         let descending = (a & size) == 0u;
@@ -229,13 +229,15 @@ export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: 
   run(backend, { name: "top-k histogram", source: histogram, inputs: { values, segments: info }, outputs: { bins: atomic(bins) }, workgroups: grid });
   run(backend, { name: "top-k narrow", source: narrow, inputs: { values, segments: info, bins: { tensor: bins, as: "u32" } }, outputs: { counters: atomic(counters), listed }, workgroups: grid });
   run(backend, { name: "top-k select", source: select, inputs: { values, segments: info, counters, listed }, outputs: { indices }, workgroups: [segments.length] });
-  const widest = segments.reduce((most, { k }) => Math.max(most, k), 1);
+  const size = 2 ** Math.ceil(Math.log2(segments.reduce((most, { k }) => Math.max(most, k), 2)));
   run(backend, {
     name: "top-k sort",
     source: sort,
     inputs: { values, segments: info },
     outputs: { indices },
-    constants: { SIZE: Math.max(2 ** Math.ceil(Math.log2(widest)), 2) },
+    params: { size },
+    // Few pipelines: more room only where it is needed.
+    constants: { ROOM: Math.max(size, 1024) },
     workgroups: [segments.length],
   });
   for (const scratch of [bins, counters, listed]) backend.disposeData(scratch.dataId);
