@@ -57,6 +57,7 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
   readonly pipelines: Map<string, GPUComputePipeline> = new Map();
   private moved: { -readonly [key in keyof Traffic]: Traffic[key] } = { ...nothing };
   private problem: BackendError | undefined;
+  private lost = false;
 
   constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, memoryLimit: number) {
     super(device, info);
@@ -66,9 +67,9 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
       this.moved.dispatches++;
       recordAndSubmit.apply(this, args);
     };
-    void device.lost.then(({ reason, message }) => {
-      if (reason === "destroyed") return;
-      this.problem ??= new BackendError(
+    void device.lost.then(({ message }) => {
+      this.lost = true;
+      this.problem = new BackendError(
         `webgpu: the GPU device was lost (${message.trim() || "no reason given"}). Load the model again; resume a training from its checkpoint with --resume. ` +
           "If it happens again, use smaller images or a smaller batch, or look at the driver.",
       );
@@ -104,9 +105,16 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     return (this.bufferManager as unknown as Buffers).peakBytes;
   }
 
+  /** Whether the device is gone, and all tensors with it: `startWebgpu` starts anew. */
+  get isLost(): boolean {
+    return this.lost;
+  }
+
   /** @throws BackendError when the device was lost, or refused something since the last call. */
   check(): void {
-    if (this.problem !== undefined) throw this.problem;
+    const { problem } = this;
+    if (!this.lost) this.problem = undefined;
+    if (problem !== undefined) throw problem;
   }
 
   override submitQueue(): void {
@@ -160,6 +168,17 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     const values = data.dtype === "float32" ? new Float32Array(copy) : data.dtype === "bool" ? Uint8Array.from(new Int32Array(copy)) : new Int32Array(copy);
     if (this.tensorMap.has(dataId)) data.values = values;
     return values;
+  }
+
+  // TensorFlow.js draws the tensor on a canvas and reads its pixels, which of a lost device are zeros. Engines call it
+  // for tensors of a backend that is no longer the current one.
+  override readSync(dataId: DataId): BackendValues {
+    const { values, dtype } = this.tensorMap.get(dataId);
+    if (values == null && dtype !== "complex64" && dtype !== "string") {
+      this.check();
+      throw new BackendError("webgpu: a tensor must be read with `await tensor.data()`, got a synchronous read. If it is of a model that was loaded before the backend changed or started anew, load that model again.");
+    }
+    return super.readSync(dataId);
   }
 
   /** Records one dispatch, as TensorFlow.js records its own, and submits where it would. */

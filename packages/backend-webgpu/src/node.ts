@@ -2,8 +2,10 @@
 /** Backend "webgpu" in Node, on Dawn of the npm package `webgpu`. */
 import { existsSync } from "node:fs";
 import { BackendError } from "@mrcnn/core";
-import { describeAdapter, startOn } from "./start.ts";
-import type { WebgpuDevice, WebgpuOptions } from "./start.ts";
+import { describeAdapter } from "./adapter.ts";
+import type { WebgpuDevice } from "./adapter.ts";
+import { startOn, startOnce } from "./start.ts";
+import type { WebgpuOptions } from "./start.ts";
 
 /** How to start in Node. */
 export interface NodeWebgpuOptions extends WebgpuOptions {
@@ -42,12 +44,17 @@ async function loadDawn(): Promise<Dawn> {
 
 /**
  * Starts backend "webgpu" in Node, and makes it TensorFlow.js's current one. Sets `navigator.gpu` and the globals of
- * WebGPU. Without a GPU, and without VK_ICD_FILENAMES, it tries the software adapters of Mesa and Chromium.
+ * WebGPU. Without a GPU, and without VK_ICD_FILENAMES, it tries the software adapters of Mesa and Chromium. What runs
+ * already with the same options goes on, with its tensors, unless its device was lost.
  *
  * @throws BackendError when the package `webgpu` or an adapter is missing, with what to do.
  */
 export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<WebgpuDevice> {
   const { adapter, software = true, powerPreference = "high-performance", memoryLimitMb } = options;
+  return startOnce({ powerPreference, memoryLimitMb, adapter }, () => start({ adapter, software, powerPreference, memoryLimitMb }), ({ isSoftware }) => software || !isSoftware);
+}
+
+async function start({ adapter, software, powerPreference, memoryLimitMb }: NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference }): Promise<WebgpuDevice> {
   const dawn = await loadDawn();
   Object.assign(globalThis, dawn.globals);
   // Mesa warns of it on stderr.
@@ -59,7 +66,7 @@ export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<Webg
       // Dawn lists the adapters that are here.
       throw new BackendError(`startWebgpu: adapter must be part of the name of one that is here, got "${adapter}". ${String(cause).replaceAll(/\s+/g, " ")}`, { cause });
     });
-    return found !== null && (software || !describeAdapter(found).isSoftware);
+    return found !== null && (software === true || !describeAdapter(found).isSoftware);
   };
   let isFound = await isUsable();
   if (!isFound && software && process.platform === "linux" && process.env.VK_ICD_FILENAMES === undefined) {

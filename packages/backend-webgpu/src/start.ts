@@ -1,6 +1,8 @@
 /// <reference types="@webgpu/types" />
-import { env, findBackend, findBackendFactory, registerBackend, removeBackend, setBackend } from "@tensorflow/tfjs-core";
+import { engine, env, findBackend, findBackendFactory, registerBackend, removeBackend, setBackend } from "@tensorflow/tfjs-core";
 import { BackendError, ConfigError } from "@mrcnn/core";
+import { describeAdapter } from "./adapter.ts";
+import type { WebgpuDevice } from "./adapter.ts";
 import { MrcnnWebgpuBackend } from "./backend.ts";
 import { registerWebgpuKernels } from "./register.ts";
 
@@ -12,17 +14,27 @@ export interface WebgpuOptions {
   readonly memoryLimitMb?: number | undefined;
 }
 
-/** The adapter that was chosen. */
-export interface WebgpuDevice {
-  /** In words, as far as the environment tells. */
-  readonly description: string;
-  /** Whether it is a program and no GPU: right, but slow. */
-  readonly isSoftware: boolean;
-  /** Of the optional features those that it has and this package knows. */
-  readonly features: readonly string[];
-}
+const startedWith = new WeakMap<MrcnnWebgpuBackend, { readonly options: string; readonly device: WebgpuDevice }>();
+// TensorFlow.js has one backend "webgpu": whoever asks for it while it starts waits.
+let last: Promise<unknown> = Promise.resolve();
 
-const wanted = ["timestamp-query", "shader-f16", "subgroups"] as const;
+/** Calls `start`, unless what runs already was started with the same options, on a device that is not lost and is `wanted`: that goes on. */
+export function startOnce(options: object, start: () => Promise<WebgpuDevice>, wanted: (device: WebgpuDevice) => boolean = () => true): Promise<WebgpuDevice> {
+  const key = JSON.stringify(options);
+  const next = last.then(async () => {
+    const present: unknown = engine().registry["webgpu"];
+    const started = present instanceof MrcnnWebgpuBackend && !present.isLost ? startedWith.get(present) : undefined;
+    if (started?.options === key && wanted(started.device)) {
+      await setBackend("webgpu");
+      return started.device;
+    }
+    const device = await start();
+    startedWith.set(webgpuBackend(), { options: key, device });
+    return device;
+  });
+  last = next.catch(() => {});
+  return next;
+}
 
 const limits = [
   "maxBufferSize",
@@ -33,15 +45,6 @@ const limits = [
   "maxStorageBufferBindingSize",
   "maxStorageBuffersPerShaderStage",
 ] as const;
-
-/** What `startWebgpu` chose. */
-export function describeAdapter(adapter: GPUAdapter): WebgpuDevice {
-  const { vendor = "", architecture = "", device = "", description = "" } = (adapter as { info?: Partial<GPUAdapterInfo> }).info ?? {};
-  const words = [description, [vendor, architecture, device].filter((word) => word !== "").join(" ")].filter((word) => word !== "");
-  const text = words[0] ?? "unknown adapter";
-  const isSoftware = (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(words.join(" "));
-  return { description: text, isSoftware, features: wanted.filter((name) => (adapter.features as ReadonlySet<string>).has(name)) };
-}
 
 /**
  * Starts backend "webgpu" on `gpu`, makes it TensorFlow.js's current one, and registers this package's kernels. Replaces
@@ -54,10 +57,11 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
   const adapter = await gpu.requestAdapter({ powerPreference });
   if (adapter === null) throw new BackendError(`startWebgpu: no GPU adapter was found. ${remedy}`);
   const chosen = describeAdapter(adapter);
-  const device = await adapter.requestDevice({
-    requiredFeatures: chosen.features as GPUFeatureName[],
-    requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
-  });
+  const device = await adapter
+    .requestDevice({ requiredFeatures: chosen.features as GPUFeatureName[], requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])) })
+    .catch((cause: unknown) => {
+      throw new BackendError(`startWebgpu: ${chosen.description} gives no device (${(cause as Error).message}). ${remedy}`, { cause });
+    });
   const info = (adapter as { info?: GPUAdapterInfo }).info;
   // The one that TensorFlow.js registers on import knows neither features nor limits.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
@@ -70,16 +74,18 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
 }
 
 /**
- * Starts backend "webgpu" in a page or a worker of one, and makes it TensorFlow.js's current one.
+ * Starts backend "webgpu" in a page or a worker of one, and makes it TensorFlow.js's current one. What runs already with
+ * the same options goes on, with its tensors, unless its device was lost.
  *
  * @throws BackendError where the browser has no WebGPU, or no adapter.
  */
-export async function startWebgpu(options: WebgpuOptions = {}): Promise<WebgpuDevice> {
+export async function startWebgpu({ powerPreference = "high-performance", memoryLimitMb }: WebgpuOptions = {}): Promise<WebgpuDevice> {
   const { gpu } = (globalThis.navigator ?? {}) as { gpu?: GPU };
   if (gpu === undefined) {
     throw new BackendError('startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm". In Node import @mrcnn/backend-webgpu/node.');
   }
-  return startOn(gpu, options, 'The browser blocks this GPU, or its driver is too old (see chrome://gpu). Use backend "wasm".');
+  const options = { powerPreference, memoryLimitMb };
+  return startOnce(options, () => startOn(gpu, options, 'The browser blocks this GPU, or its driver is too old (see chrome://gpu). Use backend "wasm".'));
 }
 
 /** The backend that `startWebgpu` started. @throws BackendError when it did not. */

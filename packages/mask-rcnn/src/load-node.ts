@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { enableProdMode, getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
+import type { NodeWebgpuOptions } from "@mrcnn/backend-webgpu/node";
 import { ConfigError, WeightsError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import { decodeImage, readImageFile } from "@mrcnn/datasets/node";
@@ -23,8 +24,11 @@ export type NodeImage = RawImage | string | URL | Uint8Array | ArrayBuffer;
 export interface LoadOptions extends DetectorOptions, DownloadOptions {
   /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads, or an index of shards (`.index.json`). */
   readonly weights: string | URL | Uint8Array | ArrayBuffer;
-  /** "auto", the default, takes native TensorFlow where it is installed, else WebAssembly. "current" leaves TensorFlow.js's as it is. */
-  readonly backend?: "auto" | "tensorflow" | "wasm" | "cpu" | "current" | undefined;
+  /**
+   * "auto", the default, takes native TensorFlow where it is installed, else a GPU where the package `webgpu` is and finds
+   * one, else WebAssembly. "webgpu" takes a software adapter too, which is slow. "current" leaves TensorFlow.js's as it is.
+   */
+  readonly backend?: "auto" | "tensorflow" | "webgpu" | "wasm" | "cpu" | "current" | undefined;
 }
 
 /** A model in Node. */
@@ -105,6 +109,9 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, signal: A
     case "tensorflow":
       await startTensorflow();
       break;
+    case "webgpu":
+      await startWebgpu({});
+      break;
     case "wasm":
       await startWasm();
       break;
@@ -114,13 +121,22 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, signal: A
       await setBackend("cpu");
       break;
     case "auto":
-      // Where it is installed but does not load, WebAssembly still does the work.
-      if (!(tensorflowAvailable() && (await startTensorflow().then(() => true, () => false)))) await startWasm();
+      // What is installed but does not start leaves the work to the next.
+      if (tensorflowAvailable() && (await starts(startTensorflow()))) break;
+      if (!(await starts(startWebgpu({ software: false })))) await startWasm();
       break;
     default:
-      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "tensorflow", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
   }
   return getBackend();
+}
+
+const starts = (starting: Promise<unknown>): Promise<boolean> => starting.then(() => true, () => false);
+
+// Loaded on demand: most have no use for it.
+async function startWebgpu(options: NodeWebgpuOptions): Promise<void> {
+  const gpu = await import("@mrcnn/backend-webgpu/node");
+  await gpu.startWebgpu(options);
 }
 
 async function startTensorflow(): Promise<void> {

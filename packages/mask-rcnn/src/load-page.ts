@@ -1,5 +1,6 @@
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
+import { findGpu } from "@mrcnn/backend-webgpu/adapter";
 import { BackendError, ConfigError } from "@mrcnn/core";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -17,8 +18,11 @@ import { locateWasmFiles } from "./wasm-files.ts";
 export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
   /** A name of the catalog, a URL (relative ones are the page's), a File or Blob, or the bytes of a file; any format that @mrcnn/weights reads, or the URL of an index of shards (`.index.json`). */
   readonly weights: string | URL | Blob | Uint8Array | ArrayBuffer;
-  /** "auto", the default, is WebAssembly. "current" leaves TensorFlow.js's as it is. */
-  readonly backend?: "auto" | "wasm" | "cpu" | "current" | undefined;
+  /**
+   * "auto", the default, takes a GPU where the browser gives one, else WebAssembly. "webgpu" takes a software adapter too,
+   * which is slow. "current" leaves TensorFlow.js's as it is.
+   */
+  readonly backend?: "auto" | "webgpu" | "wasm" | "cpu" | "current" | undefined;
   /** Where the page serves the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a folder's URL, ending in a slash. Default: where the bundler put them. */
   readonly wasmPath?: string | undefined;
 }
@@ -84,6 +88,11 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
     case "current":
       break;
     case "auto":
+      if (!(await startGpu())) await startWasmHere(wasmPath);
+      break;
+    case "webgpu":
+      await startWebgpu();
+      break;
     case "wasm":
       await startWasmHere(wasmPath);
       break;
@@ -92,9 +101,21 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
       await setBackend("cpu");
       break;
     default:
-      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
   }
   return getBackend();
+}
+
+// A GPU that is here but does not start leaves the work to WebAssembly; a software adapter is slower than that.
+async function startGpu(): Promise<boolean> {
+  if ((await findGpu()) === undefined) return false;
+  return startWebgpu().then(() => true, () => false);
+}
+
+// Loaded on demand: a page without a GPU has no use for it.
+async function startWebgpu(): Promise<void> {
+  const gpu = await import("@mrcnn/backend-webgpu");
+  await gpu.startWebgpu();
 }
 
 async function startWasmHere(wasmPath: string | undefined): Promise<void> {

@@ -156,6 +156,6 @@ describe("loadMaskRcnn", () => {
     await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('weights must be a name of the catalog, a URL, or the path of a file, got "maskrcnn_resnet50_fnp". Did you mean "maskrcnn_resnet50_fpn"?');
     await expect(loadMaskRcnn({ ...small, weights: "fasterrcnn_resnet50_fpn", offline: true, cacheDir: join(folder, "empty") })).rejects.toThrow(/is not in the cache/);
     await expect(loadMaskRcnn({ ...small, weights: bytes, model: "maskrcnn" })).rejects.toThrow("maskrcnn is not in the catalog");
-    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "gpu" as never })).rejects.toThrow('backend must be "auto", "tensorflow", "wasm", "cpu" or "current", got "gpu"');
+    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "gpu" as never })).rejects.toThrow('backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got "gpu"');
   });
 });

@@ -39,6 +39,6 @@ describe("loadMaskRcnn in a page", () => {
     vi.stubGlobal("document", { baseURI: "http://127.0.0.1/" });
     await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('Did you mean "maskrcnn_resnet50_fpn"?');
     await expect(loadMaskRcnn({ ...small, weights: new File(["text"], "notes.txt") })).rejects.toThrow(/^notes\.txt: /);
-    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "webgl" as never })).rejects.toThrow('backend must be "auto", "wasm", "cpu" or "current", got "webgl"');
+    await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "webgl" as never })).rejects.toThrow('backend must be "auto", "webgpu", "wasm", "cpu" or "current", got "webgl"');
   });
 });

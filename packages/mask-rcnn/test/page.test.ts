@@ -33,6 +33,11 @@ const NAME = "maskrcnn_resnet50_fpn";
 const image = noise(160, 120);
 const photo = png(Uint8Array.from(image.data), image);
 let expected: Found;
+/** Of a size that a software adapter computes in seconds; it takes longer to compile the shaders. */
+const SMALL = { minSize: 64, maxSize: 96, maxDetections: 12 };
+const PATIENCE = { timeout: 300_000 };
+/** By plain JavaScript in Node. */
+let expectedSmall: Found;
 let folder: string;
 let weights: Uint8Array;
 let root: string;
@@ -44,7 +49,7 @@ let browser: BrowserContext;
 /** What no page should say. */
 const complaints: string[] = [];
 
-function expectSame(found: Found): void {
+function expectSame(found: Found, expected: Found): void {
   expect(found.objects.map(({ label, name, categoryId }) => ({ label, name, categoryId }))).toEqual(expected.objects.map(({ label, name, categoryId }) => ({ label, name, categoryId })));
   for (const [i, { box, score, mask }] of found.objects.entries()) {
     const other = expected.objects[i]!;
@@ -60,6 +65,7 @@ function expectSame(found: Found): void {
 /** CMYK is multiplied by others, with another rounding; bitmaps of elements are made of 16 bits otherwise. */
 const isRounded = (name: string, kind: string): boolean => name.startsWith("cmyk") || (name.startsWith("16-bit") && kind === "an <img>");
 
+const scripts = ({ requests }: SiteServer): number => requests.filter(({ url }) => url.endsWith(".js")).length;
 const requested = ({ requests }: SiteServer): number => requests.filter(({ url }) => url === `/${WEIGHTS}`).length;
 
 async function open(url: string): Promise<Page> {
@@ -87,12 +93,15 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     const detector = await loadMaskRcnn({ weights, model: NAME, backend: "wasm" });
     expected = await detector.detect(image);
     detector.dispose();
+    const slow = await loadMaskRcnn({ weights, model: NAME, backend: "cpu", ...SMALL });
+    expectedSmall = await slow.detect(image);
+    slow.dispose();
     files = new Map<string, Uint8Array>([["/photo.png", photo], [`/${WEIGHTS}`, weights], ["/models/typed.safetensors", Buffer.from("<!doctype html><title>Not here</title>")]]);
     isolated = await serveSite(root, files, { isIsolated: true });
     plain = await serveSite(root, files, { isIsolated: false });
     browser = await chromium.launchPersistentContext(join(folder, "profile"), {
       executablePath: executablePath!,
-      args: ["--headless=new", "--no-sandbox", "--disable-background-networking", "--disable-gpu", "--disable-component-update", "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+      args: ["--headless=new", "--no-sandbox", "--disable-background-networking", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-component-update", "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
     });
   });
   afterAll(async () => {
@@ -108,7 +117,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
   it("runs the README's lines as they stand there", async () => {
     const page = await open(plain.url);
     await page.waitForFunction(() => "found" in globalThis);
-    expectSame(await page.evaluate(() => found));
+    expectSame(await page.evaluate(() => found), expected);
     const drawn = await page.evaluate(() => [...document.querySelector("canvas")!.getContext("2d")!.getImageData(0, 0, 160, 120).data].filter((_, i) => i % 4 === 3));
     const inside = expected.objects.map(({ mask }) => maskToBitmap(mask!));
     expect(drawn.map((alpha) => alpha > 0)).toEqual(drawn.map((_, at) => inside.some((mask) => mask[at] === 1)));
@@ -123,7 +132,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     const server = await develop(folder);
     const page = await open(server.url);
     await page.waitForFunction(() => "found" in globalThis);
-    expectSame(await page.evaluate(() => found));
+    expectSame(await page.evaluate(() => found), expected);
     await page.close();
     await server.close();
   });
@@ -150,7 +159,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
       model.dispose();
       return { found, times, backend: model.backend, threads: await mrcnn.threads(), processors: navigator.hardwareConcurrency };
     }, { weights: WEIGHTS, name: NAME });
-    for (const found of all.found) expectSame(found);
+    for (const found of all.found) expectSame(found, expected);
     expect(all.backend).toBe("wasm");
     expect(all.threads).toBe(kind === "isolated" ? Math.min(8, all.processors) : 1);
     await page.close();
@@ -180,7 +189,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     expect(answers.length).toBeGreaterThan(1);
     expect(new Set(answers)).toEqual(new Set(["load"]));
     expect(isRestored).toBe(true);
-    for (const one of found) expectSame(one);
+    for (const one of found) expectSame(one, expected);
     await page.close();
   });
 
@@ -197,7 +206,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
       worker.terminate();
       return { ...answer, processors: navigator.hardwareConcurrency };
     }, WEIGHTS);
-    expectSame(found);
+    expectSame(found, expected);
     expect(threads).toBe(kind === "isolated" ? Math.min(8, processors) : 1);
     await page.close();
   });
@@ -232,6 +241,53 @@ describe.skipIf(executablePath === undefined)("a page", () => {
       const furthest = Math.max(...got.data.map((value, i) => Math.abs(value - want[i]!)));
       expect([name, furthest]).toEqual([name, expect.toSatisfy((one: number) => one <= (isRounded(name, kind) ? 1 : 0))]);
     }
+    await page.close();
+  });
+
+  it("finds on webgpu, in a worker, what plain JavaScript finds in Node", PATIENCE, async () => {
+    const page = await openApi(plain);
+    const before = scripts(plain);
+    const { found, backend } = await page.evaluate(async ({ weights, name, options }) => {
+      const worker = mrcnn.startWorker();
+      const image = await createImageBitmap(await (await fetch("photo.png")).blob());
+      const answer = await new Promise<{ found: Found; backend: string }>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.postMessage({ weights: new URL(weights, location.href).href, model: name, backend: "webgpu", ...options, image }, [image]);
+      });
+      worker.terminate();
+      return answer;
+    }, { weights: WEIGHTS, name: NAME, options: SMALL });
+    expect(backend).toBe("webgpu");
+    expect(expectedSmall.objects.length).toBeGreaterThan(10);
+    expectSame(found, expectedSmall);
+    // Only now is it fetched.
+    expect(scripts(plain)).toBeGreaterThan(before);
+    await page.close();
+  });
+
+  it("rejects when the GPU is lost, and finds the same again once the model is loaded again", PATIENCE, async () => {
+    const page = await openApi(plain);
+    const { errors, found } = await page.evaluate(async ({ weights, name, options }) => {
+      const load = { weights, model: name, backend: "webgpu", ...options } as const;
+      const lost = await mrcnn.loadMaskRcnn(load);
+      const found = [await lost.detect("photo.png")];
+      const refusal = (): Promise<unknown> => lost.detect("photo.png").then(() => "an answer", ({ code, message }) => ({ code, message }));
+      const running = refusal();
+      await mrcnn.loseGpu();
+      const errors = [await running, await refusal()];
+      const [one, other] = await Promise.all([mrcnn.loadMaskRcnn(load), mrcnn.loadMaskRcnn(load)]);
+      errors.push(await refusal());
+      lost.dispose();
+      // The other did not take this one's device away, nor does it on leaving.
+      found.push(await one.detect("photo.png"));
+      other.dispose();
+      found.push(await one.detect("photo.png"));
+      one.dispose();
+      return { errors, found };
+    }, { weights: WEIGHTS, name: NAME, options: SMALL });
+    for (const error of errors) expect(error).toEqual({ code: "backend", message: expect.stringMatching(/^webgpu: .*[Ll]oad (the|that) model again/) });
+    for (const one of found) expectSame(one, expectedSmall);
     await page.close();
   });
 

@@ -8,9 +8,14 @@ import { sendFile, serve } from "../file-server.ts";
 import type { FileServer } from "../file-server.ts";
 import { installPublished } from "./published.ts";
 
-/** What pages hand to the test: the package, the nuclei model's samples, how many threads run, a worker that detects, and what the README's lines found. */
+/** What pages hand to the test: the package, the nuclei model's samples, how many threads run, a worker that detects, what takes the GPU away, and what the README's lines found. */
 declare global {
-  var mrcnn: typeof import("../../src/index.ts") & { readonly nucleiSamples: typeof import("@mrcnn/nuclei").nucleiSamples; readonly threads: () => Promise<number>; readonly startWorker: () => Worker };
+  var mrcnn: typeof import("../../src/index.ts") & {
+    readonly nucleiSamples: typeof import("@mrcnn/nuclei").nucleiSamples;
+    readonly threads: () => Promise<number>;
+    readonly startWorker: () => Worker;
+    readonly loseGpu: () => Promise<void>;
+  };
   var found: import("../../src/index.ts").Found;
 }
 
@@ -22,8 +27,8 @@ const files: Readonly<Record<string, string>> = {
   "index.html": `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><img src="photo.png"><canvas width="160" height="120"></canvas><script type="module" src="readme.js"></script>`,
   "readme.js": `${lines}\nglobalThis.found = { objects, width, height };\n`,
   "api.html": `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script type="module" src="api.js"></script>`,
-  "api.js": `import * as api from "@mrcnn/mask-rcnn";\nimport { startWasm } from "@mrcnn/backend-wasm";\nimport { nucleiSamples } from "@mrcnn/nuclei";\nglobalThis.mrcnn = { ...api, nucleiSamples, threads: startWasm, startWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }) };\n`,
-  "worker.js": `import { loadMaskRcnn } from "@mrcnn/mask-rcnn";\nimport { startWasm } from "@mrcnn/backend-wasm";\nonmessage = async ({ data: { weights, image } }) => {\n  const model = await loadMaskRcnn({ weights });\n  postMessage({ found: await model.detect(image), threads: await startWasm() });\n};\n`,
+  "api.js": `import * as api from "@mrcnn/mask-rcnn";\nimport { startWasm } from "@mrcnn/backend-wasm";\nimport { nucleiSamples } from "@mrcnn/nuclei";\nglobalThis.mrcnn = { ...api, nucleiSamples, threads: startWasm, startWorker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }), loseGpu: async () => (await import("@mrcnn/backend-webgpu")).webgpuBackend().device.destroy() };\n`,
+  "worker.js": `import { loadMaskRcnn } from "@mrcnn/mask-rcnn";\nimport { startWasm } from "@mrcnn/backend-wasm";\nonmessage = async ({ data: { image, ...options } }) => {\n  const model = await loadMaskRcnn(options);\n  postMessage({ found: await model.detect(image), backend: model.backend, threads: model.backend === "wasm" ? await startWasm() : 0 });\n};\n`,
   "package.json": `{ "name": "site", "private": true, "type": "module" }\n`,
 };
 
@@ -35,7 +40,8 @@ export async function buildSite(folder: string): Promise<{ root: string; warning
   const customLogger = { ...createLogger("silent"), warn: (text: string) => void warnings.push(text), warnOnce: (text: string) => void warnings.push(text) };
   const root = join(folder, "built");
   const input = ["index.html", "api.html"].map((page) => join(folder, page));
-  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, build: { outDir: root, reportCompressedSize: false, rolldownOptions: { input, checks: { bundlerTimings: false } } } });
+  const bundle = { outDir: root, reportCompressedSize: false, rolldownOptions: { input, checks: { bundlerTimings: false } } };
+  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, worker: { format: "es" }, build: bundle });
   mkdirSync(root, { recursive: true });
   return { root, warnings };
 }
