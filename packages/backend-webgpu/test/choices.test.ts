@@ -72,12 +72,12 @@ describe.skipIf(!backendState("webgpu").available)("what the device chooses", ()
 
   it("proposals: equal logits come in the order of the anchors, and an image may have none", async () => {
     const anchors = Float32Array.from({ length: 400 }, (__, i) => 20 * Math.floor(i / 4) + (i & 2 ? 10 : 0));
-    const output: RpnOutput = { objectness: tensor2d([...new Array<number>(100).fill(1), ...new Array<number>(100).fill(-20)], [2, 100]), deltas: tensor3d(new Float32Array(800), [2, 100, 4]), levelCounts: [60, 40] };
+    const output: RpnOutput = { objectness: tensor2d(Array.from({ length: 200 }, (__, i) => (i < 100 ? 1 : -20)), [2, 100]), deltas: tensor3d(new Float32Array(800), [2, 100, 4]), levelCounts: [60, 40] };
     const config = { ...base, scoreThreshold: 0.01 };
     const large = sizes.map(() => ({ height: 5000, width: 5000 }));
     const found = selectProposalsOnDevice(output, anchors, large, config)!;
     const own = await readRois(found);
-    expect([...own.imageIndex]).toEqual(new Array(100).fill(0));
+    expect([...own.imageIndex]).toEqual(Array.from({ length: 100 }, () => 0));
     expect([...own.boxes]).toEqual([...anchors]);
     found.boxes.dispose();
   });

@@ -26,7 +26,7 @@ export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale">, L
  * @throws ShapeError when levels aren't successive powers of two, and as `roiAlign` does.
  */
 export function roiAlignPyramid(features: FeatureMaps, rois: Rois | RoisOnDevice, options: PyramidOptions): Tensor4D {
-  const { outputSize, samplingRatio, aligned, imageSize, levels: _, ...levelOptions } = options;
+  const { outputSize, samplingRatio, aligned, levels: _, ...levelOptions } = options;
   const { maps, minLevel } = pyramidMaps("roiAlignPyramid", features, options);
   if (levelOptions.levelRule !== "matterport") {
     const [outputHeight, outputWidth] = outputSize;
