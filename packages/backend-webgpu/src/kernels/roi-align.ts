@@ -1,9 +1,9 @@
-import type { KernelConfig, KernelFunc, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { ROI_ALIGN, ROI_ALIGN_GRAD, ROI_ALIGN_PYRAMID, ROI_ALIGN_PYRAMID_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs, RoiAlignGradInputs, RoiAlignInputs, RoiAlignPyramidAttrs, RoiAlignPyramidInputs } from "@mrcnn/roi-align/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import type { Given } from "../given.ts";
+import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 import type { Param } from "../program.ts";
 
@@ -211,7 +211,7 @@ function pool(backend: MrcnnWebgpuBackend, maps: readonly TensorInfo[], scales: 
   const channels = maps[0]!.shape[3]!;
   const rois = boxes.shape[0]!;
   const { size, type } = vectorOf(channels);
-  const pooled = backend.makeTensorInfo([rois, outputHeight, outputWidth, channels], "float32");
+  const pooled = allocate(backend, [rois, outputHeight, outputWidth, channels]);
   const items = (rois * outputHeight * outputWidth * channels) / size;
   const [x, y] = spread(Math.ceil(items / 64));
   const typed = (tensor: TensorInfo) => ({ tensor, as: type });
@@ -235,7 +235,7 @@ function pool(backend: MrcnnWebgpuBackend, maps: readonly TensorInfo[], scales: 
 function spreadBack(backend: MrcnnWebgpuBackend, shape: Shape4D, level: number, scale: number, { dy, boxes, imageIndex }: Given<RoiAlignGradInputs>, attrs: Pooling): TensorInfo {
   const [images, height, width, channels] = shape;
   const { size, type } = vectorOf(channels);
-  const dx = backend.makeTensorInfo([...shape], "float32");
+  const dx = allocate(backend, shape);
   const typed = (tensor: TensorInfo) => ({ tensor, as: type });
   run(backend, {
     name: `roi-align gradient ${type}`,
@@ -248,38 +248,32 @@ function spreadBack(backend: MrcnnWebgpuBackend, shape: Shape4D, level: number, 
   return dx;
 }
 
-const supports = ({ outputHeight, outputWidth, spatialScales }: Partial<RoiAlignPyramidAttrs>): boolean =>
-  Math.max(outputHeight!, outputWidth!) <= MOST_BINS && (spatialScales?.length ?? 1) <= MOST_MAPS;
-
-const kernel = (kernelName: string, kernelFunc: (inputs: unknown, attrs: unknown, backend: MrcnnWebgpuBackend) => TensorInfo | TensorInfo[]): KernelConfig => ({
-  kernelName,
-  backendName: "webgpu",
-  kernelFunc: Object.assign((({ inputs, attrs, backend }) => kernelFunc(inputs, attrs, backend as MrcnnWebgpuBackend)) as KernelFunc, { supports } satisfies Partial<PartialKernelFunc>),
-});
+const supports = ({ outputHeight, outputWidth }: RoiAlignAttrs | RoiAlignPyramidAttrs): boolean => Math.max(outputHeight, outputWidth) <= MOST_BINS;
 
 /** RoIAlign of one map: one dispatch. */
-export const roiAlign: KernelConfig = kernel(ROI_ALIGN, (inputs, attrs, backend) => {
-  const { features, ...rois } = inputs as Given<RoiAlignInputs>;
-  const { spatialScale, ...pooling } = attrs as RoiAlignAttrs;
-  return pool(backend, [features], [spatialScale], rois, { ...pooling, areas: [] });
-});
+export const roiAlign: KernelConfig = kernel<Given<RoiAlignInputs>, RoiAlignAttrs>(
+  ROI_ALIGN,
+  ({ inputs: { features, ...rois }, attrs: { spatialScale, ...pooling }, backend }) => pool(backend, [features], [spatialScale], rois, { ...pooling, areas: [] }),
+  supports,
+);
 
 /** Its gradient: one dispatch. */
-export const roiAlignGrad: KernelConfig = kernel(ROI_ALIGN_GRAD, (inputs, attrs, backend) => {
-  const { spatialScale, inputShape, ...pooling } = attrs as RoiAlignGradAttrs;
-  return spreadBack(backend, inputShape, 0, spatialScale, inputs as Given<RoiAlignGradInputs>, { ...pooling, areas: [] });
-});
+export const roiAlignGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignGradAttrs>(ROI_ALIGN_GRAD, ({ inputs, attrs: { spatialScale, inputShape, ...pooling }, backend }) =>
+  spreadBack(backend, inputShape, 0, spatialScale, inputs, { ...pooling, areas: [] }),
+);
 
 /** RoIAlign of a whole pyramid of up to five maps: one dispatch. */
-export const roiAlignPyramid: KernelConfig = kernel(ROI_ALIGN_PYRAMID, (inputs, attrs, backend) => {
-  const { boxes, imageIndex, ...levels } = inputs as Given<RoiAlignPyramidInputs>;
-  const { spatialScales, ...pooling } = attrs as RoiAlignPyramidAttrs;
-  const maps = spatialScales.map((_, i) => levels[`level${i}`]!);
-  return pool(backend, maps, spatialScales, { boxes, imageIndex }, pooling);
-});
+export const roiAlignPyramid: KernelConfig = kernel<Given<RoiAlignPyramidInputs>, RoiAlignPyramidAttrs>(
+  ROI_ALIGN_PYRAMID,
+  ({ inputs: { boxes, imageIndex, ...levels }, attrs: { spatialScales, ...pooling }, backend }) => {
+    const maps = spatialScales.map((_, i) => (levels as Record<string, TensorInfo>)[`level${i}`]!);
+    return pool(backend, maps, spatialScales, { boxes: boxes!, imageIndex: imageIndex! }, pooling);
+  },
+  (attrs) => supports(attrs) && attrs.spatialScales.length <= MOST_MAPS,
+);
 
 /** Its gradient: one dispatch a level. */
-export const roiAlignPyramidGrad: KernelConfig = kernel(ROI_ALIGN_PYRAMID_GRAD, (inputs, attrs, backend) => {
-  const { spatialScales, inputShapes, ...pooling } = attrs as RoiAlignPyramidAttrs;
-  return inputShapes.map((shape, i) => spreadBack(backend, shape, i, spatialScales[i]!, inputs as Given<RoiAlignGradInputs>, pooling));
-});
+export const roiAlignPyramidGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignPyramidAttrs>(
+  ROI_ALIGN_PYRAMID_GRAD,
+  ({ inputs, attrs: { spatialScales, inputShapes, ...pooling }, backend }) => inputShapes.map((shape, i) => spreadBack(backend, shape, i, spatialScales[i]!, inputs, pooling)),
+);

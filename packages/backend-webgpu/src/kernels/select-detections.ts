@@ -1,9 +1,9 @@
-import type { KernelConfig, KernelFunc, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { SELECT_DETECTIONS } from "@mrcnn/heads/kernel";
 import type { SelectDetectionsAttrs, SelectDetectionsInputs } from "@mrcnn/heads/kernel";
-import type { MrcnnWebgpuBackend } from "../backend.ts";
 import type { Given } from "../given.ts";
+import { allocate, kernel, release, zeros } from "../kernel.ts";
+import type { KernelArgs } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 import { DECODE, decodeConstants } from "./boxes.ts";
 import { suppress } from "./suppress.ts";
@@ -97,22 +97,17 @@ const pack = /* wgsl */ `
   packed[to + 5u] = f32(place % params.classes);
 }`;
 
-const supports = (attrs: object): boolean => {
-  const { classes = "every", decoding } = attrs as SelectDetectionsAttrs;
-  return classes === "every" && decoding?.rounding !== "matterport" && !("windows" in attrs && attrs.windows !== undefined);
-};
+const supports = (attrs: SelectDetectionsAttrs): boolean =>
+  (attrs.classes ?? "every") === "every" && attrs.decoding?.rounding !== "matterport" && !("windows" in attrs && attrs.windows !== undefined);
 
-const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
-  const backend = current as MrcnnWebgpuBackend;
-  const { classLogits, deltas, boxes: rois, sizes } = inputs as Given<SelectDetectionsInputs>;
-  const own = attrs as unknown as SelectDetectionsAttrs;
-  const { scoreThreshold, nmsThreshold, maxDetections: most, minSize = 1e-2, weights = [10, 10, 5, 5], decoding, suppression = "shifted", firstLabel = 1, inclusiveThreshold = false } = own;
+function select({ inputs: { classLogits, deltas, boxes: rois, sizes }, attrs, backend }: KernelArgs<Given<SelectDetectionsInputs>, SelectDetectionsAttrs>): TensorInfo {
+  const { scoreThreshold, nmsThreshold, maxDetections: most, minSize = 1e-2, weights = [10, 10, 5, 5], decoding, suppression = "shifted", firstLabel = 1, inclusiveThreshold = false } = attrs;
   const [rows, classes] = classLogits.shape as [number, number];
   const images = sizes.shape[0]!;
   const perImage = rows / images;
   const vectors = (tensor: TensorInfo) => ({ tensor, as: "vec4f" });
-  const scores = backend.makeTensorInfo([rows, classes], "float32");
-  const candidates = backend.makeTensorInfo([images], "int32", new Int32Array(images));
+  const scores = allocate(backend, [rows, classes]);
+  const candidates = zeros(backend, [images]);
   const [x, y] = spread(Math.ceil(rows / 8));
   run(backend, {
     name: "detections softmax",
@@ -125,9 +120,8 @@ const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
   const count = perImage * classes;
   const k = Math.min(count, ROOM, mostSorted(backend));
   const ranked = topK(backend, scores, Array.from({ length: images }, (_, image) => ({ offset: image * count, count, k })));
-  const boxes = backend.makeTensorInfo([ranked.total, 4], "float32");
-  const groups = backend.makeTensorInfo([ranked.total], "int32");
-  const extents = backend.makeTensorInfo([images, 2], "int32", new Int32Array(2 * images));
+  const [boxes, groups] = [allocate(backend, [ranked.total, 4]), allocate(backend, [ranked.total], "int32")];
+  const extents = zeros(backend, [images, 2]);
   run(backend, {
     name: "detections decode",
     source: decode,
@@ -138,7 +132,7 @@ const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
     workgroups: [Math.ceil(k / 64), images],
   });
   const kept = suppress(backend, { ranked, boxes, groups, extents }, { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: 1 });
-  const packed = backend.makeTensorInfo([images, most + 1, 6], "float32");
+  const packed = allocate(backend, [images, most + 1, 6]);
   run(backend, {
     name: "detections pack",
     source: pack,
@@ -148,13 +142,9 @@ const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
     workgroups: [Math.ceil((most + 1) / 64), images],
   });
   ranked.dispose();
-  for (const { dataId } of [scores, candidates, boxes, groups, extents, kept.positions, kept.counts]) backend.disposeData(dataId);
+  release(backend, scores, candidates, boxes, groups, extents, kept.positions, kept.counts);
   return packed;
-};
+}
 
 /** Detections without a word from the host: heads' `selectDetections`, of the best 2048 candidates of each image. Eleven dispatches. */
-export const selectDetections: KernelConfig = {
-  kernelName: SELECT_DETECTIONS,
-  backendName: "webgpu",
-  kernelFunc: Object.assign(kernelFunc, { supports } satisfies Partial<PartialKernelFunc>),
-};
+export const selectDetections: KernelConfig = kernel(SELECT_DETECTIONS, select, supports);

@@ -1,10 +1,11 @@
 import { backend as currentBackend } from "@tensorflow/tfjs-core";
-import type { KernelConfig, KernelFunc, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { proposalsPerImage, SELECT_PROPOSALS } from "@mrcnn/rpn/kernel";
 import type { SelectProposalsAttrs, SelectProposalsInputs } from "@mrcnn/rpn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import type { Given } from "../given.ts";
+import { allocate, kernel, release, zeros } from "../kernel.ts";
+import type { KernelArgs } from "../kernel.ts";
 import { run } from "../program.ts";
 import { DECODE, decodeConstants } from "./boxes.ts";
 import { suppress } from "./suppress.ts";
@@ -70,33 +71,27 @@ fn better(segment: u32, rank: f32, orEqual: bool) -> u32 {
   if (place < params.most) { selected[image * params.most + place] = boxes[at]; }
 }`;
 
-const supports = (attrs: object): boolean => {
-  const { levels = "each", chooseBy = "logit", fill = false, decoding, levelCounts, preNmsTopK } = attrs as SelectProposalsAttrs;
+function supports({ levels = "each", chooseBy = "logit", fill = false, decoding, levelCounts, preNmsTopK }: SelectProposalsAttrs): boolean {
   const isOurs = levels === "each" && chooseBy === "logit" && !fill && decoding?.rounding !== "matterport";
   return isOurs && levelCounts.every((count) => Math.min(count, preNmsTopK) <= mostSorted(currentBackend() as MrcnnWebgpuBackend));
-};
+}
 
-const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
-  const backend = current as MrcnnWebgpuBackend;
-  const { objectness, deltas, anchors, sizes } = inputs as Given<SelectProposalsInputs>;
-  const own = attrs as unknown as SelectProposalsAttrs;
-  const { levelCounts, nmsThreshold, minSize = 1e-3, scoreThreshold = 0, weights = [1, 1, 1, 1], decoding, suppression = "shifted", suppressBy = "probability" } = own;
+function select({ inputs: { objectness, deltas, anchors, sizes }, attrs, backend }: KernelArgs<Given<SelectProposalsInputs>, SelectProposalsAttrs>): TensorInfo {
+  const { levelCounts, preNmsTopK, nmsThreshold, minSize = 1e-3, scoreThreshold = 0, weights = [1, 1, 1, 1], decoding, suppression = "shifted", suppressBy = "probability" } = attrs;
   const [images, count] = objectness.shape as [number, number];
-  const most = proposalsPerImage(own);
+  const most = proposalsPerImage(attrs);
   const segments: Segment[] = [];
   for (let image = 0; image < images; image++) {
     let offset = image * count;
     for (const ofLevel of levelCounts) {
-      segments.push({ offset, count: ofLevel, k: Math.min(ofLevel, own.preNmsTopK) });
+      segments.push({ offset, count: ofLevel, k: Math.min(ofLevel, preNmsTopK) });
       offset += ofLevel;
     }
   }
   const ranked = topK(backend, objectness, segments);
   const { total } = ranked;
-  const boxes = backend.makeTensorInfo([total, 4], "float32");
-  const ranks = backend.makeTensorInfo([total], "float32");
-  const groups = backend.makeTensorInfo([total], "int32");
-  const extents = backend.makeTensorInfo([images, 2], "int32", new Int32Array(2 * images));
+  const [boxes, ranks, groups] = [allocate(backend, [total, 4]), allocate(backend, [total]), allocate(backend, [total], "int32")];
+  const extents = zeros(backend, [images, 2]);
   const vectors = (tensor: TensorInfo) => ({ tensor, as: "vec4f" });
   const widest = segments.reduce((widest, { k }) => Math.max(widest, k), 1);
   const levels = levelCounts.length;
@@ -110,7 +105,7 @@ const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
     workgroups: [Math.ceil(widest / 64), segments.length],
   });
   const kept = suppress(backend, { ranked, boxes, groups, extents }, { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: levels });
-  const selected = backend.makeTensorInfo([images * most, 4], "float32");
+  const selected = allocate(backend, [images * most, 4]);
   run(backend, {
     name: "proposals merge",
     source: merge,
@@ -120,13 +115,9 @@ const kernelFunc: KernelFunc = ({ inputs, attrs, backend: current }) => {
     workgroups: [Math.ceil(Math.max(widest, most) / 64), levels + 1, images],
   });
   ranked.dispose();
-  for (const { dataId } of [boxes, ranks, groups, extents, kept.positions, kept.counts]) backend.disposeData(dataId);
+  release(backend, boxes, ranks, groups, extents, kept.positions, kept.counts);
   return selected;
-};
+}
 
 /** Proposals without a word from the host: rpn's `selectProposals`. Ten dispatches for a batch, whatever its size. */
-export const selectProposals: KernelConfig = {
-  kernelName: SELECT_PROPOSALS,
-  backendName: "webgpu",
-  kernelFunc: Object.assign(kernelFunc, { supports } satisfies Partial<PartialKernelFunc>),
-};
+export const selectProposals: KernelConfig = kernel(SELECT_PROPOSALS, select, supports);

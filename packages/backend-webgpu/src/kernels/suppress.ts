@@ -1,5 +1,6 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
+import { allocate, release } from "../kernel.ts";
 import { run } from "../program.ts";
 import type { TopK } from "./top-k.ts";
 
@@ -144,9 +145,8 @@ export function suppress(backend: MrcnnWebgpuBackend, { ranked, boxes, groups, e
   const segmentCount = ranked.starts.length;
   const widest = ranked.starts.reduce((widest, start, i) => Math.max(widest, (ranked.starts[i + 1] ?? ranked.total) - start), 1);
   const words = Math.ceil(widest / 32);
-  const masks = backend.makeTensorInfo([Math.max(ranked.total, 1), words], "int32");
-  const positions = backend.makeTensorInfo([Math.max(ranked.total, 1)], "int32");
-  const counts = backend.makeTensorInfo([segmentCount], "int32");
+  const masks = allocate(backend, [ranked.total, words], "int32");
+  const [positions, counts] = [allocate(backend, [ranked.total], "int32"), allocate(backend, [segmentCount], "int32")];
   const bits = (tensor: TensorInfo) => ({ tensor, as: "u32" });
   run(backend, {
     name: "suppress overlaps",
@@ -165,6 +165,6 @@ export function suppress(backend: MrcnnWebgpuBackend, { ranked, boxes, groups, e
     constants: { ROOM: Math.max(words, 64) },
     workgroups: [segmentCount],
   });
-  backend.disposeData(masks.dataId);
+  release(backend, masks);
   return { positions, counts };
 }

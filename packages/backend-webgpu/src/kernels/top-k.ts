@@ -1,5 +1,6 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
+import { allocate, release } from "../kernel.ts";
 import { run } from "../program.ts";
 
 /** A run of values of which the best are wanted. */
@@ -196,8 +197,7 @@ fn isBefore(a: u32, b: u32) -> bool { return keys[a] > keys[b] || (keys[a] == ke
 export const mostSorted = (backend: MrcnnWebgpuBackend): number => 2 ** Math.floor(Math.log2(backend.device.limits.maxComputeWorkgroupStorageSize / 8));
 
 /**
- * The best of each segment of `values` (float32), best first, as rpn's `topK` chooses them. Up to five dispatches; segments
- * of which all are wanted are only sorted.
+ * The best of each segment of `values` (float32), best first, as rpn's `topK` chooses them. Six dispatches, whatever the segments.
  */
 export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: readonly Segment[]): TopK {
   const table = new Int32Array(4 * segments.length);
@@ -208,20 +208,11 @@ export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: 
     starts.push(total);
     total += k;
   }
-  const made: TensorInfo[] = [];
-  const make = (length: number, data?: Int32Array): TensorInfo => {
-    const info = backend.makeTensorInfo([length], "int32", data);
-    made.push(info);
-    return info;
-  };
-  const info = make(table.length, table);
-  const all = values.shape.reduce((n, size) => n * size, 1);
-  const indices = make(Math.max(total, 1));
-  // Of those of which all are wanted `narrow` lists all.
+  const info = backend.makeTensorInfo([table.length], "int32", table);
+  const indices = allocate(backend, [total], "int32");
   const tiles = Math.ceil(segments.reduce((most, { count }) => Math.max(most, count), 0) / TILE);
-  const bins = make(TILE * segments.length);
-  const counters = make(segments.length);
-  const listed = make(all);
+  const [bins, counters] = [allocate(backend, [TILE * segments.length], "int32"), allocate(backend, [segments.length], "int32")];
+  const listed = allocate(backend, values.shape, "int32");
   const grid = [tiles, segments.length] as const;
   const atomic = (tensor: TensorInfo) => ({ tensor, as: "atomic<u32>" });
   run(backend, { name: "top-k clear", source: clear, inputs: {}, outputs: { bins }, workgroups: [Math.ceil((TILE * segments.length) / 256)] });
@@ -240,14 +231,12 @@ export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: 
     constants: { ROOM: Math.max(size, 1024) },
     workgroups: [segments.length],
   });
-  for (const scratch of [bins, counters, listed]) backend.disposeData(scratch.dataId);
+  release(backend, bins, counters, listed);
   return {
     indices,
     segments: info,
     starts,
     total,
-    dispose() {
-      for (const { dataId } of [indices, info]) backend.disposeData(dataId);
-    },
+    dispose: () => release(backend, indices, info),
   };
 }
