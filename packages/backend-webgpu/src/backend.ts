@@ -21,6 +21,7 @@ interface Internals {
   querySetCount: number;
   supportTimestampQuery: boolean;
   recordAndSubmit(program: unknown, ...rest: unknown[]): void;
+  pipelineCache: Record<string, GPUComputePipeline | Promise<GPUComputePipeline>>;
 }
 
 /** What has moved between host and device, since `resetTraffic`. */
@@ -55,6 +56,8 @@ const nothing: Traffic = { dispatches: 0, readbacks: 0, bytesRead: 0, bytesWritt
 export class MrcnnWebgpuBackend extends WebGPUBackend {
   /** Compiled shaders by their key. */
   readonly pipelines: Map<string, GPUComputePipeline> = new Map();
+  /** While `compileAhead` runs: those that are being compiled. Kernels must then keep nothing that they computed, for nothing is. */
+  ahead: Map<string, Promise<GPUComputePipeline>> | undefined;
   private moved: { -readonly [key in keyof Traffic]: Traffic[key] } = { ...nothing };
   private problem: BackendError | undefined;
   private lost = false;
@@ -115,6 +118,35 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     const { problem } = this;
     if (!this.lost) this.problem = undefined;
     if (problem !== undefined) throw problem;
+  }
+
+  /**
+   * Compiles, many at a time, the shaders that `work` would run, which computes nothing meanwhile and must not read; so the first
+   * real run does not stop for each. Others may use the device while this waits.
+   *
+   * @throws what `work` throws; BackendError when a shader does not compile.
+   */
+  async compileAhead(work: () => void): Promise<void> {
+    const own = this.internals;
+    const known = own.pipelineCache;
+    const theirs: Internals["pipelineCache"] = Object.create(known);
+    const ahead = new Map<string, Promise<GPUComputePipeline>>();
+    own.pipelineCache = theirs;
+    this.ahead = ahead;
+    env().set("WEBGPU_ENGINE_COMPILE_ONLY", true);
+    try {
+      work();
+    } finally {
+      env().set("WEBGPU_ENGINE_COMPILE_ONLY", false);
+      this.ahead = undefined;
+      own.pipelineCache = known;
+    }
+    try {
+      for (const [key, pipeline] of Object.entries(theirs)) known[key] ??= await pipeline;
+      for (const [key, pipeline] of ahead) if (!this.pipelines.has(key)) this.pipelines.set(key, await pipeline);
+    } catch (cause) {
+      throw new BackendError(`webgpu: a shader does not compile (${(cause as Error).message.split("\n")[0]}). Update the browser or the driver, or use backend "wasm".`, { cause });
+    }
   }
 
   override submitQueue(): void {

@@ -54,16 +54,20 @@ function uniformOf(params: Readonly<Record<string, Param>> = {}): ArrayBuffer | 
   return bytes;
 }
 
-/** Runs it; empty dispatches do nothing. Shaders are compiled once for each device. */
+/** Runs it; empty dispatches do nothing. Shaders are compiled once for each device; in `compileAhead` they are only that. */
 export function run(backend: MrcnnWebgpuBackend, program: Program): void {
   const [x, y = 1, z = 1] = program.workgroups;
   if (x * y * z === 0) return;
   const head = header(program);
   const key = `${program.name}\n${head}`;
   let pipeline = backend.pipelines.get(key);
+  const { device, ahead } = backend;
+  if (ahead !== undefined && (pipeline !== undefined || ahead.has(key))) return;
   if (pipeline === undefined) {
-    const module = backend.device.createShaderModule({ code: `${head}\n${program.source}`, label: program.name });
-    pipeline = backend.device.createComputePipeline({ label: program.name, layout: "auto", compute: { module, entryPoint: "main" } });
+    const module = device.createShaderModule({ code: `${head}\n${program.source}`, label: program.name });
+    const descriptor: GPUComputePipelineDescriptor = { label: program.name, layout: "auto", compute: { module, entryPoint: "main" } };
+    if (ahead !== undefined) return void ahead.set(key, device.createComputePipelineAsync(descriptor));
+    pipeline = device.createComputePipeline(descriptor);
     backend.pipelines.set(key, pipeline);
   }
   const tensors = [...Object.values(program.inputs), ...Object.values(program.outputs)].map(tensorOf);

@@ -1,5 +1,5 @@
 import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape, hasKernel } from "@mrcnn/core";
@@ -61,26 +61,33 @@ export async function selectDetections(
   else assertShape(boxes, [count, 4], "selectDetections", "rois.boxes");
   assertShape(classLogits, [count, null], "selectDetections", "output.classLogits");
   assertShape(deltas, [count, 4 * classes], "selectDetections", "output.deltas");
-  if (!(boxes instanceof Float32Array) && hasKernel(selectDetectionsContract, config)) {
-    const found = await selectOnDevice(output, boxes, imageSizes, config);
-    if (found !== undefined) return found;
-  }
+  const packed = boxes instanceof Float32Array ? undefined : selectDetectionsOnDevice(output, boxes, imageSizes, config);
+  const found = packed && (await unpack(packed, imageSizes.length));
+  if (found !== undefined) return found;
   const [boxValues, logits, deltaValues] = (await Promise.all([boxes instanceof Float32Array ? boxes : boxes.data(), classLogits.data(), deltas.data()])) as Float32Array[];
   // Rows of a device that are none belong to no image.
   const images = boxes instanceof Float32Array ? imageIndex : imageIndex.map((image, row) => (boxValues![4 * row]! < 0 ? -1 : image));
   return selectOnHost({ logits: logits!, deltas: deltaValues!, classes }, { boxes: boxValues!, imageIndex: images }, imageSizes, config);
 }
 
-// Undefined where the kernel had no room for all candidates.
-async function selectOnDevice({ classLogits, deltas }: BoxHeadOutput, boxes: Tensor2D, imageSizes: readonly ImageSize[], config: DetectionConfig): Promise<BoxDetections[] | undefined> {
-  const packed = tidy(() => {
+/**
+ * The device's half of `selectDetections`: `MrcnnSelectDetections`'s output (see "./kernel"), undefined where the backend has no kernel
+ * for `config`.
+ */
+export function selectDetectionsOnDevice({ classLogits, deltas }: BoxHeadOutput, boxes: Tensor2D, imageSizes: readonly ImageSize[], config: DetectionConfig): Tensor3D | undefined {
+  if (!hasKernel(selectDetectionsContract, config)) return undefined;
+  return tidy(() => {
     const sizes = tensor2d(imageSizes.map(({ height, width }) => [height, width]));
-    return engine().runKernel(selectDetectionsContract.name, { classLogits, deltas, boxes, sizes }, config as unknown as NamedAttrMap) as Tensor;
+    return engine().runKernel(selectDetectionsContract.name, { classLogits, deltas, boxes, sizes }, config as unknown as NamedAttrMap) as Tensor3D;
   });
+}
+
+// Undefined where the kernel had no room for all candidates.
+async function unpack(packed: Tensor3D, images: number): Promise<BoxDetections[] | undefined> {
   try {
     const rows = (await packed.data()) as Float32Array;
-    const stride = rows.length / imageSizes.length;
-    const perImage = imageSizes.map((_, image) => rows.subarray(image * stride, (image + 1) * stride));
+    const stride = rows.length / images;
+    const perImage = Array.from({ length: images }, (_, image) => rows.subarray(image * stride, (image + 1) * stride));
     if (perImage.some(([, isCut]) => isCut === 1)) return undefined;
     return perImage.map((own) => {
       const of = (column: number): Float32Array => Float32Array.from({ length: own[0]! }, (_, i) => own[6 * (i + 1) + column]!);

@@ -1,6 +1,7 @@
 export { maskRcnnConfig, maskRcnnConfigSchema, parseMaskRcnnConfig } from "./config.ts";
 export type { HeadNorm, MaskRcnnConfig, MaskRcnnOptions, Partially, SamplingConfig, TopKConfig } from "./config.ts";
 export type { DetectOptions } from "./detect.ts";
+export { dryRun } from "./dry-run.ts";
 export { inferMaskRcnnConfig } from "./infer-config.ts";
 export type { InferOptions } from "./infer-config.ts";
 export { createMaskRcnn } from "./mask-rcnn.ts";
