@@ -1,4 +1,5 @@
 import { chooseBackend } from "./backends.ts";
+import type { Inside } from "./inspect.ts";
 import type { Problem } from "./problems.ts";
 import { problemOf } from "./problems.ts";
 import type { BackendName, DetectOptions, Found, FromWorker, ModelInfo, ModelSource, Picture, ToWorker } from "./protocol.ts";
@@ -28,11 +29,13 @@ export interface Engine {
   /** Stops a load. */
   cancel(): void;
   /**
-   * Detects on one picture, once a model is there; only one at a time.
+   * Detects on one picture. Calls wait for each other.
    *
    * @throws EngineProblem.
    */
   detect(picture: Picture, options?: DetectOptions): Promise<Answer>;
+  /** The same, from inside. */
+  inspect(picture: Picture, options?: DetectOptions): Promise<Inside>;
 }
 
 /** A problem as an error. */
@@ -46,8 +49,7 @@ export class EngineProblem extends Error {
 
 interface Waiting {
   readonly id: number;
-  readonly message: Extract<ToWorker, { type: "detect" }>;
-  readonly resolve: (answer: Answer) => void;
+  readonly resolve: (answer: Extract<FromWorker, { type: "found" | "inspected" }>) => void;
   readonly reject: (error: EngineProblem) => void;
 }
 
@@ -65,7 +67,7 @@ export function createEngine(events: EngineEvents): Engine {
     settle = undefined;
     events.onProgress(undefined);
   };
-  const send = (message: ToWorker): void => worker!.postMessage(message, message.type === "detect" && message.picture instanceof ImageBitmap ? [message.picture] : []);
+  const send = (message: ToWorker): void => worker!.postMessage(message, "picture" in message && message.picture instanceof ImageBitmap ? [message.picture] : []);
 
   function receive({ data }: MessageEvent<FromWorker>): void {
     switch (data.type) {
@@ -80,11 +82,12 @@ export function createEngine(events: EngineEvents): Engine {
       case "cancelled":
         finish();
         break;
-      case "found": {
+      case "found":
+      case "inspected": {
         const one = waiting;
         if (one?.id !== data.id) break;
         waiting = undefined;
-        one.resolve({ found: data.found, frame: data.frame });
+        one.resolve(data);
         break;
       }
       case "failed":
@@ -129,6 +132,20 @@ export function createEngine(events: EngineEvents): Engine {
     };
   }
 
+  // TensorFlow.js does one thing at a time: who comes later waits.
+  let turn: Promise<unknown> = Promise.resolve();
+  function ask(message: Extract<ToWorker, { type: "detect" | "inspect" }>): Promise<Extract<FromWorker, { type: "found" | "inspected" }>> {
+    const next = turn.then(() => {
+      if (worker === undefined) throw new EngineProblem({ title: "No model is loaded", advice: "Choose one at the top right.", detail: "" });
+      return new Promise<Extract<FromWorker, { type: "found" | "inspected" }>>((resolve, reject) => {
+        waiting = { id: message.id, resolve, reject };
+        send(message);
+      });
+    });
+    turn = next.catch(() => {});
+    return next;
+  }
+
   const engine: Engine = {
     get model() {
       return model;
@@ -145,13 +162,12 @@ export function createEngine(events: EngineEvents): Engine {
       await done;
     },
     cancel: () => worker?.postMessage({ type: "cancel" } satisfies ToWorker),
-    detect(picture, options = {}) {
-      if (waiting !== undefined) throw new Error("detect: one picture at a time.");
-      return new Promise((resolve, reject) => {
-        const message = { type: "detect", id: ++count, picture, options } as const;
-        waiting = { id: message.id, message, resolve, reject };
-        send(message);
-      });
+    async detect(picture, options = {}) {
+      const { found, frame } = (await ask({ type: "detect", id: ++count, picture, options })) as Extract<FromWorker, { type: "found" }>;
+      return { found, frame };
+    },
+    async inspect(picture, options = {}) {
+      return ((await ask({ type: "inspect", id: ++count, picture, options })) as Extract<FromWorker, { type: "inspected" }>).inside;
     },
   };
   return engine;

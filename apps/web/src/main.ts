@@ -7,6 +7,7 @@ import { createGallery } from "./gallery.ts";
 import type { Entry } from "./gallery.ts";
 import { startLive } from "./live.ts";
 import type { Live } from "./live.ts";
+import type { InsideView } from "./inside-view.ts";
 import { createModelDialog } from "./model-dialog.ts";
 import { keepOffline } from "./offline.ts";
 import { createPanel, passing, titleOf } from "./panel.ts";
@@ -19,6 +20,7 @@ import { createStage } from "./stage.ts";
 const canvas = byId("canvas", HTMLCanvasElement);
 const video = byId("video", HTMLVideoElement);
 const backend = byId("backend", HTMLSelectElement);
+const stageElement = byId("stage", HTMLElement);
 const camera = byId("camera", HTMLButtonElement);
 
 let source: ModelSource = { kind: "bundled" };
@@ -44,6 +46,7 @@ const engine = createEngine({
     byId("choose-model", HTMLButtonElement).title = `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
     setStatus(`Ready on ${titleOf(model)}.`);
     backend.options[0]!.textContent = backend.value === "auto" ? `Automatic: ${titleOf(model).split(",")[0]}` : "Automatic";
+    insideView?.close();
     panel.setModel(model);
     gallery.renew();
   },
@@ -83,6 +86,33 @@ const stage = createStage(canvas, {
     select(shown[(at + by + shown.length) % shown.length]);
   },
 });
+
+let insideView: InsideView | undefined;
+
+/** Runs the model on the picture once more, watched, and shows what its stages say. */
+async function lookInside(): Promise<void> {
+  const { current } = gallery;
+  if (current?.found === undefined || live !== undefined) return;
+  const button = byId("look-inside", HTMLButtonElement);
+  button.disabled = true;
+  button.textContent = "Looking inside …";
+  try {
+    const [{ createInsideView }, inside] = await Promise.all([import("./inside-view.ts"), engine.inspect(current.blob, panel.options)]);
+    insideView ??= createInsideView(() => {
+      render();
+      button.focus();
+    });
+    const { image } = gallery;
+    if (gallery.current !== current || image === undefined || current.found === undefined || engine.model === undefined) return;
+    insideView.open({ image, found: current.found, inside, names: engine.model.categories.map(({ name }) => name) }, selected);
+    render();
+  } catch (error) {
+    report(error instanceof EngineProblem ? error.problem : problemOf(error, "detect"));
+  } finally {
+    button.disabled = false;
+    button.textContent = "Look inside";
+  }
+}
 
 const modelDialog = createModelDialog((next) => void load(next));
 
@@ -132,9 +162,12 @@ function render(): void {
   if (hovered !== undefined && !shown.includes(hovered)) hovered = undefined;
   const isBusy = current?.state === "running" || current?.state === "waiting";
   note = live === undefined && isBusy ? (engine.model === undefined ? "Waiting for the model …" : "Looking …") : live === undefined && current?.state === "failed" ? "This picture could not be looked at." : undefined;
-  byId("stage", HTMLElement).classList.toggle("busy", image === undefined || isBusy || live !== undefined);
+  stageElement.classList.toggle("busy", image === undefined || isBusy || live !== undefined);
   byId("welcome", HTMLDivElement).hidden = image !== undefined || live !== undefined;
-  byId("panel", HTMLElement).hidden = image === undefined;
+  const isInside = insideView?.isOpen === true;
+  stageElement.hidden = isInside;
+  byId("panel", HTMLElement).hidden = image === undefined || isInside;
+  byId("look-inside", HTMLButtonElement).hidden = live !== undefined || current?.found === undefined;
   canvas.hidden = image === undefined;
   video.hidden = live === undefined || liveFrame !== undefined;
   const { model } = engine;
@@ -182,6 +215,7 @@ function renderStrip(entries: readonly Entry[], current: Entry | undefined): voi
 }
 
 function openEntry(entry: Entry): void {
+  insideView?.close();
   stopLive();
   selected = undefined;
   void gallery.show(entry).catch((error: unknown) => report(problemOf(error, "image")));
@@ -191,6 +225,7 @@ async function openFiles(files: readonly PathFile[]): Promise<void> {
   const { images, videos, model, others } = sortFiles(files);
   if (model.length > 0) void load({ kind: "files", files: model });
   if (images.length > 0) {
+    insideView?.close();
     stopLive();
     selected = undefined;
     await gallery.open(images.map((file) => ({ name: file.name, blob: file })));
@@ -207,6 +242,7 @@ function stopLive(): void {
 
 /** Looks at the camera, or at a video file. */
 async function watch(file?: Blob): Promise<void> {
+  insideView?.close();
   stopLive();
   let isStopped = false;
   const end = (): void => {
@@ -299,6 +335,7 @@ camera.addEventListener("click", () => {
   if (camera.getAttribute("aria-pressed") === "true") stopLive();
   else void watch();
 });
+byId("look-inside", HTMLButtonElement).addEventListener("click", () => void lookInside());
 byId("choose-model", HTMLButtonElement).addEventListener("click", () => modelDialog.open());
 byId("cancel", HTMLButtonElement).addEventListener("click", () => {
   engine.cancel();
@@ -307,7 +344,6 @@ byId("cancel", HTMLButtonElement).addEventListener("click", () => {
 byId("dismiss", HTMLButtonElement).addEventListener("click", () => (byId("problem", HTMLDivElement).hidden = true));
 backend.addEventListener("change", () => void load(source));
 
-const stageElement = byId("stage", HTMLElement);
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   stageElement.classList.add("over");

@@ -1,9 +1,10 @@
 /**
  * What the page and its worker say to each other. Everything is plain data that structured cloning
- * knows. The page sends one `load`, then one `detect` at a time; each is answered once.
+ * knows. The page sends one `load`, then one `detect` or `inspect` at a time; each is answered once.
  */
 import type { Detections, ImageSize } from "@mrcnn/core";
 import type { Category } from "@mrcnn/mask-rcnn/catalog";
+import type { Inside } from "./inspect.ts";
 import type { Outlines } from "./outlines.ts";
 import type { Problem } from "./problems.ts";
 
@@ -76,7 +77,9 @@ export type ToWorker =
   | { readonly type: "load"; readonly source: ModelSource; readonly backend: BackendName }
   /** Stops a load. What has been downloaded is kept. */
   | { readonly type: "cancel" }
-  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions };
+  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions }
+  /** The same, from inside. */
+  | { readonly type: "inspect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions };
 
 export type FromWorker =
   /** `total` is absent where the server does not say it. */
@@ -84,6 +87,7 @@ export type FromWorker =
   | { readonly type: "loaded"; readonly model: ModelInfo }
   | { readonly type: "cancelled" }
   | { readonly type: "found"; readonly id: number; readonly found: Found; readonly frame?: ImageBitmap | undefined }
+  | { readonly type: "inspected"; readonly id: number; readonly inside: Inside }
   /** Of the load when `id` is absent. */
   | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem }
   /** The GPU is gone: this worker is of no more use. */

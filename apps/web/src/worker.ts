@@ -1,11 +1,12 @@
 /** The model's own thread: everything that computes is here. */
-import { traceOutlines, smoothOutlines } from "./outlines.ts";
-import { loadModel } from "./load-model.ts";
-import type { LoadedModel } from "./load-model.ts";
-import { problemOf } from "./problems.ts";
-import type { Found, FromWorker, ToWorker } from "./protocol.ts";
+import type { ImageSize } from "@mrcnn/core";
 import { readPageImage } from "@mrcnn/mask-rcnn";
 import { decodeRle } from "@mrcnn/masks";
+import { loadModel } from "./load-model.ts";
+import type { LoadedModel, Settings } from "./load-model.ts";
+import { smoothOutlines, traceOutlines } from "./outlines.ts";
+import { problemOf } from "./problems.ts";
+import type { DetectOptions, Found, FromWorker, ToWorker } from "./protocol.ts";
 
 interface Scope {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
@@ -26,6 +27,9 @@ scope.onmessage = ({ data }) => {
       break;
     case "detect":
       void detect(data);
+      break;
+    case "inspect":
+      void look(data);
       break;
   }
 };
@@ -55,19 +59,39 @@ async function load({ source, backend }: Extract<ToWorker, { type: "load" }>): P
 async function detect({ id, picture, options }: Extract<ToWorker, { type: "detect" }>): Promise<void> {
   const start = performance.now();
   try {
-    if (loaded === undefined) throw new Error("no model is loaded.");
-    const { model, settings } = await loaded;
+    const { model } = await current();
     const image = await readPageImage(picture);
-    const size = { height: image.height, width: image.width };
-    const sizes = options.minSize !== undefined ? { minSize: options.minSize, maxSize: undefined } : settings.nativeSize ? { minSize: Math.min(size.height, size.width), maxSize: Math.max(size.height, size.width) } : settings;
-    const { scoreThreshold } = settings;
-    const maxDetections = options.maxDetections ?? settings.maxDetections;
-    const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize: sizes.minSize, maxSize: sizes.maxSize });
+    const [detections] = await model.detect([image], await settingsFor(image, options));
     const outlines = (detections!.masks ?? []).map((mask) => smoothOutlines(traceOutlines(decodeRle(mask))));
+    const size = { height: image.height, width: image.width };
     const found: Found = { size, detections: detections!, outlines, seconds: (performance.now() - start) / 1000 };
     const frame = picture instanceof ImageBitmap ? picture : undefined;
     scope.postMessage({ type: "found", id, found, frame }, frame === undefined ? [] : [frame]);
   } catch (error) {
     scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect") });
   }
+}
+
+async function look({ id, picture, options }: Extract<ToWorker, { type: "inspect" }>): Promise<void> {
+  try {
+    const { model } = await current();
+    const image = await readPageImage(picture);
+    const { inspect } = await import("./inspect.ts");
+    scope.postMessage({ type: "inspected", id, inside: await inspect(model, image, await settingsFor(image, options)) });
+  } catch (error) {
+    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect") });
+  }
+}
+
+function current(): Promise<LoadedModel> {
+  if (loaded === undefined) throw new Error("no model is loaded.");
+  return loaded;
+}
+
+/** What was asked for, else how the model is meant to be used. */
+async function settingsFor({ height, width }: ImageSize, { minSize, maxDetections }: DetectOptions): Promise<Omit<Settings, "nativeSize">> {
+  const { settings } = await current();
+  const own = settings.nativeSize === true ? { minSize: Math.min(height, width), maxSize: Math.max(height, width) } : settings;
+  const sizes = minSize === undefined ? own : { minSize, maxSize: undefined };
+  return { scoreThreshold: settings.scoreThreshold, maxDetections: maxDetections ?? settings.maxDetections, minSize: sizes.minSize, maxSize: sizes.maxSize };
 }

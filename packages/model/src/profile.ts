@@ -6,6 +6,7 @@ import type { DetectObserver, DetectOptions, DetectStages } from "./detect.ts";
 import type { MaskRcnn } from "./mask-rcnn.ts";
 
 export type { DetectObserver, DetectStages, NetworkInput } from "./detect.ts";
+export { modelAnchors } from "./stages.ts";
 
 /**
  * Detects as `model.detect`, and tells `observe` of each stage's output as soon as it is there: proposals, pooled features,
