@@ -3,7 +3,6 @@
 // `npm run web:build` only builds it, into apps/web/dist. Both install what is missing first.
 // Arguments go to vite: `npm run web -- --port 8080 --host`.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bootstrap } from "./bootstrap.mjs";
 import { root } from "./workspace.mjs";
@@ -19,6 +18,5 @@ function run(...args) {
 const vite = join(app, "node_modules", "vite", "bin", "vite.js");
 
 bootstrap();
-if (!existsSync(join(app, "public", "models", "bundled", "weights.safetensors"))) run(join(app, "tools", "stand-in.mjs"));
 run(vite, "build", ...(action === "build" ? options : []));
 if (action === "serve") run(vite, "preview", ...options);

@@ -25,9 +25,9 @@ function serviceWorker(): Plugin {
         // The page itself is kept under the site's own address.
         if (name !== "index.html") files.push(name);
       };
-      for (const [name, one] of Object.entries(bundle)) if (one !== own) add(name, one.type === "chunk" ? one.code : one.source);
       // Weights are kept elsewhere, once they are used.
-      for (const name of publicFiles) if (!name.endsWith(".safetensors")) add(name, readFileSync(join(publicDir, name)));
+      for (const [name, one] of Object.entries(bundle)) if (one !== own && !name.endsWith(".safetensors")) add(name, one.type === "chunk" ? one.code : one.source);
+      for (const name of publicFiles) add(name, readFileSync(join(publicDir, name)));
       const site = { version: hash.digest("hex").slice(0, 12), files };
       own.code = `const SITE = ${JSON.stringify(site)};\n${own.code}`;
     },

@@ -49,7 +49,7 @@ interface Plan {
  * @throws as `loadMaskRcnn`; WeightsError for files that are neither weights nor a run.
  */
 export async function loadModel(source: ModelSource, backend: BackendName, { signal, onProgress, onLost }: Watch): Promise<LoadedModel> {
-  const { name, weights, config, classes, categories, settings } = await planOf(source, signal);
+  const { name, weights, config, classes, categories, settings } = await planOf(source);
   const device = backend === "webgpu" ? await startGpu(onLost) : undefined;
   const detector = await loadMaskRcnn({ weights, config, classes, signal, onProgress, backend: backend === "webgpu" ? "current" : backend });
   const { model } = detector;
@@ -84,10 +84,8 @@ function keypointsOf({ keypoints, numerics }: MaskRcnnConfig): KeypointInfo | un
   return { names: keypoints, skeleton, threshold: numerics === "detectron2" ? 0.05 : 0 };
 }
 
-async function planOf(source: ModelSource, signal: AbortSignal): Promise<Plan> {
+async function planOf(source: ModelSource): Promise<Plan> {
   switch (source.kind) {
-    case "bundled":
-      return bundled(signal);
     case "url": {
       const { weights } = source;
       return { name: findInCatalog(weights)?.name ?? new URL(weights).pathname.split("/").at(-1)!, weights, settings: {} };
@@ -111,7 +109,7 @@ function weightsAmong(files: readonly PathFile[]): PathFile {
 
 interface Run {
   readonly name: string;
-  readonly config: () => Promise<unknown>;
+  readonly config: PathFile;
   readonly weights: LoadOptions["weights"];
 }
 
@@ -123,7 +121,7 @@ function findRun(files: readonly PathFile[]): Run | undefined {
   const newest = files.filter(({ path }) => path.startsWith(`${folder}checkpoints/`) && /step-\d+\/weights\.safetensors$/.test(path)).toSorted((a, b) => (a.path < b.path ? 1 : -1))[0];
   const name = folder.replace(/\/$/, "").split("/").at(-1) || "run";
   if (newest === undefined) throw new WeightsError(`${name}: its checkpoints must hold step-N/weights.safetensors. Drop the whole folder of the run, after its first checkpoint.`);
-  return { name, config: async () => parseJson(await config.file.text(), config.path), weights: newest.file };
+  return { name, config, weights: newest.file };
 }
 
 function parseJson(text: string, where: string): unknown {
@@ -135,16 +133,9 @@ function parseJson(text: string, where: string): unknown {
 }
 
 async function planOfRun({ name, config, weights }: Run): Promise<Plan> {
-  const { model, data, evaluation = {} } = ((await config()) ?? {}) as { model?: unknown; data?: { categories?: readonly Category[] }; evaluation?: Settings };
-  if (model === undefined) throw new WeightsError(`${name}: config.json must be that of a run of \`mrcnn train\`, with "model" in it.`);
-  return { name, weights, config: parseMaskRcnnConfig(model, `${name}/config.json: model`), categories: data?.categories, settings: evaluation };
-}
-
-// Beside the page, as a run.
-async function bundled(signal: AbortSignal): Promise<Plan> {
-  const folder = new URL("../models/bundled/", globalThis.location.href).href;
-  const config = async (): Promise<unknown> => (await fetch(`${folder}config.json`, { signal })).json();
-  return planOfRun({ name: "bundled", config, weights: `${folder}weights.safetensors` });
+  const { model, data, evaluation = {} } = (parseJson(await config.file.text(), config.path) ?? {}) as { model?: unknown; data?: { categories?: readonly Category[] }; evaluation?: Settings };
+  if (model === undefined) throw new WeightsError(`${config.path}: it must be the config of a run of \`mrcnn train\`, with "model" in it.`);
+  return { name, weights, config: parseMaskRcnnConfig(model, `${config.path}: model`), categories: data?.categories, settings: evaluation };
 }
 
 async function startGpu(onLost: (reason: string) => void): Promise<string> {

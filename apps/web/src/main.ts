@@ -14,7 +14,7 @@ import { createPanel, passing, titleOf } from "./panel.ts";
 import type { Problem } from "./problems.ts";
 import { problemOf } from "./problems.ts";
 import type { BackendName, Found, ModelSource, PathFile } from "./protocol.ts";
-import { createSamples } from "./samples.ts";
+import { samples } from "./samples.ts";
 import { createStage } from "./stage.ts";
 
 const canvas = byId("canvas", HTMLCanvasElement);
@@ -23,7 +23,9 @@ const backend = byId("backend", HTMLSelectElement);
 const stageElement = byId("stage", HTMLElement);
 const camera = byId("camera", HTMLButtonElement);
 
-let source: ModelSource = { kind: "bundled" };
+// The one that comes with the page.
+const bundled: ModelSource = { kind: "url", weights: "nuclei" };
+let source: ModelSource = bundled;
 let selected: number | undefined;
 let hovered: number | undefined;
 let live: Live | undefined;
@@ -114,7 +116,7 @@ async function lookInside(): Promise<void> {
   }
 }
 
-const modelDialog = createModelDialog((next) => void load(next));
+const modelDialog = createModelDialog(bundled, (next) => void load(next));
 
 const foundNow = (): Found | undefined => liveFrame?.found ?? gallery.current?.found;
 
@@ -211,6 +213,14 @@ function renderStrip(entries: readonly Entry[], current: Entry | undefined): voi
     tile.lastElementChild!.textContent = text;
     tile.ariaLabel = `${entry.name}, ${entry.state === "done" ? plural(Number(text), "object") : entry.state}`;
     tile.setAttribute("aria-current", String(entry === current && live === undefined));
+  }
+}
+
+async function openSample(url: URL, name: string): Promise<void> {
+  try {
+    await gallery.open([{ name, blob: await (await fetch(url)).blob() }]);
+  } catch (error) {
+    report(problemOf(error, "image"));
   }
 }
 
@@ -365,7 +375,7 @@ void (async () => {
   void keepOffline(() => gallery.entries.length === 0 && live === undefined);
   const gpu = await hasGpu();
   for (const { name, title } of backends) backend.append(make("option", { value: name, textContent: title, disabled: name === "webgpu" && !gpu && !("gpu" in navigator) }));
-  byId("samples", HTMLDivElement).append(...createSamples((sample) => void gallery.open([sample])));
+  byId("samples", HTMLDivElement).append(...samples((url, name) => void openSample(url, name)));
   render();
   await load(source);
 })();

@@ -3,8 +3,8 @@ import { filesOfInput } from "./files.ts";
 import type { ModelSource } from "./protocol.ts";
 import { clearKept, keptFiles } from "./storage.ts";
 
-/** Lets people choose a model. `onChoose` is called once the dialog is closed. */
-export function createModelDialog(onChoose: (source: ModelSource) => void): { open(): void } {
+/** Lets people choose a model; `bundled` is the one that comes with the page. `onChoose` is called once the dialog is closed. */
+export function createModelDialog(bundled: ModelSource, onChoose: (source: ModelSource) => void): { open(): void } {
   const dialog = byId("model-dialog", HTMLDialogElement);
   const weights = byId("weights-file", HTMLInputElement);
   const folder = byId("run-folder", HTMLInputElement);
@@ -12,7 +12,7 @@ export function createModelDialog(onChoose: (source: ModelSource) => void): { op
     dialog.close();
     onChoose(source);
   };
-  byId("use-bundled", HTMLButtonElement).addEventListener("click", () => choose({ kind: "bundled" }));
+  byId("use-bundled", HTMLButtonElement).addEventListener("click", () => choose(bundled));
   byId("choose-weights", HTMLButtonElement).addEventListener("click", () => weights.click());
   byId("choose-run", HTMLButtonElement).addEventListener("click", () => folder.click());
   for (const input of [weights, folder]) {

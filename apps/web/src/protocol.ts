@@ -19,8 +19,6 @@ export interface PathFile {
 
 /** Where a model comes from. */
 export type ModelSource =
-  /** The one that is served with the page. */
-  | { readonly kind: "bundled" }
   /** A name of the catalog, or the absolute URL of weights. */
   | { readonly kind: "url"; readonly weights: string }
   /** Weights, or the run directory of a training. `model` is the catalog's name they must fit, `classes` their names. */

@@ -224,6 +224,39 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await context.close();
   });
 
+  it("shows the pipeline from inside", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    await page.click("#samples button");
+    await looked(page);
+    await setThreshold(page, 0.05);
+    const found = await saveCoco(page);
+    await page.click("#look-inside");
+    await page.waitForSelector("#inside:not([hidden])");
+    const factsOf = async (step: string): Promise<string> => {
+      await page.click(`#tab-${step}`);
+      return textOf(page, "#step-facts");
+    };
+    const { width, height } = found.images[0]!;
+    expect(await factsOf("input")).toBe(`${width} × ${height} pixels become ${width} × ${height}, padded to ${width} × ${height}.`);
+    expect(await factsOf("features")).toBe(`p2: ${width / 4} × ${height / 4} features, each 4 × 4 pixels of the input.`);
+    await page.click("#step-controls button:nth-child(4)");
+    expect(await textOf(page, "#step-facts")).toBe(`p5: ${width / 32} × ${height / 32} features, each 32 × 32 pixels of the input.`);
+    expect(await factsOf("anchors")).toMatch(/^p5: 3 anchors at each of .* places: 13\d × 6\d, 9\d × 9\d, 6\d × 13\d pixels\.$/);
+    expect(await factsOf("proposals")).toMatch(/^1000 proposals: \d+ from p2/);
+    expect(await factsOf("roi")).toContain("7 × 7 bins on p2");
+    expect(await page.locator("#step-controls option").count()).toBe(found.annotations.length);
+    await page.getByText("mask head").click();
+    expect(await textOf(page, "#step-facts")).toContain("14 × 14 bins on p2, whose features are 4 pixels wide; 784 points");
+    expect(await factsOf("mask")).toMatch(/^28 × 28 probabilities, \d+ of them/);
+    await factsOf("times");
+    const stages = await page.locator("#inside-times span:nth-child(3n + 1)").allTextContents();
+    expect(stages).toEqual(["resize", "stem", "layer1", "layer2", "layer3", "layer4", "fpn", "rpn head", "proposals", "box pooling", "box head", "selection", "mask pooling", "mask head", "paste"]);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#inside", { state: "hidden" });
+    expect(await page.isVisible("#canvas")).toBe(true);
+    await context.close();
+  });
+
   it("looks at the camera, always at the newest frame", async () => {
     const { page, context } = await open(browser, isolated.url, {
       // Hears each answer before the page does.
@@ -384,6 +417,8 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       // A software adapter is not chosen by itself.
       expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
       await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(64, 64)), type: "image/png" }]);
+      await looked(page);
+      await page.selectOption("#detail", "128");
       await looked(page);
       await setThreshold(page, 0);
       const onWasm = await saveCoco(page);

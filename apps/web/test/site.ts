@@ -1,6 +1,6 @@
 // The built page, served below a sub-path as a static host would, and a Chromium that opens it.
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -30,7 +30,6 @@ const types: Readonly<Record<string, string>> = {
 export async function buildSite(): Promise<{ root: string; remove(): void }> {
   const root = mkdtempSync(join(tmpdir(), "mrcnn-web-"));
   const run = promisify(execFile);
-  if (!existsSync(join(app, "public", "models", "bundled", "weights.safetensors"))) await run(process.execPath, [join(app, "tools", "stand-in.mjs")]);
   // In a process of its own: vitest's environment is that of a test, not of production.
   const vite = join(app, "node_modules", "vite", "bin", "vite.js");
   await run(process.execPath, [vite, "build", "--outDir", root, "--emptyOutDir"], { cwd: app, env: { ...process.env, NODE_ENV: "production" } });
