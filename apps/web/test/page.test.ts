@@ -424,7 +424,7 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       const onWasm = await saveCoco(page);
       await page.selectOption("#backend", "webgpu");
       await ready(page, "WebGPU");
-      await looked(page);
+      await looked(page, 300_000); // in software, its shaders are compiled at the first picture
       expect(await textOf(page, "#timing")).toContain("on WebGPU");
       await setThreshold(page, 0);
       const onGpu = await saveCoco(page);
@@ -442,7 +442,7 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       await looked(page);
       expect(await textOf(page, "#timing")).toContain("on WebAssembly");
       await context.close();
-    });
+    }, 400_000);
   });
 
   it("says that there is no WebGPU", async () => {

@@ -154,7 +154,7 @@ export async function open(browser: Browser, url: string, { isReady = true, scri
 export const ready = (page: Page, on = ""): Promise<unknown> => page.waitForFunction((text) => document.querySelector("#status")!.textContent!.startsWith(`Ready on ${text}`), on, { timeout: 60_000 });
 
 /** Waits until the shown picture has been looked at. */
-export const looked = (page: Page): Promise<unknown> => page.waitForFunction(() => ["done", "failed"].includes(document.querySelector<HTMLElement>("#canvas")!.dataset["state"]!), undefined, { timeout: 60_000 });
+export const looked = (page: Page, timeout = 60_000): Promise<unknown> => page.waitForFunction(() => ["done", "failed"].includes(document.querySelector<HTMLElement>("#canvas")!.dataset["state"]!), undefined, { timeout });
 
 /** Drops files onto the page, as a hand would. */
 export async function drop(page: Page, files: readonly { readonly name: string; readonly bytes: Uint8Array; readonly type?: string }[]): Promise<void> {
