@@ -57,7 +57,7 @@ interface Waiting {
 export function createEngine(events: EngineEvents): Engine {
   let worker: Worker | undefined;
   let model: ModelInfo | undefined;
-  let last: { source: ModelSource; backend: BackendName } | undefined;
+  let last: { source: ModelSource; wanted: BackendName | "auto"; backend: BackendName } | undefined;
   let waiting: Waiting | undefined;
   let settle: (() => void) | undefined;
   let count = 0;
@@ -93,7 +93,9 @@ export function createEngine(events: EngineEvents): Engine {
       case "failed":
         if (data.id === undefined) {
           finish();
-          events.onProblem(data.problem);
+          // A GPU that is here but does not start leaves the work to wasm.
+          if (last?.wanted === "auto" && last.backend === "webgpu") void load(last.source, "auto", "wasm");
+          else events.onProblem(data.problem);
         } else if (waiting?.id === data.id) {
           const one = waiting;
           waiting = undefined;
@@ -132,6 +134,17 @@ export function createEngine(events: EngineEvents): Engine {
     };
   }
 
+  async function load(source: ModelSource, wanted: BackendName | "auto", backend: BackendName): Promise<void> {
+    // TensorFlow.js keeps its backends for as long as its thread lives.
+    if (last !== undefined && last.backend !== backend) stop({ title: "Stopped", advice: "Another backend was chosen.", detail: "" });
+    last = { source, wanted, backend };
+    finish();
+    if (worker === undefined) start();
+    const done = new Promise<void>((resolve) => (settle = resolve));
+    send({ type: "load", source, backend });
+    await done;
+  }
+
   // TensorFlow.js does one thing at a time: who comes later waits.
   let turn: Promise<unknown> = Promise.resolve();
   function ask(message: Extract<ToWorker, { type: "detect" | "inspect" }>): Promise<Extract<FromWorker, { type: "found" | "inspected" }>> {
@@ -150,17 +163,7 @@ export function createEngine(events: EngineEvents): Engine {
     get model() {
       return model;
     },
-    async load(source, wanted) {
-      const backend = await chooseBackend(wanted);
-      // TensorFlow.js keeps its backends for as long as its thread lives.
-      if (last !== undefined && last.backend !== backend) stop({ title: "Stopped", advice: "Another backend was chosen.", detail: "" });
-      last = { source, backend };
-      finish();
-      if (worker === undefined) start();
-      const done = new Promise<void>((resolve) => (settle = resolve));
-      send({ type: "load", source, backend });
-      await done;
-    },
+    load: async (source, wanted) => load(source, wanted, await chooseBackend(wanted)),
     cancel: () => worker?.postMessage({ type: "cancel" } satisfies ToWorker),
     async detect(picture, options = {}) {
       const { found, frame } = (await ask({ type: "detect", id: ++count, picture, options })) as Extract<FromWorker, { type: "found" }>;

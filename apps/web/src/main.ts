@@ -1,4 +1,4 @@
-import { backends, hasGpu } from "./backends.ts";
+import { backends } from "./backends.ts";
 import { byId, make, megabytes, plural } from "./dom.ts";
 import { createEngine, EngineProblem } from "./engine.ts";
 import { cocoOf, cutOut, pngOf, save, stemOf } from "./export.ts";
@@ -371,11 +371,8 @@ document.addEventListener("paste", (event) => {
   if (event.clipboardData !== null && event.clipboardData.files.length > 0) void filesOfTransfer(event.clipboardData).then(openFiles);
 });
 
-void (async () => {
-  void keepOffline(() => gallery.entries.length === 0 && live === undefined);
-  const gpu = await hasGpu();
-  for (const { name, title } of backends) backend.append(make("option", { value: name, textContent: title, disabled: name === "webgpu" && !gpu && !("gpu" in navigator) }));
-  byId("samples", HTMLDivElement).append(...samples((url, name) => void openSample(url, name)));
-  render();
-  await load(source);
-})();
+void keepOffline(() => gallery.entries.length === 0 && live === undefined);
+for (const { name, title } of backends) backend.append(make("option", { value: name, textContent: title, disabled: name === "webgpu" && !("gpu" in navigator) }));
+byId("samples", HTMLDivElement).append(...samples((url, name) => void openSample(url, name)));
+render();
+void load(source);

@@ -1,3 +1,4 @@
+import { backends } from "./backends.ts";
 import { byId, make, plural, seconds } from "./dom.ts";
 import { colorOf } from "./draw.ts";
 import type { View } from "./draw.ts";
@@ -175,10 +176,8 @@ export function createPanel(events: PanelEvents): Panel {
   };
 }
 
-const TITLES = { webgpu: "WebGPU", wasm: "WebAssembly", cpu: "JavaScript" } as const;
-
 /** "WebAssembly, 2 threads". */
-export const titleOf = ({ backend, device }: ModelInfo): string => `${TITLES[backend]}${device === "" ? "" : `, ${device}`}`;
+export const titleOf = ({ backend, device }: ModelInfo): string => `${backends.find(({ name }) => name === backend)!.title}${device === "" ? "" : `, ${device}`}`;
 
 /** "12 nuclei" where there is one class, "12 objects" otherwise. */
 function summaryOf({ detections: { labels } }: Found, shown: readonly number[], nameOf: (label: number) => string): string {

@@ -1,6 +1,6 @@
 import { BackendError, DatasetError, WeightsError } from "@mrcnn/core";
-import { describe, expect, it } from "vitest";
-import { chooseBackend, hasGpu } from "../src/backends.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { chooseBackend } from "../src/backends.ts";
 import { sortFiles } from "../src/files.ts";
 import { createRateMeter } from "../src/live.ts";
 import { passing } from "../src/panel.ts";
@@ -27,13 +27,18 @@ describe("dropped files", () => {
 });
 
 describe("backends", () => {
-  const adapter = (info?: { isFallbackAdapter?: boolean }) => ({ requestAdapter: async () => (info === undefined ? null : { info }) });
-  it("count a GPU, but no software that stands in for one", async () => {
-    expect(await hasGpu(adapter({}))).toBe(true);
-    expect(await hasGpu(adapter({ isFallbackAdapter: true }))).toBe(false);
-    expect(await hasGpu(adapter())).toBe(false);
-    expect(await hasGpu({ requestAdapter: () => Promise.reject(new Error("no")) })).toBe(false);
+  afterEach(() => vi.unstubAllGlobals());
+  const stub = (info?: object): void => void vi.stubGlobal("navigator", { gpu: { requestAdapter: async () => (info === undefined ? null : { info, features: new Set() }) } });
+  it("are chosen by themselves: a GPU, but no software that stands in for one", async () => {
+    stub({ vendor: "acme", description: "GPU 1" });
+    expect(await chooseBackend("auto")).toBe("webgpu");
+    stub({ description: "SwiftShader" });
+    expect(await chooseBackend("auto")).toBe("wasm");
     expect(await chooseBackend("webgpu")).toBe("webgpu");
+    stub();
+    expect(await chooseBackend("auto")).toBe("wasm");
+    vi.stubGlobal("navigator", {});
+    expect(await chooseBackend("auto")).toBe("wasm");
   });
 });
 
