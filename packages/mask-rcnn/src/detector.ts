@@ -1,5 +1,7 @@
+import { engine } from "@tensorflow/tfjs-core";
 import { ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
+import { dryRun } from "@mrcnn/model";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { readShardedWeights, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -85,7 +87,16 @@ export async function createDetector<Image>(
   const weights = await bring();
   const name = await backend();
   const { model, categories } = createPretrained(weights, { where, entry, classes, config, consume: true });
-  return detectorOf(model, { categories, backend: name, readImage, settings: settingsOf(rest) });
+  const settings = settingsOf(rest);
+  await compileAhead(model, settings);
+  return detectorOf(model, { categories, backend: name, readImage, settings });
+}
+
+// On WebGPU: many shaders at a time, where the first detection would stop for each.
+async function compileAhead(model: MaskRcnn, settings: DetectOptions): Promise<void> {
+  const { minSize, maxSize } = model.config.image;
+  const size = { height: settings.minSize ?? minSize, width: settings.maxSize ?? settings.minSize ?? maxSize };
+  await (engine().backend as { compileAhead?(work: () => void): Promise<void> }).compileAhead?.(() => dryRun(model, size, settings));
 }
 
 const settingsOf = ({ scoreThreshold = SCORE_THRESHOLD, maxDetections, minSize, maxSize }: DetectOptions): DetectOptions => ({ scoreThreshold, maxDetections, minSize, maxSize });
