@@ -5,6 +5,7 @@ import { groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
 import { columnSums } from "./kernels/column-sums.ts";
+import { decodeKeypoints } from "./kernels/decode-keypoints.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
@@ -22,6 +23,7 @@ const ours = new WeakSet<KernelFunc>();
 /** What this package adds to backend "webgpu". */
 export const kernels: readonly KernelConfig[] = [
   columnSums,
+  decodeKeypoints,
   groupNorm,
   groupNormGrad,
   reluGrad,

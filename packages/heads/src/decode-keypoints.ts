@@ -1,5 +1,9 @@
-import { assertLength } from "@mrcnn/core";
+import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import { assertLength, hasKernel } from "@mrcnn/core";
 import type { Keypoints } from "@mrcnn/core";
+import { decodeKeypointsContract } from "./kernel.ts";
+import type { DecodeKeypointsAttrs } from "./kernel.ts";
 
 /** The heatmaps' size, and whose rule reads them. */
 export interface DecodeKeypointsOptions {
@@ -54,6 +58,32 @@ function spans({ first }: Taps, side: number): Int32Array {
 // The largest sum of the absolute weights of one axis, with room for rounding: at the middle, 1.375.
 const GAIN = 1.376 ** 2;
 
+// The whole pixels that a RoI's heatmap is enlarged to, and how far apart they lie in the box.
+interface Grid {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  readonly stepX: number;
+  readonly stepY: number;
+}
+
+function gridOf([left, top, right, bottom]: ArrayLike<number> & Iterable<number>): Grid {
+  const width = Math.max(f(right! - left!), 1);
+  const height = Math.max(f(bottom! - top!), 1);
+  const whole = { width: Math.ceil(width), height: Math.ceil(height) };
+  return { left: left!, top: top!, ...whole, stepX: f(width / whole.width), stepY: f(height / whole.height) };
+}
+
+const gridsOf = (boxes: Float32Array): Grid[] => Array.from({ length: boxes.length / 4 }, (_, roi) => gridOf(boxes.subarray(4 * roi, 4 * roi + 4)));
+
+// The pixel at `position` of a grid, in the box's pixels: x, y, visibility.
+function pointOf({ left, top, width, stepX, stepY }: Grid, position: number): [number, number, number] {
+  const column = position % width;
+  const row = (position - column) / width;
+  return [f(f(column + 0.5) * stepX) + left, f(f(row + 0.5) * stepY) + top, 1];
+}
+
 /**
  * Finds the best pixel of each heatmap, enlarged bicubically to its RoI's size in whole pixels:
  * `heatmaps` [R, side, side, K] flat, `boxes` [R * 4] (x1, y1, x2, y2) as the head saw them. Points
@@ -72,31 +102,55 @@ export function decodeKeypoints(heatmaps: Float32Array, boxes: Float32Array, opt
   const points = new Float32Array(rois * count * 3);
   const scores = new Float32Array(rois * count);
   const map = new Float32Array(area);
-  for (let roi = 0; roi < rois; roi++) {
-    const [left, top, right, bottom] = boxes.subarray(4 * roi, 4 * roi + 4) as unknown as [number, number, number, number];
-    const width = Math.max(f(right - left), 1);
-    const height = Math.max(f(bottom - top), 1);
-    const size = { width: Math.ceil(width), height: Math.ceil(height) };
-    const x = bicubic(side, size.width);
-    const y = bicubic(side, size.height);
-    const stepX = f(width / size.width);
-    const stepY = f(height / size.height);
+  for (const [roi, grid] of gridsOf(boxes).entries()) {
+    const x = bicubic(side, grid.width);
+    const y = bicubic(side, grid.height);
     const spanX = spans(x, side);
     const spanY = spans(y, side);
     for (let k = 0; k < count; k++) {
       const from = roi * area * count + k;
       for (let i = 0; i < area; i++) map[i] = heatmaps[from + i * count]!;
-      const best = maximum(map, side, x, y, spanX, spanY, size.width);
-      const column = best.position % size.width;
-      const row = (best.position - column) / size.width;
+      const best = maximum(map, side, x, y, spanX, spanY, grid.width);
       const at = roi * count + k;
-      points[3 * at] = f(f(column + 0.5) * stepX) + left;
-      points[3 * at + 1] = f(f(row + 0.5) * stepY) + top;
-      points[3 * at + 2] = 1;
+      points.set(pointOf(grid, best.position), 3 * at);
       scores[at] = rule === "torchvision" ? best.value : probability(map, best.value);
     }
   }
   return { count, points, scores };
+}
+
+/**
+ * `decodeKeypoints` of `heatmaps` float32 [R, side, side, K] that are on the device, which stay the caller's: where the
+ * backend has a kernel only what was found is read, 8 bytes a keypoint. Interpolated values differ from the host's in
+ * their last bits, so of two pixels that are almost equally good it may name the other.
+ *
+ * @throws ShapeError when there are not as many boxes as heatmaps.
+ */
+export async function readKeypoints(heatmaps: Tensor4D, boxes: Float32Array, { rule = "torchvision" }: Pick<DecodeKeypointsOptions, "rule"> = {}): Promise<Keypoints> {
+  const [rois, side, , count] = heatmaps.shape;
+  assertLength(boxes, 4 * rois, "readKeypoints", "boxes");
+  const attrs: DecodeKeypointsAttrs = { side, rule };
+  if (rois === 0 || !hasKernel(decodeKeypointsContract, attrs)) {
+    return decodeKeypoints((await heatmaps.data()) as Float32Array, boxes, { side, keypoints: count, rule });
+  }
+  const grids = gridsOf(boxes);
+  const found = tidy(() => {
+    const sizes = tensor2d(grids.map(({ width, height }) => [width, height, f(side / width), f(side / height)]));
+    return engine().runKernel(decodeKeypointsContract.name, { heatmaps, sizes }, attrs as unknown as NamedAttrMap) as Tensor;
+  });
+  try {
+    const pairs = (await found.data()) as Int32Array;
+    const values = new Float32Array(pairs.buffer, pairs.byteOffset, pairs.length);
+    const points = new Float32Array(rois * count * 3);
+    const scores = new Float32Array(rois * count);
+    for (let at = 0; at < scores.length; at++) {
+      points.set(pointOf(grids[Math.trunc(at / count)]!, pairs[2 * at]!), 3 * at);
+      scores[at] = values[2 * at + 1]!;
+    }
+    return { count, points, scores };
+  } finally {
+    found.dispose();
+  }
 }
 
 // detectron2's score: the enlarged map's largest exp over the sum of the small map's.

@@ -1,6 +1,6 @@
 export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
 export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
-export { decodeKeypoints } from "./decode-keypoints.ts";
+export { decodeKeypoints, readKeypoints } from "./decode-keypoints.ts";
 export type { DecodeKeypointsOptions } from "./decode-keypoints.ts";
 export { applyKeypointHead, initKeypointHead } from "./keypoint-head.ts";
 export type { KeypointHeadConfig, KeypointHeadParams } from "./keypoint-head.ts";

@@ -1,4 +1,4 @@
-/** What choosing detections and the backends that do it on the device agree on. */
+/** What choosing detections, decoding keypoints, pasting masks and the backends that do them on the device agree on. */
 import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core";
 import type { DetectionConfig } from "./select-detections.ts";
@@ -20,3 +20,25 @@ export type SelectDetectionsAttrs = Omit<DetectionConfig, "windows">;
 
 /** For `runKernelOr` and `hasKernel`. */
 export const selectDetectionsContract: KernelContract = { name: SELECT_DETECTIONS };
+
+/**
+ * `DecodeKeypointsInputs` and `DecodeKeypointsAttrs` to int32 [R, K, 2]: of each heatmap the position of its best pixel,
+ * row times the enlarged map's width plus column, the first of equals; and the bits of its float32 score. Has no gradient.
+ */
+export const DECODE_KEYPOINTS = "MrcnnDecodeKeypoints";
+
+/**
+ * `heatmaps` float32 [R, side, side, K]; `sizes` [R, 4]: width and height that each RoI's maps are enlarged to, in whole
+ * pixels, and the small map's pixels in one of those, along x and y.
+ */
+export type DecodeKeypointsInputs = Pick<NamedTensorInfoMap, "heatmaps" | "sizes">;
+
+/** Of `MrcnnDecodeKeypoints`. */
+export interface DecodeKeypointsAttrs {
+  readonly side: number;
+  /** As in `DecodeKeypointsOptions`. */
+  readonly rule: "torchvision" | "detectron2";
+}
+
+/** For `hasKernel`. */
+export const decodeKeypointsContract: KernelContract = { name: DECODE_KEYPOINTS };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ShapeError } from "@mrcnn/core";
-import { golden, seededUniform } from "@mrcnn/testing";
+import { golden } from "@mrcnn/testing";
 import { decodeKeypoints } from "../src/index.ts";
+import { seededHeatmaps } from "./seeded-heatmaps.ts";
 
 interface Case {
   readonly side: number;
@@ -13,19 +14,6 @@ interface Case {
 }
 const { cases } = golden<{ cases: Record<string, Case> }>(import.meta.url, "keypoints");
 
-// Twin of `heatmaps` in tools/golden/keypoints.py.
-function heatmaps(name: string, rois: number, side: number, count: number): Float32Array {
-  const f = Math.fround;
-  const noise = Float32Array.from(seededUniform(name, rois * side * side * count), (u) => u - 0.5);
-  return noise.map((value, i) => {
-    const column = Math.floor(i / count) % side;
-    const row = Math.floor(i / (count * side)) % side;
-    const left = noise[column === 0 ? i : i - count]!;
-    const up = noise[row === 0 ? i : i - count * side]!;
-    return f(f(value + left) + up) * f(8 / 3);
-  });
-}
-
 const expectNear = (found: ArrayLike<number>, wanted: readonly number[], tolerance: number): void => {
   expect(found).toHaveLength(wanted.length);
   for (const [i, value] of wanted.entries()) expect(Math.abs(found[i]! - value), `value ${i}`).toBeLessThanOrEqual(tolerance);
@@ -34,7 +22,7 @@ const expectNear = (found: ArrayLike<number>, wanted: readonly number[], toleran
 describe("decodeKeypoints", () => {
   it.each(Object.keys(cases))("equals torchvision's and detectron2's heatmaps_to_keypoints: %s", (name) => {
     const { side, keypoints, boxes, ...want } = cases[name]!;
-    const maps = heatmaps(name, boxes.length, side, keypoints);
+    const maps = seededHeatmaps(name, boxes.length, side, keypoints);
     const flat = Float32Array.from(boxes.flat());
     const found = decodeKeypoints(maps, flat, { side, keypoints });
     expect(found.count).toBe(keypoints);
