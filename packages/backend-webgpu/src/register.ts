@@ -7,6 +7,7 @@ import { addN } from "./kernels/add-n.ts";
 import { columnSums } from "./kernels/column-sums.ts";
 import { decodeKeypoints } from "./kernels/decode-keypoints.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
+import { pasteMasks } from "./kernels/paste-masks.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
 import { selectDetections } from "./kernels/select-detections.ts";
@@ -26,6 +27,7 @@ export const kernels: readonly KernelConfig[] = [
   decodeKeypoints,
   groupNorm,
   groupNormGrad,
+  pasteMasks,
   reluGrad,
   roiAlign,
   roiAlignGrad,

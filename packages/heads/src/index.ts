@@ -6,5 +6,7 @@ export { applyKeypointHead, initKeypointHead } from "./keypoint-head.ts";
 export type { KeypointHeadConfig, KeypointHeadParams } from "./keypoint-head.ts";
 export { applyMaskHead, applyMaskHeadOfLabels, initMaskHead } from "./mask-head.ts";
 export type { MaskHeadConfig, MaskHeadParams } from "./mask-head.ts";
+export { pasteOnDevice } from "./paste-on-device.ts";
+export type { PasteArrays, PasteOnDeviceOptions } from "./paste-on-device.ts";
 export { selectDetections, selectDetectionsOnDevice } from "./select-detections.ts";
 export type { DetectionConfig } from "./select-detections.ts";

@@ -42,3 +42,27 @@ export interface DecodeKeypointsAttrs {
 
 /** For `hasKernel`. */
 export const decodeKeypointsContract: KernelContract = { name: DECODE_KEYPOINTS };
+
+/**
+ * `PasteMasksInputs` and `PasteMasksAttrs` to int32 [words]: a bit for each pixel of each window, set where the mask,
+ * interpolated between its four neighbours with zeros around it, is the object. Bits beyond a window are 0. Has no gradient.
+ */
+export const PASTE_MASKS = "MrcnnPasteMasks";
+
+/**
+ * `masks` float32 [R, side, side], probabilities; `windows` int32 [N, 8], `low` int32 and `share` float32 as in the `PastePlan`
+ * of @mrcnn/masks.
+ */
+export type PasteMasksInputs = Pick<NamedTensorInfoMap, "masks" | "windows" | "low" | "share">;
+
+/** Of `MrcnnPasteMasks`. */
+export interface PasteMasksAttrs {
+  readonly words: number;
+  /** A pixel is the object above this, or for detectron2 at least at this. */
+  readonly threshold: number;
+  /** Whose order of operations. */
+  readonly method: "torchvision" | "detectron2";
+}
+
+/** For `hasKernel`. */
+export const pasteMasksContract: KernelContract = { name: PASTE_MASKS };

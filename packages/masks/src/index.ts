@@ -16,6 +16,8 @@ export { cropMasks } from "./crop.ts";
 export { boxIou, rleIou, runsIntersection } from "./iou.ts";
 export { pasteMasks } from "./paste.ts";
 export type { PasteMethod, PasteOptions } from "./paste.ts";
+export { planPaste, rlesFromBits } from "./paste-plan.ts";
+export type { PastePlan, PasteTarget } from "./paste-plan.ts";
 export { rasterizePolygons, rleFromBox } from "./polygon.ts";
 export { readCounts, rleFromString, rleToString } from "./rle-string.ts";
 export { decodeRle, encodeRle, measureCounts, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";

@@ -27,9 +27,10 @@ const f = Math.fround;
 const SURE = 1e-5;
 
 /** The value between four neighbours, of which the right ones weigh `x` and the lower ones `y`. */
-type Blend = (nw: number, ne: number, sw: number, se: number, x: number, y: number) => number;
+export type Blend = (nw: number, ne: number, sw: number, se: number, x: number, y: number) => number;
 
-interface Method {
+/** How a library pastes. */
+export interface Method {
   /** One axis of a box in an image of `length` pixels. */
   readonly axis: (from: number, to: number, side: number, length: number) => PasteAxis;
   /** In the library's order of float32 operations. */
@@ -40,7 +41,8 @@ interface Method {
   readonly clips: boolean;
 }
 
-const methods: Readonly<Record<PasteMethod, Method>> = {
+/** Of each library. */
+export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
   torchvision: {
     axis: axisLikeTorchvision,
     blend: (nw, ne, sw, se, x, y) => f(f(f(1 - y) * f(f(f(1 - x) * nw) + f(x * ne))) + f(y * f(f(f(1 - x) * sw) + f(x * se)))),
@@ -81,7 +83,7 @@ export function pasteMasks(probabilities: Float32Array, boxes: Float32Array, siz
   const area = side * side;
   return Array.from({ length: n }, (_, i) => {
     const mask = probabilities.subarray(i * area, (i + 1) * area);
-    return pasteMask(mask, side, boxes.subarray(4 * i, 4 * i + 4), size, { threshold, method: methods[method] });
+    return pasteMask(mask, side, boxes.subarray(4 * i, 4 * i + 4), size, { threshold, method: pasteMethods[method] });
   });
 }
 

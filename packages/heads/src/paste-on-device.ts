@@ -1,0 +1,37 @@
+import { engine, tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
+import { hasKernel } from "@mrcnn/core";
+import { pasteMasksContract } from "./kernel.ts";
+import type { PasteMasksAttrs } from "./kernel.ts";
+
+/** The `PastePlan` that `planPaste` of @mrcnn/masks makes. */
+export interface PasteArrays {
+  readonly windows: Int32Array;
+  readonly low: Int32Array;
+  readonly share: Float32Array;
+  readonly words: number;
+}
+
+/** Which pixels are the object; as in `pasteMasks` of @mrcnn/masks. */
+export interface PasteOnDeviceOptions {
+  /** Default 0.5. */
+  readonly threshold?: number;
+  /** Default "torchvision". */
+  readonly method?: "torchvision" | "detectron2";
+}
+
+/**
+ * Pastes `masks` [R, side, side] (probabilities of each detection's own class) where they are: int32 [words], a bit for
+ * each pixel of the plan's windows, which `rlesFromBits` of @mrcnn/masks turns into run lengths. Undefined where the
+ * backend has no kernel: read the masks and use `pasteMasks`. Interpolated values differ from the host's in their last
+ * bits, so a pixel whose value is the threshold to within 1e-6 may differ.
+ */
+export function pasteOnDevice(masks: Tensor3D, { words, ...plan }: PasteArrays, { threshold = 0.5, method = "torchvision" }: PasteOnDeviceOptions = {}): Tensor1D | undefined {
+  const attrs: PasteMasksAttrs = { words, threshold, method };
+  if (!hasKernel(pasteMasksContract, attrs)) return undefined;
+  return tidy(() => {
+    const windows = tensor2d(plan.windows, [plan.windows.length / 8, 8], "int32");
+    const inputs = { masks, windows, low: tensor1d(plan.low, "int32"), share: tensor1d(plan.share) };
+    return engine().runKernel(pasteMasksContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor as Tensor1D;
+  });
+}
