@@ -14,6 +14,7 @@ import { selectDetections } from "./kernels/select-detections.ts";
 import { selectProposals } from "./kernels/select-proposals.ts";
 import { sgd } from "./kernels/sgd.ts";
 import { stepScale } from "./kernels/step-scale.ts";
+import { upsampleAdd } from "./kernels/upsample-add.ts";
 
 /** What it puts in place of TensorFlow.js's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
@@ -37,6 +38,7 @@ export const kernels: readonly KernelConfig[] = [
   selectProposals,
   sgd,
   stepScale,
+  upsampleAdd,
 ];
 
 const gradients: readonly GradConfig[] = [groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];

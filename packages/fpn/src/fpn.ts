@@ -1,9 +1,10 @@
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
-import { ShapeError } from "@mrcnn/core";
+import { hasKernel, ShapeError } from "@mrcnn/core";
 import type { FeatureMaps, Random } from "@mrcnn/core";
-import { applyConvLayer, initConvLayer, maxPool, upsampleNearest } from "@mrcnn/nn";
+import { applyConvLayer, initConvLayer, maxPool, upsampleAdd, upsampleNearest } from "@mrcnn/nn";
 import type { ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
+import { UPSAMPLE_ADD } from "@mrcnn/nn/kernel";
 
 /** The size of a feature pyramid. */
 export interface FpnConfig {
@@ -54,8 +55,10 @@ export function applyFpn(params: FpnParams, features: FeatureMaps, options: Laye
       const [, height, width] = map.shape;
       const coarser = inner;
       const merged = tidy(() => {
-        const addend = coarser && upsampleNearest(coarser, { height, width });
-        return applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
+        const lateral = (addend?: Tensor4D): Tensor4D => applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
+        if (coarser === undefined) return lateral();
+        // Elsewhere the convolution itself may take the sum along.
+        return hasKernel({ name: UPSAMPLE_ADD }, {}) ? upsampleAdd(coarser, lateral()) : lateral(upsampleNearest(coarser, { height, width }));
       });
       results.unshift(applyConvLayer(params.layer_blocks[i]!, merged, { ...options, padding: 1 }, "applyFpn"));
       inner = merged;

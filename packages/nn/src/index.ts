@@ -18,4 +18,4 @@ export { disposeParams, flattenParams, isStatistic, toVariable } from "./params.
 export type { Conv2dParams, DenseParams, ParamTree } from "./params.ts";
 export { relu } from "./relu.ts";
 export { upsampleBilinear } from "./upsample-bilinear.ts";
-export { upsampleNearest } from "./upsample-nearest.ts";
+export { upsampleAdd, upsampleNearest } from "./upsample-nearest.ts";

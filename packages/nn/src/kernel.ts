@@ -1,5 +1,5 @@
 /**
- * What group normalization, the gradients of relu and of a bias, a convolution that adds, convolutions' gradients, and the backends that accelerate them agree on.
+ * What group normalization, the gradients of relu and of a bias, a convolution that adds, a pyramid's levels joined, convolutions' gradients, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
 import { engine } from "@tensorflow/tfjs-core";
@@ -97,6 +97,15 @@ export const COLUMN_SUMS = "MrcnnColumnSums";
 
 /** `x` float32 [..., C]. */
 export type ColumnSumsInputs = Pick<NamedTensorInfoMap, "x">;
+
+/**
+ * `UpsampleAddInputs` to float32 [B, H', W', C]: `finer` plus `x` enlarged, output pixel i reading input pixel
+ * floor(i * in / out) in float32. Has no gradient of its own.
+ */
+export const UPSAMPLE_ADD = "MrcnnUpsampleAdd";
+
+/** `x` float32 [B, H, W, C]; `finer` [B, H', W', C]. */
+export type UpsampleAddInputs = Pick<NamedTensorInfoMap, "x" | "finer">;
 
 /**
  * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and
