@@ -84,7 +84,7 @@ async function measure(isPlain) {
     seconds.push((performance.now() - start) / 1000);
   }
   const total = backend.traffic;
-  const detection = /** @type {Traffic} */ (Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / (rounds ?? 1)])));
+  const detection = /** @type {any} */ (Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / (rounds ?? 1)])));
   /** @type {Record<string, number[]>} */
   const stages = {};
   for (let i = 0; i <= (rounds ?? 1); i++) {

@@ -51,6 +51,7 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
   let counts: readonly number[] = [];
   let sizes: { name: string; grid: ImageSize }[] = [];
   let proposals: Float32Array | undefined;
+  let masks: Inside["masks"];
   const lastMap = config.architecture === "c4" ? "layer3" : "layer4";
 
   const lookAt = async (maps: FeatureMaps): Promise<void> => {
@@ -69,7 +70,10 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
       const chosen = output as DetectStages["proposals"];
       proposals = chosen.boxes instanceof Float32Array ? chosen.boxes : ((await chosen.boxes.data()) as Float32Array);
       Object.assign(seen, { proposals: chosen });
-    } else if (stage === "resize" || stage === "selection" || stage === "mask head") Object.assign(seen, { [stage]: output });
+    } else if (stage === "mask head") {
+      const own = output as DetectStages["mask head"];
+      masks = { side: own.shape[1], probabilities: (await own.data()) as Float32Array };
+    } else if (stage === "resize" || stage === "selection") Object.assign(seen, { [stage]: output });
   }, options);
 
   const { batch, windows } = seen.resize!;
@@ -85,14 +89,13 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
   const poolable = config.architecture === "fpn" ? sizes.length - 1 : 1;
   const levelsOf = (boxes: Float32Array): Uint8Array =>
     poolable === 1 ? new Uint8Array(boxes.length / 4) : Uint8Array.from(assignPyramidLevels(boxes, { minLevel: 2, maxLevel: poolable + 1, levelRule: profile.levelRule, imageSize: input }), (level) => level - 2);
-  const masks = seen["mask head"];
   return {
     input,
     window: windows[0]!,
     levels: levelsFrom({ sizes, counts, objectness: objectness!, activations, anchors: inPixels(anchors), input }),
     proposals: { boxes: inPixels(chosen), scores: scores === undefined ? undefined : Float32Array.from(rows, (row) => scores[row]!), levels: levelsOf(chosen) },
     kept: { boxes: inPixels(found.boxes), labels: found.labels, scores: found.scores, levels: levelsOf(found.boxes) },
-    masks: masks === undefined ? undefined : { side: Math.round(Math.sqrt(masks.length / Math.max(1, found.labels.length))), probabilities: masks },
+    masks,
     sampling: { box: samplingOf(config, config.box.poolSize), mask: samplingOf(config, config.maskHead.poolSize) },
     seconds,
   };

@@ -1,13 +1,13 @@
 import { keep, sigmoid, slice, tensor4d, tidy } from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage, applyResnetStem } from "@mrcnn/backbones";
 import { ConfigError } from "@mrcnn/core";
-import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rle, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
-import { applyKeypointHead, decodeKeypoints, selectDetections } from "@mrcnn/heads";
+import { applyKeypointHead, pasteOnDevice, readKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
-import { pasteMasks } from "@mrcnn/masks";
-import type { PixelWindow } from "@mrcnn/masks";
+import { pasteMasks, planPaste, rlesFromBits } from "@mrcnn/masks";
+import type { PasteMethod, PixelWindow } from "@mrcnn/masks";
 import { applyRpnHead, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import { batchImages, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
@@ -16,6 +16,7 @@ import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
 import { applyBoxBranch, applyMaskBranchOfLabels, modelAnchors, normOptions, poolRois, proposalConfig } from "./stages.ts";
 import { toFractions, toPhoto } from "./to-photo.ts";
+import type { PhotoDetections } from "./to-photo.ts";
 
 /** Overrides for one call; the config's values otherwise. */
 export interface DetectOptions {
@@ -119,9 +120,11 @@ export interface DetectStages {
   readonly selection: readonly BoxDetections[];
   readonly "mask pooling": Tensor4D;
   /** Probabilities of each detection's own class, [R, side, side]. */
-  readonly "mask head": Float32Array;
+  readonly "mask head": Tensor3D;
+  /** Of each image. */
+  readonly paste: readonly (readonly Rle[])[];
+  /** In the pixels of the network's input. */
   readonly keypoints: Keypoints;
-  readonly paste: readonly Detections[];
 }
 
 /**
@@ -204,18 +207,25 @@ export async function detect(
 
     const rois = concatRois(found.map((one) => one.boxes));
     const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
-    const masksOf = async (): Promise<Float32Array | undefined> => {
-      if (!config.mask || labels.length === 0) return config.mask ? new Float32Array(0) : undefined;
+    const placed = inPhotos(config, images, input, found);
+    const masksOf = async (): Promise<readonly (readonly Rle[])[] | undefined> => {
+      if (!config.mask) return undefined;
+      if (labels.length === 0) return images.map(() => []);
       const seen = await onDevice("mask pooling", () => poolRois(config, features, rois, config.maskHead.poolSize, batch.size));
-      return stage("mask head", () => values(() => sigmoid(applyMaskBranchOfLabels(config, params, seen, labels))));
+      const masks = await onDevice("mask head", () => sigmoid(applyMaskBranchOfLabels(config, params, seen, labels)));
+      return stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste));
     };
     const keypointsOfRois = async (): Promise<Keypoints | undefined> =>
       config.keypoints.length === 0 ? undefined : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size));
     // Both are on their way before the host waits for either; watched, one after the other.
     const masks = masksOf();
     if (observe !== undefined) await masks;
-    const [probabilities, keypoints] = await Promise.all([masks, keypointsOfRois()]);
-    return (await stage("paste", () => inPhotos(config, images, input, found, { probabilities, keypoints }))) as Detections[];
+    const [pasted, keypoints] = await Promise.all([masks, keypointsOfRois()]);
+    return placed.map(({ kept, first, ...detections }, i) => ({
+      ...detections,
+      ...(pasted !== undefined && { masks: [...pasted[i]!] }),
+      ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, first, kept, input.windows[i]!, detections.imageSize) }),
+    }));
   } finally {
     release([...held]);
   }
@@ -237,16 +247,6 @@ async function settle(tensor: Tensor | undefined): Promise<void> {
   one.dispose();
 }
 
-// Read once.
-async function values(compute: () => Tensor): Promise<Float32Array> {
-  const tensor = tidy(compute);
-  try {
-    return (await tensor.data()) as Float32Array;
-  } finally {
-    tensor.dispose();
-  }
-}
-
 // Keypoints of each detection, in the pixels of the network's input.
 async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, features: FeatureMaps, rois: Rois, size: ImageSize): Promise<Keypoints> {
   const count = config.keypoints.length;
@@ -254,41 +254,53 @@ async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, f
   const { keypoint_head, keypoint_predictor } = params.roi_heads;
   if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
   const { poolSize } = config.keypointHead;
-  const heatmaps = await values(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
-  return decodeKeypoints(heatmaps, rois.boxes, { side: 4 * poolSize, keypoints: count, rule: numericsProfiles[config.numerics].keypoints });
+  const heatmaps = tidy(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
+  try {
+    return await readKeypoints(heatmaps, rois.boxes, { rule: numericsProfiles[config.numerics].keypoints });
+  } finally {
+    heatmaps.dispose();
+  }
 }
 
-// Detections of the network's input, in the pixels of each photo and with their masks pasted.
-function inPhotos(
-  { numerics }: MaskRcnnConfig,
-  images: readonly RawImage[],
-  { batch, windows }: NetworkInput,
-  found: readonly BoxDetections[],
-  { probabilities, keypoints }: { readonly probabilities: Float32Array | undefined; readonly keypoints: Keypoints | undefined },
-): Detections[] {
-  const profile = numericsProfiles[numerics];
-  const count = found.reduce((n, { labels }) => n + labels.length, 0);
-  const pixels = probabilities === undefined || count === 0 ? 0 : probabilities.length / count;
+// Detections of one image in its photo.
+interface Placed extends PhotoDetections {
+  readonly imageSize: ImageSize;
+  /** Where its detections begin among those of all images. */
+  readonly first: number;
+}
+
+function inPhotos({ numerics }: MaskRcnnConfig, images: readonly RawImage[], { batch, windows }: NetworkInput, found: readonly BoxDetections[]): Placed[] {
   let first = 0;
   return found.map((detections, i) => {
     const imageSize = { height: images[i]!.height, width: images[i]!.width };
-    const { kept, ...inPhoto } = toPhoto(profile.boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
-    const own = first;
+    const placed = toPhoto(numericsProfiles[numerics].boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
+    const own = { ...placed, imageSize, first };
     first += detections.labels.length;
-    return {
-      ...inPhoto,
-      imageSize,
-      ...(probabilities !== undefined && {
-        masks: pasteMasks(rowsOf(probabilities, pixels, own, kept), inPhoto.boxes, imageSize, { method: profile.paste }),
-      }),
-      ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, own, kept, windows[i]!, imageSize) }),
-    };
+    return own;
   });
 }
 
-// The rows `first + kept[i]` of a matrix with rows of `length`.
-function rowsOf(values: Float32Array, length: number, first: number, kept: Int32Array): Float32Array {
-  const rows = new Float32Array(kept.length * length);
-  for (const [i, row] of kept.entries()) rows.set(values.subarray((first + row) * length, (first + row + 1) * length), i * length);
-  return rows;
+// Masks put back under their boxes: by a kernel where the backend has one, so that only the pixels of the boxes are read, a bit each.
+async function paste(masks: Tensor3D, placed: readonly Placed[], method: PasteMethod): Promise<Rle[][]> {
+  const side = masks.shape[1];
+  const targets = placed.map(({ boxes, kept, first, imageSize: size }) => ({ boxes, size, rows: kept.map((row) => first + row) }));
+  if (method !== "matterport") {
+    const plan = planPaste(targets, side, { method });
+    if (plan.words === 0) return rlesFromBits(new Int32Array(0), plan, targets);
+    const bits = pasteOnDevice(masks, plan, { method });
+    try {
+      if (bits !== undefined) return rlesFromBits((await bits.data()) as Int32Array, plan, targets);
+    } finally {
+      bits?.dispose();
+    }
+  }
+  const values = (await masks.data()) as Float32Array;
+  return targets.map(({ boxes, rows, size }) => pasteMasks(rowsOf(values, side * side, rows), boxes, size, { method }));
+}
+
+// The rows of a matrix with rows of `length`.
+function rowsOf(values: Float32Array, length: number, rows: Int32Array): Float32Array {
+  const chosen = new Float32Array(rows.length * length);
+  for (const [i, row] of rows.entries()) chosen.set(values.subarray(row * length, (row + 1) * length), i * length);
+  return chosen;
 }

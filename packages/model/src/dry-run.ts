@@ -1,10 +1,12 @@
 import { sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { ImageSize } from "@mrcnn/core";
-import { applyKeypointHead, selectDetectionsOnDevice } from "@mrcnn/heads";
+import { applyKeypointHead, pasteOnDevice, selectDetectionsOnDevice } from "@mrcnn/heads";
+import { planPaste } from "@mrcnn/masks";
 import { selectProposalsOnDevice } from "@mrcnn/rpn";
 import { detectionConfig, prepareInput } from "./detect.ts";
 import type { DetectOptions } from "./detect.ts";
 import type { MaskRcnn } from "./mask-rcnn.ts";
+import { numericsProfiles } from "./numerics.ts";
 import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
 
 /**
@@ -23,7 +25,12 @@ export function dryRun({ config, params }: MaskRcnn, size: ImageSize, options: D
     const proposals = selectProposalsOnDevice(rpn, anchors, limits, proposalConfig(config, config.rpn.detection));
     const boxes = applyBoxBranch(config, params, poolRois(config, features, proposals ?? found, config.box.poolSize, batch.size), "running");
     if (proposals !== undefined) selectDetectionsOnDevice(boxes, proposals.boxes, limits, detectionConfig(config, input, options));
-    if (config.mask) sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, found, config.maskHead.poolSize, batch.size), new Int32Array(count).fill(1)));
+    if (config.mask) {
+      const masks = sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, found, config.maskHead.poolSize, batch.size), new Int32Array(count).fill(1)));
+      const { paste: method } = numericsProfiles[config.numerics];
+      const rows = Int32Array.from({ length: count }, (_, i) => i);
+      if (method !== "matterport") pasteOnDevice(masks, planPaste([{ boxes: found.boxes, rows, size }], masks.shape[1], { method }), { method });
+    }
     const { keypoint_head, keypoint_predictor } = params.roi_heads;
     if (keypoint_head !== undefined && keypoint_predictor !== undefined) {
       applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, found, config.keypointHead.poolSize, batch.size));

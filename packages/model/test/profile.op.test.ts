@@ -14,8 +14,8 @@ const single = { classes: ["a", "b"], image: { minSize: 64, maxSize: 64 }, backb
 
 const cases = [
   ["Mask R-CNN", tinyConfig(), [...dense, "fpn", ...heads, "mask pooling", "mask head", "paste"]],
-  ["Faster R-CNN", tinyConfig({ mask: false }), [...dense, "fpn", ...heads, "paste"]],
-  ["keypoints", tinyConfig({ mask: false, keypoints: ["nose", "tail"], keypointHead: { poolSize: 7, layers: [8] } }), [...dense, "fpn", ...heads, "keypoints", "paste"]],
+  ["Faster R-CNN", tinyConfig({ mask: false }), [...dense, "fpn", ...heads]],
+  ["keypoints", tinyConfig({ mask: false, keypoints: ["nose", "tail"], keypointHead: { poolSize: 7, layers: [8] } }), [...dense, "fpn", ...heads, "keypoints"]],
   ["C4", maskRcnnConfig({ ...single, architecture: "c4", numerics: "detectron2", maskHead: { channels: 8, layers: [] } }), [...dense.slice(0, -1), ...heads, "mask pooling", "mask head", "paste"]],
   ["matterport's numerics", tinyConfig({ numerics: "matterport", fpn, box: { representation: box.representation } }), [...dense, "fpn", ...heads, "mask pooling", "mask head", "paste"]],
 ] as const;
