@@ -3,7 +3,9 @@ import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createRequire } from "node:module";
 import { promisify } from "node:util";
+import { catalogEntry } from "@mrcnn/mask-rcnn/catalog";
 import { decodeRle, rleFromString, toFullBitmap } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoResult, CocoRle } from "@mrcnn/masks";
 import type { Browser, Page } from "playwright-core";
@@ -16,6 +18,7 @@ import type { Host } from "./site.ts";
 
 if (executablePath === undefined) console.log(`skipped: the tests of the page in a browser: ${reason}.`);
 
+const cocoKeypoints = catalogEntry("keypointrcnn_resnet50_fpn").keypoints!.names;
 let site: Awaited<ReturnType<typeof buildSite>>;
 let isolated: Host;
 let plain: Host;
@@ -254,6 +257,99 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await page.keyboard.press("Escape");
     await page.waitForSelector("#inside", { state: "hidden" });
     expect(await page.isVisible("#canvas")).toBe(true);
+    await context.close();
+  });
+
+  it.each(["light", "dark"] as const)("is accessible as far as axe can tell, %s", async (colorScheme) => {
+    const { page, context } = await open(browser, isolated.url);
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const violations = async (): Promise<string[]> => {
+      const { violations: all } = await page.evaluate(() => (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }> } }).axe.run());
+      return all.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+    };
+    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
+    expect(await violations()).toEqual([]);
+    await page.click("#samples button");
+    await looked(page);
+    await page.focus("#canvas");
+    await page.keyboard.press("ArrowRight");
+    expect(await violations()).toEqual([]);
+    await page.click("#choose-model");
+    await page.waitForFunction(() => document.querySelector("#kept")!.children.length > 0);
+    expect(await violations()).toEqual([]);
+    await page.keyboard.press("Escape");
+    await page.click("#look-inside");
+    await page.waitForSelector("#inside:not([hidden])");
+    for (const step of ["anchors", "roi", "times"]) {
+      await page.click(`#tab-${step}`);
+      expect(await violations()).toEqual([]);
+    }
+    await context.close();
+  });
+
+  it("shows keypoints with their skeleton", async () => {
+    const weights = await torchvisionFile({ classes: ["person"], mask: false, keypoints: cocoKeypoints });
+    const { page, context, complaints } = await open(browser, isolated.url);
+    await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(90, 90)), type: "image/png" }]);
+    await looked(page);
+    await page.selectOption("#detail", "128");
+    await looked(page);
+    await drop(page, [{ name: "keypoints.safetensors", bytes: weights }]);
+    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "keypoints.safetensors", undefined, { timeout: 60_000 });
+    await looked(page);
+    await setThreshold(page, 0.05);
+    const { annotations, categories } = await saveCoco(page);
+    expect(categories).toEqual([{ id: 1, name: "person" }]);
+    expect(annotations.length).toBeGreaterThan(0);
+    for (const { keypoints, num_keypoints } of annotations) expect([keypoints!.length, num_keypoints]).toEqual([51, 17]);
+    // Limbs of the three kinds are drawn in colours that no picture of ours and no object has.
+    await page.locator("#objects li").first().click();
+    const picture = await download(page, "#save-png");
+    const colours = await page.evaluate(async (base64) => {
+      const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+      const drawing = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d")!;
+      drawing.drawImage(bitmap, 0, 0);
+      const { data } = drawing.getImageData(0, 0, bitmap.width, bitmap.height);
+      const wanted = ["70,224,106", "255,154,46", "74,168,255"];
+      const seen = new Set<string>();
+      for (let i = 0; i < data.length; i += 4) seen.add(`${data[i]},${data[i + 1]},${data[i + 2]}`);
+      return wanted.filter((colour) => seen.has(colour));
+    }, Buffer.from(picture.bytes).toString("base64"));
+    expect(colours.length).toBeGreaterThan(0);
+    expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+    await context.close();
+  });
+
+  it("looks at a video until its end, and takes what is pasted", async () => {
+    const { page, context } = await open(browser, isolated.url);
+    const video = await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 96, height: 64 });
+      const drawing = canvas.getContext("2d")!;
+      const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: "video/webm" });
+      const parts: Blob[] = [];
+      recorder.ondataavailable = ({ data }) => parts.push(data);
+      recorder.start();
+      for (let i = 0; i < 20; i++) {
+        drawing.fillStyle = `hsl(${i * 18} 80% 50%)`;
+        drawing.fillRect(0, 0, 96, 64);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await new Promise((resolve) => {
+        recorder.onstop = resolve;
+        recorder.stop();
+      });
+      return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+    });
+    await drop(page, [{ name: "film.webm", bytes: Uint8Array.from(video), type: "video/webm" }]);
+    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live", undefined, { timeout: 30_000 });
+    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] !== "live", undefined, { timeout: 30_000 });
+    await page.evaluate((bytes) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(bytes)], "pasted.png", { type: "image/png" }));
+      document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+    }, [...pngFile(pictureOf(70, 50))]);
+    await looked(page);
+    expect(await textOf(page, "#timing")).toMatch(/^70 × 50/);
     await context.close();
   });
 
