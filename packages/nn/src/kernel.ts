@@ -1,8 +1,8 @@
 /**
- * What group normalization, the gradients of relu and of a bias, a convolution that adds, a pyramid's levels joined, convolutions' gradients, and the backends that accelerate them agree on.
+ * What group normalization, a norm that is folded away, the gradients of relu and of a bias, a convolution that adds, a pyramid's levels joined, convolutions' gradients, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
-import { engine } from "@tensorflow/tfjs-core";
+import { add, engine, mul, neg, reshape, rsqrt, sub, sum } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core";
 
@@ -77,6 +77,41 @@ export const groupNormGradConfig: GradConfig = {
 
 /** What `groupNorm` asks of `runKernelOr`. */
 export const groupNormContract: KernelContract = { name: GROUP_NORM, gradient: groupNormGradConfig };
+
+/**
+ * A norm of fixed statistics folded into the convolution before it: `FoldNormInputs` and `FoldNormAttrs` to the filter
+ * [h, w, in, out] times scale, bias - mean * scale, and scale = weight / sqrt(variance + eps), [out] each.
+ */
+export const FOLD_NORM = "MrcnnFoldNorm";
+
+/** `filter` float32 [h, w, in, out]; `weight`, `bias`, `mean` (less the convolution's own bias) and `variance` [out]. */
+export type FoldNormInputs = Pick<NamedTensorInfoMap, "filter" | "weight" | "bias" | "mean" | "variance">;
+
+/** Of `MrcnnFoldNorm`. */
+export interface FoldNormAttrs {
+  readonly eps: number;
+}
+
+/** The gradient of `FOLD_NORM` for all but the statistics' variance. */
+export const foldNormGradConfig: GradConfig = {
+  kernelName: FOLD_NORM,
+  inputsToSave: ["filter", "mean", "variance"],
+  outputsToSave: [false, false, true],
+  gradFunc: (dy, saved, attrs) => {
+    const [dfilter, dshift] = dy as [Tensor, Tensor];
+    const [filter, mean, variance, scale] = saved as [Tensor, Tensor, Tensor, Tensor];
+    return {
+      filter: () => mul(dfilter, scale),
+      weight: () => mul(sub(sum(mul(dfilter, filter), [0, 1, 2]), mul(dshift, mean)), rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps))),
+      // A handle of its own: dshift goes when the gradients are done.
+      bias: () => reshape(dshift, dshift.shape),
+      mean: () => neg(mul(dshift, scale)),
+    };
+  },
+};
+
+/** What `foldNorm` asks of `runKernelOr`. */
+export const foldNormContract: KernelContract = { name: FOLD_NORM, gradient: foldNormGradConfig };
 
 /**
  * The gradient of relu from its output: `ReluGradInputs` to float32 dx = dy where y > 0, else 0. Has

@@ -1,10 +1,11 @@
 import { add, mul, ones, reciprocal, reshape, rsqrt, square, sub, tidy, zeros } from "@tensorflow/tfjs-core";
-import type { Rank, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
-import { stopGradient } from "@mrcnn/core";
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
+import { runKernelOr, stopGradient } from "@mrcnn/core";
 import { convolve } from "./conv2d.ts";
 import type { Conv2dOptions } from "./conv2d.ts";
 import { finish } from "./finish.ts";
 import { groupNorm, groupNormWithMoments } from "./group-norm.ts";
+import { foldNormContract } from "./kernel.ts";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams } from "./params.ts";
 
@@ -75,11 +76,16 @@ export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, opti
   });
 }
 
-/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable. */
+/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable but for these. */
 export function foldNorm(conv: Conv2dParams, norm: BatchNormParams, eps: number): { weight: Tensor4D; bias: Tensor1D } {
-  const scale = mul(norm.weight, rsqrt(add(norm.running_var, eps))) as Tensor1D;
-  const mean = conv.bias === undefined ? norm.running_mean : sub(norm.running_mean, conv.bias);
-  return { weight: mul(conv.weight, scale), bias: sub(norm.bias, mul(mean, scale)) };
+  const { weight, bias, running_mean, running_var } = norm;
+  const mean = conv.bias === undefined ? running_mean : sub(running_mean, conv.bias);
+  const inputs = { filter: conv.weight, weight, bias, mean, variance: running_var };
+  const [filter, shift] = runKernelOr<Tensor[]>(foldNormContract, inputs, { eps }, () => {
+    const scale = mul(weight, rsqrt(add(running_var, eps)));
+    return [mul(conv.weight, scale), sub(bias, mul(mean, scale))];
+  });
+  return { weight: filter as Tensor4D, bias: shift as Tensor1D };
 }
 
 // Batch norm is group norm with a group per channel, of a batch seen as one image.

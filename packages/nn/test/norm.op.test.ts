@@ -136,6 +136,21 @@ describe("convNorm", () => {
     disposeParams(running);
   });
 
+  // Kernels of the fold take four channels at once where they can, and every gradient but the statistics' is asked for.
+  for (const channels of [6, 8]) {
+    it(`has the numeric gradient through a folded norm of ${channels} channels, the convolution's bias included`, async () => {
+      const fixed = { running_mean: toVariable(seededInput("fold.mean", [channels])), running_var: toVariable(seededWeight("fold.running_var", [channels])) };
+      const tensors = [seededInput("fold.x", [1, 3, 4, 2]), seededInput("fold.conv", [2, 2, 2, channels]), seededInput("fold.conv.bias", [channels]), seededInput("fold.weight", [channels]), seededInput("fold.bias", [channels])];
+      await expectGradients(
+        (x, weight, bias, scale, shift) =>
+          convNorm({ weight, bias } as never, { weight: scale, bias: shift, ...fixed } as never, x as Tensor4D, { kind: "batch_norm", eps: 1e-2 }),
+        tensors,
+      );
+      dispose(tensors);
+      disposeParams(fixed as never);
+    });
+  }
+
   it("folds a convolution's bias too", async () => {
     // 1 x 1 on one pixel: (2 * 3 + 1 - mean 4) / sqrt(4) * weight 10 + bias 5 = 20.
     const conv = { weight: filled([1, 1, 1, 1], 2), bias: filled([1], 1) } as unknown as Conv2dParams;
