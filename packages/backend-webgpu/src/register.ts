@@ -1,12 +1,12 @@
 import { AddN, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
-import { foldNormGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
+import { foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
 import { columnSums } from "./kernels/column-sums.ts";
 import { decodeKeypoints } from "./kernels/decode-keypoints.ts";
-import { foldNorm } from "./kernels/fold-norm.ts";
+import { foldBias, foldFilter } from "./kernels/fold-norm.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
 import { pasteMasks } from "./kernels/paste-masks.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
@@ -27,7 +27,8 @@ const ours = new WeakSet<KernelFunc>();
 export const kernels: readonly KernelConfig[] = [
   columnSums,
   decodeKeypoints,
-  foldNorm,
+  foldBias,
+  foldFilter,
   groupNorm,
   groupNormGrad,
   pasteMasks,
@@ -43,7 +44,7 @@ export const kernels: readonly KernelConfig[] = [
   upsampleAdd,
 ];
 
-const gradients: readonly GradConfig[] = [foldNormGradConfig, groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];
+const gradients: readonly GradConfig[] = [foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];
 
 /** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
 export function registerWebgpuKernels(): void {

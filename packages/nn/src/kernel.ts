@@ -2,7 +2,7 @@
  * What group normalization, a norm that is folded away, the gradients of relu and of a bias, a convolution that adds, a pyramid's levels joined, convolutions' gradients, and the backends that accelerate them agree on.
  * Kernels may call the loops over typed arrays exported here.
  */
-import { add, engine, mul, neg, reshape, rsqrt, sub, sum } from "@tensorflow/tfjs-core";
+import { add, engine, mul, neg, reshape, rsqrt, sum } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core";
 
@@ -79,39 +79,59 @@ export const groupNormGradConfig: GradConfig = {
 export const groupNormContract: KernelContract = { name: GROUP_NORM, gradient: groupNormGradConfig };
 
 /**
- * A norm of fixed statistics folded into the convolution before it: `FoldNormInputs` and `FoldNormAttrs` to the filter
- * [h, w, in, out] times scale, bias - mean * scale, and scale = weight / sqrt(variance + eps), [out] each.
+ * The filter of a convolution and of the norm of fixed statistics behind it: `FoldFilterInputs` and `FoldNormAttrs` to
+ * [`filter` times scale, scale], where scale [out] is weight / sqrt(variance + eps).
  */
-export const FOLD_NORM = "MrcnnFoldNorm";
+export const FOLD_FILTER = "MrcnnFoldFilter";
 
-/** `filter` float32 [h, w, in, out]; `weight`, `bias`, `mean` (less the convolution's own bias) and `variance` [out]. */
-export type FoldNormInputs = Pick<NamedTensorInfoMap, "filter" | "weight" | "bias" | "mean" | "variance">;
+/** Their bias: `FoldBiasInputs` and `FoldNormAttrs` to bias - mean * scale, [out]. */
+export const FOLD_BIAS = "MrcnnFoldBias";
 
-/** Of `MrcnnFoldNorm`. */
+/** `filter` float32 [h, w, in, out]; the norm's `weight` and `variance` [out]. */
+export type FoldFilterInputs = Pick<NamedTensorInfoMap, "filter" | "weight" | "variance">;
+
+/** The norm's, float32 [out]; `mean` less the convolution's own bias. */
+export type FoldBiasInputs = Pick<NamedTensorInfoMap, "weight" | "bias" | "mean" | "variance">;
+
+/** Of `MrcnnFoldFilter` and `MrcnnFoldBias`. */
 export interface FoldNormAttrs {
   readonly eps: number;
 }
 
-/** The gradient of `FOLD_NORM` for all but the statistics' variance. */
-export const foldNormGradConfig: GradConfig = {
-  kernelName: FOLD_NORM,
-  inputsToSave: ["filter", "mean", "variance"],
-  outputsToSave: [false, false, true],
-  gradFunc: (dy, saved, attrs) => {
-    const [dfilter, dshift] = dy as [Tensor, Tensor];
-    const [filter, mean, variance, scale] = saved as [Tensor, Tensor, Tensor, Tensor];
+const deviation = (variance: Tensor, attrs: NamedAttrMap): Tensor => rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps));
+
+/** The gradient of `FOLD_FILTER` for all but the variance. */
+export const foldFilterGradConfig: GradConfig = {
+  kernelName: FOLD_FILTER,
+  inputsToSave: ["filter", "variance"],
+  outputsToSave: [false, true],
+  gradFunc: (dy, [filter, variance, scale], attrs) => {
+    const dfilter = (dy as Tensor[])[0]!;
     return {
-      filter: () => mul(dfilter, scale),
-      weight: () => mul(sub(sum(mul(dfilter, filter), [0, 1, 2]), mul(dshift, mean)), rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps))),
-      // A handle of its own: dshift goes when the gradients are done.
-      bias: () => reshape(dshift, dshift.shape),
-      mean: () => neg(mul(dshift, scale)),
+      filter: () => mul(dfilter, scale!),
+      weight: () => mul(sum(mul(dfilter, filter!), [0, 1, 2]), deviation(variance!, attrs)),
+    };
+  },
+};
+
+/** The gradient of `FOLD_BIAS` for all but the variance. */
+export const foldBiasGradConfig: GradConfig = {
+  kernelName: FOLD_BIAS,
+  inputsToSave: ["weight", "mean", "variance"],
+  gradFunc: (dy, [weight, mean, variance], attrs) => {
+    const d = dy as Tensor;
+    return {
+      weight: () => neg(mul(mul(d, mean!), deviation(variance!, attrs))),
+      // A handle of its own: dy goes when the gradients are done.
+      bias: () => reshape(d, d.shape),
+      mean: () => neg(mul(mul(d, weight!), deviation(variance!, attrs))),
     };
   },
 };
 
 /** What `foldNorm` asks of `runKernelOr`. */
-export const foldNormContract: KernelContract = { name: FOLD_NORM, gradient: foldNormGradConfig };
+export const foldFilterContract: KernelContract = { name: FOLD_FILTER, gradient: foldFilterGradConfig };
+export const foldBiasContract: KernelContract = { name: FOLD_BIAS, gradient: foldBiasGradConfig };
 
 /**
  * The gradient of relu from its output: `ReluGradInputs` to float32 dx = dy where y > 0, else 0. Has

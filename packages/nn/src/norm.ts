@@ -5,7 +5,7 @@ import { convolve } from "./conv2d.ts";
 import type { Conv2dOptions } from "./conv2d.ts";
 import { finish } from "./finish.ts";
 import { groupNorm, groupNormWithMoments } from "./group-norm.ts";
-import { foldNormContract } from "./kernel.ts";
+import { foldBiasContract, foldFilterContract } from "./kernel.ts";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams } from "./params.ts";
 
@@ -76,15 +76,14 @@ export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, opti
   });
 }
 
-/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable but for these. */
+/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable but for their variance. */
 export function foldNorm(conv: Conv2dParams, norm: BatchNormParams, eps: number): { weight: Tensor4D; bias: Tensor1D } {
-  const { weight, bias, running_mean, running_var } = norm;
+  const { weight, bias, running_mean, running_var: variance } = norm;
   const mean = conv.bias === undefined ? running_mean : sub(running_mean, conv.bias);
-  const inputs = { filter: conv.weight, weight, bias, mean, variance: running_var };
-  const [filter, shift] = runKernelOr<Tensor[]>(foldNormContract, inputs, { eps }, () => {
-    const scale = mul(weight, rsqrt(add(running_var, eps)));
-    return [mul(conv.weight, scale), sub(bias, mul(mean, scale))];
-  });
+  const scale = (): Tensor => mul(weight, rsqrt(add(variance, eps)));
+  // Apart, so that a frozen norm's bias does not depend on what is trained.
+  const [filter] = runKernelOr<Tensor[]>(foldFilterContract, { filter: conv.weight, weight, variance }, { eps }, () => [mul(conv.weight, scale())]);
+  const shift = runKernelOr<Tensor>(foldBiasContract, { weight, bias, mean, variance }, { eps }, () => sub(bias, mul(mean, scale())));
   return { weight: filter as Tensor4D, bias: shift as Tensor1D };
 }
 
