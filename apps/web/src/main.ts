@@ -131,8 +131,11 @@ function hover(object: number | undefined): void {
   render();
 }
 
-function setStatus(text: string): void {
-  byId("status", HTMLParagraphElement).textContent = text;
+/** Says how things stand; what changes all the time is not read aloud. */
+function setStatus(text: string, { isSpoken = true } = {}): void {
+  const status = byId("status", HTMLParagraphElement);
+  status.ariaLive = isSpoken ? "polite" : "off";
+  status.textContent = text;
 }
 
 function report({ title, advice, detail }: Problem, retry?: () => void): void {
@@ -286,7 +289,7 @@ async function watch(file?: Blob): Promise<void> {
         liveFrame = { image: back, found };
         render();
       },
-      onRate: (rate) => setStatus(`Live: ${rate.toFixed(1)} frames per second`),
+      onRate: (rate) => setStatus(`Live: ${rate.toFixed(1)} frames per second`, { isSpoken: false }),
       onError: (error) => report(error instanceof EngineProblem ? error.problem : problemOf(error, "detect")),
       onEnd: end,
     });
