@@ -19,8 +19,8 @@ const types = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/ja
 export async function openSite({ folders = {}, flags = [] } = {}) {
   const { path: executablePath, reason } = findChromium();
   if (executablePath === undefined) {
-    console.error(`error: ${reason}.`);
-    process.exit(1);
+    console.log(`skipped: the page: ${reason}.`);
+    process.exit(0);
   }
   if (!existsSync(join(app, "dist", "index.html"))) spawnSync("npm", ["run", "-s", "web:build"], { cwd: join(app, "..", ".."), stdio: "inherit" });
   const server = createServer((request, response) => {
