@@ -164,7 +164,8 @@ export async function submitStep(
     if (hasKernel({ name: STEP_SCALE }, {})) {
       const [scale, found] = tidy(() => {
         const losses = concat(forwards.map(({ terms }) => terms));
-        const inputs = { ...(clipNorm !== undefined && Object.fromEntries(total)), losses, ...(after?.scale !== undefined && { previous: after.scale }) };
+        const gradients = clipNorm === undefined ? [] : [...total.values()].map((gradient, i) => [`gradient${i}`, gradient]);
+        const inputs = { ...Object.fromEntries(gradients), losses, ...(after?.scale !== undefined && { previous: after.scale }) };
         return engine().runKernel(STEP_SCALE, inputs, { share, clipNorm } as unknown as NamedAttrMap) as Tensor[];
       }) as [Scalar, Tensor1D];
       optimizer.apply(model.variables, total, { rate, scale });
