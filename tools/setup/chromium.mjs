@@ -3,6 +3,17 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
+/** For WebGPU without a GPU: on SwiftShader, the one software adapter that Chromium takes. */
+export const gpuArguments = ["--no-sandbox", "--disable-background-networking", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
+/** Suites of ops that don't run in a page, as the beginnings of their paths, by the reason. @type {Record<string, string[]>} */
+export const notInPage = {
+  "they are of Node's files and servers": ["apps/", "packages/mask-rcnn/"],
+  "they take a software adapter too long, or have not been tried there": [
+    "packages/backbones/", "packages/model/test/detect", "packages/model/test/paste-on-device", "packages/model/test/profile", "packages/model/test/training-step",
+  ],
+};
+
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const elsewhere = ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
 

@@ -2,6 +2,7 @@ import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
 import type { TrainingBatch } from "@mrcnn/core";
+import { inPage } from "@mrcnn/testing";
 import { sgd, trainStep } from "@mrcnn/trainer";
 import type { StepReport } from "@mrcnn/trainer";
 import { toArrays } from "@mrcnn/weights";
@@ -23,7 +24,8 @@ async function trained(model: MaskRcnn, batch: TrainingBatch, steps: number, eac
   optimizer.dispose();
 }
 
-test("fifty steps on one image lower its loss and leave nothing on the device", async () => {
+// Many steps: a page runs the single ones below.
+test.skipIf(inPage)("fifty steps on one image lower its loss and leave nothing on the device", async () => {
   const model = createMaskRcnn(tinyConfig());
   const batch = batchOf(model.config, [one]);
   await trained(model, batch, 1);
@@ -36,7 +38,7 @@ test("fifty steps on one image lower its loss and leave nothing on the device", 
   model.dispose();
 });
 
-test("steps on batches of ever other sizes and numbers of objects hold as many tensors and bytes after each as after the first", async () => {
+test.skipIf(inPage)("steps on batches of ever other sizes and numbers of objects hold as many tensors and bytes after each as after the first", async () => {
   const model = createMaskRcnn(tinyConfig());
   const trainable = trainingModel(model);
   const optimizer = sgd();

@@ -18,20 +18,19 @@ export async function expectGradients(
   const project = (...xs: Tensor[]): Tensor => sum(mul(f(...xs), weights));
   const analytic = grads(project as never)([...inputs] as never) as Tensor[];
   for (const [i, input] of inputs.entries()) {
-    const values = await input.data();
-    const numeric = new Float32Array(values.length);
-    for (let k = 0; k < values.length; k++) {
-      const at = async (delta: number): Promise<number> => {
-        const moved = Float32Array.from(values);
-        moved[k] = moved[k]! + delta;
-        const x = tensor(moved, input.shape);
-        const y = tidy(() => project(...inputs.map((old, j) => (j === i ? x : old))));
-        const value = (await y.data())[0]!;
-        dispose([x, y]);
-        return value;
-      };
-      numeric[k] = ((await at(epsilon)) - (await at(-epsilon))) / (2 * epsilon);
-    }
+    const values = await input.data<"float32">();
+    // Read together: on a GPU each read alone is a wait.
+    const moved = [...values.keys()].flatMap((k) =>
+      [epsilon, -epsilon].map((delta) =>
+        tidy(() => {
+          const x = tensor(values.with(k, values[k]! + delta), input.shape);
+          return project(...inputs.map((old, j) => (j === i ? x : old)));
+        }),
+      ),
+    );
+    const projections = await Promise.all(moved.map((y) => y.data()));
+    dispose(moved);
+    const numeric = values.map((_, k) => (projections[2 * k]![0]! - projections[2 * k + 1]![0]!) / (2 * epsilon));
     await expectClose(analytic[i]!, numeric, { atol, rtol });
   }
   dispose([weights, ...analytic]);
