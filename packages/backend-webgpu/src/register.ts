@@ -1,13 +1,17 @@
-import { AddN, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
+import { _FusedMatMul, AddN, BatchMatMul, Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core";
 import { foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
 import { columnSums } from "./kernels/column-sums.ts";
+import { conv2dBackpropFilter, mrcnnConv2dBackpropFilter } from "./kernels/conv2d-backprop-filter.ts";
+import { conv2dBackpropInput, mrcnnConv2dBackpropInput } from "./kernels/conv2d-backprop-input.ts";
+import { conv2d, conv2dAdd, fusedConv2d } from "./kernels/conv2d.ts";
 import { decodeKeypoints } from "./kernels/decode-keypoints.ts";
 import { foldBias, foldFilter } from "./kernels/fold-norm.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
+import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { pasteMasks } from "./kernels/paste-masks.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
@@ -20,17 +24,26 @@ import { upsampleAdd } from "./kernels/upsample-add.ts";
 /** What it puts in place of TensorFlow.js's own, made from that. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
   [AddN]: addN,
+  [BatchMatMul]: batchMatMul,
+  [Conv2D]: conv2d,
+  [Conv2DBackpropFilter]: conv2dBackpropFilter,
+  [Conv2DBackpropInput]: conv2dBackpropInput,
+  [FusedConv2D]: fusedConv2d,
+  [_FusedMatMul]: fusedMatMul,
 };
 const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "webgpu". */
 export const kernels: readonly KernelConfig[] = [
   columnSums,
+  conv2dAdd,
   decodeKeypoints,
   foldBias,
   foldFilter,
   groupNorm,
   groupNormGrad,
+  mrcnnConv2dBackpropFilter,
+  mrcnnConv2dBackpropInput,
   pasteMasks,
   reluGrad,
   roiAlign,

@@ -1,0 +1,66 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { Bound, Param } from "../program.ts";
+
+/** What follows a product, as TensorFlow.js names it. */
+export interface Epilogue {
+  readonly bias?: TensorInfo | undefined;
+  /** Of the output's shape; added before the activation. */
+  readonly addend?: TensorInfo | undefined;
+  readonly activation?: string | null | undefined;
+  /** Of "prelu": one value, or one for each channel. */
+  readonly preluActivationWeights?: TensorInfo | undefined;
+  readonly leakyreluAlpha?: number | undefined;
+}
+
+const activations: Readonly<Record<string, string>> = {
+  linear: "return v;",
+  relu: "return max(v, vec4<f32>(0));",
+  relu6: "return clamp(v, vec4<f32>(0), vec4<f32>(6));",
+  elu: "return select(exp(v) - 1, v, v >= vec4<f32>(0));",
+  sigmoid: "return 1 / (1 + exp(-v));",
+  leakyrelu: "return select(params.slope * v, v, v >= vec4<f32>(0));",
+  prelu: "return select(slopes(channel) * v, v, v >= vec4<f32>(0));",
+};
+
+/** Whether `epilogueOf` can do it for an output of so many channels. */
+export function canFollow({ bias, activation, preluActivationWeights: alpha }: Epilogue, channels: number): boolean {
+  const perChannel = (tensor: TensorInfo): boolean => tensor.shape.length > 0 && tensor.shape.at(-1) === channels && tensor.shape.slice(0, -1).every((n) => n === 1);
+  const isOne = (tensor: TensorInfo): boolean => tensor.shape.every((n) => n === 1);
+  return (
+    Object.hasOwn(activations, activation ?? "linear") &&
+    (bias === undefined || perChannel(bias)) &&
+    (activation !== "prelu" || (alpha !== undefined && (perChannel(alpha) || isOne(alpha))))
+  );
+}
+
+/** Shader text that declares `finish(v, at, channel)`: of four neighbouring outputs, the first at `at`. */
+export interface EpilogueSource {
+  readonly key: string;
+  readonly source: string;
+  readonly inputs: Readonly<Record<string, Bound>>;
+  readonly params: Readonly<Record<string, Param>>;
+}
+
+/** `isVector`: whether channels are a multiple of 4; what is beyond them then need not be guarded. */
+export function epilogueOf({ bias, addend, activation, preluActivationWeights: alpha, leakyreluAlpha = 0.2 }: Epilogue, isVector: boolean): EpilogueSource {
+  const name = activation ?? "linear";
+  const bound = (tensor: TensorInfo): Bound => (isVector ? { tensor, as: "vec4<f32>" } : tensor);
+  // Reads beyond a buffer's end are harmless, and what they give is not written.
+  const read = (array: string, at: string): string => (isVector ? `${array}[${at} / 4]` : `vec4<f32>(${[0, 1, 2, 3].map((i) => `${array}[${at} + ${i}]`).join(", ")})`);
+  const isOne = alpha?.shape.every((n) => n === 1) === true;
+  const lines = ["fn finish(sum: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {", "  var v = sum;"];
+  if (bias !== undefined) lines.push(`  v += ${read("bias", "channel")};`);
+  if (addend !== undefined) lines.push(`  v += ${read("addend", "at")};`);
+  lines.push(`  ${activations[name]}`, "}");
+  if (name === "prelu") lines.push(`fn slopes(channel: u32) -> vec4<f32> { return ${isOne ? "vec4<f32>(alpha[0])" : read("alpha", "channel")}; }`);
+  return {
+    key: [name, bias && "bias", addend && "addend", isOne && "one slope", isVector ? "x4" : "x1"].filter(Boolean).join(" "),
+    source: lines.join("\n"),
+    inputs: {
+      ...(bias && { bias: bound(bias) }),
+      ...(addend && { addend: bound(addend) }),
+      ...(name === "prelu" && { alpha: isOne ? alpha! : bound(alpha!) }),
+    },
+    params: name === "leakyrelu" ? { slope: { f32: leakyreluAlpha } } : {},
+  };
+}

@@ -1,0 +1,70 @@
+/** How one workgroup of a matrix product divides its part of it. */
+export interface Tile {
+  /** Threads along the columns and the rows of the output. */
+  readonly threads: readonly [columns: number, rows: number];
+  /** Outputs of one thread; columns a multiple of 4. */
+  readonly each: readonly [columns: number, rows: number];
+  /** Depth that is in workgroup memory at once, twice; a multiple of 4. */
+  readonly depth: number;
+  /** What it reaches of the arithmetic where it fills the device, beside the best of them. */
+  readonly efficiency: number;
+}
+
+export const columnsOf = ({ threads, each }: Tile): number => threads[0] * each[0];
+export const rowsOf = ({ threads, each }: Tile): number => threads[1] * each[1];
+
+// Workgroup memory is 2 depth (rows + columns) floats: 8 to 16 KB, what every device has. A thread reads
+// (rows + columns) values of it for rows * columns multiplications: a quarter for 8x8, a half for 4x4, hence the efficiencies.
+export const tiles: readonly Tile[] = [
+  { threads: [16, 16], each: [8, 8], depth: 8, efficiency: 1 }, // 128 x 128
+  { threads: [8, 16], each: [8, 8], depth: 8, efficiency: 0.95 }, // 128 x 64
+  { threads: [8, 8], each: [8, 8], depth: 16, efficiency: 0.9 }, // 64 x 64
+  { threads: [8, 8], each: [4, 4], depth: 16, efficiency: 0.55 }, // 32 x 32
+  { threads: [4, 16], each: [4, 4], depth: 16, efficiency: 0.5 }, // 64 x 16
+  { threads: [16, 4], each: [4, 4], depth: 16, efficiency: 0.5 }, // 16 x 64
+];
+
+/** Of a product, for each of `batch`. */
+export interface Extent {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly batch: number;
+}
+
+/** A tile, and in how many parts the depth is cut that workgroups of their own add up. */
+export interface Plan {
+  readonly tile: Tile;
+  readonly splits: number;
+}
+
+// Threads that fill a device, which none tells: of large GPUs one for each of some 16,000 lanes (each has 16 to 64
+// independent sums, which hide latency). Smaller ones lose only what splitting costs.
+const LANES = 16384;
+// Operations in the time in which one byte of memory moves; 13 to 30 on today's GPUs.
+const OPERATIONS_PER_BYTE = 20;
+// A part of the depth below this is not worth its sums.
+const LEAST_DEPTH = 128;
+
+/**
+ * The plan that takes the least time by a model of three parts: multiplications including those of tiles' edges, by the
+ * tile's efficiency and the part of the device that its workgroups fill; and the traffic of the parts' sums.
+ */
+export function planOf({ rows, columns, depth, batch }: Extent): Plan {
+  let best: Plan | undefined;
+  let least = Infinity;
+  for (const tile of tiles) {
+    const [height, width] = [rowsOf(tile), columnsOf(tile)];
+    const groups = Math.ceil(rows / height) * Math.ceil(columns / width) * batch;
+    const operations = 2 * groups * height * width * (depth + tile.depth);
+    const threads = groups * tile.threads[0] * tile.threads[1];
+    for (const splits of [1, 2, 4, 8, 16, 32, 64]) {
+      if (splits > 1 && depth / splits < LEAST_DEPTH) break;
+      const filled = Math.min(1, (threads * splits) / LANES);
+      const traffic = splits === 1 ? 0 : splits * rows * columns * batch * 8;
+      const cost = operations / tile.efficiency / filled + traffic * OPERATIONS_PER_BYTE;
+      if (cost < least) [best, least] = [{ tile, splits }, cost];
+    }
+  }
+  return best!;
+}

@@ -1,0 +1,53 @@
+import { Conv2DBackpropFilter } from "@tensorflow/tfjs-core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
+import type { PartialKernelFunc } from "@mrcnn/core";
+import { CONV2D_BACKPROP_FILTER } from "@mrcnn/nn/kernel";
+import type { Conv2dBackpropFilterAttrs } from "@mrcnn/nn/kernel";
+import type { MrcnnWebgpuBackend } from "../backend.ts";
+import { multiply, rowsAt } from "../gemm/gemm.ts";
+import { matrix } from "../gemm/operand.ts";
+import { geometryOf, isPointwise, turnedWindows } from "../gemm/window.ts";
+import type { ConvAttrs, Geometry } from "../gemm/window.ts";
+import { supports } from "./conv2d-backprop-input.ts";
+
+/**
+ * The gradient of a convolution for its filter: a matrix product, [h w in, B H' W'] by dy [B H' W', out], whose depth,
+ * all pixels, is cut in parts that are added in order. As many operations as the convolution.
+ */
+export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: TensorInfo, geometry: Geometry): TensorInfo {
+  const { batch, output, kernel, inChannels, outChannels, groups } = geometry;
+  const inGroup = inChannels / groups;
+  const out = backend.makeTensorInfo([...kernel, inGroup, outChannels], "float32");
+  const rows = kernel[0] * kernel[1] * inGroup;
+  const columns = outChannels / groups;
+  const depth = batch * output[0] * output[1];
+  multiply(backend, {
+    extent: { rows, columns, depth, batch: groups },
+    a: isPointwise(geometry) ? matrix("a", x, { outer: 1, depth: inChannels, batch: inGroup }, { outer: rows, depth }) : turnedWindows(x, geometry),
+    b: matrix("b", dy, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }),
+    out,
+    target: rowsAt({ step: outChannels, batch: columns }),
+  });
+  return out;
+}
+
+const kernelFunc: PartialKernelFunc = ({ inputs, attrs, backend }) => {
+  const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
+  const all = attrs as unknown as Conv2dBackpropFilterAttrs;
+  return filterGradient(backend as MrcnnWebgpuBackend, x, dy, geometryOf(x.shape, all.filterShape, all));
+};
+kernelFunc.supports = supports;
+
+export const mrcnnConv2dBackpropFilter: KernelConfig = { kernelName: CONV2D_BACKPROP_FILTER, backendName: "webgpu", kernelFunc };
+
+/** Takes the place of TensorFlow.js's, which keeps NCHW. It knows no dilations. */
+export const conv2dBackpropFilter = ({ kernelFunc: original }: KernelConfig): KernelConfig => ({
+  kernelName: Conv2DBackpropFilter,
+  backendName: "webgpu",
+  kernelFunc(params) {
+    const { x, dy } = params.inputs as unknown as { x: TensorInfo; dy: TensorInfo };
+    const attrs = params.attrs as unknown as ConvAttrs & { readonly filterShape: readonly number[] };
+    if (attrs.dataFormat === "NCHW") return original(params);
+    return filterGradient(params.backend as MrcnnWebgpuBackend, x, dy, geometryOf(x.shape, attrs.filterShape, { ...attrs, dilations: 1 }));
+  },
+});

@@ -1,0 +1,150 @@
+// Convolutions, their gradients and matrix products against their definitions; runs where an adapter is.
+import { backendState } from "../../../tools/setup/backends.mjs";
+import { engine, memory, tensor } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs";
+import { beforeAll, describe, expect, it } from "vitest";
+import { expectClose, seededSpread } from "@mrcnn/testing";
+import { convolve } from "../src/kernels/conv2d.ts";
+import { geometryOf } from "../src/gemm/window.ts";
+import type { ConvAttrs } from "../src/gemm/window.ts";
+import { planOf, tiles } from "../src/gemm/tile.ts";
+import { webgpuBackend } from "../src/index.ts";
+import { startWebgpu } from "../src/node.ts";
+import { naiveConvolution, naiveProduct } from "./naive.ts";
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
+const seeded = (name: string, shape: readonly number[]): Tensor => tensor(seededSpread(name, sizeOf(shape), 2), shape as number[]);
+const run = (name: string, inputs: NamedTensorMap, attrs: object): Tensor => engine().runKernel(name, inputs, attrs as NamedAttrMap) as Tensor;
+/** Sums of `depth` products of numbers up to 1. */
+const tolerance = (depth: number) => ({ atol: 1e-6 * Math.sqrt(depth) + 1e-6, rtol: 1e-5 });
+
+interface Case extends Partial<ConvAttrs> {
+  readonly x: readonly [number, number, number, number];
+  /** [height, width, out]. */
+  readonly filter: readonly [number, number, number];
+}
+
+const cases: Record<string, Case> = {
+  "one pixel, one channel": { x: [1, 1, 1, 1], filter: [1, 1, 1] },
+  "1x1, of batch 2": { x: [2, 17, 3, 64], filter: [1, 1, 33] },
+  "1x1, wide": { x: [1, 33, 17, 65], filter: [1, 1, 68] },
+  "1x1 of stride 2": { x: [2, 17, 9, 12], filter: [1, 1, 8], strides: 2 },
+  "3x3, channels of a vector": { x: [2, 17, 33, 8], filter: [3, 3, 68], pad: "same" },
+  "3x3, odd channels": { x: [1, 17, 3, 5], filter: [3, 3, 3], pad: "same" },
+  "3x3, in of a vector, odd out": { x: [1, 9, 11, 4], filter: [3, 3, 17], pad: "same" },
+  "3x3, odd in, out of a vector": { x: [1, 9, 11, 3], filter: [3, 3, 16], pad: "same" },
+  "3x3 without padding": { x: [1, 7, 5, 6], filter: [3, 3, 4] },
+  "3x3 of stride 2, padded as torch does": { x: [2, 18, 17, 8], filter: [3, 3, 12], strides: 2, pad: [[0, 0], [1, 1], [1, 1], [0, 0]] },
+  "7x7 of stride 2, the stem": { x: [1, 33, 35, 3], filter: [7, 7, 64], strides: 2, pad: [[0, 0], [3, 3], [3, 3], [0, 0]] },
+  "padding of another width on each side": { x: [1, 9, 8, 4], filter: [3, 2, 5], pad: [[0, 0], [2, 1], [0, 3], [0, 0]] },
+  "strides that differ, padding beyond the filter": { x: [2, 10, 13, 4], filter: [2, 3, 4], strides: [3, 2], pad: [[0, 0], [3, 1], [1, 4], [0, 0]] },
+  "stride beyond the filter": { x: [1, 11, 10, 4], filter: [2, 1, 8], strides: 3 },
+  "5x1 and 65 channels": { x: [1, 12, 4, 65], filter: [5, 1, 9], pad: "same" },
+  "dilation 2": { x: [1, 17, 13, 8], filter: [3, 3, 8], dilations: 2, pad: "same" },
+  "dilations that differ": { x: [2, 11, 12, 3], filter: [3, 3, 5], dilations: [2, 3], pad: [[0, 0], [2, 2], [3, 3], [0, 0]] },
+  "groups of 4": { x: [2, 9, 7, 16], filter: [3, 3, 24], groups: 4, pad: "same" },
+  "groups of odd numbers of channels": { x: [1, 6, 9, 9], filter: [3, 3, 15], groups: 3, strides: 2, pad: [[0, 0], [1, 1], [1, 1], [0, 0]] },
+  "groups, 1x1": { x: [1, 5, 5, 12], filter: [1, 1, 8], groups: 2 },
+  "groups, dilated": { x: [1, 9, 9, 8], filter: [3, 3, 8], groups: 2, dilations: 2, pad: "same" },
+  "few outputs of great depth": { x: [1, 3, 5, 256], filter: [3, 3, 12], pad: "same" },
+  "many pixels of few outputs": { x: [1, 65, 67, 8], filter: [1, 1, 3] },
+};
+
+describe.skipIf(!backendState("webgpu").available)("on webgpu", () => {
+  beforeAll(async () => {
+    await startWebgpu();
+  });
+
+  it.each(Object.entries(cases))("convolves as defined, and so both gradients: %s", async (name, { x: xShape, filter: [h, w, outChannels], groups = 1, ...rest }) => {
+    const filterShape = [h, w, xShape[3] / groups, outChannels];
+    const pair = (n: ConvAttrs["strides"] | undefined): readonly [number, number] => (typeof n === "object" ? n : [n ?? 1, n ?? 1]);
+    const attrs = { pad: "valid" as const, ...rest, strides: pair(rest.strides), dilations: pair(rest.dilations), groups, dataFormat: "NHWC" as const };
+    const geometry = geometryOf(xShape, filterShape, attrs);
+    const before = memory().numTensors;
+    const [x, filter] = [seeded(`x ${name}`, xShape), seeded(`w ${name}`, filterShape)];
+    const dy = seeded(`dy ${name}`, [geometry.batch, ...geometry.output, outChannels]);
+    const expected = naiveConvolution(geometry, await x.data(), await filter.data(), await dy.data());
+    const y = run("FusedConv2D", { x, filter }, { ...attrs, activation: "linear" });
+    expect(y.shape).toEqual(dy.shape);
+    await expectClose(y, expected.y, tolerance(h * w * filterShape[2]!));
+    const dx = run("MrcnnConv2DBackpropInput", { dy, filter }, { ...attrs, inputShape: xShape });
+    expect(dx.shape).toEqual(xShape);
+    await expectClose(dx, expected.dx, tolerance((h * w * outChannels) / groups));
+    const dw = run("MrcnnConv2DBackpropFilter", { x, dy }, { ...attrs, filterShape });
+    expect(dw.shape).toEqual(filterShape);
+    await expectClose(dw, expected.dw, tolerance(geometry.batch * geometry.output[0] * geometry.output[1]));
+    for (const one of [x, filter, dy, y, dx, dw]) one.dispose();
+    expect(memory().numTensors).toBe(before);
+  });
+
+  const divided = [{ splits: 1, inChannels: 40, out: 64 }, { splits: 4, inChannels: 37, out: 61 }];
+  it.each(tiles.flatMap((tile) => divided.map(({ splits, ...channels }) => ({ size: `${tile.threads[1] * tile.each[1]}x${tile.threads[0] * tile.each[0]}`, splits, ...channels, plan: { tile, splits } }))))(
+    "divides the work in tiles of $size, its depth in $splits, $inChannels to $out channels",
+    async ({ plan, inChannels, out }) => {
+      const geometry = geometryOf([1, 13, 11, inChannels], [3, 3, inChannels, out], { strides: 1, pad: "same" });
+      const [x, filter, bias] = [seeded("x", [1, 13, 11, inChannels]), seeded("w", [3, 3, inChannels, out]), seeded("b", [out])];
+      const { y } = naiveConvolution(geometry, await x.data(), await filter.data(), new Float64Array(13 * 11 * out));
+      const b = await bias.data();
+      const info = convolve(webgpuBackend(), x, filter, geometry, { bias, activation: "relu" }, plan);
+      const actual = engine().makeTensorFromTensorInfo(info);
+      await expectClose(actual, y.map((value, i) => Math.max(0, value + b[i % out]!)), tolerance(9 * inChannels));
+      for (const one of [x, filter, bias, actual]) one.dispose();
+    },
+  );
+
+  const followed: Record<string, (v: number, channel: number, slope: ArrayLike<number>) => number> = {
+    linear: (v) => v,
+    relu: (v) => Math.max(0, v),
+    relu6: (v) => Math.min(6, Math.max(0, v)),
+    elu: (v) => (v >= 0 ? v : Math.expm1(v)),
+    sigmoid: (v) => 1 / (1 + Math.exp(-v)),
+    leakyrelu: (v) => (v >= 0 ? v : 0.3 * v),
+    prelu: (v, channel, slope) => (v >= 0 ? v : slope[channel]! * v),
+  };
+  it.each(Object.keys(followed).flatMap((activation) => [3, 8].map((out) => ({ activation, out }))))("adds bias and addend, then $activation, to $out channels", async ({ activation, out }) => {
+    const shape = [2, 5, 3, out];
+    const [x, filter, bias, addend, slopes] = [seeded("x", [2, 5, 3, 7]), seeded("w", [3, 3, 7, out]), seeded("b", [out]), seeded("addend", shape), seeded("slopes", [out])];
+    const attrs = { strides: [1, 1] as const, pad: "same" as const, dilations: [1, 1] as const, dataFormat: "NHWC" as const, activation, leakyreluAlpha: 0.3 };
+    const { y } = naiveConvolution(geometryOf(x.shape, filter.shape, attrs), await x.data(), await filter.data(), new Float64Array(sizeOf(shape)));
+    const [b, more, slope] = [await bias.data(), await addend.data(), await slopes.data()];
+    const inputs = { x, filter, bias, ...(activation === "prelu" && { preluActivationWeights: slopes }) };
+    const of = (values: Float64Array): Float64Array => values.map((v, i) => followed[activation]!(v + b[i % out]!, i % out, slope));
+    await expectClose(run("FusedConv2D", inputs, attrs), of(y), { atol: 2e-5, rtol: 1e-5 });
+    await expectClose(run("MrcnnConv2dAdd", { ...inputs, addend }, attrs), of(y.map((v, i) => v + more[i]!)), { atol: 2e-5, rtol: 1e-5 });
+  });
+
+  it.each([
+    { batch: 1, rows: 1, depth: 1, columns: 1 },
+    { batch: 1, rows: 1, depth: 3001, columns: 65 },
+    { batch: 1, rows: 33, depth: 17, columns: 3 },
+    { batch: 2, rows: 65, depth: 36, columns: 132 },
+    { batch: 3, rows: 17, depth: 33, columns: 5 },
+    { batch: 3, rows: 12, depth: 8, columns: 16, batchB: 1 },
+    { batch: 2, rows: 5, depth: 7, columns: 3, batchA: 1 },
+    { batch: 1, rows: 8, depth: 1024, columns: 364 },
+  ])("multiplies matrices, turned or not: %o", async ({ batch, rows, depth, columns, batchA = batch, batchB = batch }) => {
+    const [a, b] = [seededSpread("a", batchA * rows * depth, 2), seededSpread("b", batchB * depth * columns, 2)];
+    const expected = naiveProduct(a, b, [batch, rows, depth, columns], { batchA, batchB });
+    const turned = (from: Float32Array, n: number, height: number, width: number): Float32Array => Float32Array.from(from, (_, i) => from[Math.floor(i / (height * width)) * height * width + (i % height) * width + (Math.floor(i / height) % width)]!).slice(0, n * height * width);
+    for (const transposeA of [false, true]) {
+      for (const transposeB of [false, true]) {
+        const left = transposeA ? tensor(turned(a, batchA, rows, depth), [batchA, depth, rows]) : tensor(a, [batchA, rows, depth]);
+        const right = transposeB ? tensor(turned(b, batchB, depth, columns), [batchB, columns, depth]) : tensor(b, [batchB, depth, columns]);
+        const product = run("BatchMatMul", { a: left, b: right }, { transposeA, transposeB });
+        expect(product.shape).toEqual([batch, rows, columns]);
+        await expectClose(product, expected, tolerance(depth));
+        for (const one of [left, right, product]) one.dispose();
+      }
+    }
+  });
+
+  it("repeats bit for bit where the depth is cut in parts", async () => {
+    expect(planOf({ rows: 9, columns: 12, depth: 4 * 33 * 31, batch: 1 }).splits).toBeGreaterThan(1);
+    const [x, dy] = [seeded("x", [4, 33, 31, 1]), seeded("dy", [4, 33, 31, 12])];
+    const attrs = { strides: [1, 1], dilations: [1, 1], pad: "same", groups: 1, dataFormat: "NHWC", filterShape: [3, 3, 1, 12] };
+    const once = async (): Promise<Float32Array> => Float32Array.from(await run("MrcnnConv2DBackpropFilter", { x, dy }, attrs).data());
+    const first = await once();
+    for (let i = 0; i < 5; i++) expect(await once()).toEqual(first);
+  });
+});
