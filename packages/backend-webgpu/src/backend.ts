@@ -62,8 +62,14 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
   private problem: BackendError | undefined;
   private lost = false;
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, memoryLimit: number) {
+  /** Of products' factors in what has no gradient. */
+  readonly precision: "float32" | "float16";
+  // Made from tensors, by what it is; it lives as long as they do.
+  private readonly derived = new Map<DataId, Map<string, TensorInfo>>();
+
+  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, { memoryLimit, precision }: { memoryLimit: number; precision: "float32" | "float16" }) {
     super(device, info);
+    this.precision = precision;
     this.bufferManager = new Buffers(device, memoryLimit) as unknown as WebGPUBackend["bufferManager"];
     const { recordAndSubmit } = this.internals;
     this.internals.recordAndSubmit = (...args) => {
@@ -147,6 +153,29 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     } catch (cause) {
       throw new BackendError(`webgpu: a shader does not compile (${(cause as Error).message.split("\n")[0]}). Update the browser or the driver, or use backend "wasm".`, { cause });
     }
+  }
+
+  /** What `make` made of a tensor's values under this name, made anew only when the tensor is another. Not to be disposed. */
+  derive(of: TensorInfo, name: string, make: () => TensorInfo): TensorInfo {
+    if (this.ahead !== undefined) {
+      const empty = make();
+      super.disposeData(empty.dataId);
+      return empty;
+    }
+    let all = this.derived.get(of.dataId);
+    if (all === undefined) this.derived.set(of.dataId, (all = new Map()));
+    let made = all.get(name);
+    if (made === undefined) all.set(name, (made = make()));
+    return made;
+  }
+
+  override disposeData(dataId: DataId, force?: boolean): boolean {
+    const isGone = super.disposeData(dataId, force);
+    const all = isGone ? this.derived.get(dataId) : undefined;
+    if (all === undefined) return isGone;
+    this.derived.delete(dataId);
+    for (const made of all.values()) super.disposeData(made.dataId);
+    return isGone;
   }
 
   override submitQueue(): void {

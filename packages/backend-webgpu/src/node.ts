@@ -50,11 +50,11 @@ async function loadDawn(): Promise<Dawn> {
  * @throws BackendError when the package `webgpu` or an adapter is missing, with what to do.
  */
 export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<WebgpuDevice> {
-  const { adapter, software = true, powerPreference = "high-performance", memoryLimitMb } = options;
-  return startOnce({ powerPreference, memoryLimitMb, adapter }, () => start({ adapter, software, powerPreference, memoryLimitMb }), ({ isSoftware }) => software || !isSoftware);
+  const { adapter, software = true, powerPreference = "high-performance", memoryLimitMb, precision = "float32" } = options;
+  return startOnce({ powerPreference, memoryLimitMb, precision, adapter }, () => start({ adapter, software, powerPreference, memoryLimitMb, precision }), ({ isSoftware }) => software || !isSoftware);
 }
 
-async function start({ adapter, software, powerPreference, memoryLimitMb }: NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference }): Promise<WebgpuDevice> {
+async function start({ adapter, software, powerPreference, memoryLimitMb, precision }: NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference }): Promise<WebgpuDevice> {
   const dawn = await loadDawn();
   Object.assign(globalThis, dawn.globals);
   // Mesa warns of it on stderr.
@@ -82,5 +82,5 @@ async function start({ adapter, software, powerPreference, memoryLimitMb }: Node
   const host = (globalThis.navigator ?? {}) as object;
   const navigator = Object.create(host, { gpu: { value: gpu, enumerable: true } }) as object;
   Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true, writable: true });
-  return startOn(gpu, { powerPreference, memoryLimitMb }, remedy);
+  return startOn(gpu, { powerPreference, memoryLimitMb, precision }, remedy);
 }

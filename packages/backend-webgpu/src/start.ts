@@ -6,12 +6,21 @@ import type { WebgpuDevice } from "./adapter.ts";
 import { MrcnnWebgpuBackend } from "./backend.ts";
 import { registerWebgpuKernels } from "./register.ts";
 
+/** Of convolutions' and products' factors; sums are float32, and tensors too. */
+export const precisions = ["float32", "float16"] as const;
+export type Precision = (typeof precisions)[number];
+
 /** How to choose a GPU, and how much of it to use. */
 export interface WebgpuOptions {
   /** Default "high-performance". */
   readonly powerPreference?: GPUPowerPreference | undefined;
   /** Megabytes of buffers that are held at most. Default: no limit but the device's own. */
   readonly memoryLimitMb?: number | undefined;
+  /**
+   * "float16" rounds the factors of convolutions and matrix products to halves (beyond 65504 to that), and keeps weights
+   * as such beside: for detection, not for training. Gradients stay float32. Default "float32".
+   */
+  readonly precision?: Precision | undefined;
 }
 
 const startedWith = new WeakMap<MrcnnWebgpuBackend, { readonly options: string; readonly device: WebgpuDevice }>();
@@ -50,13 +59,17 @@ const limits = [
  * Starts backend "webgpu" on `gpu`, makes it TensorFlow.js's current one, and registers this package's kernels. Replaces
  * a "webgpu" that was started otherwise, or whose device was lost: its tensors are gone then.
  *
- * @throws BackendError when there is no adapter, with what to do; ConfigError for options that can't be meant.
+ * @throws BackendError when there is no adapter, or none of that precision, with what to do; ConfigError for options that can't be meant.
  */
-export async function startOn(gpu: GPU, { powerPreference = "high-performance", memoryLimitMb }: WebgpuOptions, remedy: string): Promise<WebgpuDevice> {
+export async function startOn(gpu: GPU, { powerPreference = "high-performance", memoryLimitMb, precision = "float32" }: WebgpuOptions, remedy: string): Promise<WebgpuDevice> {
   if (memoryLimitMb !== undefined && !(memoryLimitMb > 0)) throw new ConfigError(`startWebgpu: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
+  if (!precisions.includes(precision)) throw new ConfigError(`startWebgpu: precision must be one of ${precisions.join(", ")}, got ${String(precision)}.`);
   const adapter = await gpu.requestAdapter({ powerPreference });
   if (adapter === null) throw new BackendError(`startWebgpu: no GPU adapter was found. ${remedy}`);
   const chosen = describeAdapter(adapter);
+  if (precision === "float16" && !chosen.features.includes("shader-f16")) {
+    throw new BackendError(`startWebgpu: precision "float16" needs an adapter with the feature shader-f16, got ${chosen.description} without it. Use another adapter, a newer driver, or leave precision out.`);
+  }
   const device = await adapter
     .requestDevice({ requiredFeatures: chosen.features as GPUFeatureName[], requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])) })
     .catch((cause: unknown) => {
@@ -65,7 +78,7 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
   const info = (adapter as { info?: GPUAdapterInfo }).info;
   // The one that TensorFlow.js registers on import knows neither features nor limits.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
-  registerBackend("webgpu", () => new MrcnnWebgpuBackend(device, info, memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20), 3);
+  registerBackend("webgpu", () => new MrcnnWebgpuBackend(device, info, { memoryLimit: memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20, precision }), 3);
   // Or small ops run on backend "cpu", which pages need not load.
   env().set("WEBGPU_CPU_FORWARD", false);
   registerWebgpuKernels();
@@ -79,12 +92,12 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
  *
  * @throws BackendError where the browser has no WebGPU, or no adapter.
  */
-export async function startWebgpu({ powerPreference = "high-performance", memoryLimitMb }: WebgpuOptions = {}): Promise<WebgpuDevice> {
+export async function startWebgpu({ powerPreference = "high-performance", memoryLimitMb, precision = "float32" }: WebgpuOptions = {}): Promise<WebgpuDevice> {
   const { gpu } = (globalThis.navigator ?? {}) as { gpu?: GPU };
   if (gpu === undefined) {
     throw new BackendError('startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm". In Node import @mrcnn/backend-webgpu/node.');
   }
-  const options = { powerPreference, memoryLimitMb };
+  const options = { powerPreference, memoryLimitMb, precision };
   return startOnce(options, () => startOn(gpu, options, 'The browser blocks this GPU, or its driver is too old (see chrome://gpu). Use backend "wasm".'));
 }
 

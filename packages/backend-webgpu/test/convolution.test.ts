@@ -19,6 +19,14 @@ const run = (name: string, inputs: NamedTensorMap, attrs: object): Tensor => eng
 /** Sums of `depth` products of numbers up to 1. */
 const tolerance = (depth: number) => ({ atol: 1e-6 * Math.sqrt(depth) + 1e-6, rtol: 1e-5 });
 
+/** The nearest half, ties to even, of a number in the range of halves. */
+function halfOf(value: number): number {
+  const step = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);
+  const n = value / step;
+  const low = Math.floor(n);
+  return (n - low === 0.5 ? low + (low % 2 === 0 ? 0 : 1) : Math.round(n)) * step;
+}
+
 interface Case extends Partial<ConvAttrs> {
   readonly x: readonly [number, number, number, number];
   /** [height, width, out]. */
@@ -110,7 +118,7 @@ describe.skipIf(!backendState("webgpu").available)("on webgpu", () => {
     const [b, more, slope] = [await bias.data(), await addend.data(), await slopes.data()];
     const inputs = { x, filter, bias, ...(activation === "prelu" && { preluActivationWeights: slopes }) };
     const of = (values: Float64Array): Float64Array => values.map((v, i) => followed[activation]!(v + b[i % out]!, i % out, slope));
-    await expectClose(run("FusedConv2D", inputs, attrs), of(y), { atol: 2e-5, rtol: 1e-5 });
+    // FusedConv2D without an addend is in the suites of @mrcnn/nn.
     await expectClose(run("MrcnnConv2dAdd", { ...inputs, addend }, attrs), of(y.map((v, i) => v + more[i]!)), { atol: 2e-5, rtol: 1e-5 });
   });
 
@@ -137,6 +145,42 @@ describe.skipIf(!backendState("webgpu").available)("on webgpu", () => {
         for (const one of [left, right, product]) one.dispose();
       }
     }
+  });
+
+  it("in float16 rounds factors only, packs weights that come again, and lets them go with their tensor", async () => {
+    if (!(await startWebgpu()).features.includes("shader-f16")) {
+      await expect(startWebgpu({ precision: "float16" })).rejects.toThrow('startWebgpu: precision "float16" needs an adapter with the feature shader-f16');
+      return;
+    }
+    await startWebgpu({ precision: "float16" });
+    try {
+      const attrs = { strides: [1, 1] as const, pad: "same" as const, dilations: [1, 1] as const, dataFormat: "NHWC" as const };
+      const halves = (values: ArrayLike<number>): Float64Array => Float64Array.from(values, (v) => halfOf(v));
+      for (const [inChannels, out] of [[8, 12], [3, 5]] as const) {
+        const [x, filter] = [seeded("x", [1, 9, 7, inChannels]), seeded("w", [3, 3, inChannels, out])];
+        const geometry = geometryOf(x.shape, filter.shape, attrs);
+        const { y } = naiveConvolution(geometry, halves(await x.data()), halves(await filter.data()), new Float64Array(63 * out));
+        const before = webgpuBackend().numDataIds();
+        for (let i = 0; i < 3; i++) {
+          const actual = run("FusedConv2D", { x, filter }, { ...attrs, activation: "linear" });
+          await expectClose(actual, y, tolerance(9 * inChannels));
+          actual.dispose();
+        }
+        expect(webgpuBackend().numDataIds()).toBe(before + 1);
+        filter.dispose();
+        x.dispose();
+        expect(webgpuBackend().numDataIds()).toBe(before - 2);
+      }
+      const [a, b] = [tensor([[1e6, -1e6]]), tensor([[1], [0]])];
+      const product = run("_FusedMatMul", { a, b }, { transposeA: false, transposeB: false, activation: "linear" });
+      expect([...(await product.data())]).toEqual([65504]);
+    } finally {
+      await startWebgpu();
+    }
+  });
+
+  it("refuses a precision that is none", async () => {
+    await expect(startWebgpu({ precision: "half" as never })).rejects.toThrow("startWebgpu: precision must be one of float32, float16, got half.");
   });
 
   it("repeats bit for bit where the depth is cut in parts", async () => {

@@ -12,22 +12,27 @@ export interface Epilogue {
   readonly leakyreluAlpha?: number | undefined;
 }
 
-const activations: Readonly<Record<string, string>> = {
-  linear: "return v;",
-  relu: "return max(v, vec4<f32>(0));",
-  relu6: "return clamp(v, vec4<f32>(0), vec4<f32>(6));",
-  elu: "return select(exp(v) - 1, v, v >= vec4<f32>(0));",
-  sigmoid: "return 1 / (1 + exp(-v));",
-  leakyrelu: "return select(params.slope * v, v, v >= vec4<f32>(0));",
-  prelu: "return select(slopes(channel) * v, v, v >= vec4<f32>(0));",
-};
+// Those that need no tensor share a shader.
+const activations = ["linear", "relu", "relu6", "elu", "sigmoid", "leakyrelu"] as const;
+const kinds: Readonly<Record<string, number>> = Object.fromEntries(activations.map((name, i) => [name, i]));
+const activate = `
+fn activate(v: vec4<f32>) -> vec4<f32> {
+  switch params.activation {
+    case ${kinds.relu}: { return max(v, vec4<f32>(0)); }
+    case ${kinds.relu6}: { return clamp(v, vec4<f32>(0), vec4<f32>(6)); }
+    case ${kinds.elu}: { return select(exp(v) - 1, v, v >= vec4<f32>(0)); }
+    case ${kinds.sigmoid}: { return 1 / (1 + exp(-v)); }
+    case ${kinds.leakyrelu}: { return select(params.slope * v, v, v >= vec4<f32>(0)); }
+    default: { return v; }
+  }
+}`;
 
 /** Whether `epilogueOf` can do it for an output of so many channels. */
 export function canFollow({ bias, activation, preluActivationWeights: alpha }: Epilogue, channels: number): boolean {
   const perChannel = (tensor: TensorInfo): boolean => tensor.shape.length > 0 && tensor.shape.at(-1) === channels && tensor.shape.slice(0, -1).every((n) => n === 1);
   const isOne = (tensor: TensorInfo): boolean => tensor.shape.every((n) => n === 1);
   return (
-    Object.hasOwn(activations, activation ?? "linear") &&
+    (activation === "prelu" || Object.hasOwn(kinds, activation ?? "linear")) &&
     (bias === undefined || perChannel(bias)) &&
     (activation !== "prelu" || (alpha !== undefined && (perChannel(alpha) || isOne(alpha))))
   );
@@ -51,16 +56,18 @@ export function epilogueOf({ bias, addend, activation, preluActivationWeights: a
   const lines = ["fn finish(sum: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {", "  var v = sum;"];
   if (bias !== undefined) lines.push(`  v += ${read("bias", "channel")};`);
   if (addend !== undefined) lines.push(`  v += ${read("addend", "at")};`);
-  lines.push(`  ${activations[name]}`, "}");
-  if (name === "prelu") lines.push(`fn slopes(channel: u32) -> vec4<f32> { return ${isOne ? "vec4<f32>(alpha[0])" : read("alpha", "channel")}; }`);
+  const isPrelu = name === "prelu";
+  lines.push(isPrelu ? "  return select(slopes(channel) * v, v, v >= vec4<f32>(0));" : "  return activate(v);", "}");
+  if (!isPrelu) lines.push(activate);
+  else lines.push(`fn slopes(channel: u32) -> vec4<f32> { return ${isOne ? "vec4<f32>(alpha[0])" : read("alpha", "channel")}; }`);
   return {
-    key: [name, bias && "bias", addend && "addend", isOne && "one slope", isVector ? "x4" : "x1"].filter(Boolean).join(" "),
+    key: [isPrelu && "prelu", bias && "bias", addend && "addend", isOne && "one slope", isVector ? "x4" : "x1"].filter(Boolean).join(" "),
     source: lines.join("\n"),
     inputs: {
       ...(bias && { bias: bound(bias) }),
       ...(addend && { addend: bound(addend) }),
-      ...(name === "prelu" && { alpha: isOne ? alpha! : bound(alpha!) }),
+      ...(isPrelu && { alpha: isOne ? alpha! : bound(alpha!) }),
     },
-    params: name === "leakyrelu" ? { slope: { f32: leakyreluAlpha } } : {},
+    params: isPrelu ? {} : { activation: kinds[name]!, slope: { f32: leakyreluAlpha } },
   };
 }

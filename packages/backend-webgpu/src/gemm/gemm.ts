@@ -6,7 +6,7 @@ import { epilogueOf } from "./epilogue.ts";
 import type { Epilogue, EpilogueSource } from "./epilogue.ts";
 import { elements } from "./operand.ts";
 import type { Operand } from "./operand.ts";
-import { columnsOf, planOf, rowsOf } from "./tile.ts";
+import { columnsOf, DEPTH, planOf, rowsOf } from "./tile.ts";
 import type { Extent, Plan, Tile } from "./tile.ts";
 
 /**
@@ -45,7 +45,7 @@ export interface Product {
   readonly epilogue?: Epilogue;
   /** Declares `rowsOf(z)` and `depthOf(z)` where they differ within the batch; `extent` has the largest. */
   readonly uneven?: { readonly key: string; readonly source: string };
-  /** What tiles in workgroup memory hold; sums are float32 always. Default "f32". */
+  /** What tiles in workgroup memory hold, halves saturated; sums are float32 always. Default "f32". */
   readonly tile?: "f32" | "f16";
   /** Default: what `planOf` says. */
   readonly plan?: Plan;
@@ -87,9 +87,9 @@ export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
       tilesAcross,
       groups,
       batch,
-      part: Math.ceil(depth / splits / tile.depth) * tile.depth,
+      part: Math.ceil(depth / splits / DEPTH) * DEPTH,
     },
-    features: element === "f16" || [...Object.values(a.inputs), ...Object.values(b.inputs)].some((bound) => "as" in bound && bound.as.includes("f16")) ? ["f16"] : [],
+    features: element === "f16" ? ["f16"] : [],
     workgroups: spread(groups),
   });
   if (partial === undefined) return;
@@ -104,14 +104,15 @@ function mainOf(tile: Tile, a: Operand, b: Operand, element: "f32" | "f16", isVe
   const [columns, rows] = [columnsOf(tile), rowsOf(tile)];
   const quads = eachColumns / 4; // of columns, per thread
   const threads = threadColumns * threadRows;
-  const deep = tile.depth / 4;
-  const [sizeA, sizeB] = [rows * deep, (columns * tile.depth) / 4];
+  const deep = DEPTH / 4;
+  const [sizeA, sizeB] = [rows * deep, (columns * DEPTH) / 4];
   const each = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
   const loadA = loadOf("a", a, { outer: rows, deep, threads, isNative: a.along === "depth" });
   const loadB = loadOf("b", b, { outer: columns, deep, threads, isNative: b.along === "outer" });
   const accumulators = each(eachRows).flatMap((i) => each(quads).map((c) => `sum${i}_${c}`));
   return `
 alias Tile4 = vec4<${element}>;
+fn rounded(v: vec4<f32>) -> Tile4 { return ${element === "f16" ? "Tile4(clamp(v, vec4<f32>(-65504), vec4<f32>(65504)))" : "v"}; }
 // Two buffers each: one is read while the other is filled. A: four depths of a row together; B: four columns of a depth.
 var<workgroup> tileA: array<Tile4, ${2 * sizeA}>;
 var<workgroup> tileB: array<Tile4, ${2 * sizeB}>;
@@ -146,7 +147,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grid: vec
   }
   workgroupBarrier();
   while (depth < to) {
-    let next = depth + ${tile.depth};
+    let next = depth + ${DEPTH};
     if (next < to) {
       ${loadA.load("next")}
       ${loadB.load("next")}
@@ -219,7 +220,7 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
   const units = isNative ? outer * deep : (outer / 4) * deep;
   const slots = Array.from({ length: Math.ceil(units / threads) }, (_, s) => s);
   const guard = (s: number, body: string): string => ((s + 1) * threads > units ? `if (local + ${s * threads} < ${units}) { ${body} }` : body);
-  const [T, q] = [`Tile4`, (s: number) => `(local + ${s * threads})`];
+  const q = (s: number): string => `(local + ${s * threads})`;
   const V = side.toUpperCase();
   if (isNative && isA) {
     // Units along the depth first; all slots of a thread have the same depth, as `deep` divides the threads.
@@ -232,7 +233,7 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
         const value = (s: number): string => (isVector ? `aLoad(aRow${s}, aDepth)` : `vec4<f32>(${[0, 1, 2, 3].map((i) => `aLoad(aRow${s}, aDepth${i})`).join(", ")})`);
         return `${inner}\n    ${slots.map((s) => guard(s, `aNext${s} = ${value(s)};`)).join("\n    ")}`;
       },
-      store: (buffer, size) => slots.map((s) => guard(s, `tileA[${buffer} * ${size} + ${q(s)}] = ${T}(aNext${s});`)).join("\n    "),
+      store: (buffer, size) => slots.map((s) => guard(s, `tileA[${buffer} * ${size} + ${q(s)}] = rounded(aNext${s});`)).join("\n    "),
     };
   }
   if (isNative) {
@@ -253,7 +254,7 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
             return guard(s, body);
           })
           .join("\n    "),
-      store: (buffer, size) => slots.map((s) => guard(s, `tileB[${buffer} * ${size} + ${q(s)}] = ${T}(bNext${s});`)).join("\n    "),
+      store: (buffer, size) => slots.map((s) => guard(s, `tileB[${buffer} * ${size} + ${q(s)}] = rounded(bNext${s});`)).join("\n    "),
     };
   }
   // Blocks, those along memory's neighbours first.
@@ -293,7 +294,7 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
     store: (buffer, size) =>
       slots
         .map((s) => {
-          const turned = four.map((i) => `${T}(vec4<f32>(${four.map((j) => `${name(s, j)}[${i}]`).join(", ")}))`);
+          const turned = four.map((i) => `rounded(vec4<f32>(${four.map((j) => `${name(s, j)}[${i}]`).join(", ")}))`);
           const at = (i: number): string =>
             isA ? `(${outerOf(s)} * 4 + ${i}) * ${deep} + ${depthOf(s)}` : `(${depthOf(s)} * 4 + ${i}) * ${outer / 4} + ${outerOf(s)}`;
           return guard(s, four.map((i) => `tile${V}[${buffer} * ${size} + ${at(i)}] = ${turned[i]};`).join("\n      "));

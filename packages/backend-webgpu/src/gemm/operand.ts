@@ -33,7 +33,7 @@ export interface Layout {
   readonly batch: number;
 }
 
-/** A tensor whose elements are halves: what `packHalf` gives, bound as such. */
+/** What a tensor's buffer holds: "f16" is what `factorOf` packs. */
 export type Element = "f32" | "f16";
 
 export const elements = (tensor: TensorInfo, isVector: boolean, element: Element = "f32"): Bound => ({ tensor, as: isVector ? `vec4<${element}>` : element });

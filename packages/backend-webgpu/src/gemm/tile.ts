@@ -4,8 +4,6 @@ export interface Tile {
   readonly threads: readonly [columns: number, rows: number];
   /** Outputs of one thread; columns a multiple of 4. */
   readonly each: readonly [columns: number, rows: number];
-  /** Depth that is in workgroup memory at once, twice; a multiple of 4. */
-  readonly depth: number;
   /** What it reaches of the arithmetic where it fills the device, beside the best of them. */
   readonly efficiency: number;
 }
@@ -13,15 +11,18 @@ export interface Tile {
 export const columnsOf = ({ threads, each }: Tile): number => threads[0] * each[0];
 export const rowsOf = ({ threads, each }: Tile): number => threads[1] * each[1];
 
-// Workgroup memory is 2 depth (rows + columns) floats: 8 to 16 KB, what every device has. A thread reads
-// (rows + columns) values of it for rows * columns multiplications: a quarter for 8x8, a half for 4x4, hence the efficiencies.
+/** Depth that is in workgroup memory at once, twice: 4 to 16 KB for all tiles, what every device has. */
+export const DEPTH = 8;
+
+// For rows * columns multiplications a thread reads rows + columns values of workgroup memory: a quarter of them for 8x8,
+// a half for 4x4, hence the efficiencies.
 export const tiles: readonly Tile[] = [
-  { threads: [16, 16], each: [8, 8], depth: 8, efficiency: 1 }, // 128 x 128
-  { threads: [8, 16], each: [8, 8], depth: 8, efficiency: 0.95 }, // 128 x 64
-  { threads: [8, 8], each: [8, 8], depth: 16, efficiency: 0.9 }, // 64 x 64
-  { threads: [8, 8], each: [4, 4], depth: 16, efficiency: 0.55 }, // 32 x 32
-  { threads: [4, 16], each: [4, 4], depth: 16, efficiency: 0.5 }, // 64 x 16
-  { threads: [16, 4], each: [4, 4], depth: 16, efficiency: 0.5 }, // 16 x 64
+  { threads: [16, 16], each: [8, 8], efficiency: 1 }, // 128 x 128
+  { threads: [8, 16], each: [8, 8], efficiency: 0.95 }, // 128 x 64
+  { threads: [8, 8], each: [8, 8], efficiency: 0.9 }, // 64 x 64
+  { threads: [8, 8], each: [4, 4], efficiency: 0.55 }, // 32 x 32
+  { threads: [4, 16], each: [4, 4], efficiency: 0.5 }, // 64 x 16
+  { threads: [16, 4], each: [4, 4], efficiency: 0.5 }, // 16 x 64
 ];
 
 /** Of a product, for each of `batch`. */
@@ -56,7 +57,7 @@ export function planOf({ rows, columns, depth, batch }: Extent): Plan {
   for (const tile of tiles) {
     const [height, width] = [rowsOf(tile), columnsOf(tile)];
     const groups = Math.ceil(rows / height) * Math.ceil(columns / width) * batch;
-    const operations = 2 * groups * height * width * (depth + tile.depth);
+    const operations = 2 * groups * height * width * (depth + DEPTH);
     const threads = groups * tile.threads[0] * tile.threads[1];
     for (const splits of [1, 2, 4, 8, 16, 32, 64]) {
       if (splits > 1 && depth / splits < LEAST_DEPTH) break;

@@ -4,6 +4,7 @@ import { CONV2D_ADD } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { canFollow } from "../gemm/epilogue.ts";
 import type { Epilogue } from "../gemm/epilogue.ts";
+import { factorOf } from "../gemm/factor.ts";
 import { multiply, rowsAt } from "../gemm/gemm.ts";
 import { matrix } from "../gemm/operand.ts";
 import type { Plan } from "../gemm/tile.ts";
@@ -25,10 +26,12 @@ export function convolve(backend: MrcnnWebgpuBackend, x: TensorInfo, filter: Ten
   const a = isPointwise(geometry)
     ? matrix("a", x, { outer: inChannels, depth: 1, batch: depth }, { outer: batch * input[0] * input[1], depth })
     : windows(x, geometry);
+  const factor = factorOf(backend, filter);
   multiply(backend, {
     extent: { rows, columns, depth, batch: groups },
     a,
-    b: matrix("b", filter, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }),
+    b: matrix("b", factor.tensor, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }, factor.element),
+    tile: backend.precision === "float16" ? "f16" : "f32",
     out,
     target: rowsAt({ step: outChannels, batch: columns, channels: columns }),
     epilogue,

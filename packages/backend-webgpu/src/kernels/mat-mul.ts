@@ -3,6 +3,7 @@ import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from "@
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { canFollow } from "../gemm/epilogue.ts";
 import type { Epilogue } from "../gemm/epilogue.ts";
+import { factorOf } from "../gemm/factor.ts";
 import { multiply, rowsAt } from "../gemm/gemm.ts";
 import { matrix } from "../gemm/operand.ts";
 
@@ -20,10 +21,12 @@ function matMul(backend: MrcnnWebgpuBackend, a: TensorInfo, b: TensorInfo, { tra
   const out = backend.makeTensorInfo([...(ofA >= ofB ? a : b).shape.slice(0, -2), rows, columns], "float32");
   const sizeA = ofA === 1 ? 0 : rows * depth;
   const sizeB = ofB === 1 ? 0 : depth * columns;
+  const factor = factorOf(backend, b);
   multiply(backend, {
     extent: { rows, columns, depth, batch },
     a: matrix("a", a, transposeA ? { outer: 1, depth: rows, batch: sizeA } : { outer: depth, depth: 1, batch: sizeA }, { outer: rows, depth }),
-    b: matrix("b", b, transposeB ? { outer: depth, depth: 1, batch: sizeB } : { outer: 1, depth: columns, batch: sizeB }, { outer: columns, depth }),
+    b: matrix("b", factor.tensor, transposeB ? { outer: depth, depth: 1, batch: sizeB } : { outer: 1, depth: columns, batch: sizeB }, { outer: columns, depth }, factor.element),
+    tile: backend.precision === "float16" ? "f16" : "f32",
     out,
     target: rowsAt({ step: columns, batch: rows * columns }),
     epilogue,
