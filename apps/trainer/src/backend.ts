@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
-import type { Precision } from "@mrcnn/backend-cuda";
+import { precisions as tensorflowPrecisions, loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
+import type { Precision as TensorflowPrecision } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { startWebgpu } from "@mrcnn/backend-webgpu/node";
 import * as tf from "@tensorflow/tfjs";
@@ -10,6 +10,10 @@ import type { Terminal } from "./terminal.ts";
 
 export const backendNames = ["auto", "tensorflow", "webgpu", "wasm", "cpu"] as const;
 export type BackendName = (typeof backendNames)[number];
+
+/** float16 is webgpu's, the others tensorflow's. */
+export const precisions: readonly Precision[] = [...tensorflowPrecisions, "float16"];
+export type Precision = TensorflowPrecision | "float16";
 
 /** Where and how to compute. */
 export interface BackendOptions {
@@ -26,13 +30,13 @@ const counted = (threads: number): string => `${threads} thread${threads === 1 ?
 // Each says what it computes with.
 const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<string>>> = {
   async tensorflow({ precision, threads, memoryLimit }) {
-    await loadTensorflow({ ...(precision && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
+    await loadTensorflow({ ...(precision !== undefined && precision !== "float16" && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
     registerCudaKernels();
     await tf.setBackend("tensorflow");
     return counted(threads ?? availableParallelism());
   },
-  async webgpu({ memoryLimit }) {
-    const { description, isSoftware } = await startWebgpu({ memoryLimitMb: memoryLimit });
+  async webgpu({ precision, memoryLimit }) {
+    const { description, isSoftware } = await startWebgpu({ memoryLimitMb: memoryLimit, precision: precision === "float16" ? precision : "float32" });
     return isSoftware ? `${description}, which is no GPU` : description;
   },
   wasm: async ({ threads }) => counted(await startWasm(threads === undefined ? {} : { threads })),
@@ -44,7 +48,7 @@ const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Prom
 };
 
 // What only backend "tensorflow" can do.
-const ofTensorflow = ({ precision = "float32" }: How): string | undefined => (precision === "float32" ? undefined : `--precision ${precision}`);
+const ofTensorflow = ({ precision = "float32" }: How): string | undefined => (precision === "float32" || precision === "float16" ? undefined : `--precision ${precision}`);
 
 // What only a GPU has.
 const ofGpu = ({ memoryLimit }: How): string | undefined => (memoryLimit === undefined ? undefined : `--memory-limit ${memoryLimit}`);
@@ -59,6 +63,7 @@ export function assertBackendCan(options: BackendOptions): void {
   const limit = ofGpu(options);
   if (limit !== undefined && (backend === "wasm" || backend === "cpu")) throw new UsageError(`${limit}: backend ${backend} can't do that. Use --backend tensorflow or webgpu, or leave it out.`);
   if (threads !== undefined && backend === "webgpu") throw new UsageError(`--threads ${threads}: backend webgpu computes on the GPU. Leave it out.`);
+  if (options.precision === "float16" && backend !== "webgpu") throw new UsageError(`--precision float16: ${backend === "auto" ? "only backend webgpu can do that" : `backend ${backend} can't do that`}. Use --backend webgpu, or leave it out.`);
   const option = ofTensorflow(options);
   if (option !== undefined && backend !== "tensorflow" && backend !== "auto") throw new UsageError(`${option}: backend ${backend} can't do that. Use --backend tensorflow, or leave it out.`);
   if (option !== undefined && !tensorflowAvailable()) throw new UsageError(`${option}: only backend tensorflow can do that, and it is not here. Run \`npm run setup:tensorflow\`, or leave it out.`);

@@ -1,7 +1,6 @@
 import type { ImageSize } from "@mrcnn/core";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { precisions } from "@mrcnn/backend-cuda";
-import { assertBackendCan, backendNames } from "./backend.ts";
+import { assertBackendCan, backendNames, precisions } from "./backend.ts";
 import type { BackendOptions } from "./backend.ts";
 import { bench } from "./commands/bench.ts";
 import type { BenchOptions } from "./commands/bench.ts";
@@ -62,7 +61,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
   // Of the commands that compute for long.
   const computing = (...signature: Parameters<typeof command>): Command =>
     command(...signature)
-      .addOption(new Option("--precision <type>", "of products: bf16 on CPUs that have it, tf32 on GPUs").choices(precisions))
+      .addOption(new Option("--precision <type>", "of products: bf16 on CPUs that have it, tf32 on GPUs, float16 for detection on webgpu").choices(precisions))
       .option("--threads <n>", "threads of the CPU to compute with (default: one for each processor)", whole)
       .option("--memory-limit <MB>", "a GPU's memory to take at most (default: what is needed)", positive);
   const does =

@@ -24,7 +24,10 @@ describe("--precision, --threads and --memory-limit", () => {
     ["--backend cpu --precision tf32", /^error: --precision tf32: backend cpu can't do that/],
     ["--backend wasm --memory-limit 2000", /^error: --memory-limit 2000: backend wasm can't do that/],
     ["--backend cpu --threads 2", /^error: --threads 2: backend cpu computes with one thread/],
-    ["--precision half", /Allowed choices are float32, bf16, tf32/],
+    ["--backend wasm --precision float16", /^error: --precision float16: backend wasm can't do that\. Use --backend webgpu/],
+    ["--precision float16", /^error: --precision float16: only backend webgpu can do that\. Use --backend webgpu/],
+    ["--backend webgpu --precision bf16", /^error: --precision bf16: backend webgpu can't do that\. Use --backend tensorflow/],
+    ["--precision half", /Allowed choices are float32, bf16, tf32, float16/],
     ["--threads 1.5", /a whole number from 1 up/],
     ["--memory-limit 0", /a number above 0/],
   ])("a backend that can't refuses %s before it begins", async (options, message) => {

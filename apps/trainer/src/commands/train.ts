@@ -15,7 +15,7 @@ import { readTrainingConfig } from "../config.ts";
 import type { TrainingConfig } from "../config.ts";
 import { openSource, resolveSource } from "../data-source.ts";
 import type { OpenSource } from "../data-source.ts";
-import { CommandError } from "../errors.ts";
+import { CommandError, UsageError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
 import { assertWritable, readJsonLines } from "../files.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
@@ -130,6 +130,7 @@ function createNews(): (step: Step, reading: MemoryReading | undefined) => strin
 
 /** `mrcnn train`. @returns the exit code. */
 export async function train(file: string, options: TrainOptions, terminal: Terminal): Promise<number> {
+  if (options.precision === "float16") throw new UsageError("--precision float16: detection alone can do that; small gradients would vanish. Leave it out.");
   const { config, model: modelConfig, data } = await resolveConfig(readTrainingConfig(file, options.set), file, options.seed);
   const { training, optimizer: sgdConfig } = config;
   const run = runDirectory(options.out);
