@@ -64,12 +64,15 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
 
   /** Of products' factors in what has no gradient. */
   readonly precision: "float32" | "float16";
+  /** Whether the adapter is a program, which compiles large shaders for seconds. */
+  readonly isSoftware: boolean;
   // Made from tensors, by what it is; it lives as long as they do.
   private readonly derived = new Map<DataId, Map<string, TensorInfo>>();
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, { memoryLimit, precision }: { memoryLimit: number; precision: "float32" | "float16" }) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, { memoryLimit, precision, isSoftware }: { memoryLimit: number; precision: "float32" | "float16"; isSoftware: boolean }) {
     super(device, info);
     this.precision = precision;
+    this.isSoftware = isSoftware;
     this.bufferManager = new Buffers(device, memoryLimit) as unknown as WebGPUBackend["bufferManager"];
     const { recordAndSubmit } = this.internals;
     this.internals.recordAndSubmit = (...args) => {

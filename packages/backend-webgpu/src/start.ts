@@ -78,7 +78,7 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
   const info = (adapter as { info?: GPUAdapterInfo }).info;
   // The one that TensorFlow.js registers on import knows neither features nor limits.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
-  registerBackend("webgpu", () => new MrcnnWebgpuBackend(device, info, { memoryLimit: memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20, precision }), 3);
+  registerBackend("webgpu", () => new MrcnnWebgpuBackend(device, info, { memoryLimit: memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20, precision, isSoftware: chosen.isSoftware }), 3);
   // Or small ops run on backend "cpu", which pages need not load.
   env().set("WEBGPU_CPU_FORWARD", false);
   registerWebgpuKernels();

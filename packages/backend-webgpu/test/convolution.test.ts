@@ -6,9 +6,12 @@ import "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { expectClose, seededSpread } from "@mrcnn/testing";
 import { convolve } from "../src/kernels/conv2d.ts";
+import { filterGradient } from "../src/kernels/conv2d-backprop-filter.ts";
 import { geometryOf } from "../src/gemm/window.ts";
 import type { ConvAttrs } from "../src/gemm/window.ts";
 import { planOf, tiles } from "../src/gemm/tile.ts";
+import type { Plan } from "../src/gemm/tile.ts";
+import { convolveByWinograd, isWinogradFaster } from "../src/gemm/winograd.ts";
 import { webgpuBackend } from "../src/index.ts";
 import { startWebgpu } from "../src/node.ts";
 import { naiveConvolution, naiveProduct } from "./naive.ts";
@@ -59,7 +62,8 @@ const cases: Record<string, Case> = {
   "many pixels of few outputs": { x: [1, 65, 67, 8], filter: [1, 1, 3] },
 };
 
-describe.skipIf(!backendState("webgpu").available)("on webgpu", () => {
+// Software adapters compile each shader for seconds.
+describe.skipIf(!backendState("webgpu").available)("on webgpu", { timeout: 900_000 }, () => {
   beforeAll(async () => {
     await startWebgpu();
   });
@@ -183,12 +187,57 @@ describe.skipIf(!backendState("webgpu").available)("on webgpu", () => {
     await expect(startWebgpu({ precision: "half" as never })).rejects.toThrow("startWebgpu: precision must be one of float32, float16, got half.");
   });
 
-  it("repeats bit for bit where the depth is cut in parts", async () => {
-    expect(planOf({ rows: 9, columns: 12, depth: 4 * 33 * 31, batch: 1 }).splits).toBeGreaterThan(1);
+  it("cuts the depth of a filter's gradient in parts, which repeat bit for bit", async () => {
+    const plan = planOf({ rows: 9, columns: 12, depth: 4 * 33 * 31, batch: 1 });
+    expect(plan.splits).toBeGreaterThan(1);
     const [x, dy] = [seeded("x", [4, 33, 31, 1]), seeded("dy", [4, 33, 31, 12])];
-    const attrs = { strides: [1, 1], dilations: [1, 1], pad: "same", groups: 1, dataFormat: "NHWC", filterShape: [3, 3, 1, 12] };
-    const once = async (): Promise<Float32Array> => Float32Array.from(await run("MrcnnConv2DBackpropFilter", { x, dy }, attrs).data());
+    const geometry = geometryOf(x.shape, [3, 3, 1, 12], { strides: 1, pad: "same" });
+    const once = async (): Promise<Float32Array> => {
+      const dw = engine().makeTensorFromTensorInfo(filterGradient(webgpuBackend(), x, dy, geometry, plan));
+      const values = Float32Array.from(await dw.data());
+      dw.dispose();
+      return values;
+    };
     const first = await once();
+    await expectClose(first, naiveConvolution(geometry, await x.data(), new Float32Array(108), await dy.data()).dw, tolerance(4 * 33 * 31));
     for (let i = 0; i < 5; i++) expect(await once()).toEqual(first);
+  });
+
+  it.each([
+    { shape: [1, 4, 4, 4], out: 4, pad: "same" as const },
+    { shape: [2, 9, 14, 8], out: 12, pad: "same" as const, activation: "relu" },
+    { shape: [1, 17, 3, 64], out: 68, pad: "valid" as const },
+    { shape: [1, 6, 7, 12], out: 8, pad: [[0, 0], [2, 0], [0, 1], [0, 0]] as const },
+  ])("convolves by Winograd's method as defined, with an error of some 1e-5 of the values: %o", async ({ shape, out, pad, activation }) => {
+    const [x, filter, bias] = [seeded("x", shape), seeded("w", [3, 3, shape[3]!, out]), seeded("b", [out])];
+    const geometry = geometryOf(shape, filter.shape, { strides: 1, pad });
+    const addend = seeded("addend", [geometry.batch, ...geometry.output, out]);
+    const { y } = naiveConvolution(geometry, await x.data(), await filter.data(), new Float32Array(addend.size));
+    const [b, more] = [await bias.data(), await addend.data()];
+    const expected = y.map((v, i) => (activation === "relu" ? Math.max(0, v + b[i % out]! + more[i]!) : v + b[i % out]! + more[i]!));
+    const before = webgpuBackend().numDataIds();
+    for (let i = 0; i < 2; i++) {
+      const actual = engine().makeTensorFromTensorInfo(convolveByWinograd(webgpuBackend(), x, filter, geometry, { bias, addend, activation }));
+      await expectClose(actual, expected, { atol: 2e-6 * Math.sqrt(9 * shape[3]!) + 2e-6, rtol: 1e-5 });
+      actual.dispose();
+    }
+    expect(webgpuBackend().numDataIds()).toBe(before + 1); // the filter's transform, which goes with the filter
+    for (const one of [x, filter, bias, addend]) one.dispose();
+    expect(webgpuBackend().numDataIds()).toBe(before - 4);
+  });
+
+  it("takes Winograd's method where it saves more operations than its traffic costs", () => {
+    const of = (size: number, from: number, out: number, strides = 1): boolean => isWinogradFaster(geometryOf([1, size, size, from], [3, 3, from, out], { strides, pad: "same" }));
+    expect([of(128, 256, 256), of(64, 128, 128), of(32, 512, 512)]).toEqual([true, true, true]);
+    expect([of(128, 32, 32), of(128, 256, 256, 2), of(128, 254, 256), of(4, 256, 256)]).toEqual([false, false, false, false]);
+  });
+
+  it("plans small tiles and parts where there is little to fill a GPU with, large tiles where there is much", () => {
+    const size = ({ tile, splits }: Plan): string => `${tile.threads[1] * tile.each[1]}x${tile.threads[0] * tile.each[0]} by ${splits}`;
+    // FPN's 3x3 on p2 of 800x1344; c5's 3x3; a sum over all pixels; the RPN's 3 outputs.
+    expect(size(planOf({ rows: 67_200, columns: 256, depth: 2304, batch: 1 }))).toBe("128x128 by 1");
+    expect(planOf({ rows: 1050, columns: 512, depth: 4608, batch: 1 }).splits).toBeGreaterThan(1);
+    expect(planOf({ rows: 1, columns: 256, depth: 67_200, batch: 1 })).toMatchObject({ tile: { threads: [16, 4] } });
+    expect(planOf({ rows: 67_200, columns: 3, depth: 256, batch: 1 })).toMatchObject({ tile: { threads: [4, 16] } });
   });
 });

@@ -87,6 +87,14 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   /** @returns {Contender} */
   const onWasm = (/** @type {number} */ own) => ({ title: `@mrcnn, wasm, ${plural(own)}`, kind: "ours", runs: { detect: 1, ...(own > 1 && { train: 1 }) }, ...node("ours.mjs", "wasm", own) });
   /** @returns {Contender} */
+  const onWebgpu = (/** @type {string} */ precision) => ({
+    title: `@mrcnn, webgpu, ${precision}`,
+    kind: "ours",
+    runs: { detect: 10, stages: 10, ...(precision === "float32" && { train: 5 }) },
+    command: [process.execPath, here("ours.mjs")],
+    job: { contender: "webgpu", threads, precision },
+  });
+  /** @returns {Contender} */
   const onnx = (/** @type {string} */ title, /** @type {string} */ contender, own = threads, runs = 1, absent = isInstalled(contender.split(" ")[0] ?? "") ? undefined : `npm install --prefix .cache/bench ${onnxruntimes.join(" ")}`) => ({
     title,
     kind: "peer",
@@ -139,6 +147,8 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   return [
     onTensorflow("float32", "cuda", 10),
     onTensorflow("tf32", "cuda", 10),
+    onWebgpu("float32"),
+    onWebgpu("float16"),
     onnx("onnxruntime-node, CUDA", "onnxruntime-node cuda", threads, 10, cudaProvider ? undefined : "npm install onnxruntime-node@1.30.0 in .cache/bench, without --ignore-scripts"),
     onnx("onnxruntime-node, WebGPU", "onnxruntime-node webgpu", threads, 10),
     ...["float32", "tf32", "half"].flatMap((precision) =>

@@ -1,5 +1,5 @@
 // @ts-check
-// Ours in a process of its own: node ours.mjs JOB; the job's contender is the backend, "tensorflow" or "wasm".
+// Ours in a process of its own: node ours.mjs JOB; the job's contender is the backend, "tensorflow", "webgpu" or "wasm".
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../../workspace.mjs";
@@ -14,6 +14,12 @@ async function startBackend() {
     const { startWasm } = await ours("backend-wasm/dist/index.js");
     const got = await startWasm({ threads: job.threads });
     if (got !== job.threads) throw new Error(`asked for ${job.threads} threads, got ${got}`);
+    return;
+  }
+  if (job.contender === "webgpu") {
+    const { startWebgpu } = await ours("backend-webgpu/dist/node.js");
+    // A software adapter would take minutes for each image.
+    await startWebgpu({ software: false, precision: job.precision });
     return;
   }
   const { loadTensorflow, registerCudaKernels } = await ours("backend-cuda/dist/index.js");

@@ -6,7 +6,7 @@ import { epilogueOf } from "./epilogue.ts";
 import type { Epilogue, EpilogueSource } from "./epilogue.ts";
 import { elements } from "./operand.ts";
 import type { Operand } from "./operand.ts";
-import { columnsOf, DEPTH, planOf, rowsOf } from "./tile.ts";
+import { columnsOf, DEPTH, planOf, rowsOf, softwarePlan } from "./tile.ts";
 import type { Extent, Plan, Tile } from "./tile.ts";
 
 /**
@@ -47,7 +47,7 @@ export interface Product {
   readonly uneven?: { readonly key: string; readonly source: string };
   /** What tiles in workgroup memory hold, halves saturated; sums are float32 always. Default "f32". */
   readonly tile?: "f32" | "f16";
-  /** Default: what `planOf` says. */
+  /** Default: what `planOf` says, on a GPU. */
   readonly plan?: Plan;
 }
 
@@ -66,7 +66,7 @@ export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
   const { extent, a, b, out, target, epilogue = {}, uneven = even, tile: element = "f32" } = product;
   const { rows, columns, depth, batch } = extent;
   if (rows * columns * batch === 0) return;
-  const { tile, splits } = product.plan ?? planOf(extent);
+  const { tile, splits } = product.plan ?? (backend.isSoftware ? softwarePlan : planOf(extent));
   const [tilesDown, tilesAcross] = [Math.ceil(rows / rowsOf(tile)), Math.ceil(columns / columnsOf(tile))];
   const isVector = columns % 4 === 0 && target.isAligned;
   const last = epilogueOf(epilogue, isVector);

@@ -39,11 +39,13 @@ export interface Plan {
   readonly splits: number;
 }
 
-// Threads that fill a device, which none tells: of large GPUs one for each of some 16,000 lanes (each has 16 to 64
-// independent sums, which hide latency). Smaller ones lose only what splitting costs.
+// Lanes of a device, which none tells: large GPUs have some 128 multiprocessors of 128. One thread for each will do, as
+// it has 16 to 64 independent sums, which hide latency; a workgroup stays on one multiprocessor. Smaller devices lose
+// only what splitting costs.
 const LANES = 16384;
+const LANES_OF_ONE = 128;
 // Operations in the time in which one byte of memory moves; 13 to 30 on today's GPUs.
-const OPERATIONS_PER_BYTE = 20;
+export const OPERATIONS_PER_BYTE = 20;
 // A part of the depth below this is not worth its sums.
 const LEAST_DEPTH = 128;
 
@@ -58,10 +60,10 @@ export function planOf({ rows, columns, depth, batch }: Extent): Plan {
     const [height, width] = [rowsOf(tile), columnsOf(tile)];
     const groups = Math.ceil(rows / height) * Math.ceil(columns / width) * batch;
     const operations = 2 * groups * height * width * (depth + DEPTH);
-    const threads = groups * tile.threads[0] * tile.threads[1];
+    const lanes = groups * Math.min(LANES_OF_ONE, tile.threads[0] * tile.threads[1]);
     for (const splits of [1, 2, 4, 8, 16, 32, 64]) {
       if (splits > 1 && depth / splits < LEAST_DEPTH) break;
-      const filled = Math.min(1, (threads * splits) / LANES);
+      const filled = Math.min(1, (lanes * splits) / LANES);
       const traffic = splits === 1 ? 0 : splits * rows * columns * batch * 8;
       const cost = operations / tile.efficiency / filled + traffic * OPERATIONS_PER_BYTE;
       if (cost < least) [best, least] = [{ tile, splits }, cost];
@@ -69,3 +71,6 @@ export function planOf({ rows, columns, depth, batch }: Extent): Plan {
   }
   return best!;
 }
+
+/** On a processor, which compiles the largest tile for ten seconds and each other for two: one for all. */
+export const softwarePlan: Plan = { tile: tiles[3]!, splits: 1 };

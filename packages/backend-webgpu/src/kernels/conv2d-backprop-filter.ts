@@ -6,6 +6,7 @@ import type { Conv2dBackpropFilterAttrs } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { multiply, rowsAt } from "../gemm/gemm.ts";
 import { matrix } from "../gemm/operand.ts";
+import type { Plan } from "../gemm/tile.ts";
 import { geometryOf, isPointwise, turnedWindows } from "../gemm/window.ts";
 import type { ConvAttrs, Geometry } from "../gemm/window.ts";
 import { supports } from "./conv2d-backprop-input.ts";
@@ -14,7 +15,7 @@ import { supports } from "./conv2d-backprop-input.ts";
  * The gradient of a convolution for its filter: a matrix product, [h w in, B H' W'] by dy [B H' W', out], whose depth,
  * all pixels, is cut in parts that are added in order. As many operations as the convolution.
  */
-export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: TensorInfo, geometry: Geometry): TensorInfo {
+export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: TensorInfo, geometry: Geometry, plan?: Plan): TensorInfo {
   const { batch, output, kernel, inChannels, outChannels, groups } = geometry;
   const inGroup = inChannels / groups;
   const out = backend.makeTensorInfo([...kernel, inGroup, outChannels], "float32");
@@ -27,6 +28,7 @@ export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: T
     b: matrix("b", dy, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }),
     out,
     target: rowsAt({ step: outChannels, batch: columns }),
+    ...(plan && { plan }),
   });
   return out;
 }

@@ -10,6 +10,7 @@ import { matrix } from "../gemm/operand.ts";
 import type { Plan } from "../gemm/tile.ts";
 import { geometryOf, isPointwise, windows } from "../gemm/window.ts";
 import type { ConvAttrs, Geometry } from "../gemm/window.ts";
+import { convolveByWinograd, isWinogradFaster } from "../gemm/winograd.ts";
 
 type Attrs = ConvAttrs & Pick<Epilogue, "activation" | "leakyreluAlpha">;
 
@@ -18,6 +19,8 @@ type Attrs = ConvAttrs & Pick<Epilogue, "activation" | "leakyreluAlpha">;
  * follows it. 2 B H' W' h w in out operations; x is read once from memory and h w times from caches.
  */
 export function convolve(backend: MrcnnWebgpuBackend, x: TensorInfo, filter: TensorInfo, geometry: Geometry, epilogue: Epilogue = {}, plan?: Plan): TensorInfo {
+  // A software adapter would compile three shaders more.
+  if (plan === undefined && !backend.isSoftware && isWinogradFaster(geometry)) return convolveByWinograd(backend, x, filter, geometry, epilogue);
   const { batch, input, output, kernel, inChannels, outChannels, groups } = geometry;
   const out = backend.makeTensorInfo([batch, ...output, outChannels], "float32");
   const rows = batch * output[0] * output[1];
