@@ -1,5 +1,5 @@
 // @ts-check
-// node apps/web/bench/peers.mjs [--size 320] [--rounds 5] [--threads N]: the page beside onnxruntime-web, in the same
+// node apps/web/bench/peers.mjs [--size 320] [--rounds 5]: the page beside onnxruntime-web, in the same
 // Chromium on wasm with the same number of threads: Mask R-CNN R50-FPN with the same seeded weights (torchvision's) on
 // the same image, from the image's file to boxes, scores and masks. They take turns; medians and the fastest are told.
 // Needs torchvision (see tools/bench/README.md) and `npm install --prefix .cache/bench onnxruntime-web@1.30.0`.
@@ -117,6 +117,7 @@ for (let round = -1; round < rounds; round++) {
   if (round < 0) continue; // to warm up
   times.ours.push(own);
   times.theirs.push(seconds);
+  console.error(`page ${own.toFixed(2)} s, onnxruntime-web ${seconds.toFixed(2)} s`);
 }
 await ours.evaluate(() => {
   const threshold = /** @type {HTMLInputElement} */ (document.querySelector("#threshold"));
