@@ -51,7 +51,6 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
   let counts: readonly number[] = [];
   let sizes: { name: string; grid: ImageSize }[] = [];
   let proposals: Float32Array | undefined;
-  let probabilities: Float32Array | undefined;
   let masks: Inside["masks"];
   const lastMap = config.architecture === "c4" ? "layer3" : "layer4";
 

@@ -45,6 +45,7 @@ describe.skipIf(!backendState("webgpu").available)("what the device chooses", ()
     ["up to 1000 boxes, so that levels are shifted apart", { ...base, preNmsTopK: 200 }],
     ["all of them, with a low threshold", { ...base, preNmsTopK: 2000, postNmsTopK: 4000, nmsThreshold: 0.3 }],
     ["few", { ...base, preNmsTopK: 40, postNmsTopK: 7 }],
+    ["of any size above 0", { ...base, minSize: 2 ** -149 }],
     ["of a least size and score", { ...base, minSize: 12, scoreThreshold: 0.6 }],
     ["suppressed by logits, with weights, separate", { ...base, suppressBy: "logit", weights: [10, 10, 5, 5], suppression: "separate" }],
   ])("proposals: %s", async (_, config) => {

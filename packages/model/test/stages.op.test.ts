@@ -85,8 +85,7 @@ describe.each(cases)("%s", (name) => {
     model.dispose();
   });
 
-  // On Chromium's software adapter the device's choices give detectron2's network another twentieth detection; why is not known yet.
-  it.skipIf(isLeftOut || (inPage && name === "detectron2"))("answers as the library", async () => {
+  it.skipIf(isLeftOut)("answers as the library", async () => {
     const model = stageModel({ image, stages, ...want });
     const [found] = await model.detect([photo]);
     const { answer } = want;
