@@ -199,11 +199,12 @@ const stains: Readonly<Record<Stain, (size: ImageSize, random: Random) => Paint>
   // Beer and Lambert's law: dyes absorb, each its own part of red, green and blue (Ruifrok and Johnston, 2001).
   "haematoxylin-eosin"(size, random) {
     const tissue = [30, 11, 5].map((scale) => smoothNoise(size, scale, random));
-    const [pink, deep] = [0.25 + 0.2 * random.uniform(), 0.9 + 0.4 * random.uniform()];
+    const chromatin = smoothNoise(size, 3, random);
+    const [pink, deep] = [0.1 + 0.2 * random.uniform(), 1.1 + 0.6 * random.uniform()];
     return (dye, i) => {
       const fibre = 0.5 * tissue[0]![i]! + 0.3 * tissue[1]![i]! + 0.2 * tissue[2]![i]!;
-      const haematoxylin = 0.06 * fibre + deep * dye;
-      const eosin = pink * (0.3 + 1.2 * fibre) * (1 - 0.6 * dye);
+      const haematoxylin = 0.06 * fibre + deep * dye * (0.7 + 0.6 * chromatin[i]!);
+      const eosin = pink * (0.3 + 1.2 * fibre) + 0.45 * dye;
       return [[0.65, 0.07], [0.7, 0.99], [0.29, 0.11]].map(([h, e]) => 245 * Math.exp(-(h! * haematoxylin + e! * eosin))) as [number, number, number];
     };
   },

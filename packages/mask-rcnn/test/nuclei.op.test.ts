@@ -29,7 +29,7 @@ describe("the nuclei model", () => {
     expect(model.model.config).toMatchObject({ classes: ["nucleus"], image: { minSize: 512, maxSize: 1024 }, backbone: { depth: 18, norm: "group_norm" }, box: { maxDetections: 400 } });
   });
 
-  it.each(["fluorescence"] as const)("finds the nuclei of a picture, %s", async (stain) => {
+  it.each(["fluorescence", "haematoxylin-eosin"] as const)("finds the nuclei of a picture, %s", async (stain) => {
     const { image, groundTruth } = await nucleiDataset({ count: 1, seed: 9, stain, size: { height: 128, width: 160 }, nuclei: [8, 8], diameter: [24, 44] }).get(0);
     // As large as it is: this suite runs on slow backends too.
     const { objects } = await model.detect(image, { minSize: 128 });
