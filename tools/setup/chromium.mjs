@@ -9,9 +9,6 @@ export const gpuArguments = ["--no-sandbox", "--disable-background-networking", 
 /** Suites of ops that don't run in a page, as the beginnings of their paths, by the reason. @type {Record<string, string[]>} */
 export const notInPage = {
   "they are of Node's files and servers": ["apps/", "packages/mask-rcnn/"],
-  "they take a software adapter too long, or have not been tried there": [
-    "packages/backbones/", "packages/model/test/detect", "packages/model/test/paste-on-device", "packages/model/test/profile", "packages/model/test/training-step",
-  ],
 };
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];

@@ -5,7 +5,7 @@ import { applyResnet } from "@mrcnn/backbones";
 import type { FeatureMaps } from "@mrcnn/core";
 import { applyKeypointHead, selectDetections } from "@mrcnn/heads";
 import { selectProposals } from "@mrcnn/rpn";
-import { expectClose, expectNoLeaks, expectSummary, inPage } from "@mrcnn/testing";
+import { expectClose, expectNoLeaks, expectSummary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 import { detectionConfig, prepareInput } from "../src/detect.ts";
 import { resnetConfig } from "../src/params.ts";
@@ -25,10 +25,8 @@ const cases = Object.entries(variants).flatMap(([source, kinds]) => kinds.map((k
 describe.each(cases)("%s", (name) => {
   const { image, stages, ...want } = stageCase(name);
   const photo = picture({ height: image[0], width: image[1] });
-  // A page takes one network of each library.
-  const isLeftOut = inPage && name.includes("-");
 
-  it.skipIf(isLeftOut)("equals the library stage by stage", async () => {
+  it("equals the library stage by stage", async () => {
     const model = stageModel({ image, stages, ...want });
     const { config, params } = model;
     const held: Tensor[] = [];
@@ -85,7 +83,7 @@ describe.each(cases)("%s", (name) => {
     model.dispose();
   });
 
-  it.skipIf(isLeftOut)("answers as the library", async () => {
+  it("answers as the library", async () => {
     const model = stageModel({ image, stages, ...want });
     const [found] = await model.detect([photo]);
     const { answer } = want;

@@ -2,7 +2,6 @@ import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
 import type { TrainingBatch } from "@mrcnn/core";
-import { inPage } from "@mrcnn/testing";
 import { sgd, trainStep } from "@mrcnn/trainer";
 import type { StepReport } from "@mrcnn/trainer";
 import { toArrays } from "@mrcnn/weights";
@@ -25,7 +24,7 @@ async function trained(model: MaskRcnn, batch: TrainingBatch, steps: number, eac
 }
 
 // Many steps: a page runs the single ones below.
-test.skipIf(inPage)("fifty steps on one image lower its loss and leave nothing on the device", async () => {
+test("fifty steps on one image lower its loss and leave nothing on the device", async () => {
   const model = createMaskRcnn(tinyConfig());
   const batch = batchOf(model.config, [one]);
   await trained(model, batch, 1);
@@ -38,7 +37,7 @@ test.skipIf(inPage)("fifty steps on one image lower its loss and leave nothing o
   model.dispose();
 });
 
-test.skipIf(inPage)("steps on batches of ever other sizes and numbers of objects hold as many tensors and bytes after each as after the first", async () => {
+test("steps on batches of ever other sizes and numbers of objects hold as many tensors and bytes after each as after the first", async () => {
   const model = createMaskRcnn(tinyConfig());
   const trainable = trainingModel(model);
   const optimizer = sgd();

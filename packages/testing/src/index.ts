@@ -1,7 +1,6 @@
 export { expectClose } from "./close.ts";
 export { golden } from "./golden.ts";
 export { expectGradients } from "./gradient-check.ts";
-export { inPage } from "./in-page.ts";
 export { expectNoLeaks } from "./leaks.ts";
 export { seededInput, seededWeight } from "./seeded-params.ts";
 export { seededSpread, seededUniform } from "./seeded.ts";
