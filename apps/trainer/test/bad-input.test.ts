@@ -138,7 +138,7 @@ describe("a run", () => {
 
   it("is not one", async () => {
     expect((await evaluate(good, coco)).err).toContain("has no config.json");
-    expect((await evaluate("maskrcnn_resnet50_fnp", coco)).err).toContain('is neither a run directory nor in the catalog. Did you mean "maskrcnn_resnet50_fpn"?');
+    expect((await evaluate("maskrcnn_resnet50_fnp", coco)).err).toContain('is neither a run directory nor a file of weights, nor in the catalog. Did you mean "maskrcnn_resnet50_fpn"?');
   });
 
   it("can't be written where a file is", async () => {
