@@ -20,8 +20,11 @@ beforeAll(async () => {
   expect(await mrcnn("train", config, "--out", run, "--backend", "cpu")).toMatchObject({ code: 0 });
 });
 
+// This project's own file carries its config.
+const others = catalog.filter(({ source }) => source !== "mrcnn");
+
 // Buffers are no parameters: running statistics, and all of frozen batch norm.
-test.each(catalog.filter(({ parameters }) => parameters !== undefined).map(({ name }) => name))("%s has as many parameters as its library publishes", (name) => {
+test.each(others.filter(({ parameters }) => parameters !== undefined).map(({ name }) => name))("%s has as many parameters as its library publishes", (name) => {
   const entry = catalogEntry(name);
   const config = catalogConfig(entry);
   const model = createMaskRcnn(config, zeros);
@@ -32,7 +35,7 @@ test.each(catalog.filter(({ parameters }) => parameters !== undefined).map(({ na
   expect(count).toBe(entry.parameters);
 });
 
-test.each(catalog.map((entry) => [entry.name, entry] as const))("%s has a config", (_, entry) => {
+test.each(others.map((entry) => [entry.name, entry] as const))("%s has a config", (_, entry) => {
   const config = catalogConfig(entry);
   expect(config).toMatchObject({ numerics: entry.source, architecture: entry.network.architecture, mask: entry.network.mask });
   expect(config.classes).toHaveLength(entry.categories.length);
