@@ -10,6 +10,7 @@ import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-webgpu";
 import { webgpuBackend } from "../../packages/backend-webgpu/dist/index.js";
 import { startWebgpu } from "../../packages/backend-webgpu/dist/node.js";
+import { levelAreas } from "../../packages/roi-align/dist/kernel.js";
 import { gflop, layersOf } from "./r50/layers.mjs";
 import { peaks } from "./webgpu/peaks.mjs";
 import { createTimer } from "./webgpu/timer.mjs";
@@ -86,6 +87,47 @@ function casesOf(layer) {
   ];
 }
 
+/** RoIAlign for both heads, and the choice of proposals with its suppression. @returns {Case[]} */
+function otherCases() {
+  const strides = [4, 8, 16, 32, 64];
+  const grids = strides.map((stride) => [Math.ceil(height / stride), Math.ceil(width / stride)]);
+  const levels = grids.slice(0, 4).map(([h, w]) => tf.randomNormal([1, h ?? 0, w ?? 0, 256]));
+  const pooling = (/** @type {number} */ count, /** @type {number} */ bins) => {
+    // Sides of a sixteenth to a half of the picture, so that every level has some.
+    const boxes = tf.tensor2d(Array.from({ length: count }, (_, i) => {
+      const side = (Math.min(height, width) / 16) * 8 ** ((i % 64) / 64);
+      const [x, y] = [((i * 37) % 97) / 97 * (width - side), ((i * 53) % 89) / 89 * (height - side)];
+      return [x, y, x + side, y + side];
+    }));
+    const inputs = { ...Object.fromEntries(levels.map((map, i) => [`level${i}`, tf.clone(map)])), boxes, imageIndex: tf.zeros([count], "int32") };
+    const attrs = {
+      outputHeight: bins, outputWidth: bins, samplingRatio: 2, aligned: false, spatialScales: strides.slice(0, 4).map((stride) => 1 / stride),
+      areas: levelAreas({ minLevel: 2, maxLevel: 5 }), inputShapes: levels.map(({ shape }) => shape),
+    };
+    const read = Math.min(levels.reduce((sum, { size }) => sum + size, 0), count * bins * bins * 16 * 256);
+    return { label: `RoIAlign ${bins}x${bins} of ${count} RoIs`, kernel: "MrcnnRoiAlignPyramid", inputs, attrs, gflop: 0, megabytes: (4 * (read + count * bins * bins * 256)) / 1e6 };
+  };
+  const levelCounts = grids.map(([h = 0, w = 0]) => 3 * h * w);
+  const anchors = levelCounts.reduce((sum, n) => sum + n, 0);
+  const candidates = levelCounts.reduce((sum, n) => sum + Math.min(n, 1000), 0);
+  const proposals = {
+    label: `proposals: top-k and suppression of ${anchors} anchors`,
+    kernel: "MrcnnSelectProposals",
+    inputs: {
+      objectness: tf.randomNormal([1, anchors]), deltas: tf.randomNormal([1, anchors, 4], 0, 0.1),
+      anchors: tf.tensor2d(Array.from({ length: anchors }, (_, i) => { const [x, y] = [(i * 31) % width, (i * 17) % height]; return [x, y, x + 48, y + 48]; })),
+      sizes: tf.tensor2d([[height, width]]),
+    },
+    attrs: { levelCounts, preNmsTopK: 1000, postNmsTopK: 1000, nmsThreshold: 0.7 },
+    gflop: 0,
+    // Logits twice; of candidates deltas, anchors and boxes, and the bits of which overlap which.
+    megabytes: (8 * anchors + candidates * (48 + 125)) / 1e6,
+  };
+  const cases = [pooling(rois.boxRois, 7), pooling(rois.maskRois, 14), proposals];
+  tf.dispose(levels);
+  return cases;
+}
+
 /** Milliseconds of one run, undefined where the device refuses it. @param {Case} one @param {import("@tensorflow/tfjs-core").KernelFunc} kernelFunc */
 async function measure({ inputs, attrs }, kernelFunc) {
   const run = () => {
@@ -137,6 +179,16 @@ for (const layer of layers) {
 console.log(
   `| **together** | | | ${total.gflop.toPrecision(4)} | | | ${shown(total.theirs)} | ${shown(total.ours)} | ${((total.gflop / total.ours) * 1e3).toPrecision(3)} | ${((100 * total.limit) / total.ours).toFixed(0)} % | ${(total.ours / total.theirs).toFixed(2)} |${hasHalves ? ` ${shown(total.halves)} |` : ""}`,
 );
+
+// What moves bytes more than it computes: all that a kernel must read and write, against the device's copying.
+console.log("\n| kernel | MB it must move | here, ms | GB/s | of the limit |\n|---|---|---|---|---|");
+for (const one of otherCases()) {
+  const ours = await measure(one, tf.getKernel(one.kernel, "webgpu").kernelFunc);
+  const limit = one.megabytes / peak.gbps;
+  rows.push({ stage: "beside", label: one.label, count: 1, gflop: 0, megabytes: one.megabytes, theirs: undefined, ours, halves: undefined, limit });
+  console.log(`| ${one.label} | ${one.megabytes.toPrecision(3)} | ${shown(ours)} | ${ours === undefined ? "-" : (one.megabytes / ours).toPrecision(3)} | ${ours === undefined ? "-" : `${((100 * limit) / ours).toFixed(0)} %`} |`);
+  tf.dispose(one.inputs);
+}
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ device: description, isSoftware, features, size: { height, width }, peak, timer: time.source, rows }, null, 2)}\n`);
 // Dawn keeps the process alive.
 process.exit(0);

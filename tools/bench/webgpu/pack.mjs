@@ -16,7 +16,7 @@ export async function pack(folder) {
     ssr: { noExternal: true, external: ["webgpu"], resolve: { conditions: ["node", "import", "module", "default"] } },
     build: { ssr: join(root, "tools", "bench", "webgpu.mjs"), outDir: folder, emptyOutDir: false, target: "node20", rolldownOptions: { external: ["webgpu", "vite"], output: { entryFileNames: "webgpu.mjs" } } },
   });
-  const dawn = dirname(createRequire(join(root, "package.json")).resolve("webgpu"));
+  const dawn = dirname(createRequire(join(root, "packages", "backend-webgpu", "package.json")).resolve("webgpu"));
   const platform = `${process.platform}-${process.platform === "darwin" ? "universal" : process.arch}`;
   const to = join(folder, "node_modules", "webgpu");
   mkdirSync(join(to, "dist"), { recursive: true });
