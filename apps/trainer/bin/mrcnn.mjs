@@ -2,6 +2,9 @@
 // The `mrcnn` command. In a checkout it first installs and builds what is missing, as `npm start` does.
 import { existsSync } from "node:fs";
 
+// Who reads a pipe may have seen enough: `mrcnn models | head`.
+process.stdout.on("error", (error) => process.exit(/** @type {NodeJS.ErrnoException} */ (error).code === "EPIPE" ? 0 : 1));
+
 const checkout = new URL("../../../tools/bootstrap.mjs", import.meta.url);
 try {
   if (existsSync(checkout)) (await import(checkout.href)).bootstrap();
