@@ -1,6 +1,6 @@
 /** What a training takes: the process's memory at its peak, and the device's as the driver reports it. */
 import { execFile } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /** Megabytes of 2^20 bytes. */
 export interface MemoryReading {
@@ -27,7 +27,7 @@ export function createMemoryMeter({ usesGpu }: { readonly usesGpu: boolean }): M
   return {
     read() {
       const megabytes = Math.round(process.memoryUsage.rss() / 2 ** 20);
-      const peak = Math.round(process.resourceUsage().maxRSS / 2 ** 10);
+      const peak = Math.round(peakKilobytes() / 2 ** 10);
       resetPeak();
       const gpuMemoryMb = gpu();
       return {
@@ -37,6 +37,19 @@ export function createMemoryMeter({ usesGpu }: { readonly usesGpu: boolean }): M
       };
     },
   };
+}
+
+// getrusage's peak has on Linux also what the process that started this one was resident with, which can't be reset.
+function peakKilobytes(): number {
+  if (process.platform === "linux") {
+    try {
+      const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+      if (kilobytes !== undefined) return Number(kilobytes);
+    } catch {
+      // No /proc.
+    }
+  }
+  return process.resourceUsage().maxRSS;
 }
 
 // Linux: 5 sets the high-water mark back to what is resident now (proc_pid_clear_refs(5)); a process may do it to itself.

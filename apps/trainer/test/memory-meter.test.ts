@@ -7,8 +7,7 @@ import { createMemoryMeter } from "../src/memory-meter.ts";
 import { temporaryFolder } from "./command.ts";
 
 describe("createMemoryMeter", () => {
-  // The kernel counts pages on each processor apart and adds them up now and then, so its peak may lag.
-  it.runIf(process.platform === "linux")("sees a peak between two readings that is over at the second, and forgets it after", { retry: 3 }, async () => {
+  it.runIf(process.platform === "linux")("sees a peak between two readings that is over at the second, and forgets it after", async () => {
     const meter = createMemoryMeter({ usesGpu: false });
     const before = meter.read().memoryMb;
     let pages: Uint8Array | undefined = new Uint8Array(300 * 2 ** 20).fill(1);
