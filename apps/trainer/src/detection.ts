@@ -2,16 +2,12 @@ import { toCocoResults } from "@mrcnn/coco-eval";
 import { ConfigError } from "@mrcnn/core";
 import type { Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
-import type { MaskRcnn } from "@mrcnn/model";
+import type { DetectOptions, MaskRcnn } from "@mrcnn/model";
 import type { Category } from "./data-source.ts";
 import type { Interrupt } from "./interrupt.ts";
 
 /** How a model is run on images; what is absent is the model's own. */
-export interface DetectionSettings {
-  readonly scoreThreshold?: number | undefined;
-  readonly maxDetections?: number | undefined;
-  readonly minSize?: number | undefined;
-  readonly maxSize?: number | undefined;
+export interface DetectionSettings extends DetectOptions {
   /** Images are not resized, whatever the sizes above. */
   readonly nativeSize?: boolean | undefined;
 }

@@ -5,15 +5,11 @@ import type { DownloadProgress, LoadOptions, MaskRcnnDetector } from "@mrcnn/mas
 import { catalogEntry, findInCatalog } from "@mrcnn/mask-rcnn/catalog";
 import type { Category } from "@mrcnn/mask-rcnn/catalog";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
-import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
+import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import type { BackendName, KeypointInfo, ModelInfo, ModelSource, PathFile } from "./protocol.ts";
 
 /** How a model is meant to be used; what is absent is its config's. */
-export interface Settings {
-  readonly scoreThreshold?: number | undefined;
-  readonly maxDetections?: number | undefined;
-  readonly minSize?: number | undefined;
-  readonly maxSize?: number | undefined;
+export interface Settings extends DetectOptions {
   /** Images are not resized. */
   readonly nativeSize?: boolean | undefined;
 }

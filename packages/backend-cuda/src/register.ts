@@ -1,6 +1,6 @@
-import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
-import type { KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
-import { registerKernels } from "@mrcnn/core";
+import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D } from "@tensorflow/tfjs-core";
+import type { KernelConfig } from "@tensorflow/tfjs-core";
+import { registerKernels, replaceKernels } from "@mrcnn/core";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2dBackpropFilter, conv2dBackpropInput } from "./kernels/conv2d-backprop.ts";
 import { conv2dAdd, fusedConv2d } from "./kernels/fused-conv2d.ts";
@@ -15,20 +15,12 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
   [Conv2DBackpropFilter]: stridedPointGradient,
   [FusedConv2D]: fusedConv2d,
 };
-const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "tensorflow". */
 export const kernels: readonly KernelConfig[] = [conv2dAdd, conv2dBackpropFilter, conv2dBackpropInput, reluGrad, roiAlign, roiAlignGrad];
 
 /** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
 export function registerCudaKernels(): void {
-  for (const [name, replace] of Object.entries(replacements)) {
-    const present = getKernel(name, "tensorflow");
-    if (present === undefined || ours.has(present.kernelFunc)) continue;
-    const config = replace(present);
-    ours.add(config.kernelFunc);
-    unregisterKernel(name, "tensorflow");
-    registerKernel(config);
-  }
+  replaceKernels("tensorflow", replacements);
   registerKernels(kernels, [roiAlignGradConfig]);
 }

@@ -1,6 +1,6 @@
-import { _FusedMatMul, AddN, BatchMatMul, Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D, getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
-import type { GradConfig, KernelConfig, KernelFunc } from "@tensorflow/tfjs-core";
-import { registerKernels } from "@mrcnn/core";
+import { _FusedMatMul, AddN, BatchMatMul, Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D } from "@tensorflow/tfjs-core";
+import type { GradConfig, KernelConfig } from "@tensorflow/tfjs-core";
+import { registerKernels, replaceKernels } from "@mrcnn/core";
 import { foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";
@@ -31,7 +31,6 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
   [FusedConv2D]: fusedConv2d,
   [_FusedMatMul]: fusedMatMul,
 };
-const ours = new WeakSet<KernelFunc>();
 
 /** What this package adds to backend "webgpu". */
 export const kernels: readonly KernelConfig[] = [
@@ -61,13 +60,6 @@ const gradients: readonly GradConfig[] = [foldBiasGradConfig, foldFilterGradConf
 
 /** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
 export function registerWebgpuKernels(): void {
-  for (const [name, replace] of Object.entries(replacements)) {
-    const present = getKernel(name, "webgpu");
-    if (present === undefined || ours.has(present.kernelFunc)) continue;
-    const config = replace(present);
-    ours.add(config.kernelFunc);
-    unregisterKernel(name, "webgpu");
-    registerKernel(config);
-  }
+  replaceKernels("webgpu", replacements);
   registerKernels(kernels, gradients);
 }

@@ -1,7 +1,7 @@
 export { didYouMean, parseConfig } from "./config.ts";
 export { BackendError, ConfigError, DatasetError, isMrcnnError, MrcnnError, ShapeError, TrainingError, WeightsError } from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
-export { hasKernel, registerKernels, runKernelOr } from "./kernel.ts";
+export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { createRandom, noRandom } from "./random.ts";
 export type { Random } from "./random.ts";

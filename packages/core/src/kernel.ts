@@ -1,4 +1,4 @@
-import { engine, getBackend, getKernel } from "@tensorflow/tfjs-core";
+import { engine, getBackend, getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { getGradient, registerGradient, registerKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap } from "@tensorflow/tfjs-core";
@@ -55,4 +55,21 @@ export function registerKernels(kernels: readonly KernelConfig[], gradients: rea
     }
   }
   for (const config of gradients) if (getGradient(config.kernelName) === undefined) registerGradient(config);
+}
+
+const replaced = new WeakSet<KernelFunc>();
+
+/**
+ * Puts kernels that are made from TensorFlow.js's own, by their names, in those's place on a backend; a second call is a
+ * no-op, and so is a name that the backend does not have.
+ */
+export function replaceKernels(backendName: string, replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>>): void {
+  for (const [name, replace] of Object.entries(replacements)) {
+    const present = getKernel(name, backendName);
+    if (present === undefined || replaced.has(present.kernelFunc)) continue;
+    const config = replace(present);
+    replaced.add(config.kernelFunc);
+    unregisterKernel(name, backendName);
+    registerKernel(config);
+  }
 }

@@ -1,8 +1,9 @@
 import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
-import { bitmapBox, bitmapFromFull } from "@mrcnn/masks";
+import { bitmapFromFull } from "@mrcnn/masks";
 import { readImageFile, readLabelFile } from "./image-file.ts";
+import { oneClass } from "./one-class.ts";
 
 /** Objects as mask images on disk, of one class; plain data. */
 export type MaskFolders = {
@@ -56,12 +57,7 @@ export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset>
         id: index + 1,
         name: entry.name,
         image,
-        groundTruth: {
-          boxes: Float32Array.from(masks.flatMap((mask) => [...bitmapBox(mask)])),
-          labels: new Int32Array(masks.length).fill(1),
-          masks,
-          isCrowd: new Uint8Array(masks.length),
-        },
+        groundTruth: oneClass(masks),
       };
     },
   };

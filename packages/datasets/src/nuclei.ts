@@ -1,6 +1,7 @@
 import { ConfigError, DatasetError, createRandom } from "@mrcnn/core";
 import type { Dataset, ImageSize, RawImage, Random, Sample } from "@mrcnn/core";
-import { bitmapBox, bitmapFromFull } from "@mrcnn/masks";
+import { bitmapFromFull } from "@mrcnn/masks";
+import { oneClass } from "./one-class.ts";
 
 /** How a specimen is made visible: bright nuclei on black, or violet ones in pink tissue (haematoxylin and eosin). */
 export type Stain = "fluorescence" | "haematoxylin-eosin";
@@ -92,12 +93,7 @@ function draw(index: number, random: Random, { stain, size, nuclei, diameter, ov
     id: index + 1,
     name: `nuclei-${String(index).padStart(5, "0")}.png`,
     image,
-    groundTruth: {
-      boxes: Float32Array.from(masks.flatMap((mask) => [...bitmapBox(mask)])),
-      labels: new Int32Array(masks.length).fill(1),
-      masks,
-      isCrowd: new Uint8Array(masks.length),
-    },
+    groundTruth: oneClass(masks),
   };
 }
 

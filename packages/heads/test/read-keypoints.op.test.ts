@@ -1,25 +1,11 @@
 import { dispose, fill, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
-import { expectNoLeaks, golden, seededUniform } from "@mrcnn/testing";
+import { expectNoLeaks, seededUniform } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 import { decodeKeypoints, readKeypoints } from "../src/index.ts";
+import { cases, expectNear } from "./keypoint-cases.ts";
 import { seededHeatmaps } from "./seeded-heatmaps.ts";
-
-interface Case {
-  readonly side: number;
-  readonly keypoints: number;
-  readonly boxes: number[][];
-  readonly points: number[][][];
-  readonly scores: number[][];
-  readonly detectron2: { readonly points: number[][][]; readonly scores: number[][] };
-}
-const { cases } = golden<{ cases: Record<string, Case> }>(import.meta.url, "keypoints");
-
-const expectNear = (found: ArrayLike<number>, wanted: readonly number[], tolerance: number): void => {
-  expect(found).toHaveLength(wanted.length);
-  for (const [i, value] of wanted.entries()) expect(Math.abs(found[i]! - value), `value ${i}`).toBeLessThanOrEqual(tolerance);
-};
 
 describe("readKeypoints", () => {
   it.each(Object.keys(cases))("equals torchvision's and detectron2's heatmaps_to_keypoints: %s", async (name) => {

@@ -80,7 +80,8 @@ export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, opti
 export function foldNorm(conv: Conv2dParams, norm: BatchNormParams, eps: number): { weight: Tensor4D; bias: Tensor1D } {
   const { weight, bias, running_mean, running_var: variance } = norm;
   const mean = conv.bias === undefined ? running_mean : sub(running_mean, conv.bias);
-  const scale = (): Tensor => mul(weight, rsqrt(add(variance, eps)));
+  let shared: Tensor | undefined;
+  const scale = (): Tensor => (shared ??= mul(weight, rsqrt(add(variance, eps))));
   // Apart, so that a frozen norm's bias does not depend on what is trained.
   const [filter] = runKernelOr<Tensor[]>(foldFilterContract, { filter: conv.weight, weight, variance }, { eps }, () => [mul(conv.weight, scale())]);
   const shift = runKernelOr<Tensor>(foldBiasContract, { weight, bias, mean, variance }, { eps }, () => sub(bias, mul(mean, scale())));

@@ -1,14 +1,15 @@
 import { Conv2DBackpropFilter } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
 import { CONV2D_BACKPROP_FILTER } from "@mrcnn/nn/kernel";
-import type { Conv2dBackpropFilterAttrs } from "@mrcnn/nn/kernel";
+import type { Conv2dBackpropFilterAttrs, Conv2dBackpropFilterInputs } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { multiply, rowsAt } from "../gemm/gemm.ts";
 import { matrix } from "../gemm/operand.ts";
 import type { Plan } from "../gemm/tile.ts";
 import { geometryOf, isPointwise, turnedWindows } from "../gemm/window.ts";
 import type { ConvAttrs, Geometry } from "../gemm/window.ts";
+import type { Given } from "../given.ts";
+import { kernel } from "../kernel.ts";
 import { supports } from "./conv2d-backprop-input.ts";
 
 /**
@@ -33,14 +34,11 @@ export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: T
   return out;
 }
 
-const kernelFunc: PartialKernelFunc = ({ inputs, attrs, backend }) => {
-  const { x, dy } = inputs as { x: TensorInfo; dy: TensorInfo };
-  const all = attrs as unknown as Conv2dBackpropFilterAttrs;
-  return filterGradient(backend as MrcnnWebgpuBackend, x, dy, geometryOf(x.shape, all.filterShape, all));
-};
-kernelFunc.supports = supports;
-
-export const mrcnnConv2dBackpropFilter: KernelConfig = { kernelName: CONV2D_BACKPROP_FILTER, backendName: "webgpu", kernelFunc };
+export const mrcnnConv2dBackpropFilter: KernelConfig = kernel<Given<Conv2dBackpropFilterInputs>, Conv2dBackpropFilterAttrs>(
+  CONV2D_BACKPROP_FILTER,
+  ({ inputs: { x, dy }, attrs, backend }) => filterGradient(backend, x, dy, geometryOf(x.shape, attrs.filterShape, attrs)),
+  supports,
+);
 
 /** Takes the place of TensorFlow.js's, which keeps NCHW. It knows no dilations. */
 export const conv2dBackpropFilter = ({ kernelFunc: original }: KernelConfig): KernelConfig => ({

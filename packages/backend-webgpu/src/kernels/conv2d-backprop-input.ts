@@ -1,14 +1,14 @@
 import { Conv2DBackpropInput } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
 import { CONV2D_BACKPROP_INPUT } from "@mrcnn/nn/kernel";
-import type { Conv2dBackpropInputAttrs, Conv2dGradAttrs } from "@mrcnn/nn/kernel";
+import type { Conv2dBackpropInputAttrs, Conv2dBackpropInputInputs, Conv2dGradAttrs } from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
-import { multiply } from "../gemm/gemm.ts";
+import { multiply, rowsAt } from "../gemm/gemm.ts";
 import { matrix } from "../gemm/operand.ts";
-import { rowsAt } from "../gemm/gemm.ts";
 import { geometryOf, gradientWindows, isPointwise, phasesOf } from "../gemm/window.ts";
 import type { ConvAttrs, Geometry } from "../gemm/window.ts";
+import type { Given } from "../given.ts";
+import { kernel } from "../kernel.ts";
 
 /**
  * The gradient of a convolution for its input, and so the transposed convolution: a matrix product of implicit windows
@@ -48,21 +48,17 @@ export function inputGradient(backend: MrcnnWebgpuBackend, dy: TensorInfo, filte
   return out;
 }
 
-const kernelFunc: PartialKernelFunc = ({ inputs, attrs, backend }) => {
-  const { dy, filter } = inputs as { dy: TensorInfo; filter: TensorInfo };
-  const all = attrs as unknown as Conv2dBackpropInputAttrs;
-  const geometry = geometryOf(all.inputShape, filter.shape, all);
-  return inputGradient(backend as MrcnnWebgpuBackend, dy, filter, geometry, phasesOf(geometry)!);
-};
-
 /** Of both gradients: any padding and groups; dilations of stride 1. */
-export const supports = (attrs: object): boolean => {
-  const { strides, dilations } = attrs as Conv2dGradAttrs;
-  return dilations[0] * dilations[1] === 1 || strides[0] * strides[1] === 1;
-};
-kernelFunc.supports = supports;
+export const supports = ({ strides, dilations }: Conv2dGradAttrs): boolean => dilations[0] * dilations[1] === 1 || strides[0] * strides[1] === 1;
 
-export const mrcnnConv2dBackpropInput: KernelConfig = { kernelName: CONV2D_BACKPROP_INPUT, backendName: "webgpu", kernelFunc };
+export const mrcnnConv2dBackpropInput: KernelConfig = kernel<Given<Conv2dBackpropInputInputs>, Conv2dBackpropInputAttrs>(
+  CONV2D_BACKPROP_INPUT,
+  ({ inputs: { dy, filter }, attrs, backend }) => {
+    const geometry = geometryOf(attrs.inputShape, filter.shape, attrs);
+    return inputGradient(backend, dy, filter, geometry, phasesOf(geometry)!);
+  },
+  supports,
+);
 
 /** Takes the place of TensorFlow.js's, which keeps NCHW. It knows no dilations. */
 export const conv2dBackpropInput = ({ kernelFunc: original }: KernelConfig): KernelConfig => ({
