@@ -24,7 +24,7 @@ const { values } = parseArgs({
   },
 });
 const [height = 480, width = 640] = values.size.split("x").map(Number);
-const [channels, proposals, detections, rounds] = [values.channels, values.proposals, values.detections, values.rounds].map(Number);
+const [channels, proposals, detections, rounds] = [Number(values.channels), Number(values.proposals), Number(values.detections), Number(values.rounds)];
 const outside = ["proposals", "box pooling", "selection", "mask pooling", "paste"];
 
 /**
@@ -78,16 +78,16 @@ async function measure(isPlain) {
   let found = await model.detect([image], options); // compiles
   backend.resetTraffic();
   const seconds = [];
-  for (let i = 0; i < (rounds ?? 1); i++) {
+  for (let i = 0; i < rounds; i++) {
     const start = performance.now();
     found = await model.detect([image], options);
     seconds.push((performance.now() - start) / 1000);
   }
   const total = backend.traffic;
-  const detection = /** @type {any} */ (Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / (rounds ?? 1)])));
+  const detection = /** @type {any} */ (Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / rounds])));
   /** @type {Record<string, number[]>} */
   const stages = {};
-  for (let i = 0; i <= (rounds ?? 1); i++) {
+  for (let i = 0; i <= rounds; i++) {
     const profile = await profileDetect(model, [image], options);
     if (i > 0) for (const [stage, took] of profile.seconds) (stages[stage] ??= []).push(took);
   }
@@ -96,7 +96,7 @@ async function measure(isPlain) {
   const optimizer = sgd();
   const batch = await trainingBatch(dataset, 0, { batchSize: 1, seed: 1, prepare: config.image });
   const steps = [];
-  for (let step = 0; step <= (rounds ?? 1); step++) {
+  for (let step = 0; step <= rounds; step++) {
     backend.resetTraffic();
     const start = performance.now();
     await trainStep(trainable, [batch], optimizer, { step, rate: 1e-3, random: createRandom(step) });

@@ -1,11 +1,12 @@
 import { keep, sigmoid, slice, tensor4d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage, applyResnetStem } from "@mrcnn/backbones";
-import { ConfigError } from "@mrcnn/core";
+import { ConfigError, hasKernel } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rle, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { applyKeypointHead, pasteOnDevice, readKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
+import { pasteMasksContract } from "@mrcnn/heads/kernel";
 import { pasteMasks, planPaste, rlesFromBits } from "@mrcnn/masks";
 import type { PasteMethod, PixelWindow } from "@mrcnn/masks";
 import { applyRpnHead, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
@@ -213,6 +214,7 @@ export async function detect(
       if (labels.length === 0) return images.map(() => []);
       const seen = await onDevice("mask pooling", () => poolRois(config, features, rois, config.maskHead.poolSize, batch.size));
       const masks = await onDevice("mask head", () => sigmoid(applyMaskBranchOfLabels(config, params, seen, labels)));
+      release([seen]);
       return stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste));
     };
     const keypointsOfRois = async (): Promise<Keypoints | undefined> =>
@@ -284,14 +286,14 @@ function inPhotos({ numerics }: MaskRcnnConfig, images: readonly RawImage[], { b
 async function paste(masks: Tensor3D, placed: readonly Placed[], method: PasteMethod): Promise<Rle[][]> {
   const side = masks.shape[1];
   const targets = placed.map(({ boxes, kept, first, imageSize: size }) => ({ boxes, size, rows: kept.map((row) => first + row) }));
-  if (method !== "matterport") {
+  if (method !== "matterport" && hasKernel(pasteMasksContract, { method })) {
     const plan = planPaste(targets, side, { method });
     if (plan.words === 0) return rlesFromBits(new Int32Array(0), plan, targets);
-    const bits = pasteOnDevice(masks, plan, { method });
+    const bits = pasteOnDevice(masks, plan, { method })!;
     try {
-      if (bits !== undefined) return rlesFromBits((await bits.data()) as Int32Array, plan, targets);
+      return rlesFromBits((await bits.data()) as Int32Array, plan, targets);
     } finally {
-      bits?.dispose();
+      bits.dispose();
     }
   }
   const values = (await masks.data()) as Float32Array;
