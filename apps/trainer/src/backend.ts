@@ -27,23 +27,32 @@ type How = Omit<BackendOptions, "backend">;
 
 const counted = (threads: number): string => `${threads} thread${threads === 1 ? "" : "s"}`;
 
-// Each says what it computes with.
-const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<string>>> = {
+/** What a backend computes with. */
+export interface Device {
+  /** In words. */
+  readonly description: string;
+  readonly isGpu: boolean;
+}
+
+const ofHost = (threads: number): Device => ({ description: counted(threads), isGpu: false });
+
+const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<Device>>> = {
   async tensorflow({ precision, threads, memoryLimit }) {
     await loadTensorflow({ ...(precision !== undefined && precision !== "float16" && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
     registerCudaKernels();
     await tf.setBackend("tensorflow");
-    return counted(threads ?? availableParallelism());
+    const { isUsingGpuDevice } = tf.backend() as unknown as { readonly isUsingGpuDevice: boolean };
+    return isUsingGpuDevice ? { description: "on the GPU", isGpu: true } : ofHost(threads ?? availableParallelism());
   },
   async webgpu({ precision, memoryLimit }) {
     const { description, isSoftware } = await startWebgpu({ memoryLimitMb: memoryLimit, precision: precision === "float16" ? precision : "float32" });
-    return isSoftware ? `${description}, which is no GPU` : description;
+    return { description: isSoftware ? `${description}, which is no GPU` : description, isGpu: !isSoftware };
   },
-  wasm: async ({ threads }) => counted(await startWasm(threads === undefined ? {} : { threads })),
+  wasm: async ({ threads }) => ofHost(await startWasm(threads === undefined ? {} : { threads })),
   async cpu() {
     tf.enableProdMode(); // or it advertises tfjs-node on stderr
     await tf.setBackend("cpu");
-    return counted(1);
+    return ofHost(1);
   },
 };
 
@@ -73,17 +82,14 @@ export function assertBackendCan(options: BackendOptions): void {
 /**
  * Loads a backend and makes it TensorFlow.js's current one.
  *
- * @returns what it computes with, in words.
+ * @returns what it computes with.
  * @throws when it can't run here.
  */
-export async function startBackend(name: Exclude<BackendName, "auto">, how: How = {}): Promise<string> {
+export async function startBackend(name: Exclude<BackendName, "auto">, how: How = {}): Promise<Device> {
   const device = await starters[name](how);
   await tf.ready();
   return device;
 }
-
-// Whether tensorflow computes on a GPU, once it is loaded.
-const tensorflowOnGpu = (): boolean => (tf.backend() as unknown as { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 
 /**
  * Starts the backend asked for. `auto` takes the first of tensorflow on a GPU, webgpu on a GPU, tensorflow and wasm
@@ -101,11 +107,11 @@ export async function chooseBackend(options: BackendOptions, terminal: Terminal)
 
 async function startFastest(options: BackendOptions): Promise<string> {
   let failure: string | undefined;
-  let native: string | undefined;
+  let native: Device | undefined;
   if (tensorflowAvailable()) {
     try {
       native = await startBackend("tensorflow", options);
-      if (tensorflowOnGpu() || ofTensorflow(options) !== undefined) return `tensorflow, ${tensorflowOnGpu() ? "on the GPU" : native}`;
+      if (native.isGpu || ofTensorflow(options) !== undefined) return `tensorflow, ${native.description}`;
     } catch (error) {
       if (ofTensorflow(options) !== undefined) throw error;
       failure = (error as Error).message.split("\n")[0];
@@ -119,8 +125,8 @@ async function startFastest(options: BackendOptions): Promise<string> {
   }
   if (native !== undefined) {
     await tf.setBackend("tensorflow");
-    return `tensorflow, ${native}`;
+    return `tensorflow, ${native.description}`;
   }
   const hint = failure === undefined ? "`npm run setup:tensorflow` computes large networks faster" : `tensorflow does not load: ${failure}`;
-  return `wasm, ${await startBackend("wasm", options)} (${hint})`;
+  return `wasm, ${(await startBackend("wasm", options)).description} (${hint})`;
 }

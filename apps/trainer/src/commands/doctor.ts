@@ -19,6 +19,7 @@ interface BackendReport {
   readonly gflops?: number;
   /** What it computes with, in words. */
   readonly device?: string;
+  readonly isGpu?: boolean;
   /** Why it does not work, and what to do. */
   readonly problem?: string;
   /** Of backend tensorflow, where it is found. */
@@ -60,12 +61,12 @@ async function selfTest(): Promise<{ gflops: number; sum: number }> {
 
 async function look(name: Exclude<BackendName, "auto">, expected: number | undefined): Promise<{ report: BackendReport; sum?: number }> {
   try {
-    const device = await startBackend(name);
+    const { description: device, isGpu } = await startBackend(name);
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
       return { report: { name, works: false, problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.` } };
     }
-    return { report: { name, works: getBackend() === name, gflops, device }, sum };
+    return { report: { name, works: getBackend() === name, gflops, device, isGpu }, sum };
   } catch (error) {
     return { report: { name, works: false, problem: messageOf(error) } };
   }
@@ -135,10 +136,9 @@ export async function doctor({ json }: { readonly json?: string }, terminal: Ter
     terminal.out(works ? `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${device}` : `${name.padEnd(11)} absent  ${problem}`);
     for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus)) terminal.out(`            ${line}`);
   }
-  // webgpu comes first where it is a GPU, which a software adapter is not.
+  // As `startFastest` of backend.ts: a software adapter is taken by name only.
   const working = reports.filter(({ works }) => works);
-  const isGpu = ({ name, device = "", tensorflow: details }: BackendReport): boolean => (name === "webgpu" ? !device.includes("no GPU") : details?.device === "GPU");
-  const auto = working.find(isGpu) ?? working.find(({ name }) => name !== "webgpu");
+  const auto = working.find(({ isGpu }) => isGpu) ?? working.find(({ name }) => name !== "webgpu");
   terminal.out(auto === undefined ? "No backend works here." : `--backend auto takes ${auto.name}.`);
   if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n`);
   return auto === undefined ? 1 : 0;
