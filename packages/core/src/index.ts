@@ -1,6 +1,9 @@
 export { didYouMean, parseConfig } from "./config.ts";
 export { BackendError, ConfigError, DatasetError, isMrcnnError, MrcnnError, ShapeError, TrainingError, WeightsError } from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
+export { compareIds, isCocoId, quoteIds } from "./ids.ts";
+export type { CocoId } from "./ids.ts";
+export { parseJson, quote, toJson } from "./json.ts";
 export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { createRandom, noRandom } from "./random.ts";
