@@ -61,10 +61,13 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   const file = weights ?? fetched!.path;
   try {
     const { model, categories } = createPretrained(await readWeightsFile(file), { entry, where: file, consume: true });
+    if (fetched?.downloaded === true && fetched.checkedBy === "first download") {
+      terminal.note(`${entry.name}: its source publishes no checksum; the SHA-256 of this first download, ${fetched.sha256}, is kept and looked at on every use.`);
+    }
     return { model, categories, settings: {} };
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
-    if (fetched?.downloaded === true && entry.checksum === undefined && isMrcnnError(error, "weights")) await forget(entry.url, { cacheDir: options.cache });
+    if (fetched?.downloaded === true && fetched.checkedBy === "first download" && isMrcnnError(error, "weights")) await forget(entry.url, { cacheDir: options.cache });
     throw error;
   }
 }

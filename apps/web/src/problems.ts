@@ -35,6 +35,7 @@ export function problemOf(error: unknown, doing: Doing): Problem {
   if (isMrcnnError(error, "weights")) {
     if (/can't be reached|offline|server answers|broke off|sent nothing/.test(detail)) return say("The weights could not be downloaded", "Check the connection and the address, then try again: what came so far is kept. Servers of other sites must allow it (CORS).");
     if (/web page instead of weights/.test(detail)) return say("That address is not a weights file", "It leads to a web page. Copy the address of the file itself.");
+    if (/first download/.test(detail)) return say("That file has changed", "It is not the one that was loaded from there before. Clear what is kept on this device to take the new one.");
     if (/sha256/.test(detail)) return say("The download is damaged", "It is not the file that was published. Try again.");
     return say("These weights can't be used", "They must be of a Mask, Faster or Keypoint R-CNN: .pth of torchvision, .pkl of detectron2, .h5 of matterport, .safetensors, or the folder of a training.");
   }

@@ -69,9 +69,10 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   }
   const { url, entry } = placeOf(String(bytes)) ?? { url: pageUrl(String(bytes)) };
   const where = entry?.name ?? url;
-  const fetched = (one: string): Promise<Uint8Array> => {
+  const fetched = async (one: string): Promise<Uint8Array> => {
+    const file = await downloadInPage(one, entry?.checksum, options);
     urls.push(one);
-    return downloadInPage(one, entry?.checksum, options);
+    return file;
   };
   return { bring: () => readPlace(url, fetched, where), where, entry, urls };
 }

@@ -2,7 +2,7 @@ import { WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 import { createMemorySink } from "./memory-sink.ts";
 import type { MemorySink } from "./memory-sink.ts";
-import { transfer } from "./transfer.ts";
+import { otherFile, transfer } from "./transfer.ts";
 import type { Fetch, KeepOptions } from "./transfer.ts";
 
 /** How a file is brought into a page and kept. */
@@ -31,6 +31,8 @@ const pageFetch: Fetch = (url, init) => fetch(url, { ...init, cache: "no-store" 
 // Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
 const isOwnOrigin = (url: string): boolean => globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
 
+const isAsLong = ({ headers }: Response, bytes: Uint8Array): boolean => Number(headers.get("content-length") ?? bytes.length) === bytes.length;
+
 // What came of a download that was stopped is kept beside the whole files, under a URL of its own.
 const partOf = (url: string): string => `${url}${new URL(url).search === "" ? "?" : "&"}mrcnn-part`;
 const VALIDATOR = "x-validator";
@@ -39,8 +41,10 @@ async function takePart(cache: Cache | undefined, url: string, sink: MemorySink)
   const part = await cache?.match(partOf(url));
   const validator = part?.headers.get(VALIDATOR);
   if (part === undefined || validator === undefined || validator === null) return;
+  const bytes = new Uint8Array(await part.arrayBuffer());
+  if (!isAsLong(part, bytes)) return;
   await sink.restart(validator);
-  await sink.append(new Uint8Array(await part.arrayBuffer()));
+  await sink.append(bytes);
 }
 
 async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink): Promise<void> {
@@ -55,39 +59,50 @@ async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink)
 /**
  * The bytes of a URL: from the page's Cache Storage, else downloaded into it. A download that is stopped or
  * cut goes on where it was the next time, after a reload too; from another origin, whose server would have
- * to allow it, it begins anew. What the cache holds is whole, and looked at again on every use; a SHA-256 that a source publishes is checked where the page is
- * secure (https or localhost), an MD5 is not, as pages can't compute it.
+ * to allow it, it begins anew. What the cache holds is looked at on every use where the page is secure (https or
+ * localhost): it must fit the SHA-256 that its source publishes, and the one of the first download, which stands
+ * alone where nothing is published or an MD5, which pages can't compute. What does not fit is downloaded anew.
  *
- * @throws WeightsError naming the URL: offline and not cached, refused, or not what its source published;
- * the signal's reason.
+ * @throws WeightsError naming the URL: offline and not cached (or damaged), refused, or not what its source
+ * published or what came first; the signal's reason.
  */
 export async function downloadInPage(url: string, checksum: Checksum | undefined, options: PageDownloadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
   const { offline = false, redownload = false, signal, fetch: given = pageFetch } = options;
   signal?.throwIfAborted();
   const cache = await openCache();
   const kept = redownload ? undefined : await cache?.match(url);
+  const published = checksum?.algorithm === "sha256" ? checksum : undefined;
   if (kept !== undefined) {
     const bytes = new Uint8Array(await kept.arrayBuffer());
     const hash = await sha256(bytes);
-    if (hash === undefined || hash === (kept.headers.get(HASH) ?? hash)) return bytes;
-    await cache?.delete(url);
+    const isWhole = hash === undefined || (hash.startsWith(published?.prefix ?? "") && hash === (kept.headers.get(HASH) ?? hash));
+    if (isWhole && isAsLong(kept, bytes)) return bytes;
   }
-  if (offline) throw new WeightsError(`${url}: is not in the page's cache, and offline nothing is downloaded. Load it online once.`);
+  if (offline) {
+    throw new WeightsError(`${url}: ${kept === undefined ? "is not" : "is damaged"} in the page's cache, and offline nothing is downloaded. Load it online once.`);
+  }
+  const first = kept?.headers.get(HASH);
+  const wanted = published ?? (first === undefined || first === null ? undefined : ({ algorithm: "sha256", prefix: first } as const));
 
   const sink = createMemorySink();
   const resume = isOwnOrigin(url);
   if (resume && !redownload) await takePart(cache, url, sink);
-  try {
-    await transfer(url, sink, { ...options, fetch: given, resume, onTotal: async (total) => sink.reserve(total) });
-  } catch (error) {
-    if (resume) await keepPart(cache, url, sink);
-    throw error;
-  }
-  await cache?.delete(partOf(url));
-  const bytes = sink.bytes();
-  const hash = await sha256(bytes);
-  if (checksum?.algorithm === "sha256" && hash !== undefined && !hash.startsWith(checksum.prefix)) {
-    throw new WeightsError(`${url}: its sha256 must begin with ${checksum.prefix}, got ${hash.slice(0, checksum.prefix.length)}. It is not the file that was published, and is not kept; try again.`);
+  let bytes: Uint8Array<ArrayBuffer>;
+  let hash: string | undefined;
+  for (let resumed = sink.length > 0; ; resumed = false) {
+    try {
+      await transfer(url, sink, { ...options, fetch: given, resume, onTotal: async (total) => sink.reserve(total) });
+    } catch (error) {
+      if (resume) await keepPart(cache, url, sink);
+      throw error;
+    }
+    await cache?.delete(partOf(url));
+    bytes = sink.bytes();
+    hash = await sha256(bytes);
+    if (wanted === undefined || hash === undefined || hash.startsWith(wanted.prefix)) break;
+    // The part from an earlier time may be the bad one.
+    if (!resumed) throw otherFile(url, wanted, hash, { isPublished: published !== undefined });
+    await sink.restart(undefined);
   }
   try {
     await cache?.put(url, new Response(bytes, { headers: { "content-length": String(bytes.length), ...(hash !== undefined && { [HASH]: hash }) } }));

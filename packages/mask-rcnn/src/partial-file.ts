@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { readStringRecord } from "./cache-record.ts";
 import type { Sink } from "./transfer.ts";
 
 // A download in progress is a folder beside the file it becomes: `data`, and `state.json` with the
@@ -41,6 +42,25 @@ export async function discardAbandoned(path: string): Promise<void> {
   for (const left of await abandoned(path)) await rm(left, { recursive: true, force: true });
 }
 
+// What can stand in If-Range; anything else would make every request fail.
+const isHeaderValue = (text: string | undefined): boolean => text !== undefined && /^[!-~][ -~]*$/.test(text);
+
+// A file that was growing when the power went may end in zeros that nobody wrote. Zeros that were meant come again.
+async function trimZeros(file: FileHandle): Promise<number> {
+  const chunk = Buffer.alloc(1 << 16);
+  const { size } = await file.stat();
+  let length = size;
+  while (length > 0) {
+    const start = Math.max(0, length - chunk.length);
+    const { bytesRead } = await file.read(chunk, 0, length - start, start);
+    const last = chunk.subarray(0, bytesRead).findLastIndex((byte) => byte !== 0);
+    length = start + last + 1;
+    if (last >= 0) break;
+  }
+  if (length < size) await file.truncate(length);
+  return length;
+}
+
 /** What puts bytes into an open file; a test puts a full disk here. */
 export type WriteChunk = (file: FileHandle, chunk: Uint8Array) => Promise<void>;
 
@@ -62,7 +82,8 @@ export async function openPartial(path: string, url: string, write: WriteChunk =
   for (const other of await abandoned(path)) {
     try {
       await rename(other, own);
-      break;
+      if ((await stat(own)).isDirectory()) break;
+      await rm(own, { force: true });
     } catch {
       // Somebody else was quicker.
     }
@@ -70,12 +91,16 @@ export async function openPartial(path: string, url: string, write: WriteChunk =
   await mkdir(own, { recursive: true });
   const data = join(own, "data");
   const stateFile = join(own, "state.json");
-  const state = JSON.parse(await readFile(stateFile, "utf8").catch(() => "{}").then((text) => text || "{}")) as { url?: string; validator?: string };
-  let validator = state.url === url ? state.validator : undefined;
+  // A state that can't be read (a power cut may leave zeros in its place) is forgotten, and the bytes with it.
+  const state = await readStringRecord(stateFile, ["url", "validator"]);
+  let validator = typeof state === "object" && state.url === url && isHeaderValue(state.validator) ? state.validator : undefined;
+  if (validator === undefined || (await stat(data).catch(() => undefined))?.isFile() !== true) {
+    validator = undefined;
+    for (const left of [data, stateFile]) await rm(left, { recursive: true, force: true });
+  }
   // Appending, so that writing goes on at the end after a restart too.
-  let file: FileHandle | undefined = await open(data, "a");
-  if (validator === undefined) await file.truncate(0);
-  let length = (await file.stat()).size;
+  let file: FileHandle | undefined = await open(data, "a+");
+  let length = await trimZeros(file);
 
   const close = async (): Promise<void> => {
     const open = file;

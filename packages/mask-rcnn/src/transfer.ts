@@ -1,4 +1,5 @@
 import { WeightsError } from "@mrcnn/core";
+import type { Checksum } from "./catalog.ts";
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -274,6 +275,16 @@ async function receive(
   }
   if (sink.length === 0) throw new Passing("the server sent an empty file.");
   if (total !== undefined && sink.length < total) throw new Passing(`the transfer ended after ${sink.length} of ${total} bytes.`);
+}
+
+/** The error for a file that came whole and is another than it must be. */
+export function otherFile(url: string, { algorithm, prefix }: Checksum, got: string, { isPublished }: { readonly isPublished: boolean }): WeightsError {
+  const found = `got ${got.slice(0, prefix.length)}`;
+  return new WeightsError(
+    isPublished
+      ? `${url}: its ${algorithm} must begin with ${prefix}, ${found}. It is not the file that was published, and is not kept; try again, perhaps over another network.`
+      : `${url}: its ${algorithm} must be that of the first download, ${prefix}, ${found}. The file at this address has changed since, or what came is damaged: it is not kept. Try again, or redownload to take what is there now.`,
+  );
 }
 
 // Over the last five seconds.

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -51,7 +51,7 @@ describe("a download", () => {
     const seen: DownloadProgress[] = [];
     expect(await isCached(url, { cacheDir })).toBe(false);
     const first = await downloadFile({ url }, quick(cacheDir, { onProgress: (p) => seen.push(p) }));
-    expect(first).toEqual({ path: cachedPath(url, { cacheDir }), bytes: content.length, sha256: sha256(content), downloaded: true });
+    expect(first).toEqual({ path: cachedPath(url, { cacheDir }), bytes: content.length, sha256: sha256(content), downloaded: true, checkedBy: "first download" });
     expectWhole(url, cacheDir);
     expect(seen[0]).toMatchObject({ url, bytes: 0, total: content.length });
     expect(seen.at(-1)).toMatchObject({ bytes: content.length, total: content.length });
@@ -137,6 +137,40 @@ describe("a download", () => {
     writeFileSync(join(await leavePart(url, cacheDir), "data"), content);
     await downloadFile({ url }, quick(cacheDir));
     expect(server.requests[2]!.range).toBe("bytes=300000-");
+    expectWhole(url, cacheDir);
+  });
+
+  it.each<[string, (part: string) => void]>([
+    ["zeros for a state", (part) => writeFileSync(join(part, "state.json"), Buffer.alloc(120))],
+    ["half a state", (part) => writeFileSync(join(part, "state.json"), readFileSync(join(part, "state.json")).subarray(0, 20))],
+    ["a state of null", (part) => writeFileSync(join(part, "state.json"), "null")],
+    ["a state that is a list", (part) => writeFileSync(join(part, "state.json"), "[1, 2]")],
+    ["a state whose fields are no text", (part) => writeFileSync(join(part, "state.json"), readFileSync(join(part, "state.json"), "utf8").replace(/"validator":.*/, '"validator":{"a":1}}'))],
+    ["a validator that no request can carry", (part) => writeFileSync(join(part, "state.json"), readFileSync(join(part, "state.json"), "utf8").replace(/"validator":.*/, '"validator":"\\u0000\\n"}'))],
+    ["a folder for a state", (part) => (rmSync(join(part, "state.json")), mkdirSync(join(part, "state.json")))],
+    ["a folder for data", (part) => (rmSync(join(part, "data")), mkdirSync(join(part, "data")))],
+    ["a file for its folder", (part) => (rmSync(part, { recursive: true }), writeFileSync(part, Buffer.alloc(50)))],
+  ])("begins anew after %s", async (_, damage) => {
+    const server = await cutOnce();
+    const url = `${server.url}/weights.pth`;
+    const cacheDir = emptyCache();
+    damage(await leavePart(url, cacheDir));
+    await downloadFile({ url }, quick(cacheDir));
+    expectWhole(url, cacheDir);
+    expect(server.requests[2]!.range).toBeUndefined();
+  });
+
+  it("goes on before the zeros that a power cut leaves at the end", async () => {
+    const server = await cutOnce();
+    const url = `${server.url}/weights.pth`;
+    const cacheDir = emptyCache();
+    const data = join(await leavePart(url, cacheDir), "data");
+    const bytes = readFileSync(data);
+    writeFileSync(data, bytes.fill(0, 20_000));
+    await downloadFile({ url }, quick(cacheDir));
+    const from = Number(/\d+/.exec(server.requests[2]!.range!)![0]);
+    expect(from).toBeLessThanOrEqual(20_000);
+    expect(from).toBeGreaterThan(19_990);
     expectWhole(url, cacheDir);
   });
 
@@ -361,6 +395,52 @@ describe("a cached file", () => {
       expect((await downloadFile({ url }, quick(cacheDir))).downloaded).toBe(true);
       expectWhole(url, cacheDir);
     }
+  });
+
+  it.each(["sha256", "md5"] as const)("that is another than the published one is replaced, whatever stands beside it (%s)", async (algorithm) => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    const url = `${server.url}/w.pth`;
+    const cacheDir = emptyCache();
+    const checksum = { algorithm, prefix: (algorithm === "md5" ? md5 : sha256)(content).slice(0, 6) };
+    const { path, checkedBy } = await downloadFile({ url, checksum }, quick(cacheDir));
+    expect(checkedBy).toBe("published checksum");
+    const { atime, mtime } = statSync(path);
+    for (const wrong of [randomBytes(1000), randomBytes(content.length), Buffer.alloc(content.length)]) {
+      writeFileSync(path, wrong);
+      utimesSync(path, atime, mtime);
+      writeFileSync(`${path}.json`, JSON.stringify({ url, sha256: sha256(wrong), bytes: wrong.length }));
+      await expect(downloadFile({ url, checksum }, quick(cacheDir, { offline: true }))).rejects.toThrow(/has changed since it was downloaded/);
+      expect((await downloadFile({ url, checksum }, quick(cacheDir))).downloaded).toBe(true);
+      expectWhole(url, cacheDir);
+    }
+    // The right file beside a wrong record is the right file.
+    for (const record of ["null", "\0\0\0", JSON.stringify({ sha256: 7 }), JSON.stringify({ url, sha256: sha256(Buffer.alloc(1)), bytes: 1 })]) {
+      writeFileSync(`${path}.json`, record);
+      expect((await downloadFile({ url, checksum }, quick(cacheDir, { offline: true }))).downloaded).toBe(false);
+      expectWhole(url, cacheDir);
+    }
+  });
+
+  it("of which nothing is published must stay the one that came first", async () => {
+    const other = randomBytes(1000);
+    let now: Uint8Array = content;
+    const server = await serve((request, response) => sendFile(request, response, now, { etag: `"${sha256(now).slice(0, 8)}"` }));
+    const url = `${server.url}/w.h5`;
+    const cacheDir = emptyCache();
+    const { path, checkedBy } = await downloadFile({ url }, quick(cacheDir));
+    expect(checkedBy).toBe("first download");
+    now = other;
+    // The cached file is damaged, and what is there now is another.
+    for (const damage of [() => writeFileSync(path, content.subarray(5)), () => rmSync(path), () => writeFileSync(path, other)]) {
+      damage();
+      await expect(downloadFile({ url }, quick(cacheDir))).rejects.toThrow(`${url}: its sha256 must be that of the first download, ${sha256(content)}, got ${sha256(other)}. The file at this address has changed`);
+    }
+    expect((await downloadFile({ url }, quick(cacheDir, { redownload: true }))).sha256).toBe(sha256(other));
+    expectWhole(url, cacheDir, other);
+    // A record that a power cut damaged vouches for nothing.
+    writeFileSync(`${path}.json`, Buffer.alloc(90));
+    expect((await downloadFile({ url }, quick(cacheDir))).downloaded).toBe(true);
+    expectWhole(url, cacheDir, other);
   });
 
   it("that is missing offline is an error that says where to put it, and one put there is used", async () => {

@@ -35,6 +35,23 @@ describe("loadMaskRcnn in a page", () => {
     expect(memory().numTensors).toBe(before);
   });
 
+  it("keeps what has come of a download that fails, and what the first one was", async () => {
+    const kept = new Map<string, Response>();
+    const cache = { match: async (url: string) => kept.get(url)?.clone(), put: async (url: string, response: Response) => void kept.set(url, response), delete: async (url: string) => kept.delete(url) };
+    vi.stubGlobal("caches", { open: async () => cache });
+    let now = bytes;
+    const server = await serve((request, response, count) => (count === 1 ? response.writeHead(403).end() : sendFile(request, response, now, { etag: `"${now.length}"`, cut: count === 0 ? 5000 : Infinity })));
+    const options = { ...small, weights: `${server.url}/w.safetensors`, model: "maskrcnn_resnet50_fpn", backoffMs: 5 };
+    await expect(loadMaskRcnn(options)).rejects.toThrow("answers 403");
+    expect([...kept.keys()]).toEqual([`${options.weights}?mrcnn-part`]);
+    (await loadMaskRcnn(options)).dispose();
+    expect(server.requests.at(-1)!.range).toMatch(/^bytes=\d+-$/);
+    const { headers } = kept.get(options.weights)!;
+    kept.set(options.weights, new Response(new Uint8Array(9), { headers }));
+    now = new Uint8Array(100);
+    for (let n = 0; n < 2; n++) await expect(loadMaskRcnn(options)).rejects.toThrow("that of the first download");
+  });
+
   it("tells a misspelled name from a URL, and names the file", async () => {
     vi.stubGlobal("document", { baseURI: "http://127.0.0.1/" });
     await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('Did you mean "maskrcnn_resnet50_fpn"?');

@@ -8,6 +8,7 @@ import { sendFile, serve } from "./file-server.ts";
 
 const random = createRandom(9);
 const content = Uint8Array.from({ length: 200_000 }, () => random.int(256));
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const quick = { backoffMs: 5, retries: 2 };
 
 /** Cache Storage as far as it is used. */
@@ -37,12 +38,12 @@ describe("a download in a page", () => {
     const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 2 ? 60_000 : Infinity }));
     const url = `${server.url}/w.pth`;
     const seen: DownloadProgress[] = [];
-    expect(await downloadInPage(url, undefined, { ...quick, onProgress: (p) => seen.push(p) })).toEqual(content);
+    expect(sha256(await downloadInPage(url, undefined, { ...quick, onProgress: (p) => seen.push(p) }))).toBe(sha256(content));
     expect(seen.at(-1)).toMatchObject({ bytes: content.length, total: content.length });
     expect(server.requests.slice(1).every(({ range }) => range !== undefined)).toBe(true);
     const before = server.requests.length;
     expect(await isCachedInPage(url)).toBe(true);
-    expect(await downloadInPage(url, undefined, { offline: true })).toEqual(content);
+    expect(sha256(await downloadInPage(url, undefined, { offline: true }))).toBe(sha256(content));
     expect(server.requests).toHaveLength(before);
     await forgetInPage(url);
     expect(await isCachedInPage(url)).toBe(false);
@@ -59,13 +60,13 @@ describe("a download in a page", () => {
     const [part] = kept.values();
     const came = Number(part!.headers.get("content-length"));
     expect(came).toBeGreaterThan(0);
-    expect(await downloadInPage(url, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(url, undefined, quick))).toBe(sha256(content));
     expect(server.requests.at(-1)!.range).toBe(`bytes=${came}-`);
     expect([...kept.keys()]).toEqual([url]);
     // The file has changed meanwhile: what was kept is of no use.
     await forgetInPage(url);
     kept.set(`${url}?mrcnn-part`, new Response(new Uint8Array(7), { headers: { "x-validator": '"older"' } }));
-    expect(await downloadInPage(url, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(url, undefined, quick))).toBe(sha256(content));
     await forgetInPage(url);
     expect(kept.size).toBe(0);
   });
@@ -73,7 +74,7 @@ describe("a download in a page", () => {
   it("asks another origin for no parts, as that needs its leave", async () => {
     vi.stubGlobal("location", new URL("https://page.example/"));
     const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }));
-    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     expect(server.requests.every(({ range }) => range === undefined)).toBe(true);
   });
 
@@ -101,16 +102,58 @@ describe("a download in a page", () => {
     expect(kept.size).toBe(0);
     await downloadInPage(url, { algorithm: "sha256", prefix }, quick);
     kept.set(url, new Response(content.subarray(1), { headers: kept.get(url)!.headers }));
-    expect(await downloadInPage(url, { algorithm: "sha256", prefix }, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(url, { algorithm: "sha256", prefix }, quick))).toBe(sha256(content));
     expect(server.requests).toHaveLength(3);
+  });
+
+  it("is replaced when it is another than the published one, whatever stands beside it", async () => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    const url = `${server.url}/w.pth`;
+    const checksum = { algorithm: "sha256", prefix: sha256(content).slice(0, 8) } as const;
+    for (const wrong of [content.slice(0, 900), new Uint8Array(content.length)]) {
+      kept.set(url, new Response(wrong, { headers: { "content-length": String(wrong.length), "x-sha256": sha256(wrong) } }));
+      await expect(downloadInPage(url, checksum, { offline: true })).rejects.toThrow(/is damaged in the page's cache/);
+      expect(sha256(await downloadInPage(url, checksum, quick))).toBe(sha256(content));
+      expect(sha256(await downloadInPage(url, checksum, { offline: true }))).toBe(sha256(content));
+    }
+  });
+
+  it("must stay what came first where nothing that a page can compute is published", async () => {
+    let now = content;
+    const server = await serve((request, response) => sendFile(request, response, now, { etag: `"${sha256(now).slice(0, 8)}"` }));
+    for (const [name, checksum] of [["w.h5", undefined], ["w.pkl", { algorithm: "md5", prefix: "000000" }]] as const) {
+      const url = `${server.url}/${name}`;
+      now = content;
+      await downloadInPage(url, checksum, quick);
+      const { headers } = kept.get(url)!;
+      kept.set(url, new Response(content.slice(7), { headers }));
+      now = content.slice(9);
+      const refused = `${url}: its sha256 must be that of the first download, ${sha256(content)}, got ${sha256(now)}.`;
+      // Twice: what was refused has not become the first.
+      await expect(downloadInPage(url, checksum, quick)).rejects.toThrow(refused);
+      await expect(downloadInPage(url, checksum, quick)).rejects.toThrow(refused);
+      expect(sha256(await downloadInPage(url, checksum, { ...quick, redownload: true }))).toBe(sha256(now));
+    }
+  });
+
+  it("begins anew when what a stopped download left is damaged", async () => {
+    const server = await serve((request, response) => sendFile(request, response, content));
+    const url = `${server.url}/w.pth`;
+    // Shorter than it was; and as long, but of other bytes, which the published hash tells.
+    kept.set(`${url}?mrcnn-part`, new Response(content.slice(0, 50), { headers: { "content-length": "900", "x-validator": '"one"' } }));
+    expect(sha256(await downloadInPage(url, undefined, quick))).toBe(sha256(content));
+    await forgetInPage(url);
+    kept.set(`${url}?mrcnn-part`, new Response(new Uint8Array(900), { headers: { "content-length": "900", "x-validator": '"one"' } }));
+    expect(sha256(await downloadInPage(url, { algorithm: "sha256", prefix: sha256(content).slice(0, 8) }, quick))).toBe(sha256(content));
+    expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=900-", undefined]);
   });
 
   it("does without a cache, and without room in it", async () => {
     const server = await serve((request, response) => sendFile(request, response, content));
     vi.stubGlobal("caches", fakeCaches({ isFull: true }).caches);
-    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     vi.stubGlobal("caches", undefined);
-    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     expect(server.requests).toHaveLength(2);
   });
 
@@ -119,7 +162,7 @@ describe("a download in a page", () => {
       response.writeHead(200);
       response.end(content);
     });
-    expect(await downloadInPage(`${server.url}/w.pth`, undefined, quick)).toEqual(content);
+    expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     const controller = new AbortController();
     const stopped = downloadInPage(`${server.url}/v.pth`, undefined, { ...quick, signal: controller.signal, onProgress: () => controller.abort() });
     await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
