@@ -1,14 +1,16 @@
+import { escapeUnprintable } from "./printable.ts";
+
 /**
  * Errors say where, what was expected, what was got, and what to do. They are recognised by `code`
  * rather than by class, so that two copies of this package in one process still understand each other.
  */
 export type ErrorCode = "shape" | "config" | "backend" | "weights" | "dataset" | "training";
 
-/** The base of every error this project throws on purpose. */
+/** The base of every error this project throws on purpose. Names in its message may come from files, so control characters in it are escaped. */
 export class MrcnnError extends Error {
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(escapeUnprintable(message, "\n\t"), options);
     this.code = code;
     this.name = new.target.name;
   }
