@@ -46,7 +46,7 @@ export interface ModelSourceOptions {
 export async function loadModel(name: string, options: ModelSourceOptions, terminal: Terminal): Promise<LoadedModel> {
   const { weights, offline, redownload } = options;
   if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
-  if (isRun(name)) return loadRun(name, weights);
+  if (isRun(name)) return loadRun(name, weights, terminal);
   const entry = findInCatalog(name);
   if (entry === undefined && statSync(name, { throwIfNoEntry: false })?.isFile() === true) {
     if (weights !== undefined) throw new UsageError(`--model ${name} is a file of weights itself. Leave --weights out.`);
@@ -107,10 +107,10 @@ export function runModel(path: string): { readonly config: MaskRcnnConfig; reado
   return { config, categories, settings: evaluation };
 }
 
-async function loadRun(name: string, weights: string | undefined): Promise<LoadedModel> {
+async function loadRun(name: string, weights: string | undefined, terminal: Terminal): Promise<LoadedModel> {
   const { checkpoints } = runDirectory(name);
   const { config, ...rest } = runModel(name);
-  const arrays = weights === undefined ? await readLatestWeights(checkpoints) : (await readWeightsFile(weights)).arrays;
+  const arrays = weights === undefined ? await readLatestWeights(checkpoints, { onNote: (note) => terminal.note(note) }) : (await readWeightsFile(weights)).arrays;
   return { model: withWeights(config, arrays, weights ?? checkpoints), ...rest };
 }
 

@@ -1,3 +1,4 @@
+import { WeightsError } from "@mrcnn/core";
 import type { NamedArrays, TrainableModel } from "@mrcnn/core";
 import { assignWeights, toArrays } from "@mrcnn/weights";
 import type { Optimizer } from "./sgd.ts";
@@ -26,9 +27,15 @@ export async function saveState(
 /**
  * Puts a state back.
  *
- * @throws WeightsError when the weights are of another architecture; nothing is changed then.
+ * @throws WeightsError when the weights or velocities are of another architecture; nothing is changed then.
  */
 export function restoreState(model: Pick<TrainableModel, "variables">, optimizer: Optimizer, state: CheckpointState): void {
+  for (const [name, { shape }] of state.optimizer) {
+    const wanted = model.variables.get(name)?.shape;
+    if (wanted !== undefined && String(wanted) !== String(shape)) {
+      throw new WeightsError(`restoreState: the optimizer's ${name} must be of its variable's shape [${wanted.join(", ")}], got [${shape.join(", ")}]. It is of another run.`);
+    }
+  }
   assignWeights(model.variables, state.weights);
   optimizer.load(state.optimizer);
 }

@@ -42,13 +42,22 @@ export interface FitHooks {
   afterStep?(report: StepReport & { readonly waited: number }): void | Promise<void>;
   /** Run every so many steps but after the last one, when all steps before are done and reported. */
   readonly evaluation?: { readonly every: number; run(step: number): Promise<void> };
-  /** Saved every so many steps, at the end and when stopped; all steps before are done and reported. */
-  readonly checkpoint?: { readonly every: number; save(state: CheckpointState): Promise<void> };
+  /**
+   * Saved every so many steps, at the end, when stopped, and before an error ends the run; all steps before are done, and
+   * reported unless reporting is what failed.
+   */
+  readonly checkpoint?: {
+    readonly every: number;
+    save(state: CheckpointState): Promise<void>;
+    /** Told why the steps since the last checkpoint are lost, when an error ends the run and they can't be saved. */
+    unsaved?(reason: unknown): void;
+  };
 }
 
 /**
  * Trains for `steps` updates. A run stopped at any step and resumed from its checkpoint does the same
- * arithmetic as an uninterrupted one.
+ * arithmetic as an uninterrupted one. An error of any kind (a picture that can't be read, a hook that throws) ends it
+ * with a checkpoint of the updates that are done, unless the weights can't be read any more or an update was cut in the middle.
  *
  * @returns how many updates are done, and whether the signal stopped it.
  * @throws TrainingError when a loss is not finite (the next step may have begun then, but has changed nothing either) or
@@ -61,9 +70,25 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
     throw new ConfigError(`fit: seed must be ${resume.seed}, that of the run to resume, got ${seed}.`);
   }
   if (resume !== undefined) restoreState(model, optimizer, resume);
+  // Updates whose commands are given, and of those the ones known to have been done.
   let step = resume?.step ?? 0;
-  const save = async (): Promise<void> => hooks.checkpoint?.save(await saveState(model, optimizer, { step, seed }));
+  let done = step;
+  // The step that was saved last, or that saving failed at.
+  let saved = step;
+  const save = async (): Promise<void> => {
+    if (hooks.checkpoint === undefined || saved === done) return;
+    saved = done;
+    await hooks.checkpoint.save(await saveState(model, optimizer, { step: done, seed }));
+  };
   const stopped = (): boolean => signal?.aborted === true;
+  let isCut = false;
+  const updates: Pick<Optimizer, "apply"> = {
+    apply(...args) {
+      isCut = true;
+      optimizer.apply(...args);
+      isCut = false;
+    },
+  };
 
   // The step whose report is still to come: it is waited for only when the next one's commands are given.
   let pending: { readonly submitted: SubmittedStep; readonly waited: number } | undefined;
@@ -71,13 +96,14 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
     if (pending === undefined) return;
     const { submitted, waited } = pending;
     pending = undefined;
-    await hooks.afterStep?.({ ...(await submitted.report()), waited });
+    const report = await submitted.report();
+    done = report.step + 1;
+    await hooks.afterStep?.({ ...report, waited });
   };
   const isDue = (every: number | undefined): boolean => every !== undefined && step % every === 0;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
   try {
-    let saved = step;
     while (step < steps && !stopped()) {
       const asked = performance.now();
       const batches: TrainingBatch[] = [];
@@ -88,9 +114,11 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
       }
       const waited = (performance.now() - asked) / 1000;
       const random = createRandom(seed).fork(step);
-      const submitted = await submitStep(model, batches, optimizer, { step, rate: schedule(step), random, clipNorm, after: pending?.submitted });
+      const submitted = await submitStep(model, batches, updates, { step, rate: schedule(step), random, clipNorm, after: pending?.submitted });
       await settle().catch(async (error: unknown) => {
-        await submitted.report().catch(() => {});
+        // A step after one that was not finite has changed nothing; after one whose report was refused it has.
+        const isDone = done === step;
+        await submitted.report().then(() => isDone && (done = step + 1), () => {});
         throw error;
       });
       pending = { submitted, waited };
@@ -103,18 +131,18 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
       const isSaved = isDue(hooks.checkpoint?.every);
       if (isEvaluated || isSaved) await settle();
       if (isEvaluated) await hooks.evaluation!.run(step);
-      if (isSaved) {
-        await save();
-        saved = step;
-      }
+      if (isSaved) await save();
     }
     await settle();
-    if (saved !== step) await save();
+    await save();
     return { step, stopped: step < steps };
   } catch (error) {
     // What went wrong before comes first.
-    await settle();
-    throw error;
+    const first = await settle().then(() => error, (earlier: unknown) => earlier);
+    await (isCut ? Promise.reject(new TrainingError(`fit: the update of step ${done} was cut in the middle, so the weights are those of no step.`)) : save()).catch(
+      (reason: unknown) => hooks.checkpoint?.unsaved?.(reason),
+    );
+    throw first;
   } finally {
     await source.return?.();
   }

@@ -1,13 +1,36 @@
-/** Checkpoints on disk: whole or absent. */
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+/** Checkpoints on disk: whole or absent, and known to be what was written. */
+import { createHash } from "node:crypto";
+import { lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { WeightsError } from "@mrcnn/core";
+import { isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
-import { readSafetensors, writeSafetensors } from "@mrcnn/weights";
+import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@mrcnn/weights";
 import type { CheckpointState } from "./checkpoint.ts";
 
-const VERSION = 1;
+/** 1: without checksums. 2: state.json has those of the other files and one of itself. */
+const VERSION = 2;
+
+/** state.json takes some 300 bytes. */
+const MAX_STATE_BYTES = 100_000;
+
+const NAME = /^step-(\d{8,15})$/;
 const nameOf = (step: number): string => `step-${String(step).padStart(8, "0")}`;
+const stepOf = (name: string): number => Number(NAME.exec(name)![1]);
+
+const files = { weights: "weights.safetensors", optimizer: "optimizer.safetensors" } as const;
+type Part = keyof typeof files;
+
+/** What state.json says. The checksums are absent in a checkpoint of version 1. */
+interface State {
+  readonly step: number;
+  readonly seed: number;
+  readonly sha256?: Readonly<Record<Part, string>>;
+}
+
+const sha256 = (data: Uint8Array | string): string => createHash("sha256").update(data).digest("hex");
+
+// Values in this order, whatever the order in the file.
+const stateChecksum = ({ step, seed, sha256: sums }: Required<State>): string => sha256(JSON.stringify([VERSION, step, seed, sums.weights, sums.optimizer]));
 
 async function writeWhole(file: string, bytes: Uint8Array | string): Promise<void> {
   const handle = await open(file, "w");
@@ -19,28 +42,60 @@ async function writeWhole(file: string, bytes: Uint8Array | string): Promise<voi
   }
 }
 
+// A folder's entries reach the disk on their own; not every system lets a folder be opened.
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}
+
+/** The first tensor with a value that is no number, or undefined. */
+function notFinite(arrays: NamedArrays): string | undefined {
+  for (const [name, { data }] of arrays) {
+    if (!(data instanceof Float32Array)) continue;
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return `${name} holds ${data[i]}`;
+  }
+  return undefined;
+}
+
 /**
  * Writes `folder/step-N/{weights,optimizer}.safetensors` and `state.json`, then points `folder/latest`
  * to it. Everything is written under a temporary name and renamed, so that a crash or a full disk at
- * any moment leaves the previous checkpoint whole. Only the newest `keep` are kept.
+ * any moment leaves the previous checkpoint whole. `state.json` has the SHA-256 of the other files, and
+ * one of itself. Of this checkpoint and those of earlier steps only the newest `keep` are kept.
  *
  * @returns the checkpoint's folder.
+ * @throws WeightsError when a weight or velocity is not finite (nothing is written then), or the files can't be written.
  */
 export async function writeCheckpoint(folder: string, state: CheckpointState, { keep = 2 }: { keep?: number } = {}): Promise<string> {
   const name = nameOf(state.step);
   const target = join(folder, name);
+  for (const part of ["weights", "optimizer"] as const) {
+    const bad = notFinite(state[part]);
+    if (bad !== undefined) {
+      throw new WeightsError(`writeCheckpoint: after step ${state.step} ${part === "weights" ? "weight" : "velocity"} ${bad}; it is not saved, and the previous checkpoint is untouched. Lower the learning rate, lengthen the warm-up, or set gradient clipping (optimizer.clipNorm).`);
+    }
+  }
   const temporary = `${target}.tmp`;
   await mkdir(folder, { recursive: true });
   try {
-    await rm(temporary, { recursive: true, force: true });
+    // What a write that was killed has left.
+    for (const entry of await readdir(folder)) if (entry.endsWith(".tmp")) await rm(join(folder, entry), { recursive: true, force: true });
     await mkdir(temporary);
-    await writeWhole(join(temporary, "weights.safetensors"), writeSafetensors(state.weights, { format: "mrcnn" }));
-    await writeWhole(join(temporary, "optimizer.safetensors"), writeSafetensors(state.optimizer, { format: "mrcnn" }));
-    await writeWhole(join(temporary, "state.json"), JSON.stringify({ version: VERSION, step: state.step, seed: state.seed }));
+    const sums: Record<Part, string> = { weights: "", optimizer: "" };
+    for (const part of ["weights", "optimizer"] as const) {
+      const bytes = writeSafetensors(state[part], { format: "mrcnn", step: String(state.step) });
+      sums[part] = sha256(bytes);
+      await writeWhole(join(temporary, files[part]), bytes);
+    }
+    const body = { step: state.step, seed: state.seed, sha256: sums };
+    await writeWhole(join(temporary, "state.json"), JSON.stringify({ version: VERSION, ...body, checksum: stateChecksum(body) }));
+    await syncFolder(temporary);
     await rm(target, { recursive: true, force: true });
     await rename(temporary, target);
     await writeWhole(join(folder, "latest.tmp"), `${name}\n`);
     await rename(join(folder, "latest.tmp"), join(folder, "latest"));
+    await syncFolder(folder);
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true });
     await rm(join(folder, "latest.tmp"), { force: true });
@@ -49,58 +104,177 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, { 
       { cause },
     );
   }
-  const steps = (await readdir(folder)).filter((entry) => /^step-\d{8}$/.test(entry)).toSorted();
-  for (const old of steps.slice(0, Math.max(0, steps.length - keep))) {
-    if (old !== name) await rm(join(folder, old), { recursive: true, force: true });
-  }
+  const earlier = (await checkpointsIn(folder)).filter((entry) => stepOf(entry) <= state.step);
+  for (const old of earlier.slice(keep)) if (old !== name) await rm(join(folder, old), { recursive: true, force: true });
   return target;
 }
 
-/** The folder that `latest` points to. @throws WeightsError when there is none. */
-export async function latestCheckpoint(folder: string): Promise<string> {
+/** Names of the checkpoints in `folder`, the latest step first; none when there is no folder. */
+async function checkpointsIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder).catch(() => []);
+  return entries.filter((entry) => NAME.test(entry)).toSorted((a, b) => stepOf(b) - stepOf(a));
+}
+
+/** How a run's checkpoint is looked for. */
+export interface ReadCheckpointOptions {
+  /** Told in a sentence what a caller should know: that a damaged checkpoint was passed over, or that an old one can't be checked. */
+  readonly onNote?: ((note: string) => void) | undefined;
+}
+
+// Nothing that a checkpoint consists of is a link: a run folder from elsewhere must not lead out of itself.
+async function readRegular(file: string, most = Infinity): Promise<Uint8Array> {
+  const fail = (what: string, cause?: unknown): never => {
+    throw new WeightsError(`${file} ${what}`, { cause });
+  };
+  const found = await lstat(file).catch((cause: NodeJS.ErrnoException) => fail(cause.code === "ENOENT" ? "is missing" : `can't be read: ${cause.message}`, cause));
+  if (!found.isFile()) fail(found.isSymbolicLink() ? "is a link, which may lead anywhere" : "is not a file");
+  if (found.size > most) fail(`has ${found.size} bytes, more than it ever needs`);
+  return readFile(file).catch((cause: Error) => fail(`can't be read: ${cause.message}`, cause));
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function parseState(text: string, file: string): State {
+  const fail = (what: string, cause?: unknown): never => {
+    throw new WeightsError(`${file} ${what}`, { cause });
+  };
+  let value: unknown;
   try {
-    return join(folder, (await readFile(join(folder, "latest"), "utf8")).trim());
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new WeightsError(`latestCheckpoint: ${folder} has no whole checkpoint. Train first, or check the path.`, { cause });
+    return fail(`is not JSON: ${(cause as Error).message}`, cause);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return fail(`must be an object, got ${text.slice(0, 40)}`);
+  const { version, step, seed, sha256: sums, checksum, ...rest } = value as Record<string, unknown>;
+  if (isCount(version) && version > VERSION) return fail(`has version ${version}, this program reads ${VERSION} and earlier: update @mrcnn/trainer`);
+  if (version !== 1 && version !== VERSION) return fail(`must have version 1 or ${VERSION}, got ${JSON.stringify(version)}`);
+  if (!isCount(step)) return fail(`must have a step that is a whole number from 0 up, got ${JSON.stringify(step)}`);
+  if (typeof seed !== "number") return fail(`must have a seed that is a number, got ${JSON.stringify(seed)}`);
+  const strange = [...Object.keys(rest), ...(version === 1 ? Object.keys({ ...(sums !== undefined && { sha256: sums }), ...(checksum !== undefined && { checksum }) }) : [])];
+  if (strange.length > 0) return fail(`has ${strange.map((key) => JSON.stringify(key)).join(", ")}, which version ${version} has not`);
+  if (version === 1) return { step, seed };
+  const { weights, optimizer } = (sums ?? {}) as Record<string, unknown>;
+  if (typeof weights !== "string" || typeof optimizer !== "string") return fail("must have the sha256 of weights and optimizer");
+  const state = { step, seed, sha256: { weights, optimizer } };
+  if (checksum !== stateChecksum(state)) return fail("doesn't have the checksum it was written with: a part of it has changed since");
+  return state;
+}
+
+/** A checkpoint whose state.json is whole. */
+interface Opened {
+  readonly path: string;
+  readonly state: State;
+}
+
+async function openCheckpoint(path: string): Promise<Opened> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) throw new WeightsError(`${path} is missing`);
+  if (!found.isDirectory()) throw new WeightsError(`${path} is ${found.isSymbolicLink() ? "a link, which may lead anywhere" : "not a folder"}`);
+  const file = join(path, "state.json");
+  const state = parseState(new TextDecoder().decode(await readRegular(file, MAX_STATE_BYTES)), file);
+  if (!path.endsWith(nameOf(state.step))) throw new WeightsError(`${file} says step ${state.step}, which is not its folder's`);
+  return { path, state };
+}
+
+async function readPart({ path, state }: Opened, part: Part): Promise<NamedArrays> {
+  const file = join(path, files[part]);
+  const bytes = await readRegular(file);
+  if (state.sha256 !== undefined && sha256(bytes) !== state.sha256[part]) {
+    throw new WeightsError(`${file} doesn't have the checksum that state.json says: it is cut, has changed since it was written, or is of another checkpoint`);
+  }
+  const arrays = readSafetensors(bytes, file);
+  // Files that have a step are of version 2, whatever state.json says now.
+  const { step } = readSafetensorsMetadata(bytes, file);
+  if (state.sha256 === undefined && step !== undefined) throw new WeightsError(`${file} is of step ${step} and was written with checksums, which state.json lacks`);
+  const bad = notFinite(arrays);
+  if (bad !== undefined) throw new WeightsError(`${file}: ${bad}`);
+  return arrays;
+}
+
+type Pointed = { readonly name: string } | { readonly problem: string };
+
+/** What `latest` says, unless it can't be meant. */
+async function pointedTo(folder: string): Promise<Pointed> {
+  const file = join(folder, "latest");
+  try {
+    const text = new TextDecoder().decode(await readRegular(file, MAX_STATE_BYTES));
+    const name = text.trimEnd();
+    if (NAME.test(name)) return { name };
+    const leaves = /[\\/]|\.\./.test(name) ? ": it may not lead out of its folder" : "";
+    return { problem: `${file} must name a checkpoint beside it (step-…), got ${JSON.stringify(name.slice(0, 80))}${leaves}` };
+  } catch (error) {
+    return { problem: (error as Error).message };
   }
 }
 
-async function readArrays(file: string): Promise<NamedArrays> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (cause) {
-    throw new WeightsError(`readCheckpoint: ${file} can't be read: ${(cause as Error).message}.`, { cause });
-  }
-  return readSafetensors(bytes, file);
-}
+const withoutStop = (text: string): string => text.replace(/\.$/, "");
 
-/** The weights of the newest checkpoint in `folder`, without the optimizer. */
-export async function readLatestWeights(folder: string): Promise<NamedArrays> {
-  return readArrays(join(await latestCheckpoint(folder), "weights.safetensors"));
+/**
+ * Takes the newest checkpoint that `read` finds whole: the one that `latest` names, else the ones before it, else any.
+ */
+async function newest<T>(folder: string, read: (checkpoint: Opened) => Promise<T>, { onNote }: ReadCheckpointOptions): Promise<T> {
+  const all = await checkpointsIn(folder);
+  const pointed = await pointedTo(folder);
+  if (all.length === 0) {
+    const why = await lstat(join(folder, "latest")).then(() => ("problem" in pointed ? ` (${pointed.problem})` : ` (latest names ${pointed.name}, which is missing)`), () => "");
+    throw new WeightsError(`readCheckpoint: ${folder} has no whole checkpoint${why}. Train first, or check the path.`);
+  }
+  let order = all;
+  const problems: string[] = [];
+  if ("problem" in pointed) problems.push(pointed.problem);
+  else {
+    const isAfter = (name: string): boolean => stepOf(name) > stepOf(pointed.name);
+    order = [pointed.name, ...all.filter((name) => name !== pointed.name && !isAfter(name)), ...all.filter(isAfter)];
+  }
+  for (const name of order) {
+    try {
+      const opened = await openCheckpoint(join(folder, name));
+      const result = await read(opened);
+      if (problems.length > 0) onNote?.(`${problems.join("; ")}. Using ${opened.path}, the newest checkpoint that is whole.`);
+      if (opened.state.sha256 === undefined) onNote?.(`${opened.path} is of an earlier version of this program, without checksums: whether it is as it was written can't be checked.`);
+      return result;
+    } catch (error) {
+      if (!isMrcnnError(error, "weights")) throw error;
+      problems.push(withoutStop(error.message));
+    }
+  }
+  throw new WeightsError(`readCheckpoint: ${folder} has no whole checkpoint: ${problems.join("; ")}. Restore the files, or train into another folder.`);
 }
 
 /**
- * The newest whole checkpoint in `folder`.
+ * The folder of the newest checkpoint in `folder` whose `state.json` is whole.
  *
- * @throws WeightsError naming the file when it is missing, cut or of a newer version.
+ * @throws WeightsError when there is none.
  */
-export async function readLatestCheckpoint(folder: string): Promise<CheckpointState> {
-  const checkpoint = await latestCheckpoint(folder);
-  const file = join(checkpoint, "state.json");
-  let state: { version: number; step: number; seed: number };
-  try {
-    state = JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    throw new WeightsError(`readCheckpoint: ${file} can't be read: ${(cause as Error).message}.`, { cause });
-  }
-  if (state.version !== VERSION) {
-    throw new WeightsError(`readCheckpoint: ${file} has version ${state.version}, this program reads ${VERSION}. Update @mrcnn/trainer.`);
-  }
-  return {
-    step: state.step,
-    seed: state.seed,
-    weights: await readArrays(join(checkpoint, "weights.safetensors")),
-    optimizer: await readArrays(join(checkpoint, "optimizer.safetensors")),
-  };
+export function latestCheckpoint(folder: string, options: ReadCheckpointOptions = {}): Promise<string> {
+  return newest(folder, async ({ path }) => path, options);
+}
+
+/**
+ * Reads the weights of the newest whole checkpoint in `folder`, without the optimizer. One that is damaged is passed
+ * over, and `onNote` told.
+ *
+ * @throws WeightsError naming each file that is wrong when none is whole.
+ */
+export function readLatestWeights(folder: string, options: ReadCheckpointOptions = {}): Promise<NamedArrays> {
+  return newest(folder, (opened) => readPart(opened, "weights"), options);
+}
+
+/**
+ * Reads the newest whole checkpoint in `folder`: the one that `latest` names unless a part of it is missing or not as it
+ * was written, else the one before; `onNote` is told then.
+ *
+ * @throws WeightsError naming each file that is wrong when none is whole.
+ */
+export function readLatestCheckpoint(folder: string, options: ReadCheckpointOptions = {}): Promise<CheckpointState> {
+  return newest(
+    folder,
+    async (opened) => ({ step: opened.state.step, seed: opened.state.seed, weights: await readPart(opened, "weights"), optimizer: await readPart(opened, "optimizer") }),
+    options,
+  );
+}
+
+/** Whether `folder` has a checkpoint, or `latest`, whole or not. */
+export async function hasCheckpoints(folder: string): Promise<boolean> {
+  return (await readdir(folder).catch(() => [])).some((entry) => NAME.test(entry) || entry === "latest");
 }

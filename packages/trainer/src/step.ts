@@ -134,7 +134,7 @@ export interface SubmittedStep {
 export async function submitStep(
   model: TrainableModel,
   batches: readonly TrainingBatch[],
-  optimizer: Optimizer,
+  optimizer: Pick<Optimizer, "apply">,
   { step, rate, random, clipNorm, after }: StepOptions & { readonly after?: SubmittedStep | undefined },
 ): Promise<SubmittedStep> {
   const start = performance.now();

@@ -2,7 +2,7 @@ import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import type { TrainingBatch } from "@mrcnn/core";
 import { fit, sgd, warmupMultiStep } from "../src/index.ts";
-import type { CheckpointState, StepReport } from "../src/index.ts";
+import type { CheckpointState, FitHooks, FitOptions, StepReport } from "../src/index.ts";
 import { toyBatch, toyModel } from "./toy-model.ts";
 
 async function* batches(start: number): AsyncGenerator<TrainingBatch> {
@@ -113,6 +113,142 @@ for (const clipNorm of [undefined, 1]) {
     expect(memory().numTensors).toBe(before);
   });
 }
+
+/** Trains a toy until something goes wrong: the error, the states saved, the reasons why one was not, and the steps reported. */
+async function failing(options: Partial<Pick<FitOptions, "batches" | "optimizer">> & { readonly hooks?: Partial<FitHooks>; readonly save?: (state: CheckpointState) => void } = {}): Promise<{ error: unknown; saves: CheckpointState[]; unsaved: unknown[]; reports: number[] }> {
+  const model = toyModel({ noise: 0.5 });
+  const optimizer = options.optimizer ?? sgd();
+  const [saves, unsaved, reports]: [CheckpointState[], unknown[], number[]] = [[], [], []];
+  const error = await fit({
+    model, optimizer, schedule, steps: 8, seed: 5, accumulate: 2,
+    batches: options.batches ?? (async function* (start) {
+      for (let k = start; ; k++) yield toyBatch(k);
+    }),
+    hooks: {
+      afterStep: ({ step }) => void reports.push(step),
+      ...options.hooks,
+      checkpoint: {
+        every: 2,
+        save: async (state) => (options.save?.(state), void saves.push(state)),
+        unsaved: (reason) => void unsaved.push(reason),
+      },
+    },
+  }).catch((reason: unknown) => reason);
+  optimizer.dispose();
+  for (const variable of model.variables.values()) variable.dispose();
+  return { error, saves, unsaved, reports };
+}
+
+const stepsOf = (saves: readonly CheckpointState[]): number[] => saves.map(({ step }) => step);
+
+test.each([0, 1, 2, 3, 5, 7])("a batch that can't be had after %i steps ends the run with a checkpoint of them, from which it goes on as if nothing had been", async (good) => {
+  const whole = await run(8);
+  const { error, saves, unsaved } = await failing({
+    async *batches(start) {
+      for (let k = start; ; k++) {
+        if (k === 2 * good + 1) throw new Error("broken.png: the image can't be read");
+        yield toyBatch(k);
+      }
+    },
+  });
+  expect(String(error)).toContain("broken.png");
+  expect(unsaved).toEqual([]);
+  expect(stepsOf(saves)).toEqual([...[2, 4, 6].filter((step) => step <= good), ...(good % 2 === 1 ? [good] : [])]);
+  if (good === 0) return;
+  const { last } = await run(8, saves.at(-1));
+  for (const [name, { data }] of whole.last.weights) expect(last.weights.get(name)!.data).toEqual(data);
+  for (const [name, { data }] of whole.last.optimizer) expect(last.optimizer.get(name)!.data).toEqual(data);
+});
+
+test("a loss that is not finite, a log that can't be written and an evaluation that fails end the run with a checkpoint of what is done", async () => {
+  const whole = await run(8);
+  const isWhole = async (state: CheckpointState): Promise<void> => {
+    const { last } = await run(8, state);
+    for (const [name, { data }] of whole.last.weights) expect(last.weights.get(name)!.data).toEqual(data);
+  };
+  const infinite = await failing({
+    async *batches(start) {
+      for (let k = start; ; k++) {
+        const batch = toyBatch(k);
+        if (k === 10) batch.images.data[1] = Infinity;
+        yield batch;
+      }
+    },
+  });
+  expect(String(infinite.error)).toContain("step 5: loss_fit is");
+  expect(stepsOf(infinite.saves)).toEqual([2, 4, 5]);
+  await isWhole(infinite.saves.at(-1)!);
+
+  const full = await failing({
+    hooks: {
+      afterStep: ({ step }) => {
+        if (step === 4) throw new Error("the disk is full");
+      },
+    },
+  });
+  expect(String(full.error)).toContain("the disk is full");
+  // A backend that is not waited for has done the next step as well.
+  expect([[2, 4, 5], [2, 4, 6]]).toContainEqual(stepsOf(full.saves));
+  await isWhole(full.saves.at(-1)!);
+
+  const failed = await failing({ hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("no memory")) } } });
+  expect(String(failed.error)).toContain("no memory");
+  expect(stepsOf(failed.saves)).toEqual([2, 3]);
+  await isWhole(failed.saves.at(-1)!);
+});
+
+test("a checkpoint that can't be saved is the error, and is not tried again", async () => {
+  let tries = 0;
+  const { error, saves, unsaved } = await failing({
+    save: ({ step }) => {
+      tries++;
+      if (step === 4) throw new Error("the disk is full");
+    },
+  });
+  expect(String(error)).toContain("the disk is full");
+  expect({ tries, steps: stepsOf(saves), unsaved }).toEqual({ tries: 2, steps: [2], unsaved: [] });
+});
+
+test("an error whose checkpoint can't be saved stays the error; why the steps are lost is told", async () => {
+  const { error, unsaved } = await failing({
+    save: ({ step }) => {
+      if (step === 3) throw new Error("the disk is full");
+    },
+    hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("no memory")) } },
+  });
+  expect(String(error)).toContain("no memory");
+  expect(unsaved.map(String)).toEqual(["Error: the disk is full"]);
+});
+
+test("an update that is cut in the middle is not saved", async () => {
+  const own = sgd();
+  let updates = 0;
+  const { error, saves, unsaved } = await failing({
+    optimizer: {
+      apply(variables, gradients, options) {
+        // Half of the variables are those after the step then.
+        const isCut = ++updates === 4;
+        own.apply(variables, isCut ? new Map([...gradients].slice(0, 1)) : gradients, options);
+        if (isCut) throw new Error("memory access out of bounds");
+      },
+      state: () => own.state(),
+      load: (state) => own.load(state),
+      dispose: () => own.dispose(),
+    },
+  });
+  expect(String(error)).toContain("memory access out of bounds");
+  expect(stepsOf(saves)).toEqual([2]);
+  expect(unsaved.map(String)).toEqual([expect.stringContaining("the update of step 3 was cut in the middle")]);
+});
+
+test("velocities of another shape are not put back, and nothing is changed", async () => {
+  const { last } = await run(4);
+  const model = toyModel();
+  const before = await model.variables.get("weight")!.data();
+  const other = { ...last, optimizer: new Map([...last.optimizer, ["weight", { shape: [2], data: new Float32Array(2) }]]) };
+  await expect(fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 5, resume: other })).rejects.toThrow("the optimizer's weight must be of its variable's shape [3, 2], got [2]");
+  expect(await model.variables.get("weight")!.data()).toEqual(before);
+});
 
 test("batches that end early are an error that says where", async () => {
   const model = toyModel();

@@ -48,7 +48,7 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   const entry = model === undefined ? undefined : findInCatalog(model);
   if (entry !== undefined && entry.source !== (from ?? "mrcnn")) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
   const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
-  const { weights, size } = isRun(file) ? await ofRun(file) : await ofFile(file);
+  const { weights, size } = isRun(file) ? await ofRun(file, terminal) : await ofFile(file);
   assertFrom(weights, from, file);
 
   if (image === undefined) await startBackend("cpu");
@@ -123,10 +123,10 @@ async function ofFile(file: string): Promise<Source> {
 }
 
 /** The newest weights of a run of `mrcnn train`, and what its config says of them. */
-async function ofRun(path: string): Promise<Source> {
+async function ofRun(path: string, terminal: Terminal): Promise<Source> {
   const run = runDirectory(path);
   const { config, categories } = runModel(path);
-  const arrays = await readLatestWeights(run.checkpoints);
+  const arrays = await readLatestWeights(run.checkpoints, { onNote: (note) => terminal.note(note) });
   const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: JSON.stringify(categories) };
   const size = [...arrays.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   return { weights: { format: "safetensors", source: "mrcnn", norm: config.backbone.norm, arrays, metadata }, size };
