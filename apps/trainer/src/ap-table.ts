@@ -1,3 +1,4 @@
+import { shownName } from "./terminal.ts";
 import type { IouScores, Scores } from "./scores.ts";
 
 const RANGE = "0.50:0.95";
@@ -19,10 +20,11 @@ function lines(type: string, { stats }: IouScores, maxDetections: number): strin
 function categoryTable({ perCategory }: IouScores): string[] {
   if (perCategory.length < 2) return [];
   const columns = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR"] as const;
-  const width = Math.max(8, ...perCategory.map(({ name }) => name.length));
+  const names = perCategory.map(({ name }) => shownName(name));
+  const width = Math.max(8, ...names.map(({ length }) => length));
   const figure = (value: number): string => (value < 0 ? "-" : value.toFixed(3)).padStart(6);
   const head = ` ${"category".padEnd(width)}  objects ${columns.map((name) => name.padStart(6)).join(" ")}`;
-  return ["", head, ...perCategory.map((one) => ` ${one.name.padEnd(width)} ${String(one.instances).padStart(8)} ${columns.map((name) => figure(one[name])).join(" ")}`)];
+  return ["", head, ...perCategory.map((one, i) => ` ${names[i]!.padEnd(width)} ${String(one.instances).padStart(8)} ${columns.map((name) => figure(one[name])).join(" ")}`)];
 }
 
 /** The scores as text: pycocotools' lines for each IoU type, and a table of the categories when there are several. */

@@ -1,5 +1,5 @@
 import { toCocoResults } from "@mrcnn/coco-eval";
-import { ConfigError } from "@mrcnn/core";
+import { ConfigError, isMrcnnError } from "@mrcnn/core";
 import type { Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 import type { DetectOptions, MaskRcnn } from "@mrcnn/model";
@@ -33,6 +33,10 @@ export interface NamedImage {
   readonly name: string;
 }
 
+/** Whether an error is of one picture, as its file or its shape is: with any other all may be well. */
+export const isOfImage = (error: unknown): boolean =>
+  isMrcnnError(error) ? error.code === "dataset" || error.code === "config" : typeof (error as NodeJS.ErrnoException | undefined)?.syscall === "string";
+
 /** The category id of each label, as @mrcnn/coco-eval wants it: place 0, the background, is not used. */
 export const categoryIds = (categories: readonly Category[]): number[] => [0, ...categories.map(({ id }) => id)];
 
@@ -43,6 +47,8 @@ export interface DetectAllOptions {
   readonly limit?: number | undefined;
   readonly interrupt: Interrupt;
   readonly onImage?: (done: number) => void;
+  /** Called with each image that can't be read, which is then left out. By default its error is thrown. */
+  readonly onUnreadable?: (index: number, error: unknown) => void;
 }
 
 /**
@@ -51,7 +57,7 @@ export interface DetectAllOptions {
  * @returns COCO results, or undefined when interrupted.
  */
 export async function detectAll(model: MaskRcnn, dataset: Dataset, options: DetectAllOptions): Promise<CocoResult[] | undefined> {
-  const { settings, categories, limit = Infinity, interrupt, onImage } = options;
+  const { settings, categories, limit = Infinity, interrupt, onImage, onUnreadable } = options;
   const count = Math.min(limit, dataset.length);
   const ids = categoryIds(categories);
   const results: CocoResult[] = [];
@@ -65,9 +71,16 @@ export async function detectAll(model: MaskRcnn, dataset: Dataset, options: Dete
   for (let i = 0; i < count; i++) {
     await interrupt.listen();
     if (interrupt.signal.aborted) return undefined;
-    const { id, image, name } = await next!;
+    const sample = next!;
+    await sample.catch(() => {});
     next = read(i + 1);
-    results.push(...toCocoResults(id, await detectImage(model, { image, name }, settings), ids));
+    try {
+      const { id, image, name } = await sample;
+      results.push(...toCocoResults(id, await detectImage(model, { image, name }, settings), ids));
+    } catch (error) {
+      if (onUnreadable === undefined || !isOfImage(error)) throw error;
+      onUnreadable(i, error);
+    }
     onImage?.(i + 1);
   }
   return results;

@@ -12,13 +12,17 @@ export class InterruptedError extends Error {}
 const systemErrors: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full. Free some space or choose another folder",
   EDQUOT: "the disk quota is used up. Free some space or choose another folder",
-  EACCES: "permission denied. Choose a folder you may write to",
-  EPERM: "permission denied. Choose a folder you may write to",
+  EACCES: "permission denied. Look at who may read and write it",
+  EPERM: "permission denied. Look at who may read and write it",
   EROFS: "the file system is read-only. Choose another folder",
   ENOENT: "no such file or folder. Check the path",
   ENOTDIR: "a part of the path is a file, not a folder. Check the path",
   EISDIR: "that is a folder. Name a file",
   EEXIST: "it is there already, as something else. Choose another name",
+  ELOOP: "its symlinks go in circles. Name the file itself",
+  ENXIO: "nothing can be written there: it is a socket, or a device that is not there. Name a file",
+  EPIPE: "its reader has closed it before all was written",
+  ENAMETOOLONG: "the name is too long. Choose a shorter one",
   EMFILE: "too many files are open. Raise the limit with `ulimit -n`",
 };
 
@@ -30,3 +34,9 @@ export function messageOf(error: unknown): string {
   const text = known === undefined ? error.message : `${path ?? error.message}: ${known}.`;
   return text.replaceAll(/\s*\n\s*/g, " ") || error.name;
 }
+
+// What functions of the packages call by one name, the command calls by another.
+const options: Readonly<Record<string, string>> = { minSize: "--min-size", maxSize: "--max-size", maxDetections: "--max-detections", scoreThreshold: "--score-threshold" };
+
+/** A message of the packages in the options of `detect` and `eval`. */
+export const inOptions = (message: string): string => message.replaceAll(/\b(minSize|maxSize|maxDetections|scoreThreshold)\b/g, (name) => options[name]!);

@@ -1,31 +1,13 @@
 /** Files are written whole or not at all. */
-import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFilesWhole } from "@mrcnn/datasets/node";
+import type { WriteBytes } from "@mrcnn/datasets/node";
 import { CommandError } from "./errors.ts";
 
-/** What writes bytes to an open file; tests put a failing disk here. */
-export type WriteBytes = (file: number, data: string | Uint8Array) => void;
-
-/**
- * Writes under a temporary name beside `path`, then renames: after a crash or on a full disk, `path`
- * is what it was before.
- */
-export function writeWhole(path: string, data: string | Uint8Array, write: WriteBytes = writeFileSync): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  mkdirSync(dirname(path), { recursive: true });
-  try {
-    const file = openSync(temporary, "w");
-    try {
-      write(file, data);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw withPath(error, path);
-  }
+/** Writes a regular file whole or not at all, as @mrcnn/datasets' `writeFilesWhole`; `write` is for tests with a failing disk. */
+export function writeWhole(path: string, data: string | Uint8Array, write?: WriteBytes): void {
+  writeFilesWhole([{ path, data }], write === undefined ? {} : { write });
 }
 
 /** Appends all of `data`, or leaves the file as it was. */

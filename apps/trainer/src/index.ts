@@ -1,3 +1,3 @@
 export { main } from "./main.ts";
-export { processTerminal } from "./terminal.ts";
-export type { Terminal } from "./terminal.ts";
+export { createProcessTerminal } from "./terminal.ts";
+export type { ProcessTerminal, Terminal } from "./terminal.ts";

@@ -2,15 +2,17 @@ import { CommanderError } from "commander";
 import { InterruptedError, messageOf, UsageError } from "./errors.ts";
 import { INTERRUPTED } from "./interrupt.ts";
 import { createProgram } from "./program.ts";
-import { processTerminal } from "./terminal.ts";
+import { createProcessTerminal, showing } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
  * Runs the `mrcnn` command. Errors become one line on stderr, with the stack only under --verbose.
  *
- * @returns the exit code: 0 success, 2 wrong usage, 130 stopped by Ctrl-C, 1 anything else.
+ * @returns the exit code: 0 success, 2 wrong usage, 3 `detect` could not read some of the images, 130 stopped by
+ * Ctrl-C, 1 anything else.
  */
-export async function main(args: readonly string[], terminal: Terminal = processTerminal): Promise<number> {
+export async function main(args: readonly string[], given: Terminal = createProcessTerminal()): Promise<number> {
+  const terminal = showing(given);
   let code = 0;
   const program = createProgram(terminal, (result) => (code = result));
   try {

@@ -38,6 +38,13 @@ const imageSize = (text: string): ImageSize => {
 };
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
+const exitCodes = `Exit codes:
+  0    success
+  1    it could not be done; one line on stderr says why and what to do
+  2    wrong usage
+  3    detect: some of the images, or all, could not be read; they are named on stderr, the others are done
+  130  stopped by Ctrl-C`;
+
 /**
  * The `mrcnn` command and its subcommands. `exit` is called with the exit code of the one that ran;
  * what it throws passes through.
@@ -48,7 +55,8 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .version(version())
     .configureOutput({ writeOut: (text) => terminal.out(text.trimEnd()), writeErr: (text) => terminal.note(text.trimEnd()) })
     .exitOverride()
-    .showHelpAfterError("(--help shows how)");
+    .showHelpAfterError("(--help shows how)")
+    .addHelpText("after", `\n${exitCodes}\n--json, --html and --results of every command take - for stdout; everything else is then on stderr.`);
 
   const command = (signature: string, description: string, example: string): Command =>
     program
@@ -101,6 +109,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--max-detections <n>", "most detections per image, in the model and in the evaluation", whole)
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
+    .option("--skip-unreadable", "score the other images when some can't be read; without it nothing is scored then", false)
     .option("--json <file>", "write the numbers here, in full precision")
     .option("--html <file>", "write a page here: curves, classes, kinds of errors, the worst images (of a results file: with --images)")
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
@@ -115,8 +124,10 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--max-detections <n>", "most detections per image (default: the model's own, mostly 100)", whole)
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
-    .option("--json <file>", "write the detections here")
+    .option("--recursive", "look into folders within folders too", false)
+    .option("--json <file>", "write the detections here (- for stdout); while it works, to FILE.partial, which stays when it is ended")
     .option("--overlay <dir>", "draw them over the images, one PNG each")
+    .addHelpText("after", `\n${exitCodes}`)
     .action(does<DetectOptions>((options, images) => detect(images!, options, terminal)));
 
   command(

@@ -1,16 +1,68 @@
 /** Where the command speaks: results on stdout, everything else on stderr. Tests hand in their own. */
 export interface Terminal {
-  /** A line of results. */
+  /** A line of results, or several. */
   out(line: string): void;
-  /** A line for the person watching. */
+  /** A line for the person watching, or several. */
   note(line: string): void;
   /** Whether bars may be drawn on stderr. */
   readonly interactive: boolean;
+  /** Whether nobody reads stdout any more; false where it is left out. */
+  readonly isClosed?: boolean;
 }
 
+/** What a terminal would obey instead of showing: controls but tab and newline, and what turns the direction of text. */
+// eslint-disable-next-line no-control-regex -- these are the point
+const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** Text as it may be shown: what a terminal would obey is written as JSON writes it ("\u001b"), so that JSON stays the same JSON. */
+export const shown = (text: string): string => text.replaceAll(unsafe, escaped);
+
+/** A name within a line: as `shown`, and newlines and tabs escaped too. */
+export const shownName = (name: string): string => shown(name).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+
+/** The same terminal, on which everything is shown and nothing obeyed: names come from files of anyone. */
+export const showing = (terminal: Terminal): Terminal => ({
+  out: (line) => terminal.out(shown(line)),
+  note: (line) => terminal.note(shown(line)),
+  interactive: terminal.interactive,
+  get isClosed() {
+    return terminal.isClosed === true;
+  },
+});
+
 /** The terminal of this process. */
-export const processTerminal: Terminal = {
-  out: (line) => process.stdout.write(`${line}\n`),
-  note: (line) => process.stderr.write(`${line}\n`),
-  interactive: process.stderr.isTTY === true,
-};
+export interface ProcessTerminal extends Terminal {
+  /** Why a stream could not be written to; undefined while all went well, and when its reader has left. */
+  readonly failure: string | undefined;
+}
+
+/**
+ * Speaks on this process's stdout and stderr. Who reads a pipe may have seen enough (`mrcnn models | head -1`), and a
+ * terminal may be closed: what is said then is lost, and the work goes on.
+ */
+export function createProcessTerminal(): ProcessTerminal {
+  let isClosed = false;
+  let failure: string | undefined;
+  const listen = (stream: NodeJS.WriteStream, name: string): void => {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (stream === process.stdout) isClosed = true;
+      // EIO is a terminal that is gone.
+      if (error.code === "EPIPE" || error.code === "EIO" || failure !== undefined) return;
+      failure = `${name} can't be written: ${error.message}`;
+    });
+  };
+  listen(process.stdout, "stdout");
+  listen(process.stderr, "stderr");
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    note: (line) => void process.stderr.write(`${line}\n`),
+    interactive: process.stderr.isTTY === true,
+    get isClosed() {
+      return isClosed;
+    },
+    get failure() {
+      return failure;
+    },
+  };
+}

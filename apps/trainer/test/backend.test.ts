@@ -45,6 +45,6 @@ describe("--precision, --threads and --memory-limit", () => {
   it.each(["--backend wasm --precision float32 --threads 2", "--backend cpu --threads 1 --precision float32", "--precision bf16 --threads 2 --memory-limit 500"])("takes %s", async (options) => {
     const { code, err } = await detect("present", ...options.split(" "));
     expect(err).toContain("none.png: no such image");
-    expect(code).toBe(1);
+    expect(code).toBe(3);
   });
 });

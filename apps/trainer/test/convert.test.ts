@@ -249,7 +249,7 @@ describe("mrcnn convert, given something wrong, writes nothing", () => {
     ["an unknown library", ["convert", "x", "--from", "keras", "--model", "m", "--out", "y.safetensors"], "Allowed choices are torchvision, detectron2, matterport"],
     ["no --model", ["convert", "x", "--from", "torchvision", "--out", "y.safetensors"], "--from needs --model NAME"],
     ["a model of another library", ["convert", "x", "--from", "detectron2", "--model", "maskrcnn_resnet50_fpn", "--out", "y.safetensors"], "--model maskrcnn_resnet50_fpn is torchvision's. Say --from torchvision."],
-    ["another extension", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.pth"], "--out must end in .safetensors, got y.pth."],
+    ["another extension", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.pth"], `--out must end in .safetensors, got "y.pth".`],
     ["itself as --out", ["convert", "y.safetensors", "--from", "torchvision", "--model", "m", "--out", "./y.safetensors"], "--out is the file to convert."],
     ["shards of no size", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.safetensors", "--shards", "0"], "It must be a number above 0."],
     ["an unknown dtype", ["convert", "x", "--from", "torchvision", "--model", "m", "--out", "y.safetensors", "--dtype", "int4"], "Allowed choices are float32, float16, int8"],

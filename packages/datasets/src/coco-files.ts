@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { DatasetError } from "@mrcnn/core";
 import { parseCocoJson, type CocoJson, type ParseCocoOptions } from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
-import { readImageFile, writeWhole } from "./image-file.ts";
+import { readImageFile } from "./image-file.ts";
+import { writeOutput } from "./output-file.ts";
 
 /** A COCO data set on disk; plain data. */
 export interface CocoFiles extends Pick<CocoDatasetOptions, "degenerate"> {
@@ -31,7 +32,7 @@ export async function readCocoAnnotations(path: string, options: ParseCocoOption
 
 /** Writes COCO annotations, whole or not at all. */
 export async function writeCocoAnnotations(path: string, json: CocoJson): Promise<void> {
-  await writeWhole(path, JSON.stringify(json));
+  await writeOutput(path, JSON.stringify(json));
 }
 
 /**

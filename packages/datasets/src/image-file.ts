@@ -1,7 +1,7 @@
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { stat } from "node:fs/promises";
 import { ConfigError, DatasetError, type RawImage } from "@mrcnn/core";
 import sharp from "sharp";
+import { writeOutput } from "./output-file.ts";
 
 /** How an image is decoded. */
 export interface DecodeImageOptions {
@@ -124,20 +124,7 @@ export async function readLabelFile(path: string): Promise<{ height: number; wid
 export async function writeImageFile(path: string, image: RawImage): Promise<void> {
   const { data, height, width } = image;
   const pixels = sharp(data, { raw: { height, width, channels: 3 } });
-  await writeWhole(path, await (/\.webp$/i.test(path) ? pixels.webp() : pixels.png()).toBuffer());
-}
-
-/** Writes a file under a temporary name, then renames it: nobody sees half a file. */
-export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const partial = `${path}.${process.pid}.partial`;
-  try {
-    await writeFile(partial, content);
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  await writeOutput(path, await (/\.webp$/i.test(path) ? pixels.webp() : pixels.png()).toBuffer());
 }
 
 function unreadable(name: string, cause: unknown): DatasetError {

@@ -6,5 +6,7 @@ export { loadBatches } from "./loader.ts";
 export type { LoaderOptions } from "./loader.ts";
 export { maskFoldersDataset } from "./mask-folders.ts";
 export type { MaskFolders } from "./mask-folders.ts";
+export { openOutputStream, outputTarget, replaceFile, tryOutput, writeFilesWhole, writeOutput } from "./output-file.ts";
+export type { OutputContent, OutputStream, OutputTarget, WriteBytes } from "./output-file.ts";
 export { openDataset } from "./open.ts";
 export type { DatasetDescription } from "./open.ts";

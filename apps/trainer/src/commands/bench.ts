@@ -11,11 +11,11 @@ import { assertBackendCan, chooseBackend } from "../backend.ts";
 import type { BackendName, BackendOptions } from "../backend.ts";
 import { catalogConfig, randomModel } from "../bench-model.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import type { Interrupt } from "../interrupt.ts";
 import { createMemoryMeter } from "../memory-meter.ts";
 import { loadModel } from "../model-source.ts";
+import { openOutputs } from "../outputs.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface BenchOptions extends BackendOptions {
@@ -142,9 +142,11 @@ function table(measured: readonly Measured[], batch: number): string[] {
 }
 
 /** `mrcnn bench`. @returns the exit code. */
-export async function bench(options: BenchOptions, terminal: Terminal): Promise<number> {
+export async function bench(options: BenchOptions, given: Terminal): Promise<number> {
   const { model, weights, size, batch, rounds, allBackends, backend, json } = options;
   if (allBackends && backend !== "auto") throw new UsageError(`--all-backends: leave --backend ${backend} out.`);
+  const outputs = openOutputs({ "--json": json }, { terminal: given, inputs: [weights] });
+  const { terminal } = outputs;
   const interrupt = onInterrupt(terminal, "Stopping after this round.");
   const results: (Measured | Failed)[] = [];
   try {
@@ -168,7 +170,7 @@ export async function bench(options: BenchOptions, terminal: Terminal): Promise<
     for (const line of table(measured, batch)) terminal.out(line);
   }
   for (const one of results) if ("problem" in one) terminal.out(`${one.backend} is left out: ${one.problem}`);
-  if (json !== undefined) writeWhole(json, `${JSON.stringify({ model, weights, size, batch, rounds, processor, results }, null, 2)}\n`);
+  await outputs.write({ "--json": () => `${JSON.stringify({ model, weights, size, batch, rounds, processor, results }, null, 2)}\n` });
   if (interrupt.signal.aborted) return INTERRUPTED;
   return measured.length > 0 ? 0 : 1;
 }

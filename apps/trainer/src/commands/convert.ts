@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { WeightsError } from "@mrcnn/core";
-import { readImageFile } from "@mrcnn/datasets/node";
+import { readImageFile, writeFilesWhole } from "@mrcnn/datasets/node";
+import type { OutputContent } from "@mrcnn/datasets/node";
 import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
 import type { MaskRcnnConfig, Numerics } from "@mrcnn/model";
@@ -15,9 +16,9 @@ import type { DetectionDifference } from "../compare-detections.ts";
 import { detectImage } from "../detection.ts";
 import type { NamedImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
-import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { runModel } from "../model-source.ts";
+import { openOutputs } from "../outputs.ts";
 import { isRun, runDirectory } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -40,13 +41,15 @@ export interface ConvertOptions extends BackendOptions {
 const EXTENSION = ".safetensors";
 
 /** `mrcnn convert`. @returns the exit code. */
-export async function convert(file: string, options: ConvertOptions, terminal: Terminal): Promise<number> {
+export async function convert(file: string, options: ConvertOptions, given: Terminal): Promise<number> {
   const { from, model, out, dtype, shards, check, json } = options;
-  if (!out.endsWith(EXTENSION)) throw new UsageError(`--out must end in ${EXTENSION}, got ${out}.`);
+  if (!out.endsWith(EXTENSION)) throw new UsageError(`--out must end in ${EXTENSION}, got ${JSON.stringify(out)}.`);
   if (resolve(out) === resolve(file)) throw new UsageError("--out is the file to convert. Name another.");
   if (from !== undefined && model === undefined) throw new UsageError("--from needs --model NAME: a name that `mrcnn models` lists, or one of your own.");
   const entry = model === undefined ? undefined : findInCatalog(model);
   if (entry !== undefined && entry.source !== (from ?? "mrcnn")) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
+  const outputs = openOutputs({ "--out": out, "--json": json }, { terminal: given, inputs: [file, check] });
+  const { terminal } = outputs;
   const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
   const { weights, size } = isRun(file) ? await ofRun(file, terminal) : await ofFile(file);
   assertFrom(weights, from, file);
@@ -75,7 +78,8 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
   try {
     await interrupt.listen();
     if (interrupt.signal.aborted) return INTERRUPTED;
-    writeTogether(files);
+    if (shards === undefined) await outputs.to["--out"]!.write(files[0]!.data);
+    else writeFilesWhole(files);
   } finally {
     interrupt.release();
   }
@@ -87,8 +91,8 @@ export async function convert(file: string, options: ConvertOptions, terminal: T
     error: summary(errors),
     ...(after === undefined ? {} : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
   };
-  if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...found, tensors: errors }, null, 2)}\n`);
   for (const line of text(found)) terminal.out(line);
+  await outputs.write({ "--json": () => `${JSON.stringify({ ...found, tensors: errors }, null, 2)}\n` });
   return 0;
 }
 
@@ -152,31 +156,13 @@ function assertFrom({ source, metadata }: SourceWeights, from: Numerics | undefi
   );
 }
 
-interface OutputFile {
-  readonly path: string;
-  readonly data: string | Uint8Array;
-}
-
 // The index last: where it is, the shards are.
-function shardFiles(stored: StoredArrays, out: string, maxBytes: number, metadata: Readonly<Record<string, string>>): OutputFile[] {
+function shardFiles(stored: StoredArrays, out: string, maxBytes: number, metadata: Readonly<Record<string, string>>): OutputContent[] {
   const { index, shards } = writeShards(stored, maxBytes, { name: basename(out, EXTENSION), metadata });
   return [
     ...shards.map(({ file, bytes }) => ({ path: join(dirname(out), file), data: bytes })),
     { path: `${out}.index.json`, data: `${JSON.stringify({ ...index, metadata: { ...metadata, ...index.metadata } }, null, 2)}\n` },
   ];
-}
-
-/** All files are written aside before the first one takes its place, so that a full disk leaves none of them. */
-function writeTogether(files: readonly OutputFile[]): void {
-  const folder = dirname(files[0]!.path);
-  mkdirSync(folder, { recursive: true });
-  const aside = mkdtempSync(join(folder, ".convert-"));
-  try {
-    for (const { path, data } of files) writeWhole(join(aside, basename(path)), data);
-    for (const { path } of files) renameSync(join(aside, basename(path)), path);
-  } finally {
-    rmSync(aside, { recursive: true, force: true });
-  }
 }
 
 interface ErrorSummary {

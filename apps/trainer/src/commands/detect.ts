@@ -1,19 +1,27 @@
-import { readdirSync, statSync } from "node:fs";
-import { basename, extname, join } from "node:path";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { toCocoResults } from "@mrcnn/coco-eval";
-import { readImageFile } from "@mrcnn/datasets/node";
 import type { Detections } from "@mrcnn/core";
+import { readImageFile, writeOutput } from "@mrcnn/datasets/node";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
 import type { Category } from "../data-source.ts";
-import { categoryIds, detectImage } from "../detection.ts";
-import { CommandError } from "../errors.ts";
-import { assertWritable, writeWhole } from "../files.ts";
+import { openDetectionsFile } from "../detections-file.ts";
+import { categoryIds, detectImage, isOfImage } from "../detection.ts";
+import { inOptions, messageOf, UsageError } from "../errors.ts";
+import { assertWritable } from "../files.ts";
+import { findInputs, overlayNames } from "../inputs.ts";
+import type { Input } from "../inputs.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { loadModel } from "../model-source.ts";
+import { openOutputs } from "../outputs.ts";
 import { overlayPng } from "../overlay.ts";
 import { createProgress } from "../progress.ts";
+import { shownName } from "../terminal.ts";
 import type { Terminal } from "../terminal.ts";
+
+/** Exit code when some of the images, or all, could not be read. */
+export const SOME_UNREADABLE = 3;
 
 export interface DetectOptions extends BackendOptions {
   readonly model: string;
@@ -21,6 +29,7 @@ export interface DetectOptions extends BackendOptions {
   readonly cache?: string;
   readonly offline?: boolean;
   readonly redownload?: boolean;
+  readonly recursive: boolean;
   readonly scoreThreshold: number;
   readonly maxDetections?: number;
   readonly minSize?: number;
@@ -29,43 +38,25 @@ export interface DetectOptions extends BackendOptions {
   readonly overlay?: string;
 }
 
-interface Input {
-  readonly path: string;
-  /** What results call it: as given, or its name within the folder given. */
-  readonly name: string;
-}
-
-const isImage = (name: string): boolean => /\.(png|jpe?g|webp|tiff?|gif|avif)$/i.test(name);
-
-// Every file is looked for before any work begins.
-function findInputs(paths: readonly string[]): Input[] {
-  return paths.flatMap((path): Input[] => {
-    const state = statSync(path, { throwIfNoEntry: false });
-    if (state === undefined) throw new CommandError(`${path}: no such image or folder. Check the path.`);
-    if (!state.isDirectory()) return [{ path, name: path }];
-    const names = readdirSync(path).filter(isImage).toSorted();
-    if (names.length === 0) throw new CommandError(`${path}: the folder holds no images (png, jpg, webp, tiff, gif, avif).`);
-    return names.map((name) => ({ path: join(path, name), name }));
-  });
-}
-
-// Images of the same name from different folders get overlays of different names.
-function overlayNames(inputs: readonly Input[]): string[] {
-  const used = new Set<string>();
-  return inputs.map(({ path }) => {
-    const stem = basename(path, extname(path));
-    let name = stem;
-    for (let n = 2; used.has(name); n++) name = `${stem}-${n}`;
-    used.add(name);
-    return `${name}.png`;
-  });
-}
-
 /** `mrcnn detect`. @returns the exit code. */
-export async function detect(paths: readonly string[], options: DetectOptions, terminal: Terminal): Promise<number> {
-  const inputs = findInputs(paths);
-  const names = overlayNames(inputs);
+export async function detect(paths: readonly string[], options: DetectOptions, given: Terminal): Promise<number> {
+  const inputs = findInputs(paths, { recursive: options.recursive, except: options.overlay, note: given.note });
+  const overlays = options.overlay === undefined ? undefined : overlayNames(inputs).map((name) => join(options.overlay!, name));
+  const { terminal, to } = openOutputs({ "--json": options.json }, { terminal: given, inputs: [...inputs.map(({ path }) => path), options.weights, options.model] });
   if (options.overlay !== undefined) assertWritable(options.overlay);
+  assertKept(inputs, overlays ?? []);
+
+  let unreadable = 0;
+  const name = (input: Input, problem: string): string => {
+    unreadable++;
+    return `error: ${shownName(input.path)}: ${problem}.`;
+  };
+  const isReadable = inputs.map((input) => {
+    if (input.problem !== undefined) terminal.note(name(input, input.problem));
+    return input.problem === undefined;
+  });
+  if (unreadable === inputs.length) return SOME_UNREADABLE;
+
   await chooseBackend(options, terminal);
   const { model, categories, settings } = await loadModel(options.model, options, terminal);
   const own = options.minSize === undefined && options.maxSize === undefined;
@@ -79,29 +70,65 @@ export async function detect(paths: readonly string[], options: DetectOptions, t
   const progress = createProgress(terminal, { label: "detect", unit: "images", total: inputs.length });
   const ids = categoryIds(categories);
   const nameOf = new Map(categories.map((category) => [category.id, category.name]));
-  const found: object[] = [];
-  const lines: string[] = [];
+  const file = to["--json"] && (await openDetectionsFile(to["--json"]));
+  let detected = 0;
+  let isDone = false;
   try {
-    for (const [i, { path, name }] of inputs.entries()) {
+    for (const [i, input] of inputs.entries()) {
+      if (!isReadable[i]) continue;
       await interrupt.listen();
       if (interrupt.signal.aborted) return INTERRUPTED;
-      const image = await readImageFile(path, { orient: true });
-      const detections = await detectImage(model, { image, name: path }, used);
-      for (const result of toCocoResults(i + 1, detections, ids)) {
-        found.push({ file_name: name, category_name: nameOf.get(result.category_id), ...result });
+      // Nobody is left to tell, and nothing is written.
+      if (terminal.isClosed === true && overlays === undefined && to["--json"]?.target === undefined) return 0;
+      let image: Awaited<ReturnType<typeof readImageFile>>;
+      let detections: Detections;
+      try {
+        image = await readImageFile(input.path, { orient: true });
+        detections = await detectImage(model, { image, name: input.path }, used);
+      } catch (error) {
+        // Of the model or the settings, unless it has worked before.
+        if (detected === 0 && !isOfImage(error)) throw error;
+        progress.note(name(input, reasonOf(error, input.path)));
+        progress.update(i + 1);
+        continue;
       }
-      if (options.overlay !== undefined) writeWhole(join(options.overlay, names[i]!), await overlayPng(image, detections, categories, model.config.numerics));
-      lines.push(`${name}: ${summary(detections, categories)}`);
+      if (overlays !== undefined) await writeOutput(overlays[i]!, await overlayPng(image, detections, categories, model.config.numerics));
+      await file?.add(toCocoResults(i + 1, detections, ids).map((result) => ({ file_name: input.name, category_name: nameOf.get(result.category_id), ...result })));
+      progress.out(`${shownName(input.name)}: ${summary(detections, categories)}`);
+      detected++;
       progress.update(i + 1);
     }
+    await file?.finish();
+    isDone = true;
   } finally {
     progress.stop();
     interrupt.release();
     model.dispose();
+    const kept = isDone ? undefined : file?.abandon();
+    if (kept !== undefined) terminal.note(`Detections of the ${detected} of ${inputs.length} images that were done are in ${kept}.`);
   }
-  if (options.json !== undefined) writeWhole(options.json, `${JSON.stringify(found)}\n`);
-  for (const line of lines) terminal.out(line);
-  return 0;
+  if (unreadable === 0) return 0;
+  terminal.note(`${unreadable} of ${inputs.length} images could not be read; they are named above. The other ${detected} are done.`);
+  return SOME_UNREADABLE;
+}
+
+function reasonOf(error: unknown, path: string): string {
+  const message = inOptions(messageOf(error)).replace(/\.$/, "");
+  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
+}
+
+// An overlay in the folder of the pictures may have the name of one.
+function assertKept(inputs: readonly Input[], overlays: readonly string[]): void {
+  const key = (path: string): string | undefined => {
+    const state = statSync(path, { throwIfNoEntry: false });
+    return state && `${state.dev}:${state.ino}`;
+  };
+  const read = new Map(inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [key(path), path]));
+  for (const overlay of overlays) {
+    const found = key(overlay);
+    const input = found === undefined ? undefined : read.get(found);
+    if (input !== undefined) throw new UsageError(`--overlay: ${overlay} would overwrite the image ${input}. Name another folder.`);
+  }
 }
 
 // "3 circle (best 0.99), 1 triangle (best 0.87)"
@@ -110,7 +137,7 @@ function summary({ labels, scores }: Detections, categories: readonly Category[]
   return [...new Set(labels)]
     .map((label) => {
       const own = [...scores].filter((_, i) => labels[i] === label);
-      return `${own.length} ${categories[label - 1]!.name} (best ${Math.max(...own).toFixed(2)})`;
+      return `${own.length} ${shownName(categories[label - 1]!.name)} (best ${Math.max(...own).toFixed(2)})`;
     })
     .join(", ");
 }

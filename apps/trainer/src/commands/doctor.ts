@@ -6,9 +6,9 @@ import type { Tensor4D } from "@tensorflow/tfjs";
 import { startBackend } from "../backend.ts";
 import type { BackendName } from "../backend.ts";
 import { messageOf } from "../errors.ts";
-import { writeWhole } from "../files.ts";
 import { bf16Instructions, codeFor, cudaLibraries, nvidiaGpus } from "../hardware.ts";
 import type { CudaLibrary, Gpu } from "../hardware.ts";
+import { openOutputs } from "../outputs.ts";
 import type { Terminal } from "../terminal.ts";
 import { version } from "../version.ts";
 
@@ -104,7 +104,9 @@ export function describeTensorflow({ path, how, version, device, cuda, libraries
 }
 
 /** `mrcnn doctor`. @returns the exit code. */
-export async function doctor({ json }: { readonly json?: string }, terminal: Terminal): Promise<number> {
+export async function doctor({ json }: { readonly json?: string }, given: Terminal): Promise<number> {
+  const outputs = openOutputs({ "--json": json }, { terminal: given });
+  const { terminal } = outputs;
   const machine = {
     mrcnn: version(),
     node: process.versions.node,
@@ -140,6 +142,6 @@ export async function doctor({ json }: { readonly json?: string }, terminal: Ter
   const working = reports.filter(({ works }) => works);
   const auto = working.find(({ isGpu }) => isGpu) ?? working.find(({ name }) => name !== "webgpu");
   terminal.out(auto === undefined ? "No backend works here." : `--backend auto takes ${auto.name}.`);
-  if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n`);
+  await outputs.write({ "--json": () => `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n` });
   return auto === undefined ? 1 : 0;
 }

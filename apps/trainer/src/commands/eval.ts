@@ -3,19 +3,20 @@ import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, readCocoResults } from "@mrcn
 import type { IouType } from "@mrcnn/coco-eval";
 import { ConfigError } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
-import type { CocoResult } from "@mrcnn/masks";
+import type { CocoJson, CocoResult } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
 import { detectAll } from "../detection.ts";
-import { CommandError, UsageError } from "../errors.ts";
+import { CommandError, inOptions, messageOf, UsageError } from "../errors.ts";
 import { categoriesIn, evaluateResults, evaluationOptions, scoresOf } from "../evaluation.ts";
 import type { Evaluations } from "../evaluation.ts";
 import { evaluationReport } from "../evaluation-report.ts";
 import type { EvaluationReportInput } from "../evaluation-report.ts";
-import { writeWhole } from "../files.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { loadModel } from "../model-source.ts";
+import { openOutputs } from "../outputs.ts";
+import type { Outputs } from "../outputs.ts";
 import { createProgress } from "../progress.ts";
 import { assertClassesKnown } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
@@ -34,6 +35,8 @@ export interface EvalOptions extends BackendOptions {
   readonly maxDetections?: number;
   readonly minSize?: number;
   readonly maxSize?: number;
+  /** Whether the images that can be read are scored when some can't. */
+  readonly skipUnreadable: boolean;
   readonly json?: string;
   readonly html?: string;
 }
@@ -41,18 +44,26 @@ export interface EvalOptions extends BackendOptions {
 /** What was evaluated, and where pictures of it come from. */
 interface Outcome extends Pick<EvaluationReportInput, "dataset" | "resultsOf"> {
   readonly evaluations: Evaluations;
+  /** The detections, in COCO results format. */
+  readonly results: () => string;
 }
 
 /** `mrcnn eval`. @returns the exit code. */
-export async function evaluate(options: EvalOptions, terminal: Terminal): Promise<number> {
-  const { model, results, annotations, json, html, maxDetections } = options;
-  const outcome = model === undefined ? await ofResults(options) : await ofModel(options, model, terminal);
-  if (outcome === undefined) return INTERRUPTED;
+export async function evaluate(options: EvalOptions, given: Terminal): Promise<number> {
+  const { model, weights, results, annotations, json, html, maxDetections } = options;
+  const written = { "--results": model === undefined ? undefined : results, "--json": json, "--html": html };
+  const outputs = openOutputs(written, { terminal: given, inputs: [annotations, model, weights, ...(model === undefined ? [results] : [])] });
+  const { terminal } = outputs;
+  const outcome = model === undefined ? await ofResults(options) : await ofModel(options, model, outputs);
+  if (typeof outcome === "number") return outcome;
   const scores = scoresOf(outcome.evaluations);
-  const page = html === undefined ? undefined : await evaluationReport({ subtitle: `${model ?? results} on ${annotations}`, ...outcome });
-  if (json !== undefined) writeWhole(json, `${JSON.stringify(scores, null, 2)}\n`);
-  if (html !== undefined) writeWhole(html, page!);
+  // Hours may have gone into them: they are seen whether they can be written or not.
   terminal.out(apTable(scores, { maxDetections }));
+  await outputs.write({
+    "--results": outcome.results,
+    "--json": () => `${JSON.stringify(scores, null, 2)}\n`,
+    "--html": () => evaluationReport({ subtitle: `${model ?? results} on ${annotations}`, ...outcome }),
+  });
   return 0;
 }
 
@@ -70,6 +81,7 @@ async function ofResults({ results, iouType, annotations, images, weights, maxDe
   const evaluation = await evaluateCocoStream(groundTruth, bytes(), { ...evaluationOptions(groundTruth, iouType, maxDetections), name: results });
   return {
     evaluations: { [iouType]: evaluation },
+    results: () => "", // it was read, not made
     dataset,
     async resultsOf(imageIds) {
       const found: CocoResult[] = [];
@@ -79,10 +91,10 @@ async function ofResults({ results, iouType, annotations, images, weights, maxDe
   };
 }
 
-async function ofModel(options: EvalOptions, name: string, terminal: Terminal): Promise<Outcome | undefined> {
-  const { images, annotations, results: resultsFile, iouType, json, html } = options;
+// The exit code when nothing is scored.
+async function ofModel(options: EvalOptions, name: string, { terminal, to, write }: Outputs<"--results">): Promise<Outcome | number> {
+  const { images, annotations, iouType, skipUnreadable } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  for (const file of [json, resultsFile, html]) if (file !== undefined && existsSync(file) && file === annotations) throw new UsageError(`${file} would overwrite the annotations.`);
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
 
@@ -101,22 +113,41 @@ async function ofModel(options: EvalOptions, name: string, terminal: Terminal): 
     const { scoreThreshold, maxDetections, minSize, maxSize } = { ...settings, ...given(options) };
     const nativeSize = settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
     const progress = createProgress(terminal, { label: "eval", unit: "images", total: dataset.length });
+    const unreadable = new Set<unknown>();
     const results = await detectAll(model, dataset, {
       settings: { scoreThreshold, maxDetections, minSize, maxSize, nativeSize },
       categories: categoriesIn(groundTruth.categories, categories),
       interrupt,
       onImage: (done) => progress.update(done),
+      onUnreadable(index, error) {
+        unreadable.add(dataset.imageInfo[index]!.id);
+        progress.note(`error: ${inOptions(messageOf(error))}`);
+      },
     }).finally(() => progress.stop());
-    if (results === undefined) return undefined;
+    if (results === undefined) return INTERRUPTED;
+    const asText = (): string => `${JSON.stringify(results)}\n`;
+    const count = `${unreadable.size} of ${dataset.length} images could not be read; they are named above`;
+    if (unreadable.size > 0 && (!skipUnreadable || unreadable.size === dataset.length)) {
+      // Fewer images would be another number.
+      const kept = to["--results"];
+      if (kept !== undefined) await write({ "--results": asText });
+      throw new CommandError(`${count}, and nothing is scored. Mend them${unreadable.size === dataset.length ? "" : ", or score the others with --skip-unreadable"}.${kept === undefined ? "" : ` What was found on the others is in ${kept.path}.`}`);
+    }
+    if (unreadable.size > 0) terminal.note(`${count}. The scores are of the other ${dataset.length - unreadable.size}.`);
     const types: IouType[] = iouType === undefined ? ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])] : [iouType];
-    const evaluations = evaluateResults(groundTruth, results, types, maxDetections);
-    if (resultsFile !== undefined) writeWhole(resultsFile, JSON.stringify(results));
-    return { evaluations, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
+    const evaluations = evaluateResults(unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable), results, types, maxDetections);
+    return { evaluations, results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
   } finally {
     interrupt.release();
     model.dispose();
   }
 }
+
+const without = (json: CocoJson, ids: ReadonlySet<unknown>): CocoJson => ({
+  ...json,
+  images: json.images.filter(({ id }) => !ids.has(id)),
+  annotations: json.annotations.filter(({ image_id }) => !ids.has(image_id)),
+});
 
 const given = <T extends object>(options: T): Partial<T> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;

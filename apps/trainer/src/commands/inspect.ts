@@ -3,13 +3,14 @@ import { cocoDatasetFromFiles, readImageFile } from "@mrcnn/datasets/node";
 import type { CocoImage } from "@mrcnn/masks";
 import { startBackend } from "../backend.ts";
 import { readTrainingConfig } from "../config.ts";
-import { readJson, writeWhole } from "../files.ts";
+import { readJson } from "../files.ts";
 import { createProblemList, inspectAnnotations, plural } from "../inspection.ts";
 import type { Bin, Inspection, ProblemList } from "../inspection.ts";
 import { inspectionPage } from "../inspection-page.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { estimateMemory } from "../memory-estimate.ts";
 import type { MemoryEstimate } from "../memory-estimate.ts";
+import { openOutputs } from "../outputs.ts";
 import { createProgress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -73,7 +74,9 @@ function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
 }
 
 /** `mrcnn inspect`. @returns the exit code: 1 when something would stop a training. */
-export async function inspect({ images, annotations, config, html, samples, json }: InspectOptions, terminal: Terminal): Promise<number> {
+export async function inspect({ images, annotations, config, html, samples, json }: InspectOptions, given: Terminal): Promise<number> {
+  const outputs = openOutputs({ "--json": json, "--html": html }, { terminal: given, inputs: [annotations, config] });
+  const { terminal } = outputs;
   const value = readJson(annotations, "The annotation file");
   const problems = createProblemList();
   const found = inspectAnnotations(value, annotations, problems);
@@ -91,12 +94,11 @@ export async function inspect({ images, annotations, config, html, samples, json
   const memory = config === undefined || sizes.length === 0 ? undefined : estimateMemory(readTrainingConfig(config), found.classes.map(({ name }) => name), sizes);
   const whole: Inspection = { ...found, problems: problems.all() };
   const fatal = whole.problems.some((problem) => problem.fatal);
-  if (html !== undefined) {
-    // Samples can be drawn only from a data set that opens.
-    const dataset = fatal ? undefined : await cocoDatasetFromFiles({ images, annotations });
-    writeWhole(html, await inspectionPage(whole, { title: annotations, dataset, samples, memory }));
-  }
-  if (json !== undefined) writeWhole(json, `${JSON.stringify({ ...whole, ...(memory === undefined ? {} : { memory }) }, null, 2)}\n`);
   for (const line of text(whole, memory)) terminal.out(line);
+  await outputs.write({
+    "--json": () => `${JSON.stringify({ ...whole, ...(memory === undefined ? {} : { memory }) }, null, 2)}\n`,
+    // Samples can be drawn only from a data set that opens.
+    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations }), samples, memory }),
+  });
   return fatal ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 import { catalog, isCached } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry } from "@mrcnn/mask-rcnn";
-import { writeWhole } from "../files.ts";
+import { openOutputs } from "../outputs.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface ModelsOptions {
@@ -9,17 +9,17 @@ export interface ModelsOptions {
 }
 
 /** `mrcnn models`. @returns the exit code. */
-export async function listModels({ cache, json }: ModelsOptions, terminal: Terminal): Promise<number> {
+export async function listModels({ cache, json }: ModelsOptions, given: Terminal): Promise<number> {
+  const outputs = openOutputs({ "--json": json }, { terminal: given });
+  const { terminal } = outputs;
   const cached = await Promise.all(catalog.map(({ url }) => isCached(url, { cacheDir: cache })));
-  if (json !== undefined) {
-    const found = catalog.map(({ name, source, url, licence, bytes, parameters, metrics, checksum, categories, keypoints }, i) => ({
-      name, source, metrics, bytes, parameters, licence, cached: cached[i]!, url, checksum, classes: categories, keypoints: keypoints?.names,
-    }));
-    writeWhole(json, `${JSON.stringify(found, null, 2)}\n`);
-  }
+  const found = catalog.map(({ name, source, url, licence, bytes, parameters, metrics, checksum, categories, keypoints }, i) => ({
+    name, source, metrics, bytes, parameters, licence, cached: cached[i]!, url, checksum, classes: categories, keypoints: keypoints?.names,
+  }));
   const rows = [["model", "source", "box AP", "mask AP", "kp AP", "size", "cached", "licence of the weights"], ...catalog.map((entry, i) => row(entry, cached[i]!))];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
   for (const cells of rows) terminal.out(cells.map((cell, column) => (/AP|size/.test(rows[0]![column]!) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd());
+  await outputs.write({ "--json": () => `${JSON.stringify(found, null, 2)}\n` });
   return 0;
 }
 
