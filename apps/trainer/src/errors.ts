@@ -1,4 +1,5 @@
 import { isMrcnnError } from "@mrcnn/core";
+import type { MemoryError } from "@mrcnn/core";
 
 /** The command was asked for something it does not offer: exit code 2. */
 export class UsageError extends Error {}
@@ -26,9 +27,14 @@ const systemErrors: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open. Raise the limit with `ulimit -n`",
 };
 
+// The options that this surface has for it.
+const LESS_MEMORY =
+  "Use smaller images (--min-size and --max-size; in training --set augment.minSizes or augment.crop), fewer at a time in training (--set training.batchSize, with training.accumulate to make up for it), or --backend tensorflow.";
+
 /** One line that says what happened and what to do. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (isMrcnnError(error, "memory")) return `${(error as MemoryError).shortage} ${LESS_MEMORY}`;
   const { code, path } = error as NodeJS.ErrnoException;
   const known = !isMrcnnError(error) && code !== undefined ? systemErrors[code] : undefined;
   const text = known === undefined ? error.message : `${path ?? error.message}: ${known}.`;

@@ -20,7 +20,7 @@ export function problemOf(error: unknown, doing: Doing): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   const name = error instanceof Error ? error.name : "";
   const say = (title: string, advice: string): Problem => ({ title, advice, detail });
-  if (name === "RangeError" || MEMORY.test(detail)) {
+  if (name === "RangeError" || isMrcnnError(error, "memory") || MEMORY.test(detail)) {
     return say("Not enough memory", doing === "load" ? "Close other tabs, or choose a smaller model." : "Choose a smaller network input beside the picture, a smaller picture, or a smaller model.");
   }
   if (doing === "camera") {

@@ -3,6 +3,7 @@ import { getKernel, util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { instanceOf } from "./simd.ts";
 
 /** What a kernel of this package is given. */
 export interface KernelArgs<In, Attrs> {
@@ -16,15 +17,38 @@ export type Inputs<Name extends string> = Readonly<Record<Name, TensorInfo>>;
 
 /**
  * A kernel as the registry wants it. `original`, if any, is the one it replaces: its set-up, which
- * binds the compiled functions, still has to run.
+ * binds the compiled functions, still has to run. What a kernel that fails has allocated is freed: nobody else knows of it.
  */
 export function kernel<In, Attrs>(
   name: string,
   run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[],
   original?: KernelConfig,
 ): KernelConfig {
-  const config: KernelConfig = { kernelName: name, backendName: "wasm", kernelFunc: run as unknown as KernelConfig["kernelFunc"] };
-  return original?.setupFunc === undefined ? config : { ...config, setupFunc: original.setupFunc };
+  const kernelFunc = (args: KernelArgs<In, Attrs>): TensorInfo | TensorInfo[] => {
+    const { backend } = args;
+    const instance = instanceOf(backend);
+    const { made } = instance;
+    instance.made = [];
+    try {
+      return run(args);
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) instance.guard.fail(error);
+      release(backend, ...instance.made);
+      throw error;
+    } finally {
+      instance.made = made;
+    }
+  };
+  return {
+    kernelName: name,
+    backendName: "wasm",
+    kernelFunc: kernelFunc as unknown as KernelConfig["kernelFunc"],
+    // Told of a backend before anything is allocated for the user.
+    setupFunc: (backend) => {
+      instanceOf(backend as BackendWasm);
+      original?.setupFunc?.(backend);
+    },
+  };
 }
 
 /** TensorFlow.js's own kernel `name`. Call it while modules load: later it may be replaced. */
@@ -36,7 +60,7 @@ export function builtin(name: string): KernelConfig {
 
 /** Runs a kernel outside the tape; the caller owns the result and releases it with `release`. */
 export function call(config: KernelConfig, backend: BackendWasm, inputs: NamedTensorInfoMap, attrs: object): TensorInfo {
-  return config.kernelFunc({ inputs, attrs: attrs as never, backend }) as TensorInfo;
+  return remembered(backend, config.kernelFunc({ inputs, attrs: attrs as never, backend }) as TensorInfo);
 }
 
 /** Frees what `call` or `allocate` returned. */
@@ -46,7 +70,12 @@ export function release(backend: BackendWasm, ...infos: readonly TensorInfo[]): 
 
 /** An output or a scratch array, not initialised. */
 export function allocate(backend: BackendWasm, shape: readonly number[]): TensorInfo {
-  return backend.makeOutput([...shape], "float32");
+  return remembered(backend, backend.makeOutput([...shape], "float32"));
+}
+
+function remembered(backend: BackendWasm, info: TensorInfo): TensorInfo {
+  instanceOf(backend).made.push(info);
+  return info;
 }
 
 /**

@@ -1,3 +1,3 @@
 export { kernels, registerWasmKernels } from "./register.ts";
-export { startWasm } from "./start.ts";
+export { startWasm, stopWasm } from "./start.ts";
 export type { WasmOptions } from "./start.ts";

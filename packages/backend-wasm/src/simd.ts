@@ -1,6 +1,8 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
+import { guardMemory } from "./memory.ts";
+import type { Guard } from "./memory.ts";
 import { MOST_CALLS } from "./worker-pool.ts";
 import { ownMemory, sharedMemory } from "./simd-module.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -27,13 +29,16 @@ interface Instance {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly simd: Simd;
+  readonly guard: Guard;
+  /** What the kernel that runs has allocated: given back when it fails. */
+  made: TensorInfo[];
   pool: WorkerPool | undefined;
 }
 
 // One for each started backend, gone with it.
 const instances = new WeakMap<BackendWasm, Instance>();
 
-/** This package's compiled kernels on the memory of TensorFlow.js's, and the threads that run them. */
+/** This package's compiled kernels on the memory of TensorFlow.js's, which is checked from then on, and the threads that run them. */
 export function instanceOf(backend: BackendWasm): Instance {
   const present = instances.get(backend);
   if (present !== undefined) return present;
@@ -45,7 +50,7 @@ export function instanceOf(backend: BackendWasm): Instance {
   const bytes = Uint8Array.from(atob(isShared(memory) ? sharedMemory : ownMemory), (c) => c.charCodeAt(0));
   const module = new WebAssembly.Module(bytes);
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const made: Instance = { module, memory, simd: exports as unknown as Simd, pool: undefined };
+  const made: Instance = { module, memory, simd: exports as unknown as Simd, guard: guardMemory(backend, memory), made: [], pool: undefined };
   instances.set(backend, made);
   return made;
 }

@@ -1,9 +1,10 @@
-import { engine, env, setBackend } from "@tensorflow/tfjs-core";
+import { engine, env, registerBackend, setBackend } from "@tensorflow/tfjs-core";
 import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
 import { withIdleWorkers } from "./idle-workers.ts";
 import { inNode, nodeModule } from "./node-module.ts";
+import { withoutListeners } from "./process-listeners.ts";
 import { registerWasmKernels } from "./register.ts";
 import { instanceOf, isShared } from "./simd.ts";
 import { createWorkerPool } from "./worker-pool.ts";
@@ -15,6 +16,8 @@ export interface WasmOptions {
 
 const MOST_THREADS = 8;
 const PATIENCE_MS = 20_000;
+// What makes TensorFlow.js load the build with a shared memory. It says no in Node.
+const SHARED = "WASM_HAS_MULTITHREAD_SUPPORT";
 
 async function processors(): Promise<number> {
   return inNode() ? (await nodeModule("node:os")).availableParallelism() : navigator.hardwareConcurrency;
@@ -23,7 +26,7 @@ async function processors(): Promise<number> {
 /**
  * Registers this package's kernels and makes backend "wasm" the current one, with threads. In a
  * browser threads need a cross-origin-isolated page. Where they do not start, one is used. The
- * workers do not keep a process alive.
+ * workers do not keep a process alive. A backend that broke down is started anew.
  *
  * @returns how many threads it runs; what runs already when the backend had been started before.
  * @throws BackendError when the backend does not start at all.
@@ -32,6 +35,48 @@ export function startWasm(options: WasmOptions = {}): Promise<number> {
   const next = last.then(() => start(options));
   last = next.catch(() => {});
   return next;
+}
+
+/**
+ * Stops backend "wasm", its threads too, and gives its memory back, which otherwise never shrinks. All tensors on it are
+ * gone, and the models made of them; `startWasm` starts it anew. Waits for a start that runs; a backend that does not run is left alone.
+ */
+export function stopWasm(): Promise<void> {
+  const next = last.then(stop);
+  last = next.catch(() => {});
+  return next;
+}
+
+function stop(): void {
+  const { registry, registryFactory } = engine();
+  const backend = registry["wasm"] as BackendWasm | undefined;
+  const registered = registryFactory["wasm"];
+  if (backend === undefined || registered === undefined) return;
+  instanceOf(backend).pool?.dispose();
+  retire(backend);
+  engine().removeBackend("wasm");
+  if (inNode()) env().set(SHARED, false);
+  registerBackend("wasm", registered.factory, registered.priority);
+}
+
+// Tensors outlive their backend: they may be disposed as ever, but not read.
+function retire(backend: BackendWasm): void {
+  const gone = (): never => {
+    throw new BackendError("Backend wasm was stopped, and what was on it is gone. Load the model again.");
+  };
+  Object.assign(backend, {
+    disposeData: () => true,
+    refCount: () => 0,
+    incRef: gone,
+    read: async () => gone(),
+    readSync: gone,
+    write: gone,
+    makeOutput: gone,
+    getMemoryOffset: gone,
+    typedArrayFromHeap: gone,
+    // TensorFlow.js's calls compiled code, which may have broken down.
+    dispose: () => Object.assign(backend, { wasm: null }),
+  });
 }
 
 // TensorFlow.js has one backend "wasm": whoever asks for it while it starts waits.
@@ -43,9 +88,14 @@ async function start({ threads = "auto" }: WasmOptions): Promise<number> {
   if (!(Number.isInteger(wanted) && wanted >= 1)) {
     throw new BackendError(`startWasm: threads must be "auto" or a whole number from 1, got ${threads}.`);
   }
+  const running = engine().registry["wasm"] as BackendWasm | undefined;
+  if (running !== undefined && instanceOf(running).guard.isBroken) stop();
   const isFirst = !("wasm" in engine().registry);
+  const clean = withoutListeners();
   const isThreaded = isFirst && wanted > 1 && (await startShared());
-  if (!isThreaded && !(await setBackend("wasm"))) {
+  const isStarted = isThreaded || (await setBackend("wasm"));
+  clean();
+  if (!isStarted) {
     throw new BackendError('startWasm: backend "wasm" must start, but TensorFlow.js could not load its binary. See the warning it logged.');
   }
   await setBackend("wasm");
@@ -57,10 +107,9 @@ async function start({ threads = "auto" }: WasmOptions): Promise<number> {
 /** Starts the build with a shared memory, where there is such memory. Its own threads stay out of the way. */
 async function startShared(): Promise<boolean> {
   setThreadsCount(1);
-  const flag = "WASM_HAS_MULTITHREAD_SUPPORT";
   const restore = withIdleWorkers();
   try {
-    if (inNode()) env().set(flag, true);
+    if (inNode()) env().set(SHARED, true);
     // A page fetches the binary first, for which there is no right time.
     const starting = setBackend("wasm");
     if (await (inNode() ? inTime(starting) : starting)) return true;
@@ -69,7 +118,7 @@ async function startShared(): Promise<boolean> {
   } finally {
     restore();
   }
-  env().set(flag, false);
+  env().set(SHARED, false);
   return false;
 }
 

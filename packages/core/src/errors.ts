@@ -4,7 +4,7 @@ import { escapeUnprintable } from "./printable.ts";
  * Errors say where, what was expected, what was got, and what to do. They are recognised by `code`
  * rather than by class, so that two copies of this package in one process still understand each other.
  */
-export type ErrorCode = "shape" | "config" | "backend" | "weights" | "dataset" | "training";
+export type ErrorCode = "shape" | "config" | "backend" | "memory" | "weights" | "dataset" | "training";
 
 /** The base of every error this project throws on purpose. Names in its message may come from files, so control characters in it are escaped. */
 export class MrcnnError extends Error {
@@ -37,6 +37,16 @@ export class BackendError extends MrcnnError {
   }
 }
 
+/** Not enough memory for what was asked; the message says how much is needed, how much there is, and what needs less. */
+export class MemoryError extends MrcnnError {
+  /** The message's first part, for who knows better what to do: how much is needed and how much there is. */
+  readonly shortage: string;
+  constructor(shortage: string, remedy: string, options?: ErrorOptions) {
+    super("memory", `${shortage} ${remedy}`, options);
+    this.shortage = shortage;
+  }
+}
+
 /** A weight file that is cut, corrupt, or of another architecture. */
 export class WeightsError extends MrcnnError {
   constructor(message: string, options?: ErrorOptions) {
@@ -61,6 +71,6 @@ export class TrainingError extends MrcnnError {
 /** Whether `error` is one of ours, of any copy of this package; with `code`, of that kind. */
 export function isMrcnnError(error: unknown, code?: ErrorCode): error is MrcnnError {
   if (!(error instanceof Error) || !("code" in error)) return false;
-  const known: readonly unknown[] = ["shape", "config", "backend", "weights", "dataset", "training"];
+  const known: readonly unknown[] = ["shape", "config", "backend", "memory", "weights", "dataset", "training"];
   return code === undefined ? known.includes(error.code) : error.code === code;
 }

@@ -1,0 +1,18 @@
+/** What the loader of backend "wasm" leaves on Node's `process`: listeners of errors anywhere in the program, which only throw them again. */
+import { inNode } from "./node-module.ts";
+
+const EVENTS = ["uncaughtException", "unhandledRejection"] as const;
+const isLoaders = (listener: unknown): boolean => /ExitStatus|throw reason/.test(String(listener));
+
+/** Notes what is there. The returned function takes off what a loader has added since: otherwise each start leaves its own. */
+export function withoutListeners(): () => void {
+  if (!inNode()) return () => {};
+  const before = EVENTS.map((event) => new Set<unknown>(process.listeners(event as "uncaughtException")));
+  return () => {
+    for (const [i, event] of EVENTS.entries()) {
+      for (const listener of process.listeners(event as "uncaughtException")) {
+        if (!before[i]!.has(listener) && isLoaders(listener)) process.off(event, listener);
+      }
+    }
+  };
+}
