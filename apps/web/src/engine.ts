@@ -8,7 +8,7 @@ import type { BackendName, DetectOptions, Found, FromWorker, ModelInfo, ModelSou
 export interface EngineEvents {
   /** Of a download; undefined when there is nothing to wait for any more. */
   readonly onProgress: (progress: { bytes: number; total?: number | undefined; rate: number } | undefined) => void;
-  readonly onModel: (model: ModelInfo) => void;
+  readonly onModel: (model: ModelInfo, source: ModelSource) => void;
   readonly onProblem: (problem: Problem) => void;
   /** The GPU went away: the same model is being loaded on wasm. */
   readonly onLost: (reason: string) => void;
@@ -57,6 +57,7 @@ interface Waiting {
 export function createEngine(events: EngineEvents): Engine {
   let worker: Worker | undefined;
   let model: ModelInfo | undefined;
+  let working: ModelSource | undefined;
   let last: { source: ModelSource; wanted: BackendName | "auto"; backend: BackendName } | undefined;
   let waiting: Waiting | undefined;
   let settle: (() => void) | undefined;
@@ -76,8 +77,9 @@ export function createEngine(events: EngineEvents): Engine {
         break;
       case "loaded":
         model = data.model;
+        working = last!.source;
         finish();
-        events.onModel(data.model);
+        events.onModel(data.model, working);
         break;
       case "cancelled":
         finish();
@@ -94,7 +96,7 @@ export function createEngine(events: EngineEvents): Engine {
         if (data.id === undefined) {
           finish();
           // A GPU that is here but does not start leaves the work to wasm.
-          if (last?.wanted === "auto" && last.backend === "webgpu") void load(last.source, "auto", "wasm");
+          if (last?.wanted === "auto" && last.backend === "webgpu" && data.isSource !== true) void load(last.source, "auto", "wasm");
           else events.onProblem(data.problem);
         } else if (waiting?.id === data.id) {
           const one = waiting;
@@ -112,7 +114,8 @@ export function createEngine(events: EngineEvents): Engine {
   function restart(reason: string): void {
     stop({ title: "The GPU was lost", advice: "The model is being loaded on WebAssembly; the picture will be looked at again.", detail: reason });
     events.onLost(reason);
-    if (last !== undefined) void engine.load(last.source, "wasm");
+    const source = working ?? last?.source;
+    if (source !== undefined) void engine.load(source, "wasm");
   }
 
   function stop(problem: Problem): void {

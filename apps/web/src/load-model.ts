@@ -4,7 +4,7 @@ import { loadMaskRcnn } from "@mrcnn/mask-rcnn";
 import type { DownloadProgress, LoadOptions, MaskRcnnDetector } from "@mrcnn/mask-rcnn";
 import { catalogEntry, findInCatalog } from "@mrcnn/mask-rcnn/catalog";
 import type { Category } from "@mrcnn/mask-rcnn/catalog";
-import { parseMaskRcnnConfig } from "@mrcnn/model";
+import { parseRun } from "@mrcnn/model";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import type { BackendName, KeypointInfo, ModelInfo, ModelSource, PathFile } from "./protocol.ts";
 
@@ -120,18 +120,21 @@ function findRun(files: readonly PathFile[]): Run | undefined {
   return { name, config, weights: newest.file };
 }
 
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new WeightsError(`${where}: is no JSON (${(cause as Error).message}).`, { cause });
-  }
-}
+// A run's config is a few kB; what is far larger is no config, and its text may not fit.
+const LARGEST_CONFIG = 16 << 20;
 
 async function planOfRun({ name, config, weights }: Run): Promise<Plan> {
-  const { model, data, evaluation = {} } = (parseJson(await config.file.text(), config.path) ?? {}) as { model?: unknown; data?: { categories?: readonly Category[] }; evaluation?: Settings };
-  if (model === undefined) throw new WeightsError(`${config.path}: it must be the config of a run of \`mrcnn train\`, with "model" in it.`);
-  return { name, weights, config: parseMaskRcnnConfig(model, `${config.path}: model`), categories: data?.categories, settings: evaluation };
+  const { path, file } = config;
+  if (file.size > LARGEST_CONFIG) throw new WeightsError(`${path}: the config of a run has some kB, this file ${Math.ceil(file.size / 2 ** 20)} MB. Drop the folder of a run of \`mrcnn train\`.`);
+  const text = await file.text();
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new WeightsError(`${path}: is no JSON (${(cause as Error).message}). Drop the folder of a run of \`mrcnn train\`.`, { cause });
+  }
+  const { config: model, categories, settings } = parseRun(value, path);
+  return { name, weights, config: model, categories, settings };
 }
 
 async function startGpu(onLost: (reason: string) => void): Promise<string> {

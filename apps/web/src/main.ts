@@ -25,6 +25,8 @@ const camera = byId("camera", HTMLButtonElement);
 
 // The one that comes with the page.
 const bundled: ModelSource = { kind: "url", weights: "nuclei" };
+// What was asked for last, and what is there.
+let wanted: ModelSource = bundled;
 let source: ModelSource = bundled;
 let selected: number | undefined;
 let hovered: number | undefined;
@@ -43,7 +45,8 @@ const engine = createEngine({
     else bar.value = bytes / total;
     byId("progress-text", HTMLLabelElement).textContent = `Loading the model: ${megabytes(bytes)}${total === undefined ? "" : ` of ${megabytes(total)}`}${rate > 0 ? `, ${megabytes(rate)}/s` : ""}`;
   },
-  onModel(model) {
+  onModel(model, from) {
+    source = from;
     byId("model-name", HTMLSpanElement).textContent = model.name;
     byId("choose-model", HTMLButtonElement).title = `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
     setStatus(`Ready on ${titleOf(model)}.`);
@@ -53,8 +56,8 @@ const engine = createEngine({
     gallery.renew();
   },
   onProblem: (problem) => {
-    setStatus("");
-    report(problem, () => void load(source));
+    setStatus(engine.model === undefined ? "" : `Still ${engine.model.name}.`);
+    report(problem, () => void load(wanted));
   },
   onLost(reason) {
     setStatus("The GPU was lost; going on with WebAssembly.");
@@ -152,7 +155,7 @@ function report({ title, advice, detail }: Problem, retry?: () => void): void {
 }
 
 async function load(next: ModelSource): Promise<void> {
-  source = next;
+  wanted = next;
   setStatus("Loading the model …");
   await engine.load(next, backend.value as BackendName | "auto");
   if (engine.model !== undefined && byId("status", HTMLParagraphElement).textContent === "Loading the model …") setStatus(`Still ${engine.model.name}.`);
@@ -355,7 +358,7 @@ byId("cancel", HTMLButtonElement).addEventListener("click", () => {
   setStatus("Stopped. What has come is kept.");
 });
 byId("dismiss", HTMLButtonElement).addEventListener("click", () => (byId("problem", HTMLDivElement).hidden = true));
-backend.addEventListener("change", () => void load(source));
+backend.addEventListener("change", () => void load(engine.model === undefined ? wanted : source));
 
 document.addEventListener("dragover", (event) => {
   event.preventDefault();

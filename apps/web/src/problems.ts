@@ -40,6 +40,6 @@ export function problemOf(error: unknown, doing: Doing): Problem {
     return say("These weights can't be used", "They must be of a Mask, Faster or Keypoint R-CNN: .pth of torchvision, .pkl of detectron2, .h5 of matterport, .safetensors, or the folder of a training.");
   }
   if (isMrcnnError(error, "backend")) return say("This backend does not start here", "Choose another one at the top right; WebAssembly works in every current browser.");
-  if (isMrcnnError(error, "config")) return say(doing === "load" ? "This model can't be set up" : "This image does not fit the model", "See the details.");
+  if (isMrcnnError(error, "config")) return say(doing === "load" ? "This model can't be set up" : "This image does not fit the model", doing === "load" ? "Its settings are damaged, or not those of a model: the details say which." : "See the details.");
   return say(doing === "load" ? "The model could not be loaded" : "Detection failed", "Try again. If it stays so, reload the page or choose another backend.");
 }

@@ -86,7 +86,7 @@ export type FromWorker =
   | { readonly type: "cancelled" }
   | { readonly type: "found"; readonly id: number; readonly found: Found; readonly frame?: ImageBitmap | undefined }
   | { readonly type: "inspected"; readonly id: number; readonly inside: Inside }
-  /** Of the load when `id` is absent. */
-  | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem }
+  /** Of the load when `id` is absent; `isSource`: the files themselves are at fault, so no other backend helps. */
+  | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem; readonly isSource?: boolean | undefined }
   /** The GPU is gone: this worker is of no more use. */
   | { readonly type: "lost"; readonly reason: string };

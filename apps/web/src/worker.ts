@@ -1,4 +1,5 @@
 /** The model's own thread: everything that computes is here. */
+import { isMrcnnError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { readPageImage } from "@mrcnn/mask-rcnn";
 import { decodeRle } from "@mrcnn/masks";
@@ -52,7 +53,8 @@ async function load({ source, backend }: Extract<ToWorker, { type: "load" }>): P
     if (before !== undefined) (await before).dispose();
   } catch (error) {
     // The model that was there stays.
-    scope.postMessage(signal.aborted ? { type: "cancelled" } : { type: "failed", problem: problemOf(error, "load") });
+    const isSource = isMrcnnError(error, "weights") || isMrcnnError(error, "config");
+    scope.postMessage(signal.aborted ? { type: "cancelled" } : { type: "failed", problem: problemOf(error, "load"), isSource });
   }
 }
 

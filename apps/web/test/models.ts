@@ -34,6 +34,18 @@ export async function runFiles(): Promise<{ config: string; weights: Uint8Array 
   return { config: JSON.stringify({ model: config, data: { train: {}, categories }, evaluation: { maxDetections: 20, scoreThreshold: 0.001 } }), weights };
 }
 
+/** A safetensors file with other metadata. */
+export function withMetadata(file: Uint8Array, metadata: Record<string, string>): Uint8Array {
+  const view = Buffer.from(file);
+  const length = Number(view.readBigUInt64LE());
+  const header = JSON.parse(view.subarray(8, 8 + length).toString("utf8")) as Record<string, unknown>;
+  const text = JSON.stringify({ ...header, __metadata__: metadata });
+  const next = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const start = Buffer.alloc(8);
+  start.writeBigUInt64LE(BigInt(next.length));
+  return Buffer.concat([start, next, view.subarray(8 + length)]);
+}
+
 /** A picture of noise and a few plain rectangles. */
 export function pictureOf(width: number, height: number, seed = 2): RawImage {
   const random = createRandom(seed);

@@ -12,7 +12,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWasm } from "@mrcnn/backend-wasm";
 import type { ScoredCoco } from "../src/export.ts";
-import { pictureOf, pngFile, runFiles, torchvisionFile } from "./models.ts";
+import { pictureOf, pngFile, runFiles, torchvisionFile, withMetadata } from "./models.ts";
 import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
 import type { Host } from "./site.ts";
 
@@ -467,6 +467,59 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     expect(categories).toEqual([{ id: 7, name: "left" }, { id: 9, name: "right" }]);
     await context.close();
   });
+
+  it("refuses a training or weights whose metadata is wrong, and keeps the model that works", async () => {
+    const { page, context, complaints } = await open(browser, isolated.url);
+    const before = await textOf(page, "#model-name");
+    const { config, weights } = await runFiles();
+    const whole = JSON.parse(config) as { model: { classes: string[] }; data: { categories: object[] }; evaluation: object };
+    const named = async (name: string, metadata: Record<string, string>): Promise<{ name: string; bytes: Uint8Array }> => ({ name, bytes: withMetadata(weights, { format: "mrcnn", ...metadata }) });
+    const runs: Record<string, string> = {
+      "categories of text": JSON.stringify({ ...whole, data: { categories: "left" } }),
+      "null for a category": JSON.stringify({ ...whole, data: { categories: [null, { id: 9, name: "right" }] } }),
+      "a name that is a number": JSON.stringify({ ...whole, data: { categories: [{ id: 7, name: 7 }, { id: 9, name: "right" }] } }),
+      "one category of two": JSON.stringify({ ...whole, data: { categories: [{ id: 7, name: "left" }] } }),
+      "a threshold of text": JSON.stringify({ ...whole, evaluation: { scoreThreshold: "0.5" } }),
+      "wild detections": JSON.stringify({ ...whole, evaluation: { maxDetections: { a: [[[{}]]] } } }),
+      "text for a model": JSON.stringify({ ...whole, model: "maskrcnn" }),
+      "cut JSON": config.slice(0, -40),
+      "null": "null",
+      "deep nesting": "[".repeat(100_000),
+    };
+    for (const [name, text] of Object.entries(runs)) {
+      const run = join(folder, name);
+      mkdirSync(join(run, "checkpoints", "step-00000003"), { recursive: true });
+      writeFileSync(join(run, "config.json"), text);
+      writeFileSync(join(run, "checkpoints", "step-00000003", "weights.safetensors"), weights);
+      await page.setInputFiles("#run-folder", run);
+      await page.waitForSelector("#problem:not([hidden])");
+      expect(await textOf(page, "#problem-detail"), name).toContain(`${name}/config.json: `);
+      expect(await textOf(page, "#problem-detail"), name).not.toMatch(/TypeError|undefined|reading/);
+      expect(await textOf(page, "#status")).toBe(`Still ${before}.`);
+      await page.click("#dismiss");
+    }
+    for (const file of [
+      await named("a.safetensors", { categories: '"left"' }),
+      await named("b.safetensors", { categories: "[null, null]" }),
+      await named("c.safetensors", { config: '"text"' }),
+      await named("d.safetensors", { config: config.slice(0, 50) }),
+    ]) {
+      await drop(page, [file]);
+      await page.waitForSelector("#problem:not([hidden])");
+      expect(await textOf(page, "#problem-detail")).toContain(`${file.name}: its metadata's c`);
+      await page.click("#dismiss");
+    }
+    expect(await textOf(page, "#model-name")).toBe(before);
+    await page.click("#samples button");
+    await looked(page);
+    expect(await page.getAttribute("#canvas", "data-state")).toBe("done");
+    // Another backend loads the model that works, not the one that was refused.
+    await page.selectOption("#backend", "cpu");
+    await ready(page, "JavaScript");
+    expect(await textOf(page, "#model-name")).toBe(before);
+    expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+    await context.close();
+  }, 120_000);
 
   it("fetches little, and nothing of the model for its own thread", async () => {
     const own = await host(site.root);

@@ -41,11 +41,13 @@ function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
   return Object.keys((here as { entries?: object } | undefined)?.entries ?? {});
 }
 
+const MOST_PROBLEMS = 8;
+
 /**
  * Checks a plain value against a valibot schema and returns it with defaults filled in.
  * `where` names the file or argument in errors.
  *
- * @throws ConfigError listing every problem with its path; an unknown key suggests the nearest one.
+ * @throws ConfigError listing the problems (the first eight of many), each with its path; an unknown key suggests the nearest one.
  */
 export function parseConfig<const S extends v.GenericSchema>(schema: S, value: unknown, where: string): v.InferOutput<S> {
   const result = v.safeParse(schema, value);
@@ -62,5 +64,7 @@ export function parseConfig<const S extends v.GenericSchema>(schema: S, value: u
     }
     return `${at}: expected ${issue.expected ?? issue.message}, got ${issue.received}.`;
   });
-  throw new ConfigError(`${where}: ${problems.join(" ")}`);
+  // A thousand wrong entries have one cause.
+  const more = problems.length > MOST_PROBLEMS ? ` And ${problems.length - MOST_PROBLEMS} more.` : "";
+  throw new ConfigError(`${where}: ${problems.slice(0, MOST_PROBLEMS).join(" ")}${more}`);
 }

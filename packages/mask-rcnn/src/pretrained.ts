@@ -1,6 +1,6 @@
-import { noRandom, WeightsError } from "@mrcnn/core";
+import { isMrcnnError, noRandom, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedVariables } from "@mrcnn/core";
-import { createMaskRcnn, inferMaskRcnnConfig, parseMaskRcnnConfig } from "@mrcnn/model";
+import { createMaskRcnn, inferMaskRcnnConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -45,28 +45,33 @@ function assertSource(weights: SourceWeights, entry: CatalogEntry, where: string
   throw new WeightsError(`${where}: these are weights of ${source}, but ${entry.name} is ${whose}'s. Name a model of ${source}, or give weights of ${whose}.`);
 }
 
-// A file of this project's own may carry, as JSON, what `name` says.
-function statedIn({ source, metadata }: SourceWeights, name: "config" | "categories", where: string): unknown {
-  const text = source === "mrcnn" ? metadata[name] : undefined;
+// What a file's metadata has, as JSON, under `name`.
+function statedIn<T>({ metadata }: SourceWeights, name: string, { where, parse }: { readonly where: string; readonly parse: (value: unknown, where: string) => T }): T | undefined {
+  const text = metadata[name];
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text);
+    return parse(JSON.parse(text), `${where}: its metadata's ${name}`);
   } catch (cause) {
-    throw new WeightsError(`${where}: its metadata's ${name} must be JSON. Convert the weights anew.`, { cause });
+    if (isMrcnnError(cause)) throw new WeightsError(`${cause.message} Convert the weights anew.`, { cause });
+    throw new WeightsError(`${where}: its metadata's ${name} must be JSON (${(cause as Error).message}). Convert the weights anew.`, { cause });
   }
 }
 
+// Only files of this project's own state their config and classes, and whose arithmetic they want.
 function statedConfig(weights: SourceWeights, where: string): MaskRcnnConfig | undefined {
-  const stated = statedIn(weights, "config", where);
-  return stated === undefined ? undefined : parseMaskRcnnConfig(stated, `${where}: its metadata's config`);
+  return weights.source === "mrcnn" ? statedIn(weights, "config", { where, parse: parseMaskRcnnConfig }) : undefined;
 }
 
 function statedCategories(weights: SourceWeights, where: string): readonly Category[] | undefined {
-  const stated = statedIn(weights, "categories", where);
-  if (stated === undefined) return undefined;
-  const isCategory = (one: unknown): one is Category => typeof (one as Category | null)?.id === "number" && typeof (one as Category).name === "string";
-  if (Array.isArray(stated) && stated.every(isCategory)) return stated;
-  throw new WeightsError(`${where}: its metadata's categories must be a list of { id, name }. Convert the weights anew.`);
+  return weights.source === "mrcnn" ? statedIn(weights, "categories", { where, parse: parseCategories }) : undefined;
+}
+
+function assertStated({ source, metadata }: SourceWeights, where: string): void {
+  const known: Readonly<Record<string, readonly string[]>> = { numerics: libraries, source: [...libraries, "mrcnn"] };
+  for (const [name, values] of source === "mrcnn" ? Object.entries(known) : []) {
+    const value = metadata[name];
+    if (value !== undefined && value !== "" && !values.includes(value)) throw new WeightsError(`${where}: its metadata's ${name} must be one of ${values.join(", ")}, got ${JSON.stringify(value)}. Convert the weights anew.`);
+  }
 }
 
 // Each part of a network in words, so that a difference can be told.
@@ -99,17 +104,14 @@ function categoriesOf(count: number, numerics: Numerics, { entry, classes, state
 }
 
 // detectron2's files may say what their input was normalised by.
-function pixelsOf(metadata: SourceWeights["metadata"]): { mean?: Triple; std?: Triple } {
-  const triple = (name: string): Triple | undefined => {
-    try {
-      const values: unknown = JSON.parse(metadata[name] ?? "null");
-      return Array.isArray(values) && values.length === 3 && values.every((value) => Number.isFinite(value)) ? (values as unknown as Triple) : undefined;
-    } catch {
-      return undefined;
-    }
+function pixelsOf(weights: SourceWeights, where: string): { mean?: Triple; std?: Triple } {
+  const tripleAbove = (least: number) => (value: unknown, at: string): Triple => {
+    if (Array.isArray(value) && value.length === 3 && value.every((one) => Number.isFinite(one) && one > least)) return value as unknown as Triple;
+    throw new WeightsError(`${at} must be three numbers${least === 0 ? " above 0" : ""}, got ${JSON.stringify(value).slice(0, 80)}.`);
   };
-  const [mean, std] = [triple("pixel_mean"), triple("pixel_std")];
-  return { ...(mean && { mean }), ...(std && std.every((value) => value > 0) && { std }) };
+  const mean = statedIn(weights, "pixel_mean", { where, parse: tripleAbove(-Infinity) });
+  const std = statedIn(weights, "pixel_std", { where, parse: tripleAbove(0) });
+  return { ...(mean && { mean }), ...(std && { std }) };
 }
 
 type Triple = readonly [number, number, number];
@@ -127,6 +129,7 @@ const distinct = (categories: readonly Category[]): string[] => categories.map((
  */
 export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
   const { entry, where } = options;
+  assertStated(weights, where);
   if (entry !== undefined) assertSource(weights, entry, where);
   const stated = options.config ?? statedConfig(weights, where);
   const numerics = libraries.find((name) => name === entry?.source) ?? numericsOf(weights) ?? "torchvision";
@@ -144,7 +147,7 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
       ...(numericsOf(weights) === undefined && { eps: 1e-5 }),
       classes: distinct(categories),
       ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }),
-      image: pixelsOf(weights.metadata),
+      image: pixelsOf(weights, where),
       where,
     });
   if (entry !== undefined) assertNetwork(config, entry, where);

@@ -89,7 +89,8 @@ describe("loadMaskRcnn", () => {
     expect((await load({ numerics: "" })).backbone.eps).toBe(1e-5);
     const { numerics, image, backbone } = await load({ numerics: "detectron2", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" });
     expect([numerics, image.mean, image.channelOrder, backbone.eps]).toEqual(["detectron2", [102.9801, 115.9465, 122.7717], "bgr", 1e-5]);
-    expect((await load({ numerics: "detectron2", pixel_mean: "no numbers" })).image.mean).toEqual([103.53, 116.28, 123.675]);
+    expect((await load({ numerics: "detectron2" })).image.mean).toEqual([103.53, 116.28, 123.675]);
+    await expect(load({ numerics: "detectron2", pixel_mean: "no numbers" })).rejects.toThrow("its metadata's pixel_mean must be JSON");
     model.dispose();
   });
 

@@ -7,5 +7,7 @@ export type { InferOptions } from "./infer-config.ts";
 export { createMaskRcnn } from "./mask-rcnn.ts";
 export type { MaskRcnn } from "./mask-rcnn.ts";
 export type { MaskRcnnParams } from "./params.ts";
+export { parseCategories, parseRun } from "./stated.ts";
+export type { StatedRun } from "./stated.ts";
 export { numericsProfiles } from "./numerics.ts";
 export type { Architecture, Numerics, NumericsProfile } from "./numerics.ts";
