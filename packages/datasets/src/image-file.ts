@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
-import { ConfigError, DatasetError, type RawImage } from "@mrcnn/core";
+import { ConfigError, DatasetError, type ImageSize, type RawImage } from "@mrcnn/core";
 import sharp from "sharp";
 import { writeOutput } from "./output-file.ts";
+import { whyNoFile } from "./regular-file.ts";
 
 /** How an image is decoded. */
 export interface DecodeImageOptions {
@@ -11,12 +12,25 @@ export interface DecodeImageOptions {
    * is always applied.)
    */
   readonly orient?: boolean;
-  /** Images of more pixels (width times height) are refused before anything is decoded. Default 178,956,970, where Pillow stops too: 0.5 GB as RGB. */
+  /**
+   * Images of more pixels (width times height, and more by a quarter for each band above four) are refused before anything
+   * is decoded. Default 178,956,970, where Pillow stops too: 0.5 GB as RGB.
+   */
   readonly maxPixels?: number;
 }
 
-const MAX_PIXELS = 178_956_970;
+/** What the header of an image file says. */
+export interface ImageHeader extends ImageSize {
+  /** How EXIF says the stored picture is turned or mirrored, 2 to 8; 1: it is upright. */
+  readonly orientation: number;
+}
+
+/** Images of more pixels are refused unless an option says otherwise. */
+export const MAX_PIXELS = 178_956_970;
 const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
+// The bands that each kind of picture may have, transparency included. Pillow knows no more: further ones are measurements
+// whose meaning nobody tells.
+const MOST_BANDS: Readonly<Record<string, number>> = { "b-w": 2, grey16: 2, srgb: 6, rgb: 6, rgb16: 4, cmyk: 5, lab: 4 };
 
 /**
  * Reads an image file as `decodeImage` decodes its bytes.
@@ -25,6 +39,16 @@ const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
  */
 export async function readImageFile(path: string, options: DecodeImageOptions = {}): Promise<RawImage> {
   return decode(path, path, options);
+}
+
+/**
+ * Reads the header of an image file; the picture itself may be damaged.
+ *
+ * @throws DatasetError naming the file when it is not there, no image, or larger than `maxPixels`.
+ */
+export async function readImageHeader(path: string, { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {}): Promise<ImageHeader> {
+  const { meta } = await open(path, path, maxPixels);
+  return { height: meta.height, width: meta.width, orientation: meta.orientation ?? 1 };
 }
 
 /**
@@ -61,6 +85,8 @@ async function open(input: string | Uint8Array, name: string, maxPixels: number)
   const options = { failOn: "error", ignoreIcc: true, limitInputPixels: false } as const;
   let meta: sharp.Metadata;
   let file: sharp.Sharp;
+  const noFile = typeof input === "string" ? whyNoFile(input) : undefined;
+  if (noFile !== undefined) throw new DatasetError(`${name}: the image ${noFile.startsWith("it does not exist") ? "is missing." : `can't be read: ${noFile}`}`);
   try {
     meta = await sharp(input, options).metadata();
     file = sharp(input, options);
@@ -68,20 +94,32 @@ async function open(input: string | Uint8Array, name: string, maxPixels: number)
     const isEmpty = typeof input === "string" && (await stat(input).catch(() => undefined))?.size === 0;
     throw unreadable(name, isEmpty ? new Error("Input buffer is empty", { cause }) : cause);
   }
-  const { format, width, height, space } = meta;
+  const { format, width, height, space, channels = 3, depth } = meta;
   if (!FORMATS.has(format)) throw unreadable(name, new Error(`it is ${format.toUpperCase()}, in an unsupported image format`));
-  if (width * height > maxPixels) {
+  if (width * height * Math.max(1, channels / 4) > maxPixels) {
     throw new DatasetError(
-      `${name}: the image has ${width}x${height} pixels, more than the limit of ${maxPixels} in all, and was not decoded. ` +
-        "Make it smaller, or raise `maxPixels` if there is the memory: three bytes per pixel, twice.",
+      `${name}: the image has ${width}x${height} pixels${channels > 4 ? ` of ${channels} bands` : ""}, more than the limit of ${maxPixels} in all, and was not decoded. ` +
+        "Make it smaller, or raise `maxPixels` if there is the memory: three bytes per pixel, and as many again to work with.",
+    );
+  }
+  const most = MOST_BANDS[space] ?? 0;
+  const deep = !["uchar", "ushort", "short"].includes(depth) && channels > 1;
+  if (channels > most || deep) {
+    const what = deep ? `${channels} bands of type ${depth}` : `${channels} bands (colour space ${space})`;
+    throw new DatasetError(
+      `${name}: the image has ${what}, which no rule turns into a picture, and was not decoded. ` +
+        "Choose the bands to see, one (grey) or three (red, green, blue) of 8 or 16 bits, and write them to a file of their own.",
     );
   }
   return { file, meta, isCmyk: space === "cmyk" };
 }
 
-// A buffer of its own (never Node's shared pool, which can't be transferred to another thread).
+// Above, pictures are not copied once more.
+const LARGE = 2 ** 26;
+
+// Memory of its own, which can be handed to another thread: neither Node's shared pool nor sharp's memory can.
 function toRgb(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return new Uint8Array(data);
+  if (channels === 3) return data.byteLength < LARGE ? new Uint8Array(data) : data;
   const rgb = new Uint8Array((data.length / channels) * 3);
   for (let i = 0, o = 0; i < data.length; i += channels) for (let c = 0; c < 3; c++) rgb[o++] = data[i]!;
   return rgb;

@@ -1,9 +1,11 @@
 import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
-import { bitmapFromFull } from "@mrcnn/masks";
-import { readImageFile, readLabelFile } from "./image-file.ts";
+import { MAX_PIXELS, readImageFile, readLabelFile } from "./image-file.ts";
+import { lossyFormat } from "./lossy-format.ts";
 import { oneClass } from "./one-class.ts";
+import { isForeignPictureName, isPictureName } from "./picture-names.ts";
+import { whyNoFile } from "./regular-file.ts";
 
 /** Objects as mask images on disk, of one class; plain data. */
 export type MaskFolders = {
@@ -30,13 +32,17 @@ interface Entry {
   readonly labels: boolean;
 }
 
-const isImage = (name: string): boolean => /\.(png|jpe?g|tiff?|webp|avif|bmp|gif)$/i.test(name);
-const stem = (name: string): string => basename(name, extname(name));
+// The masks of one image take no more memory, in bytes.
+const MOST_MASK_PIXELS = 3 * MAX_PIXELS;
+
+// macOS writes the same letters in another Unicode form than other systems do.
+const stem = (name: string): string => basename(name, extname(name)).normalize();
 
 /**
  * Opens a data set whose objects are mask images. Boxes are those of the masks; empty masks are left out.
  *
- * @throws DatasetError naming what is missing, and from `get` for unreadable files or masks of another size.
+ * @throws DatasetError naming what is missing, pictures of kinds that can't be read, and masks in a lossy format (which
+ *   changes their values); from `get` for unreadable files or masks of another size.
  */
 export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset> {
   const { className = "object" } = options;
@@ -44,6 +50,7 @@ export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset>
   if (entries.length === 0) {
     throw new DatasetError(`${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`);
   }
+  for (const path of new Set(entries.flatMap(({ masks }) => masks))) assertLossless(path);
   return {
     length: entries.length,
     classNames: ["background", className],
@@ -71,18 +78,25 @@ async function list(folder: string): Promise<string[]> {
   }
 }
 
+async function listPictures(folder: string): Promise<string[]> {
+  const names = await list(folder);
+  const foreign = names.find(isForeignPictureName);
+  if (foreign !== undefined) throw new DatasetError(`${join(folder, foreign)}: pictures of this kind can't be read. Convert it to PNG, or move it away.`);
+  return names.filter(isPictureName);
+}
+
 async function nested(folder: string): Promise<Entry[]> {
   const names = (await readdir(folder, { withFileTypes: true }).catch(() => list(folder).then(() => [])))
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
     .map((entry) => entry.name)
     .toSorted();
   return Promise.all(
     names.map(async (name) => {
-      const images = (await list(join(folder, name, "images"))).filter(isImage);
+      const images = await listPictures(join(folder, name, "images"));
       if (images.length !== 1) {
         throw new DatasetError(`${join(folder, name, "images")}: must hold one image, got ${images.length}. Leave one.`);
       }
-      const masks = (await list(join(folder, name, "masks"))).filter(isImage);
+      const masks = await listPictures(join(folder, name, "masks"));
       return {
         name,
         image: join(folder, name, "images", images[0]!),
@@ -94,8 +108,14 @@ async function nested(folder: string): Promise<Entry[]> {
 }
 
 async function parallel(images: string, masks: string): Promise<Entry[]> {
-  const byStem = new Map((await list(masks)).filter(isImage).map((file) => [stem(file).replace(/_mask$/, ""), file]));
-  return (await list(images)).filter(isImage).map((file) => {
+  const byStem = new Map<string, string>();
+  for (const file of await listPictures(masks)) {
+    const key = stem(file).replace(/_mask$/, "");
+    const other = byStem.get(key);
+    if (other !== undefined) throw new DatasetError(`${join(masks, file)}: ${other} is of the same image. Leave one of them.`);
+    byStem.set(key, file);
+  }
+  return (await listPictures(images)).map((file) => {
     const mask = byStem.get(stem(file));
     if (mask === undefined) {
       throw new DatasetError(`${join(images, file)}: there is no mask named alike in ${masks}. Add it, or move the image away.`);
@@ -111,8 +131,57 @@ async function readMasks(path: string, image: ImageSize, labelled: boolean): Pro
       `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. Replace one of them.`,
     );
   }
-  const values = labelled ? [...new Set(labels)].filter((value) => value !== 0).toSorted((a, b) => a - b) : [undefined];
-  return values
-    .map((value) => bitmapFromFull(Uint8Array.from(labels, (l) => ((value === undefined ? l !== 0 : l === value) ? 1 : 0)), { height, width }))
-    .filter((mask) => mask.data.includes(1));
+  return objectsOf({ height, width, labels }, path, labelled);
+}
+
+// One mask for each value, or one for all that isn't 0, each cut to its window.
+function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uint32Array }, path: string, labelled: boolean): Bitmap[] {
+  const windows = new Map<number, { left: number; top: number; right: number; bottom: number }>();
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      const label = labels[i]!;
+      if (label === 0) continue;
+      const key = labelled ? label : 1;
+      const window = windows.get(key);
+      if (window === undefined) windows.set(key, { left: x, top: y, right: x, bottom: y });
+      else {
+        if (x < window.left) window.left = x;
+        if (x > window.right) window.right = x;
+        window.bottom = y;
+      }
+    }
+  }
+  const ordered = [...windows].toSorted(([a], [b]) => a - b);
+  const pixels = ordered.reduce((sum, [, { left, top, right, bottom }]) => sum + (right - left + 1) * (bottom - top + 1), 0);
+  if (pixels > MOST_MASK_PIXELS) {
+    throw new DatasetError(
+      `${path}: the mask has ${windows.size} values, whose objects take ${pixels} pixels in all, more than ${MOST_MASK_PIXELS}. ` +
+        "Each value must be one object: is it a photo, or were the values changed by resizing?",
+    );
+  }
+  return ordered.map(([key, window]) => {
+    const { left, top } = window;
+    const size = { height: window.bottom - top + 1, width: window.right - left + 1 };
+    const data = new Uint8Array(size.height * size.width);
+    for (let y = 0, i = 0; y < size.height; y++) {
+      for (let x = 0, at = (top + y) * width + left; x < size.width; x++, i++, at++) data[i] = (labelled ? labels[at] === key : labels[at] !== 0) ? 1 : 0;
+    }
+    return { size: { height, width }, left, top, ...size, data };
+  });
+}
+
+function assertLossless(path: string): void {
+  const reason = whyNoFile(path);
+  if (reason !== undefined) throw new DatasetError(`${path}: the mask can't be read: ${reason}`);
+  let format: string | undefined;
+  try {
+    format = lossyFormat(path);
+  } catch (cause) {
+    throw new DatasetError(`${path}: the mask can't be read: ${(cause as Error).message}.`, { cause });
+  }
+  if (format === undefined) return;
+  throw new DatasetError(
+    `${path}: the mask is ${format}, a format that changes values: pixels near an object's edge would become other objects. ` +
+      "Make the masks anew as PNG; converting this file doesn't bring the values back.",
+  );
 }

@@ -1,12 +1,15 @@
 export { cocoDatasetFromFiles, readCocoAnnotations, writeCocoAnnotations } from "./coco-files.ts";
 export type { CocoFiles } from "./coco-files.ts";
-export { decodeImage, readImageFile, writeImageFile } from "./image-file.ts";
-export type { DecodeImageOptions } from "./image-file.ts";
+export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
+export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
 export { loadBatches } from "./loader.ts";
 export type { LoaderOptions } from "./loader.ts";
 export { maskFoldersDataset } from "./mask-folders.ts";
 export type { MaskFolders } from "./mask-folders.ts";
+export { createFindNearby } from "./nearby-file.ts";
+export type { FindNearby, NearbyFile } from "./nearby-file.ts";
 export { openOutputStream, outputTarget, replaceFile, tryOutput, writeFilesWhole, writeOutput } from "./output-file.ts";
 export type { OutputContent, OutputStream, OutputTarget, WriteBytes } from "./output-file.ts";
 export { openDataset } from "./open.ts";
 export type { DatasetDescription } from "./open.ts";
+export { whyNoFile } from "./regular-file.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { golden } from "@mrcnn/testing";
-import { decodeImage, readImageFile, writeImageFile } from "../src/node.ts";
+import { decodeImage, readImageFile, readImageHeader, writeImageFile } from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
 const rgb = { height: 2, width: 3, data: Uint8Array.from({ length: 18 }, (_, i) => i * 14) };
@@ -136,3 +136,95 @@ function crc(bytes: Uint8Array): number {
   }
   return ~value >>> 0;
 }
+
+interface TiffOptions {
+  readonly bits?: number;
+  /** 1: whole numbers, 2: signed, 3: floats. */
+  readonly format?: number;
+  readonly colour?: boolean;
+  readonly data?: Uint8Array;
+}
+
+// A little-endian TIFF of one strip without compression.
+function tiff(width: number, height: number, bands: number, { bits = 8, format = 1, colour = bands >= 3, data }: TiffOptions = {}): Uint8Array {
+  const pixels = data ?? new Uint8Array(width * height * bands * (bits / 8));
+  const extra = bands - (colour ? 3 : 1);
+  const shorts = (values: readonly number[]): Buffer => Buffer.from(Uint16Array.from(values).buffer);
+  const entries: [tag: number, type: number, values: Buffer][] = [];
+  const add = (tag: number, values: readonly number[], type = 3): void => {
+    if (values.length > 0) entries.push([tag, type, type === 3 ? shorts(values) : Buffer.from(Uint32Array.from(values).buffer)]);
+  };
+  add(256, [width], 4);
+  add(257, [height], 4);
+  add(258, Array.from({ length: bands }, () => bits));
+  add(259, [1]);
+  add(262, [colour ? 2 : 1]);
+  add(273, [0], 4);
+  add(277, [bands]);
+  add(278, [height], 4);
+  add(279, [pixels.length], 4);
+  add(284, [1]);
+  add(338, Array.from({ length: Math.max(0, extra) }, () => 0));
+  add(339, Array.from({ length: bands }, () => format));
+  let end = 8 + 2 + 12 * entries.length + 4;
+  const blobs: Buffer[] = [];
+  const fields = entries.map(([tag, type, values]) => {
+    const field = Buffer.alloc(12);
+    field.writeUInt16LE(tag, 0);
+    field.writeUInt16LE(type, 2);
+    field.writeUInt32LE(values.length / (type === 3 ? 2 : 4), 4);
+    if (values.length <= 4) values.copy(field, 8);
+    else {
+      field.writeUInt32LE(end, 8);
+      blobs.push(values);
+      end += values.length;
+    }
+    return { tag, field };
+  });
+  fields.find(({ tag }) => tag === 273)!.field.writeUInt32LE(end, 8);
+  const count = shorts([entries.length]);
+  return Buffer.concat([Buffer.from("II*\0\x08\0\0\0", "latin1"), count, ...fields.map(({ field }) => field), Buffer.alloc(4), ...blobs, pixels]);
+}
+
+describe("TIFF files of many bands, or of deep ones", () => {
+  it.each([
+    [200, {}],
+    [7, {}],
+    [100, { colour: false }],
+    [3, { colour: false }],
+    [5, { bits: 16 }],
+    [3, { bits: 32 }],
+    [3, { bits: 32, format: 3 }],
+    [2, { bits: 32, format: 3, colour: false }],
+  ])("%d bands, %j: refused by the header, as Pillow can't identify them", async (bands, options) => {
+    const bytes = tiff(4, 3, bands, options);
+    await expect(decodeImage(bytes, "a.tif").then(() => "read")).rejects.toThrow(/^a\.tif: the image has \d+ bands .*, which no rule turns into a picture, and was not decoded\. Choose the bands to see/);
+  });
+  it("counts their bands where pixels are bounded", async () => {
+    const huge = tiff(6000, 6000, 200, { data: new Uint8Array(8) });
+    await expect(decodeImage(huge, "a.tif").then(() => "read")).rejects.toThrow("a.tif: the image has 6000x6000 pixels of 200 bands, more than the limit of 178956970 in all, and was not decoded. Make it smaller, or raise `maxPixels`");
+    await expect(decodeImage(huge, "a.tif", { maxPixels: 4e9 }).then(() => "read")).rejects.toThrow("200 bands");
+  });
+  // Pillow 13.0.0's convert("RGB") of the same bytes.
+  it.each<[string, number, TiffOptions, number[]]>([
+    ["5 bands", 5, { data: Uint8Array.of(69, 128, 183, 163, 7, 1, 2, 3, 4, 5) }, [69, 128, 183, 1, 2, 3]],
+    ["6 bands", 6, { data: Uint8Array.of(255, 255, 44, 25, 7, 9, 1, 2, 3, 4, 5, 6) }, [255, 255, 44, 1, 2, 3]],
+    ["grey of 32-bit floats", 1, { bits: 32, format: 3, colour: false, data: new Uint8Array(Float32Array.of(47.69, 300).buffer) }, [47, 47, 47, 255, 255, 255]],
+    ["grey of 32-bit numbers", 1, { bits: 32, format: 2, colour: false, data: new Uint8Array(Int32Array.of(-5, 94).buffer) }, [0, 0, 0, 94, 94, 94]],
+    ["16-bit colours", 3, { bits: 16, data: new Uint8Array(Uint16Array.of(17892, 3525, 29276, 255, 256, 65535).buffer) }, [69, 13, 114, 0, 1, 255]],
+  ])("%s: as Pillow", async (_, bands, options, expected) => {
+    expect([...(await decodeImage(tiff(2, 1, bands, options), "a.tif")).data]).toEqual(expected);
+  });
+});
+
+describe("readImageHeader", () => {
+  it("says the stored size and the turn, of a damaged picture too", async () => {
+    const file = join(temporaryFolder(), "a.jpg");
+    const bytes = bytesOf(pillow.exact["jpeg of orientation 6"]!.file);
+    await writeFile(file, bytes.subarray(0, bytes.length - 30));
+    const [width, height] = pillow.exact["jpeg of orientation 6"]!.stored;
+    expect(await readImageHeader(file)).toEqual({ width, height, orientation: 6 });
+    await writeFile(file, bytesOf(pillow.exact.png!.file));
+    expect(await readImageHeader(file)).toEqual({ width: 7, height: 5, orientation: 1 });
+  });
+});

@@ -1,5 +1,6 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createRandom } from "@mrcnn/core";
 import { toFullBitmap } from "@mrcnn/masks";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
@@ -82,5 +83,72 @@ describe("a label image per image", () => {
     const { images, masks } = await parallel((file) => grey(file, 3, [0, 0, 0, 0, 0, 0]));
     await writeImageFile(join(images, "two.png"), image);
     await expect(maskFoldersDataset({ images, masks })).rejects.toThrow(`two.png: there is no mask named alike in ${masks}.`);
+  });
+});
+
+describe("masks in a lossy format", () => {
+  const noise = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => (i * 7919) % 251);
+  const picture = (): sharp.Sharp => sharp(noise, { raw: { width: 32, height: 32, channels: 3 } });
+  async function withMask(name: string, bytes: Buffer): Promise<Promise<unknown>> {
+    const folder = temporaryFolder();
+    await mkdir(join(folder, "images"));
+    await mkdir(join(folder, "masks"));
+    await picture().png().toFile(join(folder, "images", "a.png"));
+    await writeFile(join(folder, "masks", name), bytes);
+    return maskFoldersDataset({ images: join(folder, "images"), masks: join(folder, "masks") });
+  }
+  it.each([
+    ["a.jpg", "JPEG", () => picture().jpeg().toBuffer()],
+    ["a.png", "JPEG", () => picture().jpeg().toBuffer()], // whatever its name says
+    ["a.webp", "lossy WebP", () => picture().webp().toBuffer()],
+    ["a.avif", "AVIF or HEIF", () => picture().avif().toBuffer()],
+    ["a_mask.tif", "TIFF with JPEG inside", () => picture().tiff({ compression: "jpeg" }).toBuffer()],
+    ["a.tif", "TIFF with JPEG inside", () => picture().tiff({ compression: "jpeg", bigtiff: false, tile: true }).toBuffer()],
+  ])("%s: %s is refused when opened", async (name, format, make) => {
+    await expect(withMask(name, await make())).rejects.toThrow(new RegExp(`${name}: the mask is ${format}, a format that changes values`));
+  });
+  it.each([
+    ["a.png", () => picture().png().toBuffer()],
+    ["a.webp", () => picture().webp({ lossless: true }).toBuffer()],
+    ["a.webp", () => picture().ensureAlpha(0.5).webp({ lossless: true }).toBuffer()],
+    ["a.tif", () => picture().tiff({ compression: "lzw" }).toBuffer()],
+    ["a.gif", () => picture().gif().toBuffer()],
+  ])("%s keeps its values", async (name, make) => expect(await withMask(name, await make())).toMatchObject({ length: 1 }));
+  it("a mask folder of an image, too", async () => {
+    const folder = await nested();
+    await picture().jpeg().toFile(join(folder, "b", "masks", "1.jpg"));
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${join(folder, "b", "masks", "1.jpg")}: the mask is JPEG`);
+  });
+});
+
+describe("folders with other files", () => {
+  it("passes over hidden names, and names pictures that can't be read and masks of one image", async () => {
+    const folder = await nested();
+    await writeFile(join(folder, "a", "images", "._a.png"), "");
+    await mkdir(join(folder, ".cache"));
+    expect((await maskFoldersDataset({ folder })).length).toBe(2);
+    await writeFile(join(folder, "a", "masks", "4.bmp"), "");
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow("4.bmp: pictures of this kind can't be read. Convert it to PNG");
+    const masks = join(folder, "a", "masks");
+    await rm(join(masks, "4.bmp"));
+    await grey(join(masks, "1_mask.png"), 3, [0, 0, 0, 0, 0, 0]);
+    await expect(maskFoldersDataset({ images: join(folder, "a", "images"), masks })).rejects.toThrow(/1_mask.png: 1.png is of the same image|1.png: 1_mask.png is of the same image/);
+  });
+  it("finds the mask of an image whose letters are in another Unicode form", async () => {
+    const folder = temporaryFolder();
+    await writeImageFile(join(folder, "i", "u\u0308.png"), image);
+    await mkdir(join(folder, "m"));
+    await grey(join(folder, "m", "\u00fc.png"), 3, [0, 0, 0, 1, 0, 0]);
+    expect((await (await maskFoldersDataset({ images: join(folder, "i"), masks: join(folder, "m") })).get(0)).groundTruth.masks).toHaveLength(1);
+  });
+  it("refuses a label image of noise before its objects fill the memory", async () => {
+    const folder = temporaryFolder();
+    const side = 640;
+    const random = createRandom(1);
+    const noise = Uint8Array.from({ length: side * side * 3 }, () => random.int(256));
+    await writeImageFile(join(folder, "i", "a.png"), { height: side, width: side, data: noise });
+    await writeImageFile(join(folder, "m", "a.png"), { height: side, width: side, data: noise.map((v, i) => (i % 3 === 0 ? 0 : v & 63)) });
+    const dataset = await maskFoldersDataset({ images: join(folder, "i"), masks: join(folder, "m") });
+    await expect(dataset.get(0).then(() => "read")).rejects.toThrow(/a\.png: the mask has \d+ values, whose objects take \d+ pixels in all, more than 536870910/);
   });
 });
