@@ -2,6 +2,7 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
+import { isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
 import { CommandError } from "./errors.ts";
 import { shownName } from "./terminal.ts";
 
@@ -25,10 +26,7 @@ export interface FindOptions {
   readonly note: (line: string) => void;
 }
 
-const pictures = /\.(png|jpe?g|jpe|jfif|webp|tiff?|gif|avif)$/i;
-const KINDS = "png, jpg, jpeg, jpe, jfif, webp, tif, tiff, gif, avif";
-// The Mac's disks hold ._photo.jpg beside photo.jpg.
-const isPicture = (name: string): boolean => !name.startsWith(".") && pictures.test(name);
+const KINDS = PICTURE_ENDINGS.join(", ");
 
 /** "a.txt, b.txt, c.txt, …" */
 const few = (names: readonly string[]): string => `${names.slice(0, 3).map(shownName).join(", ")}${names.length > 3 ? ", …" : ""}`;
@@ -96,7 +94,7 @@ function walk(folder: string, { recursive, except, note }: FindOptions): { withi
       const path = join(within, name);
       const isFolder = !name.startsWith(".") && stateOf(join(folder, path))?.isDirectory() === true;
       if (isFolder && recursive) enter(path);
-      else if (isPicture(name)) found.push({ within: path });
+      else if (isPictureName(name)) found.push({ within: path });
       else (isFolder ? notEntered : passedOver).push(path);
     }
   };
