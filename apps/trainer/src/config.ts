@@ -1,5 +1,5 @@
 import { parseConfig } from "@mrcnn/core";
-import type { ImageSize } from "@mrcnn/core";
+import type { CocoId, ImageSize } from "@mrcnn/core";
 import type { ShapesOptions } from "@mrcnn/datasets";
 import { maskRcnnConfigSchema } from "@mrcnn/model";
 import type { MaskRcnnConfig } from "@mrcnn/model";
@@ -37,7 +37,7 @@ export interface TrainingConfig {
     readonly train: DataSource;
     readonly validation?: DataSource | undefined;
     /** The ids that the data set gives `model.classes`; training fills them in. */
-    readonly categories?: readonly { readonly id: number; readonly name: string }[] | undefined;
+    readonly categories?: readonly { readonly id: CocoId; readonly name: string }[] | undefined;
   };
   /** How training images vary; what is absent is not done. `flip` is 0.5 unless given. */
   readonly augment: { readonly [K in keyof Augmentation]?: Augmentation[K] | undefined };
@@ -137,7 +137,7 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
   data: v.strictObject({
     train: dataSource,
     validation: v.optional(dataSource),
-    categories: v.optional(v.array(v.strictObject({ id: v.number(), name: v.string() }))),
+    categories: v.optional(v.array(v.strictObject({ id: v.union([v.number(), v.string(), v.bigint()]), name: v.string() }))),
   }),
   augment: v.optional(
     v.strictObject({

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { ConfigError } from "@mrcnn/core";
-import type { Dataset } from "@mrcnn/core";
+import type { CocoId, Dataset } from "@mrcnn/core";
 import { cocoFromSamples } from "@mrcnn/datasets";
 import { openDataset, readCocoAnnotations } from "@mrcnn/datasets/node";
 import type { DatasetDescription } from "@mrcnn/datasets/node";
@@ -9,7 +9,7 @@ import type { DataSource } from "./config.ts";
 
 /** A class with the id that its data set gives it. */
 export interface Category {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
 }
 

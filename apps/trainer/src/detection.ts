@@ -1,6 +1,6 @@
 import { toCocoResults } from "@mrcnn/coco-eval";
 import { ConfigError, isMrcnnError } from "@mrcnn/core";
-import type { Dataset, Detections, RawImage } from "@mrcnn/core";
+import type { CocoId, Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 import type { DetectOptions, MaskRcnn } from "@mrcnn/model";
 import type { Category } from "./data-source.ts";
@@ -38,7 +38,7 @@ export const isOfImage = (error: unknown): boolean =>
   isMrcnnError(error) ? error.code === "dataset" || error.code === "config" : typeof (error as NodeJS.ErrnoException | undefined)?.syscall === "string";
 
 /** The category id of each label, as @mrcnn/coco-eval wants it: place 0, the background, is not used. */
-export const categoryIds = (categories: readonly Category[]): number[] => [0, ...categories.map(({ id }) => id)];
+export const categoryIds = (categories: readonly Category[]): CocoId[] => [0, ...categories.map(({ id }) => id)];
 
 export interface DetectAllOptions {
   readonly settings: DetectionSettings;

@@ -1,6 +1,6 @@
 import { COCO_AREA_RANGES } from "@mrcnn/coco-eval";
 import type { CocoEvaluation, ErrorBreakdown, ErrorKind } from "@mrcnn/coco-eval";
-import type { Detections, ImageSize } from "@mrcnn/core";
+import type { CocoId, Detections, ImageSize } from "@mrcnn/core";
 import type { CocoDataset } from "@mrcnn/datasets";
 import { segmentationToRle } from "@mrcnn/masks";
 import type { CocoResult } from "@mrcnn/masks";
@@ -28,7 +28,7 @@ export interface EvaluationReportInput {
   readonly evaluations: Evaluations;
   /** Where pictures come from, and the detections on some of its images; without both there are no pictures. */
   readonly dataset?: CocoDataset | undefined;
-  readonly resultsOf: (imageIds: ReadonlySet<number>) => Promise<readonly CocoResult[]>;
+  readonly resultsOf: (imageIds: ReadonlySet<CocoId>) => Promise<readonly CocoResult[]>;
 }
 
 type Entry = readonly [type: keyof typeof NAMES, evaluation: CocoEvaluation];

@@ -1,6 +1,7 @@
 /** Files are written whole or not at all. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseJson } from "@mrcnn/core";
 import { writeFilesWhole } from "@mrcnn/datasets/node";
 import type { WriteBytes } from "@mrcnn/datasets/node";
 import { CommandError } from "./errors.ts";
@@ -37,7 +38,7 @@ export function readJson(path: string, what: string): unknown {
     throw new CommandError(`${what} ${path} can't be read: ${(cause as Error).message}.`, { cause });
   }
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     throw new CommandError(`${what} ${path} is not valid JSON: ${(cause as Error).message}. It may be cut short.`, { cause });
   }

@@ -1,3 +1,4 @@
+import type { CocoId } from "@mrcnn/core";
 /** Looks COCO annotations over without giving up at the first mistake, as opening them for training does. */
 import { rleArea, segmentationToRle } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoImage } from "@mrcnn/masks";
@@ -31,7 +32,7 @@ export interface Inspection {
   readonly objectSizes: readonly Bin[];
   readonly medianObjectsPerImage: number;
   readonly maxObjectsPerImage: number;
-  readonly classes: readonly { readonly id: number; readonly name: string; readonly objects: number; readonly images: number }[];
+  readonly classes: readonly { readonly id: CocoId; readonly name: string; readonly objects: number; readonly images: number }[];
   readonly problems: readonly Problem[];
 }
 
@@ -80,7 +81,7 @@ function listOf<T>(json: unknown, key: string, file: string): readonly Partial<T
   return value as Partial<T>[];
 }
 
-function duplicates(entries: readonly { readonly id?: number }[], what: string, problems: ProblemList): void {
+function duplicates(entries: readonly { readonly id?: unknown }[], what: string, problems: ProblemList): void {
   const seen = new Set<unknown>();
   for (const { id } of entries) {
     if (seen.has(id)) problems.add(`${what} id used twice`, String(id), "fatal");
@@ -96,7 +97,7 @@ function duplicates(entries: readonly { readonly id?: number }[], what: string, 
 export function inspectAnnotations(json: unknown, file: string, problems: ProblemList): Inspection {
   const images = listOf<CocoImage>(json, "images", file);
   const annotations = listOf<CocoAnnotation>(json, "annotations", file);
-  const categories = listOf<{ id: number; name: string }>(json, "categories", file);
+  const categories = listOf<{ id: CocoId; name: string }>(json, "categories", file);
   duplicates(images, "image", problems);
   duplicates(annotations, "annotation", problems);
   duplicates(categories, "category", problems);
@@ -111,12 +112,12 @@ export function inspectAnnotations(json: unknown, file: string, problems: Proble
   for (const annotation of annotations) {
     const { id, image_id, category_id, bbox, segmentation } = annotation;
     const name = `annotation ${id}`;
-    const image = imageOf.get(image_id);
-    const ofClass = perClass.get(category_id);
+    const image = imageOf.get(image_id!);
+    const ofClass = perClass.get(category_id!);
     if (image === undefined) problems.add("annotation of an image that is not listed", `${name}: image ${image_id}`, "fatal");
     if (ofClass === undefined) problems.add("annotation of a category that is not listed", `${name}: category ${category_id}`, "fatal");
     if (image === undefined || ofClass === undefined) continue;
-    perImage.set(image_id, perImage.get(image_id)! + 1);
+    perImage.set(image_id!, perImage.get(image_id!)! + 1);
     ofClass.objects++;
     ofClass.images.add(image_id);
     if (annotation.iscrowd === 1) crowds++;

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { didYouMean, parseConfig } from "@mrcnn/core";
+import { didYouMean, parseConfig, toJson } from "@mrcnn/core";
 import { trainingConfigSchema } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
@@ -64,7 +64,7 @@ export function readRunConfig(path: string): TrainingConfig {
 /** Writes the resolved config, as indented JSON. */
 export function writeRunConfig(run: RunDirectory, config: TrainingConfig): void {
   mkdirSync(run.path, { recursive: true });
-  writeWhole(run.config, `${JSON.stringify(config, null, 2)}\n`);
+  writeWhole(run.config, `${toJson(config, { indent: 2 })}\n`);
 }
 
 /** Adds a line to metrics.jsonl or eval.jsonl. */

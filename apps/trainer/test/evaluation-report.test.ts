@@ -1,3 +1,4 @@
+import type { CocoId } from "@mrcnn/core";
 import { cocoDataset } from "@mrcnn/datasets";
 import { evaluateResults } from "../src/evaluation.ts";
 import { evaluationReport } from "../src/evaluation-report.ts";
@@ -20,7 +21,7 @@ const results = [found(first!, 3, 0.9), found(second!, 3, 0.8)];
 describe("evaluationReport", () => {
   it("shows curves, classes, kinds of errors, and the images with the most", async () => {
     const dataset = cocoDataset(truth, () => Promise.resolve({ width: 60, height: 40, data: new Uint8Array(60 * 40 * 3) }));
-    const asked: number[][] = [];
+    const asked: CocoId[][] = [];
     const page = await evaluationReport({
       subtitle: "a.json on b.json",
       evaluations: evaluateResults(truth, results, ["bbox", "segm"]),

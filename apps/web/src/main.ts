@@ -1,3 +1,4 @@
+import { toJson } from "@mrcnn/core";
 import { backends } from "./backends.ts";
 import { byId, make, megabytes, plural } from "./dom.ts";
 import { createEngine, EngineProblem } from "./engine.ts";
@@ -337,7 +338,7 @@ byId("save-cutout", HTMLButtonElement).addEventListener("click", () => void expo
 byId("save-coco", HTMLButtonElement).addEventListener("click", () => void exporting(async () => {
   const now = nowShown()!;
   const all = live === undefined ? gallery.entries.flatMap(({ name, found }) => (found === undefined ? [] : [{ name, found, shown: passing(found, panel.filter) }])) : [now];
-  save(new Blob([JSON.stringify(cocoOf(all, engine.model!.categories))], { type: "application/json" }), `${all.length === 1 ? stemOf(all[0]!.name) : "pictures"}.coco.json`);
+  save(new Blob([toJson(cocoOf(all, engine.model!.categories))], { type: "application/json" }), `${all.length === 1 ? stemOf(all[0]!.name) : "pictures"}.coco.json`);
 }));
 
 const files = byId("files", HTMLInputElement);

@@ -1,3 +1,5 @@
+import { compareIds } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 import { wordsOf } from "./ledger.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ResolvedParams } from "./params.ts";
@@ -15,8 +17,8 @@ export interface CocoAccumulated {
   readonly params: ResolvedParams;
 }
 
-/** Ranks each category's detections over all images and reads precision at the recall thresholds. */
-export function accumulateLedgers(ledgers: readonly Ledger[], params: ResolvedParams): CocoAccumulated {
+/** Ranks each category's detections over all images, whose ids are `imageIds`, and reads precision at the recall thresholds. */
+export function accumulateLedgers(ledgers: readonly Ledger[], imageIds: readonly CocoId[], params: ResolvedParams): CocoAccumulated {
   const { iouThresholds, recallThresholds, areaRanges, maxDetections } = params;
   const [T, R, K, A, M] = [iouThresholds.length, recallThresholds.length, ledgers.length, areaRanges.length, maxDetections.length];
   const words = wordsOf(A, T);
@@ -24,11 +26,13 @@ export function accumulateLedgers(ledgers: readonly Ledger[], params: ResolvedPa
   const scores = new Float64Array(T * R * K * A * M).fill(-1);
   const recall = new Float64Array(T * K * A * M).fill(-1);
   const objects = new Int32Array(K * A);
+  const rankOf = new Uint32Array(imageIds.length);
+  for (const [place, image] of Array.from(imageIds.keys()).sort((a, b) => compareIds(imageIds[a]!, imageIds[b]!)).entries()) rankOf[image] = place;
 
   ledgers.forEach((ledger, k) => {
     objects.set(ledger.objects, k * A);
     if (ledger.objects.every((count) => count === 0)) return;
-    const order = rank(ledger);
+    const order = rank(ledger, rankOf);
     const N = order.length;
     const limited = new Uint32Array(N);
     const right = new Uint32Array(N);
@@ -80,8 +84,8 @@ export function accumulateLedgers(ledgers: readonly Ledger[], params: ResolvedPa
 }
 
 /** The ledger's detections best first; equal scores rank by image id, then as they do within the image. */
-function rank(ledger: Ledger): Uint32Array {
-  const images = Array.from({ length: ledger.images }, (_, i) => i).sort((a, b) => ledger.imageId[a]! - ledger.imageId[b]!);
+function rank(ledger: Ledger, rankOf: Uint32Array): Uint32Array {
+  const images = Array.from({ length: ledger.images }, (_, i) => i).sort((a, b) => rankOf[ledger.image[a]!]! - rankOf[ledger.image[b]!]!);
   let order = new Uint32Array(ledger.length);
   let at = 0;
   for (const image of images) {

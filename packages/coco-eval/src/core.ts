@@ -1,3 +1,4 @@
+import type { CocoId } from "@mrcnn/core";
 import type { Entries } from "./entries.ts";
 import { createLedger } from "./ledger.ts";
 import type { Ledger } from "./ledger.ts";
@@ -9,23 +10,28 @@ import type { ResolvedParams } from "./params.ts";
 export interface Core {
   /** One per category, or one for all without `useCategories`. */
   readonly ledgers: readonly Ledger[];
+  /** Of all images that were added; ledgers go by their places. */
+  readonly imageIds: CocoId[];
   /** Matches one image; its detections and objects are given by their places in the stores, ascending, and are sorted. */
-  add(imageId: number, detections: number[], objects: number[]): void;
+  add(imageId: CocoId, detections: number[], objects: number[]): void;
 }
 
 /**
  * How an image's detections of a category are taken: all of them; those that match nothing ignored, where not all
  * objects are annotated; or none, where it isn't known whether there are any.
  */
-export type HeedOf = (imageId: number, categoryId: number, hasObjects: boolean) => "all" | "matched" | "none";
+export type HeedOf = (imageId: CocoId, categoryId: CocoId, hasObjects: boolean) => "all" | "matched" | "none";
 
 export function createCore(params: ResolvedParams, found: Entries, truth: Entries, heedOf: HeedOf = () => "all"): Core {
   const { categories, areaRanges, useCategories, iouType, sigmas } = params;
   const ledgers = Array.from({ length: useCategories ? categories.length : 1 }, () => createLedger(areaRanges.length));
+  const imageIds: CocoId[] = [];
   const match = createMatcher(params, found, truth, overlapOf(iouType, found, truth, sigmas));
   return {
     ledgers,
+    imageIds,
     add(imageId, detections, objects) {
+      const image = imageIds.push(imageId) - 1;
       // pycocotools pools detections category by category before it sorts them all.
       const { category, score } = found;
       if (useCategories) detections.sort((a, b) => category[a]! - category[b]! || score[b]! - score[a]! || a - b);
@@ -33,7 +39,7 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
       objects.sort((a, b) => truth.category[a]! - truth.category[b]! || a - b);
       if (!useCategories) {
         const slices = [detections, objects].map((order) => ({ order, from: 0, to: order.length }));
-        if (detections.length + objects.length > 0) match(ledgers[0]!, imageId, slices[0]!, slices[1]!, false);
+        if (detections.length + objects.length > 0) match(ledgers[0]!, image, slices[0]!, slices[1]!, false);
         return;
       }
       for (let d = 0, g = 0; d < detections.length || g < objects.length; ) {
@@ -43,7 +49,7 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
         while (g < objects.length && truth.category[objects[g]!] === k) g++;
         const heed = heedOf(imageId, categories[k]!.id, g > fromG);
         const taken = { order: detections, from: fromD, to: heed === "none" ? fromD : d };
-        match(ledgers[k]!, imageId, taken, { order: objects, from: fromG, to: g }, heed === "matched");
+        match(ledgers[k]!, image, taken, { order: objects, from: fromG, to: g }, heed === "matched");
       }
     },
   };

@@ -1,3 +1,4 @@
+import type { CocoId } from "@mrcnn/core";
 import type { Entries } from "./entries.ts";
 import type { Overlap } from "./overlap.ts";
 
@@ -13,12 +14,12 @@ export interface ErrorBreakdown {
   /** How many errors of each kind, and by how much AP50, in [0, 1], would rise without them. */
   readonly kinds: Readonly<Record<ErrorKind, { readonly count: number; readonly costs: number }>>;
   /** Every image: its objects that are not found, its wrong detections, and the sum of those and their scores. */
-  readonly images: readonly { readonly imageId: number; readonly missed: number; readonly wrong: number; readonly weight: number }[];
+  readonly images: readonly { readonly imageId: CocoId; readonly missed: number; readonly wrong: number; readonly weight: number }[];
 }
 
 /** An image's entries: places in the stores. */
 export interface ImageOfEntries {
-  readonly imageId: number;
+  readonly imageId: CocoId;
   readonly detections: readonly number[];
   readonly objects: readonly number[];
 }

@@ -1,4 +1,5 @@
-import { ConfigError, DatasetError } from "@mrcnn/core";
+import { ConfigError, DatasetError, quote } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 import { measureCounts, parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoSegmentation } from "@mrcnn/masks";
 import { accumulateLedgers } from "./accumulate.ts";
@@ -22,9 +23,9 @@ import type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.
 /** How results are compared: all of `CocoParams`, and on which part of the ground truth. */
 export interface EvaluateCocoOptions extends Omit<CocoParams, "categories"> {
   /** Only these images; by default all. */
-  readonly imageIds?: readonly number[];
+  readonly imageIds?: readonly CocoId[];
   /** Only these categories; by default all. */
-  readonly categoryIds?: readonly number[];
+  readonly categoryIds?: readonly CocoId[];
 }
 
 /** All that `evaluateCoco` finds. */
@@ -48,7 +49,7 @@ export interface CocoEvaluation {
  * that are not as many as `sigmas`; ConfigError when an option can't be meant.
  */
 export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult[], options: EvaluateCocoOptions): CocoEvaluation {
-  if (!Array.isArray(results)) throw new DatasetError(`evaluateCoco: results must be a list, got ${JSON.stringify(results)?.slice(0, 60)}.`);
+  if (!Array.isArray(results)) throw new DatasetError(`evaluateCoco: results must be a list, got ${quote(results)}.`);
   const evaluation = createFileEvaluation(groundTruth, options);
   results.forEach((result: CocoResult, i) => evaluation.add(result, `evaluateCoco: results[${i}]`));
   return evaluation.finish();
@@ -95,12 +96,12 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
   const { images, annotations, categories } = parseCocoJson(groundTruth, "evaluateCoco: groundTruth", { emptyBoxes: "keep" });
   const known = new Set(categories.map(({ id }) => id));
   const wanted = new Set(categoryIds ?? known);
-  for (const id of wanted) if (!known.has(id)) throw new ConfigError(`evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${id}.`);
+  for (const id of wanted) if (!known.has(id)) throw new ConfigError(`evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${quote(id)}.`);
   const wantedImages = imageIds === undefined ? undefined : new Set(imageIds);
-  const byImage = new Map<number, ImageEntries>(
+  const byImage = new Map<CocoId, ImageEntries>(
     images.map((image) => [image.id, { image, isEvaluated: wantedImages?.has(image.id) ?? true, detections: [], objects: [] }]),
   );
-  for (const id of wantedImages ?? []) if (!byImage.has(id)) throw new ConfigError(`evaluateCoco: imageIds must be ids of images of the ground truth, got ${id}.`);
+  for (const id of wantedImages ?? []) if (!byImage.has(id)) throw new ConfigError(`evaluateCoco: imageIds must be ids of images of the ground truth, got ${quote(id)}.`);
 
   const params = resolveParams({ ...options, categories: categories.filter(({ id }) => wanted.has(id)) });
   const { iouType } = params;
@@ -123,9 +124,9 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
   return {
     add(result, where) {
       const entry = byImage.get(result?.image_id);
-      if (entry === undefined) throw new DatasetError(`${where}: image_id must be the id of an image of the ground truth, got ${result?.image_id}.`);
+      if (entry === undefined) throw new DatasetError(`${where}: image_id must be the id of an image of the ground truth, got ${quote(result?.image_id)}.`);
       if (!known.has(result.category_id)) {
-        throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${result.category_id}.`);
+        throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${quote(result.category_id)}.`);
       }
       checkKeypoints(result, where);
       const bbox = result.bbox as readonly number[] | null | undefined;
@@ -144,7 +145,7 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
         const best = detections.length > mostPerImage ? detections.toSorted((a, b) => found.score[b]! - found.score[a]! || a - b).slice(0, mostPerImage) : detections;
         core.add(id, best, objects);
       }
-      return accumulateLedgers(core.ledgers, params);
+      return accumulateLedgers(core.ledgers, core.imageIds, params);
     },
     finish() {
       const accumulated = this.accumulate();
@@ -210,19 +211,18 @@ function readDetection(result: CocoResult, image: CocoImage, iouType: IouType, s
 
 function checkBox(bbox: CocoBox, where: string): CocoBox {
   if (!(Array.isArray(bbox) && bbox.length === 4 && bbox.every(Number.isFinite) && bbox[2]! >= 0 && bbox[3]! >= 0)) {
-    throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${JSON.stringify(bbox)}.`);
+    throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`);
   }
   return bbox;
 }
 
 function checkKeypoints({ keypoints, keypoint_scores: scores }: CocoResult, where: string): void {
   if (keypoints === undefined && scores === undefined) return;
-  const show = (value: unknown): string => JSON.stringify(value)?.slice(0, 60) ?? "none";
   const isNumbers = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((v) => Number.isFinite(v));
   if (keypoints !== undefined && !(isNumbers(keypoints) && keypoints.length % 3 === 0)) {
-    throw new DatasetError(`${where}: keypoints must be (x, y, visibility) of each keypoint, flat, got ${show(keypoints)}.`);
+    throw new DatasetError(`${where}: keypoints must be (x, y, visibility) of each keypoint, flat, got ${quote(keypoints)}.`);
   }
   if (scores !== undefined && !(isNumbers(scores) && 3 * scores.length === keypoints?.length)) {
-    throw new DatasetError(`${where}: keypoint_scores must hold a number for each keypoint, got ${show(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`);
+    throw new DatasetError(`${where}: keypoint_scores must hold a number for each keypoint, got ${quote(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`);
   }
 }

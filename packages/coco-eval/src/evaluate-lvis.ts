@@ -1,4 +1,5 @@
-import { DatasetError } from "@mrcnn/core";
+import { DatasetError, quote } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 import type { CocoCategory, CocoImage, CocoJson, CocoResult } from "@mrcnn/masks";
 import { createFileEvaluation } from "./evaluate-coco.ts";
 import { meanOf, summarizeCategories } from "./summarize.ts";
@@ -12,9 +13,9 @@ export interface LvisCategory extends CocoCategory {
 /** An image of LVIS. */
 export interface LvisImage extends CocoImage {
   /** Categories that are certainly not in it. */
-  readonly neg_category_ids: readonly number[];
+  readonly neg_category_ids: readonly CocoId[];
   /** Categories of which not all objects are annotated. */
-  readonly not_exhaustive_category_ids: readonly number[];
+  readonly not_exhaustive_category_ids: readonly CocoId[];
 }
 
 /** An LVIS annotation file. */
@@ -37,7 +38,7 @@ const MOST = 300;
 export function evaluateLvis(groundTruth: LvisJson, results: readonly CocoResult[], options: { readonly iouType: "bbox" | "segm" }): { readonly stats: LvisStats; readonly perCategory: readonly CocoCategoryStats[] } {
   const images = new Map(
     groundTruth.images.map(({ id, neg_category_ids: none, not_exhaustive_category_ids: open }) => {
-      if (!Array.isArray(none) || !Array.isArray(open)) throw new DatasetError(`evaluateLvis: image ${id}: must have neg_category_ids and not_exhaustive_category_ids. Is it an LVIS file?`);
+      if (!Array.isArray(none) || !Array.isArray(open)) throw new DatasetError(`evaluateLvis: image ${quote(id)}: must have neg_category_ids and not_exhaustive_category_ids. Is it an LVIS file?`);
       return [id, { none: new Set(none), open: new Set(open) }];
     }),
   );

@@ -1,4 +1,5 @@
-import { DatasetError } from "@mrcnn/core";
+import { DatasetError, quote } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { addEntry, clearEntries, createEntries } from "./entries.ts";
@@ -20,7 +21,7 @@ export interface CocoEvaluator {
    * @throws DatasetError naming the image and the entry: an image given twice, an unknown category, a
    * score that is not a number, a missing or impossible box, mask or keypoints.
    */
-  add(imageId: number, detections: readonly CocoDetection[], groundTruth: readonly CocoGroundTruth[]): void;
+  add(imageId: CocoId, detections: readonly CocoDetection[], groundTruth: readonly CocoGroundTruth[]): void;
   /** All that was added, for another evaluator's `merge`: in a worker, another process or on another machine. */
   partial(): Uint8Array;
   /**
@@ -49,30 +50,31 @@ export function createCocoEvaluator(options: CocoParams): CocoEvaluator {
   const [found, truth] = [createEntries(createMaskList(), keypoints), createEntries(createMaskList(), keypoints)];
   const core = createCore(params, found, truth);
   const regions = createRegions(params);
-  const seen = new Set<number>();
+  const seen = new Set<CocoId>();
   let accumulated: CocoAccumulated | undefined;
 
-  const claim = (imageId: number): void => {
-    if (seen.has(imageId)) throw new DatasetError(`image ${imageId}: was added before. Add each image once.`);
+  const claim = (imageId: CocoId): void => {
+    if (seen.has(imageId)) throw new DatasetError(`image ${quote(imageId)}: was added before. Add each image once.`);
   };
-  const accumulate = (): CocoAccumulated => (accumulated ??= accumulateLedgers(core.ledgers, params));
+  const accumulate = (): CocoAccumulated => (accumulated ??= accumulateLedgers(core.ledgers, core.imageIds, params));
   return {
     add(imageId, detections, groundTruth) {
       claim(imageId);
       clearEntries(found);
       clearEntries(truth);
       // All entries are read before any counts: an image that throws leaves nothing behind.
-      groundTruth.forEach((entry, i) => addEntry(truth, regions.object(entry, `image ${imageId}: groundTruth[${i}]`)));
-      detections.forEach((entry, i) => addEntry(found, regions.detection(entry, `image ${imageId}: detections[${i}]`)));
+      groundTruth.forEach((entry, i) => addEntry(truth, regions.object(entry, `image ${quote(imageId)}: groundTruth[${i}]`)));
+      detections.forEach((entry, i) => addEntry(found, regions.detection(entry, `image ${quote(imageId)}: detections[${i}]`)));
       core.add(imageId, Array.from(detections.keys()), Array.from(groundTruth.keys()));
       seen.add(imageId);
       accumulated = undefined;
     },
-    partial: () => writePartial(params, core.ledgers, seen),
+    partial: () => writePartial(params, core),
     merge(partial) {
       const other = readPartial(partial, params);
       other.imageIds.forEach(claim);
-      core.ledgers.forEach((ledger, k) => other.addTo(ledger, k));
+      core.ledgers.forEach((ledger, k) => other.addTo(ledger, k, core.imageIds.length));
+      core.imageIds.push(...other.imageIds);
       other.imageIds.forEach((id) => seen.add(id));
       accumulated = undefined;
     },

@@ -1,5 +1,5 @@
 import { assertLength } from "@mrcnn/core";
-import type { Detections, GroundTruth, Keypoints } from "@mrcnn/core";
+import type { CocoId, Detections, GroundTruth, Keypoints } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString } from "@mrcnn/masks";
 import type { CocoBox, CocoResult } from "@mrcnn/masks";
 import type { CocoDetection, CocoGroundTruth } from "./regions.ts";
@@ -10,7 +10,7 @@ const boxAt = (boxes: Float32Array, i: number): CocoBox => {
 };
 
 /** The objects of an image for the evaluator. `categoryIds[label]` is the label's category id; place 0 is not used. */
-export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonly number[]): CocoGroundTruth[] {
+export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonly CocoId[]): CocoGroundTruth[] {
   return Array.from(groundTruth.labels, (label, i) => {
     const bitmap = groundTruth.masks[i];
     const mask = bitmap === undefined ? undefined : encodeRle(bitmap);
@@ -25,7 +25,7 @@ export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonl
 }
 
 /** The detections of an image for the evaluator, in its original pixels. */
-export function toCocoDetections(detections: Detections, categoryIds: readonly number[]): CocoDetection[] {
+export function toCocoDetections(detections: Detections, categoryIds: readonly CocoId[]): CocoDetection[] {
   return Array.from(detections.labels, (label, i) => {
     const mask = detections.masks?.[i];
     return { categoryId: categoryIds[label]!, score: detections.scores[i]!, bbox: boxAt(detections.boxes, i), ...(mask === undefined ? {} : { mask }) };
@@ -38,7 +38,7 @@ export function toCocoDetections(detections: Detections, categoryIds: readonly n
  *
  * @throws ShapeError when keypoints are not those of the boxes.
  */
-export function toCocoResults(imageId: number, detections: Detections, categoryIds: readonly number[]): CocoResult[] {
+export function toCocoResults(imageId: CocoId, detections: Detections, categoryIds: readonly CocoId[]): CocoResult[] {
   const { keypoints } = detections;
   if (keypoints !== undefined) {
     const all = detections.labels.length * keypoints.count;

@@ -12,9 +12,9 @@ export interface Ledger {
   place: Uint32Array;
   /** [2 * words * length]: the bits "right" of a detection, then the bits "ignored"; bit a * T + t. */
   bits: Uint32Array;
-  /** Images that have detections: each one's id, and where its detections start. */
+  /** Images that have detections: the place of each among all images, and where its detections start. */
   images: number;
-  imageId: Float64Array;
+  image: Uint32Array;
   start: Float64Array;
   /** Objects that count, per size range [A]. */
   readonly objects: Float64Array;
@@ -27,7 +27,7 @@ export function createLedger(areaRanges: number): Ledger {
     place: new Uint32Array(0),
     bits: new Uint32Array(0),
     images: 0,
-    imageId: new Float64Array(0),
+    image: new Uint32Array(0),
     start: new Float64Array(0),
     objects: new Float64Array(areaRanges),
   };
@@ -37,7 +37,7 @@ export function createLedger(areaRanges: number): Ledger {
 export const wordsOf = (areaRanges: number, iouThresholds: number): number => Math.ceil((areaRanges * iouThresholds) / 32);
 
 /** Makes room for an image with `count` detections; the caller fills them in. @returns where they start. */
-export function openImage(ledger: Ledger, imageId: number, count: number, words: number): number {
+export function openImage(ledger: Ledger, image: number, count: number, words: number): number {
   const start = ledger.length;
   const wanted = start + count;
   if (wanted > ledger.score.length) {
@@ -46,12 +46,12 @@ export function openImage(ledger: Ledger, imageId: number, count: number, words:
     ledger.place = widened(ledger.place, room);
     ledger.bits = widened(ledger.bits, 2 * words * room);
   }
-  if (ledger.images === ledger.imageId.length) {
+  if (ledger.images === ledger.image.length) {
     const room = Math.max(16, Math.ceil(1.5 * ledger.images));
-    ledger.imageId = widened(ledger.imageId, room);
+    ledger.image = widened(ledger.image, room);
     ledger.start = widened(ledger.start, room);
   }
-  ledger.imageId[ledger.images] = imageId;
+  ledger.image[ledger.images] = image;
   ledger.start[ledger.images] = start;
   ledger.images++;
   ledger.length = wanted;

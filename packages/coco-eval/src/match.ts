@@ -13,7 +13,7 @@ export interface Slice {
 }
 
 /** `isOpen`: detections that match nothing are ignored. */
-export type Match = (ledger: Ledger, imageId: number, detections: Slice, objects: Slice, isOpen: boolean) => void;
+export type Match = (ledger: Ledger, image: number, detections: Slice, objects: Slice, isOpen: boolean) => void;
 
 /**
  * COCO's greedy matching: detections by score, each takes the free object it overlaps most (the later
@@ -60,7 +60,7 @@ export function createMatcher(params: ResolvedParams, found: Entries, truth: Ent
     return pairs;
   }
 
-  return (ledger, imageId, detections, objects, isOpen) => {
+  return (ledger, image, detections, objects, isOpen) => {
     const D = Math.min(most, detections.to - detections.from);
     const G = objects.to - objects.from;
     if (D >= first.length) first = new Uint32Array(2 * D);
@@ -69,7 +69,7 @@ export function createMatcher(params: ResolvedParams, found: Entries, truth: Ent
       taken = new Uint8Array(2 * G);
     }
     const pairs = findPairs(detections, D, objects, G);
-    const start = D === 0 ? 0 : openImage(ledger, imageId, D, words);
+    const start = D === 0 ? 0 : openImage(ledger, image, D, words);
     const { bits } = ledger;
     for (let d = 0; d < D; d++) {
       ledger.score[start + d] = found.score[detections.order[detections.from + d]!]!;

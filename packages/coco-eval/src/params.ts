@@ -1,4 +1,5 @@
-import { ConfigError } from "@mrcnn/core";
+import { compareIds, ConfigError, quote } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 
 /** Objects of some size: areas from `min` to `max`, both included, in pixels. */
 export interface AreaRange {
@@ -27,7 +28,7 @@ export type IouType = "bbox" | "segm" | "keypoints";
 export interface CocoParams {
   readonly iouType: IouType;
   /** What is evaluated; entries of other categories are an error. */
-  readonly categories: readonly { readonly id: number; readonly name: string }[];
+  readonly categories: readonly { readonly id: CocoId; readonly name: string }[];
   /**
    * Limits on detections per image and category, ascending; [1, 10, 100] by default, [20] for keypoints. AR1,
    * AR10 and AR100 are named by place. Unlike pycocotools, which looks for 100 (or 20) by value, AP goes by the last.
@@ -65,7 +66,7 @@ export function resolveParams(params: CocoParams): ResolvedParams {
     sigmas = COCO_KEYPOINT_SIGMAS,
   } = params;
   const fail = (argument: string, wanted: string, got: unknown): never => {
-    throw new ConfigError(`createCocoEvaluator: ${argument} must be ${wanted}, got ${JSON.stringify(got)}.`);
+    throw new ConfigError(`createCocoEvaluator: ${argument} must be ${wanted}, got ${quote(got)}.`);
   };
   const ascends = (values: readonly number[]): boolean => values.every((v, i) => i === 0 || v > values[i - 1]!);
   if (iouType !== "bbox" && iouType !== "segm" && iouType !== "keypoints") fail("iouType", '"bbox", "segm" or "keypoints"', iouType);
@@ -81,6 +82,6 @@ export function resolveParams(params: CocoParams): ResolvedParams {
   const ids = new Set(params.categories.map((c) => c.id));
   if (ids.size !== params.categories.length) fail("categories", "of unique ids", params.categories.map((c) => c.id));
   // As in pycocotools, categories go by id.
-  const categories = params.categories.toSorted((a, b) => a.id - b.id);
+  const categories = params.categories.toSorted((a, b) => compareIds(a.id, b.id));
   return { iouType, categories, maxDetections, iouThresholds, recallThresholds, areaRanges, useCategories, sigmas };
 }

@@ -1,4 +1,4 @@
-import { DatasetError } from "@mrcnn/core";
+import { DatasetError, parseJson } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 
 const [COMMA, OPEN_LIST, OPEN, CLOSE] = Array.from(",[{}", (c) => c.charCodeAt(0));
@@ -29,7 +29,7 @@ export async function readCocoResults(chunks: AsyncIterable<Uint8Array>, name: s
     text.copyWithin(0, bytes, length);
     length -= bytes;
   };
-  const parse = (end: number, close: string): CocoResult[] => JSON.parse(`[${decoder.decode(text.subarray(0, end))}${close}`) as CocoResult[];
+  const parse = (end: number, close: string): CocoResult[] => parseJson(`[${decoder.decode(text.subarray(0, end))}${close}`) as CocoResult[];
   // Names the entry if it can be told: the first that doesn't parse by itself.
   const whatIsWrong = (cause: unknown): string => {
     const general = `from entry ${index} on, ${cause instanceof Error ? cause.message : "nothing divides them"}`;

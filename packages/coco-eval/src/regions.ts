@@ -1,5 +1,5 @@
-import { DatasetError } from "@mrcnn/core";
-import type { Rle } from "@mrcnn/core";
+import { DatasetError, quote, quoteIds } from "@mrcnn/core";
+import type { CocoId, Rle } from "@mrcnn/core";
 import { measureCounts } from "@mrcnn/masks";
 import type { CocoBox } from "@mrcnn/masks";
 import type { EntryValues } from "./entries.ts";
@@ -8,7 +8,7 @@ import type { ResolvedParams } from "./params.ts";
 
 /** An object of an image. `bbox` is what "bbox" compares, `mask` what "segm" does, "keypoints" both `keypoints` and `bbox`. */
 export interface CocoGroundTruth {
-  readonly categoryId: number;
+  readonly categoryId: CocoId;
   readonly bbox?: CocoBox;
   readonly mask?: Rle;
   /** (x, y, visibility) of each keypoint, flat; visibility 0 is unmarked. */
@@ -23,7 +23,7 @@ export interface CocoGroundTruth {
 
 /** A detection, as an object but with its score. Without a box its keypoints have the area that they span. */
 export interface CocoDetection {
-  readonly categoryId: number;
+  readonly categoryId: CocoId;
   readonly score: number;
   readonly bbox?: CocoBox;
   readonly mask?: Rle;
@@ -40,19 +40,18 @@ export interface Regions {
 /** @throws DatasetError, from both functions, naming the entry: an unknown category, a missing or impossible region. */
 export function createRegions({ iouType, categories, sigmas }: ResolvedParams): Regions {
   const places = new Map(categories.map(({ id }, k) => [id, k]));
-  const placeOf = (id: number, where: string): number => {
+  const placeOf = (id: CocoId, where: string): number => {
     const place = places.get(id);
     if (place !== undefined) return place;
-    const known = [...places.keys()].slice(0, 10).join(", ") + (places.size > 10 ? ", ..." : "");
-    throw new DatasetError(`${where}: categoryId must be one of the evaluated categories (${known}), got ${id}.`);
+    throw new DatasetError(`${where}: categoryId must be one of the evaluated categories (${quoteIds([...places.keys()])}), got ${quote(id)}.`);
   };
   const checkArea = (area: number | undefined, where: string): number | undefined => {
-    if (area !== undefined && !(Number.isFinite(area) && area >= 0)) throw new DatasetError(`${where}: area must be a number >= 0, got ${area}.`);
+    if (area !== undefined && !(Number.isFinite(area) && area >= 0)) throw new DatasetError(`${where}: area must be a number >= 0, got ${quote(area)}.`);
     return area;
   };
   const checkBox = (bbox: CocoBox | undefined, where: string): CocoBox => {
     if (!(bbox?.length === 4 && bbox.every(Number.isFinite) && bbox[2] >= 0 && bbox[3] >= 0)) {
-      throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${JSON.stringify(bbox)}.`);
+      throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`);
     }
     return bbox;
   };
@@ -86,7 +85,7 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
       return entry.isIgnored === undefined ? values : { ...values, isIgnored: entry.isIgnored };
     },
     detection(entry, where) {
-      if (!Number.isFinite(entry.score)) throw new DatasetError(`${where}: score must be a finite number, got ${entry.score}.`);
+      if (!Number.isFinite(entry.score)) throw new DatasetError(`${where}: score must be a finite number, got ${quote(entry.score)}.`);
       return read(entry, entry.score, false, where);
     },
   };

@@ -1,3 +1,4 @@
+import type { CocoId } from "@mrcnn/core";
 import type { CocoAccumulated } from "./accumulate.ts";
 
 /**
@@ -18,7 +19,7 @@ export interface CocoStats extends Record<string, number> {
 
 /** How well one category is found; without `useCategories` all of them, as id -1. -1 when it has no object of that kind. */
 export interface CocoCategoryStats {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
   readonly AP: number;
   readonly AP50: number;

@@ -77,7 +77,7 @@ describe("evaluateCoco", () => {
     ["results[1]: score must be a finite number, got NaN", { score: NaN }, undefined, "bbox"],
     ["results[1]: bbox must be [x, y, width, height] with sizes >= 0, got [0,0,-1,4]", { bbox: [0, 0, -1, 4] }, undefined, "bbox"],
     ["results[1]: keypoints must be (x, y, visibility) of each keypoint, flat, got [1,2]", { keypoints: [1, 2] }, undefined, "bbox"],
-    ["results[1]: keypoints must be (x, y, visibility) of each keypoint, flat, got [1,2,null]", { keypoints: [1, 2, NaN] }, undefined, "bbox"],
+    ["results[1]: keypoints must be (x, y, visibility) of each keypoint, flat, got [1,2,NaN]", { keypoints: [1, 2, NaN] }, undefined, "bbox"],
     ["results[1]: keypoint_scores must hold a number for each keypoint, got [1] for 2 of them", { keypoints: [1, 2, 1, 3, 4, 1], keypoint_scores: [1] }, undefined, "bbox"],
     ["results[1]: keypoint_scores must hold a number for each keypoint, got [1] for 0 of them", { keypoint_scores: [1] }, undefined, "bbox"],
     ["results[1]: must have a segmentation to be evaluated", {}, undefined, "segm"],

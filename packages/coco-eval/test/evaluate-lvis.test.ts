@@ -19,8 +19,8 @@ describe("evaluateLvis", () => {
     const { groundTruth, results } = golden<{ groundTruth: CocoJson; results: Record<"bbox" | "segm", CocoResult[]> }>(import.meta.url, name);
     const lvis: LvisJson = {
       ...groundTruth,
-      images: groundTruth.images.map((image) => ({ ...image, neg_category_ids: images[image.id]![0], not_exhaustive_category_ids: images[image.id]![1] })),
-      categories: groundTruth.categories.map((category) => ({ ...category, frequency: frequency[category.id]! })),
+      images: groundTruth.images.map((image) => ({ ...image, neg_category_ids: images[Number(image.id)]![0], not_exhaustive_category_ids: images[Number(image.id)]![1] })),
+      categories: groundTruth.categories.map((category) => ({ ...category, frequency: frequency[Number(category.id)]! })),
     };
     for (const iouType of ["bbox", "segm"] as const) {
       const again = Array.from({ length: times }, (_, t) => results[iouType].map((one) => ({ ...one, score: one.score - 1e-4 * t }))).flat();

@@ -7,6 +7,7 @@
  * pyramids list the finest level first; host arrays are flat and row-major.
  */
 import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
+import type { CocoId } from "./ids.ts";
 import type { Random } from "./random.ts";
 
 /** Height and width in pixels. */
@@ -62,7 +63,7 @@ export interface GroundTruth {
 /** One image of a data set with its objects, both in the pixels of `image`. */
 export interface Sample {
   /** The image's id in its data set (COCO's `image.id`). */
-  readonly id: number;
+  readonly id: CocoId;
   /** What errors and reports call it: usually its file name. */
   readonly name: string;
   readonly image: RawImage;
@@ -185,7 +186,7 @@ export interface Detections extends BoxDetections {
 /** An evaluated image: what was found and what was there, in the image's original pixels. */
 export interface EvaluatedImage {
   /** `Sample.id`. */
-  readonly id: number;
+  readonly id: CocoId;
   readonly detections: Detections;
   readonly groundTruth: GroundTruth;
 }

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DatasetError } from "@mrcnn/core";
+import { DatasetError, parseJson, toJson } from "@mrcnn/core";
 import { parseCocoJson, type CocoJson, type ParseCocoOptions } from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
 import { readImageFile } from "./image-file.ts";
@@ -22,7 +22,7 @@ export interface CocoFiles extends Pick<CocoDatasetOptions, "degenerate"> {
 export async function readCocoAnnotations(path: string, options: ParseCocoOptions = {}): Promise<CocoJson> {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, "utf8"));
+    value = parseJson(await readFile(path, "utf8"));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DatasetError(`${path}: annotations must be a readable JSON file: ${reason}. Check the path and the file.`, { cause });
@@ -32,7 +32,7 @@ export async function readCocoAnnotations(path: string, options: ParseCocoOption
 
 /** Writes COCO annotations, whole or not at all. */
 export async function writeCocoAnnotations(path: string, json: CocoJson): Promise<void> {
-  await writeOutput(path, JSON.stringify(json));
+  await writeOutput(path, toJson(json));
 }
 
 /**

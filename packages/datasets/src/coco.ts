@@ -1,4 +1,4 @@
-import { DatasetError, type Bitmap, type Dataset, type GroundTruth, type RawImage, type Sample } from "@mrcnn/core";
+import { compareIds, DatasetError, type Bitmap, type Dataset, type GroundTruth, type RawImage, type Sample } from "@mrcnn/core";
 import { decodeRle, segmentationToRle } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoCategory, CocoImage, CocoJson } from "@mrcnn/masks";
 
@@ -40,7 +40,7 @@ export function cocoDataset(
   readImage: (fileName: string) => Promise<RawImage>,
   { name = "annotations", degenerate = "error" }: CocoDatasetOptions = {},
 ): CocoDataset {
-  const categories = json.categories.toSorted((a, b) => a.id - b.id);
+  const categories = json.categories.toSorted((a, b) => compareIds(a.id, b.id));
   const labelOf = new Map(categories.map(({ id }, i) => [id, i + 1]));
   const imageInfo = json.images;
   const byImage = new Map(imageInfo.map((image) => [image.id, { image, objects: [] as CocoAnnotation[] }]));

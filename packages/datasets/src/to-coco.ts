@@ -1,9 +1,9 @@
-import type { GroundTruth, ImageSize } from "@mrcnn/core";
+import type { CocoId, GroundTruth, ImageSize } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString, type CocoAnnotation, type CocoJson } from "@mrcnn/masks";
 
 /** A sample of which only the image's size matters; a `Sample` is one. */
 export interface AnnotatedImage {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
   readonly image: ImageSize;
   readonly groundTruth: GroundTruth;

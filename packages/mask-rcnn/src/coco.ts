@@ -1,6 +1,8 @@
+import type { CocoId } from "@mrcnn/core";
+
 /** A class of a model: the id its data set gives it, and its name. */
 export interface Category {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
 }
 

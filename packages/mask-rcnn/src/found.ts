@@ -1,4 +1,4 @@
-import type { Detections } from "@mrcnn/core";
+import type { CocoId, Detections } from "@mrcnn/core";
 import { rleFromString, rleToString, toFullBitmap } from "@mrcnn/masks";
 import type { Category } from "./coco.ts";
 
@@ -23,8 +23,8 @@ export interface FoundKeypoint {
 export interface FoundObject {
   /** The model's own number of the class, from 1. */
   readonly label: number;
-  /** The data set's: COCO's for the catalog's models. */
-  readonly categoryId: number;
+  /** The data set's: COCO's for the catalog's models, and what stood in the annotations for models of one's own (text, or a bigint beyond 2^53, too). */
+  readonly categoryId: CocoId;
   readonly name: string;
   /** 0 to 1. */
   readonly score: number;

@@ -1,4 +1,4 @@
-import { isMrcnnError, noRandom, WeightsError } from "@mrcnn/core";
+import { isMrcnnError, noRandom, parseJson, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedVariables } from "@mrcnn/core";
 import { createMaskRcnn, inferMaskRcnnConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
@@ -50,7 +50,7 @@ function statedIn<T>({ metadata }: SourceWeights, name: string, { where, parse }
   const text = metadata[name];
   if (text === undefined) return undefined;
   try {
-    return parse(JSON.parse(text), `${where}: its metadata's ${name}`);
+    return parse(parseJson(text), `${where}: its metadata's ${name}`);
   } catch (cause) {
     if (isMrcnnError(cause)) throw new WeightsError(`${cause.message} Convert the weights anew.`, { cause });
     throw new WeightsError(`${where}: its metadata's ${name} must be JSON (${(cause as Error).message}). Convert the weights anew.`, { cause });

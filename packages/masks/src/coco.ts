@@ -1,5 +1,5 @@
-import { DatasetError } from "@mrcnn/core";
-import type { ImageSize, Rle } from "@mrcnn/core";
+import { DatasetError, isCocoId, quote } from "@mrcnn/core";
+import type { CocoId, ImageSize, Rle } from "@mrcnn/core";
 import { rasterizePolygons } from "./polygon.ts";
 import { rleFromString } from "./rle-string.ts";
 import { rleFromCounts } from "./rle.ts";
@@ -18,7 +18,7 @@ export type CocoSegmentation = readonly (readonly number[])[] | CocoRle;
 
 /** An entry of a COCO file's `images`. */
 export interface CocoImage {
-  readonly id: number;
+  readonly id: CocoId;
   readonly width: number;
   readonly height: number;
   readonly file_name: string;
@@ -26,16 +26,16 @@ export interface CocoImage {
 
 /** An entry of `categories`. */
 export interface CocoCategory {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
   readonly supercategory?: string;
 }
 
 /** An entry of `annotations`: one object, or one crowd. */
 export interface CocoAnnotation {
-  readonly id: number;
-  readonly image_id: number;
-  readonly category_id: number;
+  readonly id: CocoId;
+  readonly image_id: CocoId;
+  readonly category_id: CocoId;
   readonly bbox: CocoBox;
   readonly segmentation?: CocoSegmentation;
   /** In pixels; what COCO's size ranges go by. */
@@ -56,8 +56,8 @@ export interface CocoJson {
 
 /** One entry of a COCO results file. */
 export interface CocoResult {
-  readonly image_id: number;
-  readonly category_id: number;
+  readonly image_id: CocoId;
+  readonly category_id: CocoId;
   readonly score: number;
   readonly bbox?: CocoBox;
   readonly segmentation?: CocoSegmentation;
@@ -75,10 +75,6 @@ export interface ParseCocoOptions {
 
 type Loose = Readonly<Record<string, unknown>>;
 const isRecord = (value: unknown): value is Loose => typeof value === "object" && value !== null && !Array.isArray(value);
-const show = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-};
 
 /**
  * Checks the parsed JSON of a COCO annotation file and returns it typed. `where` is the file's name.
@@ -89,25 +85,25 @@ const show = (value: unknown): string => {
  */
 export function parseCocoJson(value: unknown, where: string, options: ParseCocoOptions = {}): CocoJson {
   const { emptyBoxes = "error" } = options;
-  if (!isRecord(value)) throw new DatasetError(`${where}: must be a COCO annotation object, got ${show(value)}.`);
+  if (!isRecord(value)) throw new DatasetError(`${where}: must be a COCO annotation object, got ${quote(value)}.`);
   const list = (key: string): readonly Loose[] => {
     const entries = value[key];
     if (!Array.isArray(entries)) {
-      throw new DatasetError(`${where}: key "${key}" must be a list, got ${show(entries)}. Is it a COCO annotation file?`);
+      throw new DatasetError(`${where}: key "${key}" must be a list, got ${quote(entries)}. Is it a COCO annotation file?`);
     }
     entries.forEach((entry, i) => {
-      if (!isRecord(entry)) throw new DatasetError(`${where}: ${key}[${i}] must be an object, got ${show(entry)}.`);
+      if (!isRecord(entry)) throw new DatasetError(`${where}: ${key}[${i}] must be an object, got ${quote(entry)}.`);
     });
     return entries as Loose[];
   };
   const fail = (entry: string, key: string, wanted: string, got: unknown): never => {
-    throw new DatasetError(`${where}: ${entry}: ${key} must be ${wanted}, got ${show(got)}.`);
+    throw new DatasetError(`${where}: ${entry}: ${key} must be ${wanted}, got ${quote(got)}.`);
   };
   const ids = (key: string, entries: readonly Loose[]): Set<unknown> => {
     const seen = new Set<unknown>();
     entries.forEach((entry, i) => {
-      if (!Number.isInteger(entry.id)) fail(`${key}[${i}]`, "id", "a whole number", entry.id);
-      if (seen.has(entry.id)) throw new DatasetError(`${where}: ${key}[${i}]: id ${show(entry.id)} is used twice. Ids must be unique.`);
+      if (!isCocoId(entry.id)) fail(`${key}[${i}]`, "id", "a whole number or text", entry.id);
+      if (seen.has(entry.id)) throw new DatasetError(`${where}: ${key}[${i}]: id ${quote(entry.id)} is used twice. Ids must be unique.`);
       seen.add(entry.id);
     });
     return seen;
@@ -116,7 +112,7 @@ export function parseCocoJson(value: unknown, where: string, options: ParseCocoO
   const images = list("images");
   const imageIds = ids("images", images);
   for (const image of images) {
-    const name = `image ${show(image.id)}`;
+    const name = `image ${quote(image.id)}`;
     for (const key of ["width", "height"]) {
       if (!(Number.isInteger(image[key]) && (image[key] as number) > 0)) fail(name, key, "a whole number > 0", image[key]);
     }
@@ -126,20 +122,20 @@ export function parseCocoJson(value: unknown, where: string, options: ParseCocoO
   const categories = list("categories");
   const categoryIds = ids("categories", categories);
   for (const category of categories) {
-    if (typeof category.name !== "string") fail(`category ${show(category.id)}`, "name", "a string", category.name);
+    if (typeof category.name !== "string") fail(`category ${quote(category.id)}`, "name", "a string", category.name);
   }
 
   const annotations = list("annotations");
   ids("annotations", annotations);
-  const empty: number[] = [];
+  const empty: CocoId[] = [];
   for (const annotation of annotations) {
     const { id, image_id, category_id, bbox, segmentation, area, iscrowd } = annotation;
-    const name = `annotation ${show(id)}`;
+    const name = `annotation ${quote(id)}`;
     if (!imageIds.has(image_id)) fail(name, "image_id", "the id of an image of the file", image_id);
     if (!categoryIds.has(category_id)) fail(name, "category_id", "the id of a category of the file", category_id);
     if (!isBox(bbox)) fail(name, "bbox", "[x, y, width, height] in numbers", bbox);
     const [, , width, height] = bbox as CocoBox;
-    if (!(width > 0 && height > 0)) empty.push(id as number);
+    if (!(width > 0 && height > 0)) empty.push(id as CocoId);
     if (area !== undefined && !(Number.isFinite(area) && (area as number) >= 0)) fail(name, "area", "a number >= 0", area);
     if (iscrowd !== undefined && iscrowd !== 0 && iscrowd !== 1 && typeof iscrowd !== "boolean") fail(name, "iscrowd", "0 or 1", iscrowd);
     if (segmentation !== undefined && !isSegmentation(segmentation)) {
@@ -179,7 +175,7 @@ function isSegmentation(value: unknown): value is CocoSegmentation {
  */
 export function segmentationToRle(segmentation: CocoSegmentation, size: ImageSize, where = "segmentationToRle"): Rle {
   if (!isSegmentation(segmentation)) {
-    throw new DatasetError(`${where}: segmentation must be a list of polygons or { size, counts }, got ${show(segmentation)}.`);
+    throw new DatasetError(`${where}: segmentation must be a list of polygons or { size, counts }, got ${quote(segmentation)}.`);
   }
   if (!("counts" in segmentation)) return rasterizePolygons(segmentation, size, where);
   const [height, width] = segmentation.size;

@@ -28,7 +28,7 @@ describe("parseCocoJson", () => {
     ['key "images" must be a list, got undefined', {}],
     ['key "categories" must be a list', broken((j) => Object.assign(j, { categories: { 1: "dog" } }))],
     ["annotations[0] must be an object, got null", broken((j) => Object.assign(j, { annotations: [null] }))],
-    ["images[0]: id must be a whole number", broken((j) => Object.assign(j.images[0]!, { id: "1" }))],
+    ["images[0]: id must be a whole number or text, got 1.5", broken((j) => Object.assign(j.images[0]!, { id: 1.5 }))],
     ["image 1: height must be a whole number > 0, got 0", broken((j) => (j.images[0]!.height = 0))],
     ["image 1: file_name must be a string", broken((j) => Object.assign(j.images[0]!, { file_name: undefined }))],
     ["category 18: name must be a string", broken((j) => Object.assign(j.categories[0]!, { name: 3 }))],

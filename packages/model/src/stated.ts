@@ -1,18 +1,19 @@
 // Checks what files state beside a model's weights: what its labels mean, and how it is meant to be used.
 import * as v from "valibot";
 import { ConfigError, parseConfig } from "@mrcnn/core";
+import type { CocoId } from "@mrcnn/core";
 import { parseMaskRcnnConfig } from "./config.ts";
 import type { MaskRcnnConfig } from "./config.ts";
 import type { DetectOptions } from "./detect.ts";
 
 /** A class as a data set numbers and names it. */
 interface StatedCategory {
-  readonly id: number;
+  readonly id: CocoId;
   readonly name: string;
 }
 
 const categoriesSchema = v.pipe(
-  v.array(v.object({ id: v.pipe(v.number(), v.safeInteger()), name: v.pipe(v.string(), v.nonEmpty()) })),
+  v.array(v.object({ id: v.union([v.pipe(v.number(), v.safeInteger()), v.string(), v.bigint()]), name: v.pipe(v.string(), v.nonEmpty()) })),
   v.minLength(1),
   v.check((all) => new Set(all.map(({ id }) => id)).size === all.length, "every id once"),
 );

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { WeightsError } from "@mrcnn/core";
+import { toJson, WeightsError } from "@mrcnn/core";
 import { readImageFile, writeFilesWhole } from "@mrcnn/datasets/node";
 import type { OutputContent } from "@mrcnn/datasets/node";
 import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
@@ -68,7 +68,7 @@ export async function convert(file: string, options: ConvertOptions, given: Term
     norm: weights.norm,
     ...(model !== undefined && { model }),
     dtype,
-    categories: JSON.stringify(before.categories),
+    categories: toJson(before.categories),
     config: JSON.stringify(before.config),
   };
   const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
@@ -131,7 +131,7 @@ async function ofRun(path: string, terminal: Terminal): Promise<Source> {
   const run = runDirectory(path);
   const { config, categories } = runModel(path);
   const arrays = await readLatestWeights(run.checkpoints, { onNote: (note) => terminal.note(note) });
-  const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: JSON.stringify(categories) };
+  const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: toJson(categories) };
   const size = [...arrays.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   return { weights: { format: "safetensors", source: "mrcnn", norm: config.backbone.norm, arrays, metadata }, size };
 }

@@ -1,7 +1,7 @@
 import { createReadStream, existsSync } from "node:fs";
 import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, readCocoResults } from "@mrcnn/coco-eval";
 import type { IouType } from "@mrcnn/coco-eval";
-import { ConfigError } from "@mrcnn/core";
+import { ConfigError, toJson } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
 import type { CocoJson, CocoResult } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
@@ -61,7 +61,7 @@ export async function evaluate(options: EvalOptions, given: Terminal): Promise<n
   terminal.out(apTable(scores, { maxDetections }));
   await outputs.write({
     "--results": outcome.results,
-    "--json": () => `${JSON.stringify(scores, null, 2)}\n`,
+    "--json": () => `${toJson(scores, { indent: 2 })}\n`,
     "--html": () => evaluationReport({ subtitle: `${model ?? results} on ${annotations}`, ...outcome }),
   });
   return 0;
@@ -125,7 +125,7 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
       },
     }).finally(() => progress.stop());
     if (results === undefined) return INTERRUPTED;
-    const asText = (): string => `${JSON.stringify(results)}\n`;
+    const asText = (): string => `${toJson(results)}\n`;
     const count = `${unreadable.size} of ${dataset.length} images could not be read; they are named above`;
     if (unreadable.size > 0 && (!skipUnreadable || unreadable.size === dataset.length)) {
       // Fewer images would be another number.
