@@ -1,4 +1,5 @@
 // The results of `mrcnn detect`, written as they come, so that whatever ends the work leaves what was done.
+import { toJson } from "@mrcnn/core";
 import { closeSync, ftruncateSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { replaceFile } from "@mrcnn/datasets/node";
 import type { OutputTarget } from "@mrcnn/datasets/node";
@@ -20,7 +21,7 @@ export interface DetectionsFile {
 
 // One item a line, the comma first: whatever was written, a "]" after it makes it JSON.
 function lines(items: readonly object[], isFirst: boolean): string {
-  const text = items.map((item) => JSON.stringify(item)).join("\n,");
+  const text = items.map((item) => toJson(item)).join("\n,");
   return items.length === 0 ? "" : `${isFirst ? " " : ","}${text}\n`;
 }
 

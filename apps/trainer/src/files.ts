@@ -51,7 +51,7 @@ export function readJsonLines<T>(path: string): T[] {
     .split("\n")
     .flatMap((line) => {
       try {
-        return [JSON.parse(line) as T];
+        return [parseJson(line) as T];
       } catch {
         return [];
       }

@@ -69,14 +69,14 @@ export function writeRunConfig(run: RunDirectory, config: TrainingConfig): void 
 
 /** Adds a line to metrics.jsonl or eval.jsonl. */
 export function appendLine(file: string, line: object): void {
-  appendWhole(file, `${JSON.stringify(line)}\n`);
+  appendWhole(file, `${toJson(line)}\n`);
 }
 
 /** Forgets what a log says of later steps than `step`: a resumed run writes them again. */
 export function truncateLog(file: string, step: number): void {
   if (!existsSync(file)) return;
   const kept = readJsonLines<{ step: number }>(file).filter((line) => line.step <= step);
-  writeWhole(file, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  writeWhole(file, kept.map((line) => `${toJson(line)}\n`).join(""));
 }
 
 // What decides the arithmetic of a run; the rest (steps, logging, workers, evaluation) may change on the way.
