@@ -5,6 +5,7 @@ import { maskRcnnConfigSchema } from "@mrcnn/model";
 import type { MaskRcnnConfig } from "@mrcnn/model";
 import type { Augmentation } from "@mrcnn/transforms";
 import * as v from "valibot";
+import { assertEffective } from "./config-effects.ts";
 import { readJson } from "./files.ts";
 import { setOption } from "./set-option.ts";
 
@@ -36,6 +37,8 @@ export interface TrainingConfig {
   readonly data: {
     readonly train: DataSource;
     readonly validation?: DataSource | undefined;
+    /** What the data sets are known by, whatever their paths; training fills them in. */
+    readonly fingerprint?: { readonly train?: string | undefined; readonly validation?: string | undefined } | undefined;
     /** The ids that the data set gives `model.classes`; training fills them in. */
     readonly categories?: readonly { readonly id: CocoId; readonly name: string }[] | undefined;
   };
@@ -69,7 +72,7 @@ export interface TrainingConfig {
     readonly accumulate: number;
     /** Default 0. */
     readonly seed: number;
-    /** A file of torchvision, detectron2, matterport or this project, or a folder of .npy files (a backbone with batch norm folded in). Default: random. */
+    /** A run of `mrcnn train`, a file of torchvision (a classifier's too), detectron2, matterport or this project, or a folder of .npy files (a backbone with batch norm folded in). Default: random. */
     readonly initialWeights?: string | undefined;
     /** Steps per line of metrics.jsonl. Default 1. */
     readonly logEvery: number;
@@ -137,6 +140,7 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
   data: v.strictObject({
     train: dataSource,
     validation: v.optional(dataSource),
+    fingerprint: v.optional(v.strictObject({ train: v.optional(v.string()), validation: v.optional(v.string()) })),
     categories: v.optional(v.array(v.strictObject({ id: v.union([v.number(), v.string(), v.bigint()]), name: v.string() }))),
   }),
   augment: v.optional(
@@ -196,10 +200,16 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
 /**
  * Reads a config file, applies each --set `path=value` and fills in defaults.
  *
- * @throws ConfigError or CommandError naming the file; UsageError naming the --set.
+ * @throws ConfigError or CommandError naming the file, also for settings that would do nothing; UsageError naming the --set.
  */
 export function readTrainingConfig(file: string, assignments: readonly string[] = []): TrainingConfig {
-  let value = readJson(file, "The config");
-  for (const assignment of assignments) value = setOption(value, assignment, trainingConfigSchema);
+  const config = changedConfig(readJson(file, "The config"), assignments, file);
+  assertEffective(config, file);
+  return config;
+}
+
+/** Applies each --set to a config, and fills in defaults. @throws ConfigError naming the file; UsageError naming the --set. */
+export function changedConfig(config: unknown, assignments: readonly string[], file: string): TrainingConfig {
+  const value = assignments.reduce((changed, assignment) => setOption(changed, assignment, trainingConfigSchema), config);
   return parseConfig(trainingConfigSchema, value, file);
 }

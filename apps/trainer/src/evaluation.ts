@@ -7,7 +7,7 @@ import type { Category, OpenSource } from "./data-source.ts";
 import { detectAll } from "./detection.ts";
 import type { DetectionSettings } from "./detection.ts";
 import type { Interrupt } from "./interrupt.ts";
-import type { EvaluationLine } from "./run-directory.ts";
+import type { EvaluationLine } from "./run-log.ts";
 import type { Scores } from "./scores.ts";
 
 /**

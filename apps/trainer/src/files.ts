@@ -44,20 +44,6 @@ export function readJson(path: string, what: string): unknown {
   }
 }
 
-/** The values of a JSON-lines file; a last line that was cut is left out. Empty when there is no file. */
-export function readJsonLines<T>(path: string): T[] {
-  if (!existsSync(path)) return [];
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      try {
-        return [parseJson(line) as T];
-      } catch {
-        return [];
-      }
-    });
-}
-
 /** Throws unless a file can be made in `folder` (which is made); called before long work begins. */
 export function assertWritable(folder: string): void {
   mkdirSync(folder, { recursive: true });

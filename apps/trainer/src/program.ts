@@ -82,14 +82,14 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     };
 
   computing(
-    "train <config>",
-    "Trains a model. Ctrl-C stops after the current step with a checkpoint (exit code 130); --resume goes on exactly there.",
-    "mrcnn train configs/nuclei.json --out runs/nuclei \\\n  --set data.train.images=data/train --set data.train.annotations=data/train.json\nmrcnn train configs/nuclei.json --out runs/nuclei --resume",
+    "train [config]",
+    "Trains a model. Ctrl-C (SIGTERM, SIGHUP) stops after the current step with a checkpoint (exit code 130), and so does an error (1); --resume goes on exactly there. It needs --out alone. A config given with it is compared with the run's: optimizer and training data change only by a --set beside --resume, the network, batch size, seed and augmentation never.",
+    "mrcnn train configs/nuclei.json --out runs/nuclei \\\n  --set data.train.images=data/train --set data.train.annotations=data/train.json\nmrcnn train --out runs/nuclei --resume\nmrcnn train --out runs/nuclei --resume --set optimizer.rate=0.001",
   )
     .requiredOption("--out <dir>", "folder of the run: config, metrics, checkpoints, TensorBoard events, report")
     .option("--set <path=value>", "change a value of the config (JSON, or a plain string); may be repeated", collect, [])
     .option("--resume", "go on from the newest checkpoint in --out", false)
-    .action(does<TrainOptions>((options, [config]) => train(config!, options, terminal)));
+    .action(does<TrainOptions>((options, [config]) => train(config, options, terminal)));
 
   computing(
     "eval",

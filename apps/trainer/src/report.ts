@@ -4,11 +4,13 @@ import type { Report, ReportImage, ReportTable } from "@mrcnn/visualize";
 import type { TrainingConfig } from "./config.ts";
 import type { Category, OpenSource } from "./data-source.ts";
 import { detectImage } from "./detection.ts";
-import { readJsonLines, writeWhole } from "./files.ts";
+import { writeWhole } from "./files.ts";
 import { gigabytes } from "./memory-meter.ts";
 import { drawPair, reportImage } from "./overlay.ts";
 import { duration } from "./progress.ts";
-import type { EvaluationLine, MetricsLine, RunDirectory } from "./run-directory.ts";
+import type { RunDirectory } from "./run-directory.ts";
+import { readEvaluations, readMetrics } from "./run-log.ts";
+import type { EvaluationLine, MetricsLine } from "./run-log.ts";
 import type { IouScores } from "./scores.ts";
 
 const EXAMPLES = 8;
@@ -106,8 +108,8 @@ async function examples({ model, config, source, categories, isValidation }: Rep
 /** Writes the run's report.html from its logs, with detections beside the ground truth. */
 export async function writeRunReport(run: RunDirectory, input: ReportInput): Promise<void> {
   const { config, isValidation } = input;
-  const metrics = readJsonLines<MetricsLine>(run.metrics);
-  const evaluations = readJsonLines<EvaluationLine>(run.evaluations);
+  const metrics = readMetrics(run.metrics);
+  const evaluations = readEvaluations(run.evaluations);
   const last = evaluations.at(-1);
   const seconds = metrics.map((line) => line.secondsPerStep).toSorted((a, b) => a - b);
   const median = seconds[Math.floor(seconds.length / 2)] ?? 0;

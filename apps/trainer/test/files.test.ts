@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync, writeSync } from "
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { messageOf } from "../src/errors.ts";
-import { appendWhole, readJson, readJsonLines, writeWhole } from "../src/files.ts";
+import { appendWhole, readJson, writeWhole } from "../src/files.ts";
 import { temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
@@ -49,12 +49,6 @@ describe("files on a full disk", () => {
 });
 
 describe("reading", () => {
-  it("readJsonLines leaves out a line that was cut", () => {
-    const path = join(folder, "cut.jsonl");
-    writeFileSync(path, '{"step":1}\n{"step":2}\n{"st');
-    expect(readJsonLines(path)).toEqual([{ step: 1 }, { step: 2 }]);
-  });
-
   it("readJson names the file", () => {
     const path = join(folder, "cut.json");
     writeFileSync(path, '{"a": [1, 2');

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { getBackend, memory } from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readJsonLines } from "../src/files.ts";
-import type { MetricsLine } from "../src/run-directory.ts";
+import { readMetrics } from "../src/run-log.ts";
+import type { MetricsLine } from "../src/run-log.ts";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
 
 const folder = temporaryFolder();
@@ -15,7 +15,7 @@ let config: string;
 const train = (out: string, ...args: string[]): ReturnType<typeof mrcnn> => mrcnn("train", config, "--out", out, "--backend", getBackend(), ...args);
 const latest = (run: string): string => join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
 const weights = (run: string): Buffer => readFileSync(join(latest(run), "weights.safetensors"));
-const metrics = (run: string): MetricsLine[] => readJsonLines<MetricsLine>(join(run, "metrics.jsonl"));
+const metrics = (run: string): MetricsLine[] => readMetrics(join(run, "metrics.jsonl"));
 const arithmetic = (run: string): object[] =>
   metrics(run).map(({ step, lr, loss, loss_mask, gradientNorm }) => ({ step, lr, loss, loss_mask, gradientNorm }));
 
@@ -78,7 +78,7 @@ describe("mrcnn train", () => {
 
   it("does not overwrite a run, nor resume another one", async () => {
     expect(await train(whole)).toMatchObject({ code: 1, err: `error: ${whole} holds a run already. Continue it with --resume, or give another --out.` });
-    expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain("--resume: training.batchSize differ from the run in");
+    expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain(`--resume: training.batchSize is 3, the run in ${whole} has 1. That can't change on the way: leave the config out`);
     expect((await train(join(folder, "none"), "--resume")).err).toContain("holds no run");
     expect(existsSync(join(folder, "none"))).toBe(false);
   });

@@ -1,5 +1,5 @@
 // Training on backend "webgpu" beside the same training on "cpu", where an adapter is; a software one will do.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MrcnnWebgpuBackend, webgpuBackend } from "@mrcnn/backend-webgpu";
@@ -13,8 +13,8 @@ import { fit, sgd, warmupMultiStep } from "@mrcnn/trainer";
 import { imagenetNormalization } from "@mrcnn/transforms";
 import { backend, memory, setBackend } from "@tensorflow/tfjs";
 import { backendState } from "../../../tools/setup/backends.mjs";
-import { readJsonLines } from "../src/files.ts";
-import type { MetricsLine } from "../src/run-directory.ts";
+import { readMetrics } from "../src/run-log.ts";
+import type { MetricsLine } from "../src/run-log.ts";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
 
 const STEPS = 20;
@@ -100,7 +100,7 @@ describe.skipIf(!backendState("webgpu").available)("training on webgpu", () => {
   it("whose device is lost fails, saying what to do, and resumed from its last checkpoint equals the run that was not disturbed", { timeout: 300_000 }, async () => {
     const file = writeJson(folder, "config.json", { ...tinyConfig, training: { ...tinyConfig.training, steps: 5, checkpointEvery: 2 } });
     const train = (run: string, ...args: string[]): ReturnType<typeof mrcnn> => mrcnn("train", file, "--out", join(folder, run), "--backend", "webgpu", ...args);
-    const metrics = (run: string): MetricsLine[] => (existsSync(join(folder, run, "metrics.jsonl")) ? readJsonLines<MetricsLine>(join(folder, run, "metrics.jsonl")) : []);
+    const metrics = (run: string): MetricsLine[] => readMetrics(join(folder, run, "metrics.jsonl"));
     const arithmetic = (run: string): object[] => metrics(run).map(({ step, loss, loss_mask, gradientNorm }) => ({ step, loss, loss_mask, gradientNorm }));
     const latest = (run: string): string => readFileSync(join(folder, run, "checkpoints", "latest"), "utf8").trim();
     const weights = (run: string): Buffer => readFileSync(join(folder, run, "checkpoints", latest(run), "weights.safetensors"));

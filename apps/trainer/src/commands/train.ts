@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { ConfigError, createRandom } from "@mrcnn/core";
 import { loadBatches } from "@mrcnn/datasets/node";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
@@ -7,17 +6,18 @@ import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { trainingModel } from "@mrcnn/model/training";
 import { fit, sgd, warmupMultiStep } from "@mrcnn/trainer";
 import type { CheckpointState, StepReport } from "@mrcnn/trainer";
-import { readLatestCheckpoint, writeCheckpoint } from "@mrcnn/trainer/node";
+import { hasCheckpoints, readLatestCheckpoint, writeCheckpoint } from "@mrcnn/trainer/node";
 import { backend, memory } from "@tensorflow/tfjs";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
-import { readTrainingConfig } from "../config.ts";
+import { changedConfig, readTrainingConfig } from "../config.ts";
 import type { TrainingConfig } from "../config.ts";
+import { effectNotes } from "../config-effects.ts";
+import { dataFingerprint } from "../data-fingerprint.ts";
 import { openSource, resolveSource } from "../data-source.ts";
 import type { OpenSource } from "../data-source.ts";
-import { CommandError, UsageError } from "../errors.ts";
+import { CommandError, messageOf, UsageError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
-import { assertWritable, readJsonLines } from "../files.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { createMemoryMeter, gigabytes } from "../memory-meter.ts";
@@ -25,8 +25,12 @@ import type { MemoryReading } from "../memory-meter.ts";
 import { createProgress, duration } from "../progress.ts";
 import type { Progress } from "../progress.ts";
 import { writeRunReport } from "../report.ts";
-import { appendLine, assertClassesKnown, assertResumable, isRun, readRunConfig, runDirectory, truncateLog, writeRunConfig } from "../run-directory.ts";
-import type { EvaluationLine, MetricsLine, RunDirectory } from "../run-directory.ts";
+import { assertResumable, assertSameClasses } from "../resume.ts";
+import { assertClassesKnown, isRun, readRunConfig, runDirectory, writeRunConfig } from "../run-directory.ts";
+import type { RunDirectory } from "../run-directory.ts";
+import { lockRun } from "../run-lock.ts";
+import { appendLine, readEvaluations, readMetrics, truncateLogs } from "../run-log.ts";
+import type { EvaluationLine, MetricsLine } from "../run-log.ts";
 import type { Terminal } from "../terminal.ts";
 import { createEventWriter } from "../tensorboard.ts";
 
@@ -42,8 +46,15 @@ interface Data {
   readonly validation: OpenSource | undefined;
 }
 
-// The config as the run uses it: absolute paths, the model's defaults, and its classes from the data.
-async function resolveConfig(config: TrainingConfig, file: string, seed: number | undefined): Promise<{ config: TrainingConfig; model: MaskRcnnConfig; data: Data }> {
+interface Resolved {
+  /** Absolute paths, the model's defaults, and its classes from the data. */
+  readonly config: TrainingConfig;
+  readonly model: MaskRcnnConfig;
+  readonly data: Data;
+}
+
+// The config as the run uses it; `before` is that of the run to go on with.
+async function resolveConfig(config: TrainingConfig, file: string, { seed, out }: TrainOptions, before: TrainingConfig | undefined): Promise<Resolved> {
   const sources = {
     train: resolveSource(config.data.train),
     ...(config.data.validation === undefined ? {} : { validation: resolveSource(config.data.validation) }),
@@ -51,6 +62,7 @@ async function resolveConfig(config: TrainingConfig, file: string, seed: number 
   const train = await openSource(sources.train, "data.train");
   const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation");
   const classes = train.categories.map(({ name }) => name);
+  assertSameClasses(before?.model.classes, classes, out);
   if (config.model.classes !== undefined && config.model.classes.join("\n") !== classes.join("\n")) {
     throw new ConfigError(`${file}: model.classes are ${config.model.classes.join(", ")}, the data has ${classes.join(", ")}. Leave model.classes out: they come from the data.`);
   }
@@ -61,6 +73,10 @@ async function resolveConfig(config: TrainingConfig, file: string, seed: number 
       throw new ConfigError(`${file}: ${name} has boxes without masks, and model.mask is true. Set model.mask=false to train on boxes alone.`);
     }
   }
+  const fingerprint = {
+    train: await dataFingerprint(sources.train, train.dataset.length),
+    ...(sources.validation !== undefined && { validation: await dataFingerprint(sources.validation, validation!.dataset.length) }),
+  };
   const { initialWeights } = config.training;
   return {
     model,
@@ -68,7 +84,7 @@ async function resolveConfig(config: TrainingConfig, file: string, seed: number 
     config: {
       ...config,
       model,
-      data: { ...sources, categories: [...train.categories] },
+      data: { ...sources, fingerprint, categories: [...train.categories] },
       training: {
         ...config.training,
         ...(seed === undefined ? {} : { seed }),
@@ -78,19 +94,24 @@ async function resolveConfig(config: TrainingConfig, file: string, seed: number 
   };
 }
 
-// The checkpoint to go on from, or undefined for a fresh start. Nothing is written yet.
-async function findStart(run: RunDirectory, config: TrainingConfig, resume: boolean, terminal: Terminal): Promise<CheckpointState | undefined> {
-  if (!resume) {
-    if (isRun(run.path)) throw new CommandError(`${run.path} holds a run already. Continue it with --resume, or give another --out.`);
-    return undefined;
+function assertStartable(run: RunDirectory, resume: boolean): void {
+  if (resume && !isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
+  if (!resume && isRun(run.path)) throw new CommandError(`${run.path} holds a run already. Continue it with --resume, or give another --out.`);
+}
+
+// The checkpoint to go on from, or undefined where none was reached. Nothing is written yet.
+async function findStart(run: RunDirectory, before: TrainingConfig, terminal: Terminal): Promise<CheckpointState | undefined> {
+  const onNote = (note: string): void => terminal.note(note);
+  if (await hasCheckpoints(run.checkpoints)) return readLatestCheckpoint(run.checkpoints, { onNote });
+  const { checkpointEvery } = before.training;
+  const last = readMetrics(run.metrics, { onNote }).at(-1)?.step ?? 0;
+  if (last > checkpointEvery) {
+    throw new CommandError(
+      `--resume: ${run.checkpoints} has no checkpoint, but ${run.metrics} tells of ${last} steps, and one was saved every ${checkpointEvery}. Put the checkpoints back, or train into another --out.`,
+    );
   }
-  if (!isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
-  assertResumable(readRunConfig(run.path), config, run.path);
-  if (!existsSync(join(run.checkpoints, "latest"))) {
-    terminal.note("No checkpoint yet: starting from the first step.");
-    return undefined;
-  }
-  return readLatestCheckpoint(run.checkpoints);
+  terminal.note("No checkpoint yet: starting from the first step.");
+  return undefined;
 }
 
 type Step = StepReport & { readonly waited: number };
@@ -128,14 +149,33 @@ function createNews(): (step: Step, reading: MemoryReading | undefined) => strin
   };
 }
 
-/** `mrcnn train`. @returns the exit code. */
-export async function train(file: string, options: TrainOptions, terminal: Terminal): Promise<number> {
+/**
+ * `mrcnn train`. Without a config file a run goes on with its own.
+ *
+ * @returns the exit code.
+ */
+export async function train(file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
   if (options.precision === "float16") throw new UsageError("--precision float16: detection alone can do that; small gradients would vanish. Leave it out.");
-  const { config, model: modelConfig, data } = await resolveConfig(readTrainingConfig(file, options.set), file, options.seed);
-  const { training, optimizer: sgdConfig } = config;
+  if (file === undefined && !options.resume) throw new UsageError("train: a config file must be named, as in `mrcnn train configs/start.json --out runs/first`; only --resume goes without.");
   const run = runDirectory(options.out);
-  const resume = await findStart(run, config, options.resume, terminal);
-  assertWritable(run.path);
+  assertStartable(run, options.resume);
+  const lock = lockRun(run.path);
+  try {
+    assertStartable(run, options.resume);
+    return await trainLocked(run, file, options, terminal);
+  } finally {
+    lock.release();
+  }
+}
+
+async function trainLocked(run: RunDirectory, file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
+  const before = options.resume ? readRunConfig(run.path) : undefined;
+  const written = file === undefined ? changedConfig(before, options.set, run.config) : readTrainingConfig(file, options.set);
+  const { config, model: modelConfig, data } = await resolveConfig(written, file ?? run.config, options, before);
+  const { training, optimizer: sgdConfig } = config;
+  const notes = before === undefined ? [] : assertResumable(before, config, { run: options.out, file, assignments: options.set, stated: written.data.fingerprint?.train });
+  const resume = before === undefined ? undefined : await findStart(run, before, terminal);
+  for (const note of [...notes, ...effectNotes(config)]) terminal.note(note);
   await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 
@@ -150,8 +190,8 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
       terminal.note(`Initial weights: ${found} of ${of} tensors from ${training.initialWeights}.`);
     }
     const start = resume?.step ?? 0;
+    truncateLogs(run, start, { onNote: (note) => terminal.note(note) });
     writeRunConfig(run, config);
-    for (const log of [run.metrics, run.evaluations]) truncateLog(log, start);
     const events = createEventWriter(run.path, { step: start });
     terminal.note(describe(model, data, config, start));
 
@@ -160,7 +200,7 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
     let reading: MemoryReading | undefined;
     const began = performance.now();
     // A finished run that is resumed has its last line already.
-    let evaluated = readJsonLines<EvaluationLine>(run.evaluations).at(-1);
+    let evaluated = readEvaluations(run.evaluations).at(-1);
     const evaluate = async (step: number): Promise<void> => {
       if (data.validation === undefined) return;
       const { limit, ...settings } = config.evaluation;
@@ -175,6 +215,8 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
     };
 
     progress = createProgress(terminal, { label: "train", unit: "steps", total: training.steps, start });
+    let saved = start;
+    let unsaved: string | undefined;
     const done = await fit({
       model: trainingModel(model),
       batches: (startStep) =>
@@ -210,9 +252,17 @@ export async function train(file: string, options: TrainOptions, terminal: Termi
           every: training.checkpointEvery,
           async save(state) {
             await writeCheckpoint(run.checkpoints, state);
+            saved = state.step;
           },
+          unsaved: (reason) => void (unsaved = messageOf(reason)),
         },
       },
+    }).catch((error: unknown) => {
+      progress?.stop();
+      progress = undefined;
+      if (unsaved !== undefined) terminal.note(`The steps since ${saved} could not be saved: ${unsaved}`);
+      terminal.note(saved === 0 ? "No step was saved." : `Saved at step ${saved} of ${training.steps}; continue with --resume.`);
+      throw error;
     });
     progress.stop();
     progress = undefined;
