@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { defineConfig } from "vite";
 import type { Plugin } from "vite";
+import { contentSecurityPolicy } from "./src/content-security-policy.ts";
 
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 const SERVICE_WORKER = "service-worker";
@@ -34,13 +35,22 @@ function serviceWorker(): Plugin {
   };
 }
 
+/** Puts the policy into the built page, so that it holds on every host. vite's own server needs inline scripts. */
+function policyTag(): Plugin {
+  return {
+    name: "mrcnn:content-security-policy",
+    apply: "build",
+    transformIndexHtml: { order: "post", handler: () => [{ tag: "meta", attrs: { "http-equiv": "Content-Security-Policy", content: contentSecurityPolicy }, injectTo: "head-prepend" }] },
+  };
+}
+
 export default defineConfig({
   base: "./",
   resolve: { conditions: ["@mrcnn/source", "module", "browser", "development|production"] },
   server: { headers: isolation },
-  preview: { headers: isolation },
+  preview: { headers: { ...isolation, "Content-Security-Policy": contentSecurityPolicy } },
   worker: { format: "es" },
-  plugins: [serviceWorker()],
+  plugins: [policyTag(), serviceWorker()],
   build: {
     target: "es2023",
     modulePreload: { polyfill: false },

@@ -1,3 +1,5 @@
+import { contentSecurityPolicy } from "./content-security-policy.ts";
+
 /**
  * Keeps the site on the device, so that it works without a network, and lets it use threads where the
  * host does not send the headers of cross-origin isolation. Weights are not its business: they are in
@@ -56,11 +58,12 @@ scope.addEventListener("fetch", (event) => {
   );
 });
 
-// Pages, workers and what they load all need to say so.
+// Pages, workers and what they load all need to say so. A worker's policy is that of its own script's headers.
 function isolated(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.set("cross-origin-opener-policy", "same-origin");
   headers.set("cross-origin-embedder-policy", "require-corp");
   headers.set("cross-origin-resource-policy", "same-origin");
+  headers.set("content-security-policy", contentSecurityPolicy);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

@@ -11,6 +11,7 @@ import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWasm } from "@mrcnn/backend-wasm";
+import { contentSecurityPolicy } from "../src/content-security-policy.ts";
 import type { ScoredCoco } from "../src/export.ts";
 import { pictureOf, pngFile, runFiles, torchvisionFile, withMetadata } from "./models.ts";
 import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
@@ -520,6 +521,83 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
     await context.close();
   }, 120_000);
+
+  describe("the content security policy", () => {
+    /** Collects what the policy blocks, in the page and, as the console says, in its workers. */
+    const watch = `globalThis.blocked = []; document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => blocked.push(effectiveDirective + " " + blockedURI));`;
+    const blockedIn = (page: Page): Promise<string[]> => page.evaluate(() => (globalThis as unknown as { blocked: string[] }).blocked);
+
+    it("lets the page and its workers do what they do", async () => {
+      // As `npm run web` and the service worker send it, so that it holds in the model's worker too.
+      const own = await host(site.root, { policy: contentSecurityPolicy });
+      const elsewhere = await host(site.root);
+      const { page, context, complaints } = await open(browser, own.url, { script: watch });
+      expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
+      await page.click("#samples button");
+      await looked(page);
+      await page.click("#look-inside");
+      await page.waitForSelector("#inside:not([hidden])");
+      await page.click("#inside-close");
+      await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(120, 90)), type: "image/png" }]);
+      await looked(page);
+      expect((await download(page, "#save-png")).bytes.length).toBeGreaterThan(100);
+      expect((await saveCoco(page)).images.length).toBeGreaterThan(0);
+      await page.click("#camera");
+      await page.waitForFunction(() => document.querySelector("#status")!.textContent!.startsWith("Live: "), undefined, { timeout: 60_000 });
+      await page.click("#camera");
+      // Weights of whatever address is given: here of the page's own host; then another backend, in a worker of its own.
+      own.extra.set("mine.safetensors", await torchvisionFile());
+      await page.click("#choose-model");
+      await page.fill("#weights-url", `${own.url}mine.safetensors`);
+      await page.click("#url-form button");
+      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "mine.safetensors", undefined, { timeout: 60_000 });
+      await page.selectOption("#backend", "cpu");
+      await ready(page, "JavaScript");
+      expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+      // What another site answers is up to it; the request itself is let go.
+      await page.evaluate((url) => fetch(url).catch(() => {}), `${elsewhere.url}icon.svg`);
+      expect(elsewhere.sent.map(({ path }) => path)).toEqual(["icon.svg"]);
+      expect(await blockedIn(page)).toEqual([]);
+      // The next visit is the service worker's.
+      await page.evaluate(async () => navigator.serviceWorker.ready);
+      await page.reload();
+      await ready(page, "WebAssembly");
+      expect(await blockedIn(page)).toEqual([]);
+      await Promise.all([context.close(), own.close(), elsewhere.close()]);
+    }, 180_000);
+
+    it("lets nothing run that is written into the page, on a host that sends no headers", async () => {
+      const foreign = await host(site.root, { isIsolated: false });
+      foreign.extra.set("evil.js", Buffer.from("globalThis.ran = 'foreign';"));
+      const context = await browser.newContext({ serviceWorkers: "block" });
+      const page = await context.newPage();
+      await page.addInitScript(watch);
+      await page.goto(plain.url);
+      await ready(page, "WebAssembly");
+      await page.evaluate((url) => {
+        const script = (set: (one: HTMLScriptElement) => void): void => {
+          const one = document.createElement("script");
+          set(one);
+          document.body.append(one);
+        };
+        script((one) => (one.textContent = "globalThis.ran = 'inline'"));
+        script((one) => (one.src = url));
+        script((one) => (one.src = URL.createObjectURL(new Blob(["globalThis.ran = 'blob'"], { type: "text/javascript" }))));
+        script((one) => (one.src = "data:text/javascript,globalThis.ran='data'"));
+        document.body.insertAdjacentHTML("beforeend", `<img src="missing:" onerror="globalThis.ran = 'handler'"><a id="trap" href="javascript:globalThis.ran='link'">x</a><iframe srcdoc="<script>parent.ran = 'frame'</script>"></iframe><form id="away" action="${url}"></form>`);
+        document.querySelector<HTMLAnchorElement>("#trap")!.click();
+        document.querySelector<HTMLFormElement>("#away")!.submit();
+        // Later: what the debugger itself evaluates may.
+        setTimeout(() => void Reflect.construct(Function, ["globalThis.ran = 'eval'"])());
+      }, `${foreign.url}evil.js`);
+      await page.waitForFunction(() => (globalThis as unknown as { blocked: string[] }).blocked.length >= 8);
+      expect(await page.evaluate(() => (globalThis as { ran?: string }).ran)).toBeUndefined();
+      expect(page.url()).toBe(plain.url);
+      const blocked = await blockedIn(page);
+      for (const directive of ["script-src-elem inline", "script-src-elem blob", "script-src-elem data", "script-src-attr inline", "script-src eval", "form-action"]) expect(blocked.some((one) => one.startsWith(directive)), `${directive} in ${blocked.join(", ")}`).toBe(true);
+      await Promise.all([context.close(), foreign.close()]);
+    });
+  });
 
   it("fetches little, and nothing of the model for its own thread", async () => {
     const own = await host(site.root);

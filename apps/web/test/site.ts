@@ -48,8 +48,8 @@ export interface Host {
   close(): Promise<void>;
 }
 
-/** Serves a folder below /some/where/; without `isIsolated` no headers of cross-origin isolation are sent. */
-export async function host(root: string, { isIsolated = true } = {}): Promise<Host> {
+/** Serves a folder below /some/where/; without `isIsolated` no headers of cross-origin isolation are sent, with `policy` one of content security. */
+export async function host(root: string, { isIsolated = true, policy }: { isIsolated?: boolean; policy?: string } = {}): Promise<Host> {
   const prefix = "/some/where/";
   const sent: { path: string; bytes: number }[] = [];
   const extra = new Map<string, Uint8Array>();
@@ -66,6 +66,7 @@ export async function host(root: string, { isIsolated = true } = {}): Promise<Ho
       response.setHeader("cross-origin-opener-policy", "same-origin");
       response.setHeader("cross-origin-embedder-policy", "require-corp");
     }
+    if (policy !== undefined) response.setHeader("content-security-policy", policy);
     if (path === undefined || body === undefined) {
       response.writeHead(404).end();
       return;
