@@ -1,14 +1,19 @@
-import { WeightsError } from "@mrcnn/core";
-import type { NamedArrays } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
+import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromDetectron1 } from "./detectron1.ts";
-import { assertTotal, loadTensors } from "./file-tensor.ts";
-import type { FileTensor } from "./file-tensor.ts";
+import { assertTotal, inFile, loadTensors } from "./file-tensor.ts";
 import { NumpyArray, numpyGlobals, numpyTensor } from "./numpy-pickle.ts";
 import { unpickle } from "./pickle.ts";
+import { withSettings } from "./plain-globals.ts";
+import { stateDicts, unwrap } from "./unwrap.ts";
+import type { Unwrapped } from "./unwrap.ts";
+
+const GLOBALS = /* @__PURE__ */ withSettings(numpyGlobals);
 
 /**
  * Reads a pickle of detectron2, `{"model": {name: ndarray}}`, or of Detectron, `{"blobs": {name: ndarray}}`,
- * of any protocol, written by Python 2 or 3. Names are detectron2's: Detectron's are turned into them, its
+ * of any protocol, written by Python 2 or 3, or one that has its arrays under other keys, without what
+ * `readTorchCheckpoint` takes off. Names are detectron2's: Detectron's are turned into them, its
  * momenta dropped. Nothing of the file is ever run. dtypes become what `readTorchCheckpoint` makes of them;
  * shapes and layouts are torch's. Where they can be, the arrays are views of `bytes`. `where` names the
  * file in errors.
@@ -20,27 +25,36 @@ export function readDetectronPickle(bytes: Uint8Array, where: string): NamedArra
   return loadTensors(tensors);
 }
 
-/** The same, not yet converted, and which of the two it is. */
-export function detectronTensors(bytes: Uint8Array, where: string): { tensors: NamedArrays; detectron1: boolean } {
-  const root = unpickle(bytes, { globals: numpyGlobals, where }).value;
+/** The same, not yet converted, which of the two it is, and what was chosen. */
+export function detectronTensors(bytes: Uint8Array, where: string): Unwrapped<HostArray> & { readonly detectron1: boolean } {
+  const root = unpickle(bytes, { globals: GLOBALS, where }).value;
   if (!(root instanceof Map)) throw new WeightsError(`${where}: the pickle must be a dict with "model" or "blobs", got ${describe(root)}.`);
+  const hasBlobs = root.get("blobs") instanceof Map && !(root.get("model") instanceof Map);
+  const { tensors: arrays, notes } = (hasBlobs ? undefined : inFile(where, () => unwrap(stateDicts(root, isArray)))) ?? { tensors: arraysOf(root, where), notes: [] };
+  const tensors = new Map([...arrays].map(([name, array]) => [name, numpyTensor(array, `${where}: array ${printable(name)}`)]));
+  assertTotal(tensors, bytes.length, where);
+  const detectron1 = hasBlobs || (tensors.size > 0 && [...tensors.keys()].every((name) => !name.includes(".")));
+  return { tensors: detectron1 ? inFile(where, () => fromDetectron1(tensors)) : tensors, notes, detectron1 };
+}
+
+const isArray = (value: unknown): value is NumpyArray => value instanceof NumpyArray;
+
+/** Detectron's blobs, and the errors of what is neither. */
+function arraysOf(root: ReadonlyMap<unknown, unknown>, where: string): ReadonlyMap<string, NumpyArray> {
   const holder = ["model", "blobs"].find((key) => root.get(key) instanceof Map);
-  const arrays = (holder === undefined ? root : root.get(holder)) as ReadonlyMap<unknown, unknown>;
-  const tensors = new Map<string, FileTensor>();
-  for (const [name, value] of arrays) {
+  const arrays = new Map<string, NumpyArray>();
+  for (const [name, value] of (holder === undefined ? root : root.get(holder)) as ReadonlyMap<unknown, unknown>) {
     if (typeof name !== "string") throw new WeightsError(`${where}: the names of the weights must be strings, got ${describe(name)}.`);
     if (holder !== "model" && name.endsWith("_momentum")) continue;
-    if (!(value instanceof NumpyArray)) {
-      // Detectron keeps its iteration and learning rate among the blobs.
-      if (holder === "blobs" && (value === null || typeof value !== "object")) continue;
-      const hint = holder === undefined ? ' Weights stand under "model" or "blobs".' : "";
-      throw new WeightsError(`${where}: ${name.slice(0, 200)} must be an array, got ${describe(value)}.${hint}`);
+    if (isArray(value)) {
+      arrays.set(name, value);
+      continue;
     }
-    tensors.set(name, numpyTensor(value, `${where}: array ${name}`));
+    // Detectron keeps its iteration and learning rate among the blobs.
+    if (holder === "blobs" && (value === null || typeof value !== "object")) continue;
+    throw new WeightsError(`${where}: ${printable(name)} must be an array, got ${describe(value)}.${holder === undefined ? ' Weights stand under "model" or "blobs".' : ""}`);
   }
-  assertTotal(tensors, bytes.length, where);
-  const detectron1 = holder === "blobs" || (holder === undefined && tensors.size > 0 && [...tensors.keys()].every((name) => !name.includes(".")));
-  return { tensors: detectron1 ? fromDetectron1(tensors) : tensors, detectron1 };
+  return arrays;
 }
 
 function describe(value: unknown): string {

@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { hostBytes, toHostData } from "./dtype.ts";
 import type { DType, rawData } from "./dtype.ts";
@@ -52,8 +52,20 @@ export function assertTotal(tensors: FileTensors, fileLength: number, where: str
   for (const [name, { shape, dtype }] of tensors) {
     total += (countOf(shape) ?? Infinity) * hostBytes(dtype);
     if (total > 4 * fileLength) {
-      throw new WeightsError(`${where}: tensor ${name}: with it the tensors take ${total} bytes, more than a file of ${fileLength} bytes may hold. The file is corrupt or hostile.`);
+      throw new WeightsError(`${where}: tensor ${printable(name)}: with it the tensors take ${total} bytes, more than a file of ${fileLength} bytes may hold. The file is corrupt or hostile.`);
     }
+  }
+}
+
+/** What `work` gives; its errors name the file, as those that know only a tensor's name don't. */
+export function inFile<T>(where: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const named = `${where}: `;
+    // As the message shows it.
+    if (!(error instanceof WeightsError) || error.message.startsWith(new WeightsError(named).message)) throw error;
+    throw new WeightsError(named + error.message, { cause: error });
   }
 }
 

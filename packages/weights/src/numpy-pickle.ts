@@ -3,7 +3,7 @@ import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { countOf, FileTensor } from "./file-tensor.ts";
 import { pickleGlobals, Text } from "./pickle.ts";
-import type { PickleGlobals, Stateful } from "./pickle.ts";
+import type { PickleGlobal, Stateful } from "./pickle.ts";
 import { plainGlobals } from "./plain-globals.ts";
 import { gatherStrided } from "./strided.ts";
 
@@ -63,7 +63,7 @@ function dtypeOf([code]: readonly unknown[]): NumpyDtype {
 const scalar = ([dtype, buffer]: readonly unknown[]): NumpyArray => frombuffer([buffer, dtype, []]);
 
 /** What makes plain data and arrays. */
-export const numpyGlobals: PickleGlobals = /* @__PURE__ */ new Map([
+export const numpyGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ new Map([
   ...plainGlobals,
   ...pickleGlobals([
     ["numpy.ndarray"],

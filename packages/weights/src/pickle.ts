@@ -27,10 +27,10 @@ export interface Stateful {
 }
 
 /** Globals by "module.name". */
-export type PickleGlobals = ReadonlyMap<string, PickleGlobal>;
+export type PickleGlobals = Pick<ReadonlyMap<string, PickleGlobal>, "get">;
 
 /** A table of them. */
-export const pickleGlobals = (calls: readonly (readonly [name: string, call?: PickleGlobal["call"]])[]): PickleGlobals =>
+export const pickleGlobals = (calls: readonly (readonly [name: string, call?: PickleGlobal["call"]])[]): ReadonlyMap<string, PickleGlobal> =>
   new Map(calls.map(([name, call]) => [name, new PickleGlobal(name, call)]));
 
 /** What a pickle may use. */

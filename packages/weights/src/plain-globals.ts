@@ -1,11 +1,22 @@
 import { WeightsError } from "@mrcnn/core";
-import { pickleGlobals, Text } from "./pickle.ts";
+import { PickleGlobal, pickleGlobals, Text } from "./pickle.ts";
 import type { PickleGlobals, Stateful } from "./pickle.ts";
 
-/** A record of settings, as training scripts save them beside the weights: its state is not kept. */
-class Ignored implements Stateful {
+/** A record of settings, as training scripts save them beside the weights: its state is not kept, and what it was made of neither. */
+class Settings extends Map<unknown, unknown> implements Stateful {
   setState(): void {}
 }
+const settings = (): Settings => new Settings();
+
+/**
+ * Libraries whose objects stand beside weights and hold settings: paths and dates of scripts' arguments,
+ * Lightning's own classes and dicts, configs of the usual kinds, torch's types of values. They become empty
+ * records; nothing of theirs is needed, or run.
+ */
+const SETTINGS = /^(?:pathlib|datetime|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|omegaconf|yacs\.config|addict\.addict|easydict|ml_collections|fvcore\.common\.config|detectron2\.config)\.|^typing\.Any$|^torch\.(?:b?float\d+|u?int\d+|bool|complex\d+|torch_version\.TorchVersion)$/;
+
+/** A table with those beside it. */
+export const withSettings = (table: PickleGlobals): PickleGlobals => ({ get: (name) => table.get(name) ?? (SETTINGS.test(name) ? new PickleGlobal(name, settings) : undefined) });
 
 function dict([items = []]: readonly unknown[]): Map<unknown, unknown> {
   if (items instanceof Map) return new Map(items);
@@ -28,11 +39,11 @@ function encode([text, encoding = "latin1"]: readonly unknown[]): unknown {
 const bytes = (args: readonly unknown[]): unknown => (args.length === 0 ? new Uint8Array(0) : args[0] instanceof Uint8Array ? args[0] : encode(args));
 
 /** What makes plain data, of torch's files and of numpy's. */
-export const plainGlobals: PickleGlobals = /* @__PURE__ */ pickleGlobals([
+export const plainGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ pickleGlobals([
   ["collections.OrderedDict", dict],
   ["collections.Counter", dict],
   ["collections.defaultdict", () => new Map()],
-  ["argparse.Namespace", () => new Ignored()],
+  ["argparse.Namespace", settings],
   ["_codecs.encode", encode],
   ...["__builtin__", "builtins"].flatMap((module) => [
     [`${module}.bytes`, bytes] as const,

@@ -3,12 +3,15 @@ import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { detectron2Metadata, fromDetectron2, isDetectron2 } from "./detectron2.ts";
 import { formatOf } from "./file-format.ts";
 import type { WeightsFormat } from "./file-format.ts";
+import { inFile } from "./file-tensor.ts";
+import { assertRcnn, describeNetwork, isRcnn } from "./foreign.ts";
 import { dequantize } from "./quantize.ts";
 import { kerasTensors } from "./keras-weights.ts";
 import { fromMatterport, isMatterport } from "./matterport.ts";
 import { readSafetensorsMetadata, safetensorsTensors } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
 import { fromTorch } from "./torch-layout.ts";
+import { unwrap } from "./unwrap.ts";
 
 /** Weights of a detector, whoever trained it. */
 export interface SourceWeights {
@@ -21,11 +24,15 @@ export interface SourceWeights {
   readonly arrays: NamedArrays;
   /** What the file says beside the weights. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** What was chosen where the file leaves a choice, and what beside the model was left out: sentences for the user. */
+  readonly notes?: readonly string[];
 }
 
 /**
  * Reads the weights of a Mask, Faster or Keypoint R-CNN. The format is told by the file's first bytes, the
- * library by the names in it; what it is called plays no part. Nothing of the file is run. It takes about
+ * library by the names in it; what it is called plays no part. What training scripts wrap around a model is
+ * taken off: the keys that lead to it, any prefix before its names (`model.`, `_orig_mod.`, `module.`), and
+ * what stands beside it. Of a model and averages of it in one file it takes the model. Nothing of the file is run. It takes about
  * twice the file's size, the file included; four times when it holds half floats or int8.
  *
  * @throws WeightsError that says what the file looks like and what is accepted, or names the tensor or
@@ -48,21 +55,27 @@ export async function readShardedWeights(index: unknown, readShard: (file: strin
   return tell("safetensors", { tensors: arrays, metadata }, where);
 }
 
-function tell(format: WeightsFormat, { tensors, metadata }: Opened, where: string): SourceWeights {
-  try {
-    const { source, arrays } = translate(withoutPrefix(tensors), metadata);
-    return { format, source, norm: normOf(arrays, tensors, metadata), arrays, metadata: { ...metadata, ...(source === "detectron2" && detectron2Metadata(tensors)) } };
-  } catch (error) {
-    // Names of tensors come without the file's.
-    if (error instanceof WeightsError && !error.message.startsWith(where)) throw new WeightsError(`${where}: ${error.message}`, { cause: error });
-    throw error;
-  }
+function tell(format: WeightsFormat, { tensors, metadata, notes = [] }: Opened, where: string): SourceWeights {
+  // Names of tensors come without the file's.
+  return inFile(where, () => {
+    const bare = unwrap([{ path: [], tensors }]) ?? { tensors, notes: [] };
+    const { source, arrays } = translate(bare.tensors, metadata);
+    return {
+      format,
+      source,
+      norm: normOf(arrays, bare.tensors, metadata),
+      arrays,
+      metadata: { ...metadata, ...(source === "detectron2" && detectron2Metadata(bare.tensors)) },
+      notes: [...notes, ...bare.notes],
+    };
+  });
 }
 
 interface Opened {
   /** By the source's own names and in its layouts. */
   readonly tensors: NamedArrays;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly notes?: readonly string[];
 }
 
 async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Promise<Opened> {
@@ -72,35 +85,33 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
     // Readers of other formats are loaded when they are needed: pages fetch what they use.
     case "torch": {
       const { torchTensors } = await import("./torch-checkpoint.ts");
-      return { tensors: torchTensors(bytes, where), metadata: {} };
+      return { ...torchTensors(bytes, where), metadata: {} };
     }
     case "pickle": {
       const { detectronTensors } = await import("./detectron-pickle.ts");
-      const { tensors, detectron1 } = detectronTensors(bytes, where);
+      const { tensors, notes, detectron1 } = detectronTensors(bytes, where);
       // Its configs' PIXEL_MEANS; the files don't say.
-      return { tensors, metadata: detectron1 ? { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" } : {} };
+      return { tensors, notes, metadata: detectron1 ? { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" } : {} };
     }
     case "hdf5":
       return { tensors: await kerasTensors(bytes, where), metadata: {} };
   }
 }
 
-// What torch's DataParallel puts before every name.
-function withoutPrefix(tensors: NamedArrays): NamedArrays {
-  const prefix = "module.";
-  if (tensors.size === 0 || ![...tensors.keys()].every((name) => name.startsWith(prefix))) return tensors;
-  return new Map([...tensors].map(([name, array]) => [name.slice(prefix.length), array]));
-}
-
 function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<SourceWeights, "source" | "arrays"> {
   const names = [...tensors.keys()];
-  if (isDetectron2(names)) return { source: "detectron2", arrays: fromDetectron2(tensors) };
   if (isMatterport(names)) return { source: "matterport", arrays: fromMatterport(tensors) };
-  if (names.some((name) => name.startsWith("backbone.body.")) && names.some((name) => name.startsWith("rpn.head."))) {
-    return metadata["format"] === "mrcnn" || isOurLayout(tensors) ? { source: "mrcnn", arrays: dequantize(tensors) } : { source: "torchvision", arrays: fromTorch(tensors) };
+  if (isRcnn(names)) {
+    if (isDetectron2(names)) {
+      assertRcnn(tensors, "detectron2");
+      return { source: "detectron2", arrays: fromDetectron2(tensors) };
+    }
+    if (metadata["format"] === "mrcnn" || isOurLayout(tensors)) return { source: "mrcnn", arrays: dequantize(tensors) };
+    assertRcnn(tensors, "torchvision");
+    return { source: "torchvision", arrays: fromTorch(tensors) };
   }
   throw new WeightsError(
-    `the weights must be those of a Mask, Faster or Keypoint R-CNN of torchvision, detectron2, matterport or this project, got ${describeNames(names)}.`,
+    `the weights must be those of a Mask, Faster or Keypoint R-CNN of torchvision, detectron2, matterport or this project, got ${describeNetwork(names)}.`,
   );
 }
 
@@ -108,17 +119,6 @@ function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<Sou
 function isOurLayout(tensors: NamedArrays): boolean {
   const shape = tensors.get("backbone.body.conv1.weight")?.shape ?? [];
   return shape.length === 4 && shape[0] === shape[1] && shape[2] === 3;
-}
-
-function describeNames(names: readonly string[]): string {
-  const has = (pattern: RegExp): boolean => names.some((name) => pattern.test(name));
-  if (names.length === 0) return "a file without weights";
-  if (has(/^(neck|rpn_head|roi_head|bbox_head)\./)) return "a model of mmdetection";
-  if (has(/^(layer4|features|classifier|fc|head)\./) && !has(/rpn|roi_heads/)) return "an ImageNet classifier: a backbone alone";
-  if (has(/^(backbone\.)?(stem\.conv1|res2)\./) && !has(/rpn/)) return "an ImageNet classifier for detectron2: a backbone alone";
-  if (has(/^(res5|conv5_block|fc1000|predictions|block5)/) && !has(/rpn|mrcnn/)) return "an ImageNet classifier of Keras: a backbone alone";
-  const some = names.slice(0, 4).map((name) => name.slice(0, 80)).join(", ");
-  return `a model of another kind, with the names ${some}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;
 }
 
 function normOf(arrays: NamedArrays, tensors: NamedArrays, metadata: Opened["metadata"]): SourceWeights["norm"] {

@@ -1,14 +1,16 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
-import { assertTotal, countOf, FileTensor, loadTensors } from "./file-tensor.ts";
-import type { FileTensors } from "./file-tensor.ts";
+import { assertTotal, countOf, FileTensor, inFile, loadTensors } from "./file-tensor.ts";
 import { numpyGlobals } from "./numpy-pickle.ts";
 import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
+import { withSettings } from "./plain-globals.ts";
 import { checkZipEntry, readZip } from "./zip.ts";
 import type { ZipEntry } from "./zip.ts";
 import { gatherStrided } from "./strided.ts";
+import { stateDicts, unwrap } from "./unwrap.ts";
+import type { Unwrapped } from "./unwrap.ts";
 
 // torch/serialization.py. A checkpoint is a pickle that refers to storages, which lie beside it: as entries
 // of a zip archive (torch 1.6 and later), or one after the other behind it (before, and with
@@ -18,9 +20,6 @@ const STORAGES: Readonly<Record<string, DType>> = {
   DoubleStorage: "float64", FloatStorage: "float32", HalfStorage: "float16", BFloat16Storage: "bfloat16", LongStorage: "int64",
   IntStorage: "int32", ShortStorage: "int16", CharStorage: "int8", ByteStorage: "uint8", BoolStorage: "bool",
 };
-
-/** Where checkpoints of training scripts keep the model's state_dict. */
-const HOLDERS = ["model", "state_dict", "model_state_dict"] as const;
 
 /** Flat memory that tensors are views of. */
 class Storage {
@@ -76,7 +75,7 @@ function rebuildParameter([tensor]: readonly unknown[]): TorchTensor {
   return tensor;
 }
 
-const GLOBALS = /* @__PURE__ */ new Map([
+const GLOBALS = /* @__PURE__ */ withSettings(new Map([
   // Training scripts keep their scores as numpy's scalars.
   ...numpyGlobals,
   ...pickleGlobals([
@@ -89,12 +88,13 @@ const GLOBALS = /* @__PURE__ */ new Map([
     ["torch.device", ([name]) => name],
     ...Object.keys(STORAGES).map((name) => [`torch.${name}`] as const),
   ]),
-]);
+]));
 
 /**
- * Reads what `torch.save` wrote: a state_dict, or a checkpoint that has one as "model", "state_dict" or
- * "model_state_dict"; the zip format of torch 1.6 and later and the one before. Nothing of the file is
- * ever run. float32, int32, uint8 and bool (as uint8) come as they are, float16, bfloat16 and float64
+ * Reads what `torch.save` wrote: a state_dict, or a checkpoint that has one under any key, without what
+ * torch and training scripts wrap around a model (`module.`, `_orig_mod.`; any prefix of a detector's names).
+ * Of a model and averages of it, or of several under the usual keys, it takes the trained one, "model"
+ * before "state_dict". The zip format of torch 1.6 and later and the one before. Nothing of the file is ever run. float32, int32, uint8 and bool (as uint8) come as they are, float16, bfloat16 and float64
  * become float32, int8, int16 and int64 int32, in torch's shapes and layouts. Where they can be, the arrays
  * are views of `bytes`. `where` names the file in errors.
  *
@@ -102,40 +102,40 @@ const GLOBALS = /* @__PURE__ */ new Map([
  * holds something other than tensors, or an int64 doesn't fit int32.
  */
 export function readTorchCheckpoint(bytes: Uint8Array, where: string): NamedArrays {
-  return loadTensors(torchTensors(bytes, where));
+  return loadTensors(torchTensors(bytes, where).tensors);
 }
 
-/** The same, not yet converted. */
-export function torchTensors(bytes: Uint8Array, where: string): FileTensors {
+/** The same, not yet converted, and what was chosen. */
+export function torchTensors(bytes: Uint8Array, where: string): Unwrapped<FileTensor> {
   const isZip = bytes.length >= 2 && bytes[0] === 0x50 && bytes[1] === 0x4b;
   const root = isZip ? readArchive(bytes, where) : readLegacy(bytes, where);
+  const { tensors: found, notes } = stateDict(root, where);
   const tensors = new Map<string, FileTensor>();
   const entries = new Set<ZipEntry>();
-  for (const [name, value] of stateDict(root, where)) {
-    if (!(value instanceof TorchTensor)) continue;
-    tensors.set(name, fileTensor(value, `${where}: tensor ${name}`));
+  for (const [name, value] of found) {
+    tensors.set(name, fileTensor(value, `${where}: tensor ${printable(name)}`));
     if (value.view.storage.entry !== undefined) entries.add(value.view.storage.entry);
   }
   assertTotal(tensors, bytes.length, where);
   for (const entry of entries) checkZipEntry(entry, where);
-  return tensors;
+  return { tensors, notes };
 }
 
-function stateDict(root: unknown, where: string): ReadonlyMap<string, unknown> {
-  const isStateDict = (value: unknown): value is ReadonlyMap<string, unknown> =>
-    value instanceof Map && value.size > 0 && [...value].every(([name, v]) => typeof name === "string" && (v instanceof TorchTensor || name.endsWith("_extra_state")));
-  if (isStateDict(root)) return root;
+const isTensor = (value: unknown): value is TorchTensor => value instanceof TorchTensor;
+
+function stateDict(root: unknown, where: string): Unwrapped<TorchTensor> {
   if (!(root instanceof Map)) throw new WeightsError(`${where}: the checkpoint must be a state_dict, got ${describe(root)}. Save model.state_dict().`);
-  for (const key of HOLDERS) if (isStateDict(root.get(key))) return root.get(key) as ReadonlyMap<string, unknown>;
-  if ([...root.values()].some((value) => value instanceof TorchTensor)) {
-    const [name, value] = [...root].find(([key, v]) => typeof key !== "string" || !(v instanceof TorchTensor))!;
+  const found = inFile(where, () => unwrap(stateDicts(root, isTensor)));
+  if (found !== undefined) return found;
+  if ([...root.values()].some(isTensor)) {
+    const [name, value] = [...root].find(([key, v]) => typeof key !== "string" || !isTensor(v))!;
     throw new WeightsError(`${where}: ${keyText(name)} must be the name of a tensor, got ${describe(value)}. Save model.state_dict() alone.`);
   }
   const keys = [...root.keys()].slice(0, 8).map(keyText);
-  throw new WeightsError(`${where}: the checkpoint must be a state_dict or have one as ${HOLDERS.join(", ")}, got ${keys.length === 0 ? "an empty one" : `the keys ${keys.join(", ")}`}. Save model.state_dict().`);
+  throw new WeightsError(`${where}: the checkpoint must be a state_dict or have one under a key, as "model" or "state_dict", got ${keys.length === 0 ? "an empty one" : `the keys ${keys.join(", ")}`}. Save model.state_dict().`);
 }
 
-const keyText = (key: unknown): string => (typeof key === "string" ? key.slice(0, 60) : describe(key));
+const keyText = (key: unknown): string => (typeof key === "string" ? printable(key, 60) : describe(key));
 
 function describe(value: unknown): string {
   if (value instanceof TorchTensor) return "a tensor";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { pickleGlobals, Text, unpickle } from "../src/pickle.ts";
+import { withSettings } from "../src/plain-globals.ts";
 import { bytesOf } from "./fixtures.ts";
 
 const globals = pickleGlobals([["m.pair", (args) => ({ pair: args })], ["m.named"]]);
@@ -93,5 +94,21 @@ describe("unpickle", () => {
   it.each(refused)("refuses %s", (_, pickle, message) => {
     expect(() => run(pickle)).toThrow(message);
     expect(() => run(pickle)).toThrow(expect.objectContaining({ code: "weights" }));
+  });
+});
+
+describe("withSettings", () => {
+  const table = withSettings(globals);
+  const settings = (pickle: string): unknown => unpickle(bytesOf(pickle), { globals: table, where: "w" }).value;
+
+  // As pickle writes an instance of a subclass of dict with an item and a state, and a class that is named only.
+  it.each(["pytorch_lightning.utilities.parsing", "lightning.fabric.utilities.data", "omegaconf.dictconfig", "yacs.config", "pathlib"])("makes records of what %s has", (module) => {
+    expect([...(settings(`c${module}\nAnything\n)\x81X\x02\0\0\0lrK\x01s}b.`) as Map<unknown, unknown>)]).toEqual([["lr", 1]]);
+    expect(settings(`}c${module}\nAnything\nK\x01s.`)).toBeInstanceOf(Map);
+  });
+
+  it.each(["os.system", "pathlibs.Path", "builtins.eval", "torch.load", "torch.float32.x", "posix.system", "lightningx.y"])("still refuses %s", (name) => {
+    const at = name.lastIndexOf(".");
+    expect(() => settings(`c${name.slice(0, at)}\n${name.slice(at + 1)}\n.`)).toThrow(`may not use ${JSON.stringify(name)}`);
   });
 });

@@ -116,7 +116,7 @@ describe("readTorchCheckpoint", () => {
     expect(() => readTorchCheckpoint(file(`}X\x01\0\0\0a${one}sX\x01\0\0\0bK\x01s`), "w")).toThrow("w: b must be the name of a tensor, got a number. Save model.state_dict() alone.");
     expect(() => readTorchCheckpoint(file(`]${one}a`), "w")).toThrow("w: the checkpoint must be a state_dict, got a list. Save model.state_dict().");
     expect(() => readTorchCheckpoint(file(`}X\x05\0\0\0epochK\x01s${one}0`), "w")).toThrow(
-      "w: the checkpoint must be a state_dict or have one as model, state_dict, model_state_dict, got the keys epoch. Save model.state_dict().",
+      'w: the checkpoint must be a state_dict or have one under a key, as "model" or "state_dict", got the keys epoch. Save model.state_dict().',
     );
     expect(() => readTorchCheckpoint(file(`}${one}0`), "w")).toThrow("got an empty one");
   });
