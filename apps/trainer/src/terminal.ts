@@ -1,3 +1,5 @@
+import { escapeUnprintable } from "@mrcnn/core";
+
 /** Where the command speaks: results on stdout, everything else on stderr. Tests hand in their own. */
 export interface Terminal {
   /** A line of results, or several. */
@@ -10,16 +12,11 @@ export interface Terminal {
   readonly isClosed?: boolean;
 }
 
-/** What a terminal would obey instead of showing: controls but tab and newline, and what turns the direction of text. */
-// eslint-disable-next-line no-control-regex -- these are the point
-const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-const escaped = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
-
-/** Text as it may be shown: what a terminal would obey is written as JSON writes it ("\u001b"), so that JSON stays the same JSON. */
-export const shown = (text: string): string => text.replaceAll(unsafe, escaped);
+/** Text as it may be shown: what a terminal would obey is written as JSON writes it, so that JSON stays the same JSON. */
+export const shown = (text: string): string => escapeUnprintable(text, "\n\t");
 
 /** A name within a line: as `shown`, and newlines and tabs escaped too. */
-export const shownName = (name: string): string => shown(name).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+export const shownName = (name: string): string => escapeUnprintable(name);
 
 /** The same terminal, on which everything is shown and nothing obeyed: names come from files of anyone. */
 export const showing = (terminal: Terminal): Terminal => ({

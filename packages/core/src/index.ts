@@ -6,7 +6,7 @@ export type { CocoId } from "./ids.ts";
 export { parseJson, quote, toJson } from "./json.ts";
 export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
-export { printable } from "./printable.ts";
+export { escapeUnprintable, printable } from "./printable.ts";
 export { createRandom, noRandom } from "./random.ts";
 export type { Random } from "./random.ts";
 export { roundHalfToEven } from "./rounding.ts";

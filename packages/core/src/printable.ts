@@ -7,12 +7,10 @@
  */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
 
-const escaped = (character: string): string => {
-  const code = character.codePointAt(0)!;
-  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
-};
+// By its UTF-16 units, as JSON has them: escaped JSON is the same JSON.
+const escaped = (character: string): string => character.replaceAll(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** `text` with every unprintable character but those of `kept` as an escape: \u001b. */
+/** Writes every unprintable character of `text` but those of `kept` as JSON does: \u001b. What was JSON stays the same JSON. */
 export const escapeUnprintable = (text: string, kept = ""): string => text.replace(UNPRINTABLE, (character) => (kept.includes(character) ? character : escaped(character)));
 
 /**

@@ -9,7 +9,7 @@ test.each([
   ["ends of lines", "a\nb\r\u2028c", "a\\u000ab\\u000d\\u2028c"],
   ["turned text", "gnp\u202efdp.exe", "gnp\\u202efdp.exe"],
   ["half a pair", "a\ud800", "a\\ud800"],
-  ["tags", "a\u{e0041}", "a\\u{e0041}"],
+  ["tags", "a\u{e0041}", "a\\udb40\\udc41"],
 ])("%s is shown", (_, text, shown) => {
   expect(printable(text)).toBe(shown);
 });

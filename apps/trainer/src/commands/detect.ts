@@ -108,7 +108,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, g
     if (kept !== undefined) terminal.note(`Detections of the ${detected} of ${inputs.length} images that were done are in ${kept}.`);
   }
   if (unreadable === 0) return 0;
-  terminal.note(`${unreadable} of ${inputs.length} images could not be read; they are named above. The other ${detected} are done.`);
+  terminal.note(`${unreadable} of ${inputs.length} images are left out; they are named above. The other ${detected} are done.`);
   return SOME_UNREADABLE;
 }
 

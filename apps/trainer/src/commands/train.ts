@@ -204,7 +204,9 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
     const evaluate = async (step: number): Promise<void> => {
       if (data.validation === undefined) return;
       const { limit, ...settings } = config.evaluation;
-      const line = await evaluateModel(model, data.validation, data.train.categories, { settings, limit, interrupt, step });
+      const { validation } = data;
+      const work = (): ReturnType<typeof evaluateModel> => evaluateModel(model, validation, data.train.categories, { settings, limit, interrupt, step });
+      const line = await (progress === undefined ? work() : progress.aside(work));
       if (line === undefined) return; // stopped
       evaluated = line;
       appendLine(run.evaluations, line);
