@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "./workspace.mjs";
+import { packageManager, root } from "./workspace.mjs";
 
 /** What went wrong while setting up, in one line. */
 export class BootstrapError extends Error {}
@@ -52,7 +52,7 @@ export function install() {
   process.stderr.write("Installing packages (once) …\n");
   run(
     "npx",
-    ["--yes", "pnpm@10", "install", "--frozen-lockfile", "--reporter=append-only"],
+    ["--yes", packageManager(), "install", "--frozen-lockfile", "--reporter=append-only"],
     "Check the network (npm's registry must be reachable) and try again.",
   );
   const now = new Date();

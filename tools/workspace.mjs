@@ -9,6 +9,9 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** @param {string} file */
 export const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"));
 
+/** "pnpm@10.34.9": the version that wrote the lock file. @returns {string} */
+export const packageManager = () => readJson("package.json").packageManager.split("+")[0];
+
 /**
  * @typedef {{ layer: number | string, uses: string[] | "*", tensors?: boolean }} PackageRule
  * @typedef {{ packages: Record<string, PackageRule>, apps: Record<string, { uses: string[] | "*" }> }} Layers

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, s
 import { platform } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { root } from "../workspace.mjs";
+import { packageManager, root } from "../workspace.mjs";
 import { tensorflowFolder } from "./backends.mjs";
 import { fetchLibraries, hasGpu } from "./tensorflow/cuda.mjs";
 import { SetupError, attempt, failure, killAll, lastLine, say } from "./tensorflow/process.mjs";
@@ -88,8 +88,8 @@ async function npmInstall(folder, name) {
 async function shareTfjs(folder, name) {
   if (!existsSync(join(root, "node_modules", "@tensorflow", "tfjs"))) {
     say("Installing the workspace ...");
-    const result = await attempt("npx", ["--yes", "pnpm@10", "install", "--frozen-lockfile"], { cwd: root });
-    if (!result.ok) throw failure("The workspace could not be installed", "Run `npx pnpm@10 install` and look.", result);
+    const result = await attempt("npx", ["--yes", packageManager(), "install", "--frozen-lockfile"], { cwd: root });
+    if (!result.ok) throw failure("The workspace could not be installed", `Run \`npx ${packageManager()} install\` and look.`, result);
   }
   const scope = join(folder, "node_modules", "@tensorflow");
   for (const other of readdirSync(scope)) {
