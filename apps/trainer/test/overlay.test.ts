@@ -33,3 +33,14 @@ describe("overlayPng", () => {
     expect(await limb(person(0.06), "detectron2")).not.toEqual(gray);
   });
 });
+
+describe("an overlay's words", () => {
+  const found: Detections = { imageSize: size, boxes: Float32Array.of(100, 100, 300, 300), labels: Int32Array.of(2), scores: Float32Array.of(0.9) };
+  const drawn = async (...names: string[]): Promise<string> => Buffer.from(await overlayPng(image, found, names.map((name, i) => ({ id: i + 1, name })))).toString("base64");
+
+  it("name the label's class, and no other", async () => {
+    const right = await drawn("cat", "dog", "cow");
+    expect(await drawn("hen", "dog", "ant")).toBe(right);
+    for (const names of [["dog", "cat", "cow"], ["cat", "cow", "dog"]]) expect(await drawn(...names)).not.toBe(right);
+  });
+});

@@ -25,7 +25,7 @@ export type MaskHeadParams = {
   readonly mask_predictor: { readonly conv5_mask: Conv2dParams; readonly mask_fcn_logits: Conv2dParams };
 };
 
-/** Random weights: kaiming normal (fan out) and, in the head, zero biases, as torchvision. */
+/** Random weights: kaiming normal (fan out) as in torchvision. Biases begin at 0, the predictor's as well, which torchvision leaves at torch's uniform default. */
 export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadParams {
   const { inChannels, layers, norm, reduced, classes } = config;
   const init = "kaiming_normal_fan_out" as const;
