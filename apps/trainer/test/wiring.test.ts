@@ -6,8 +6,8 @@ import { readLatestCheckpoint } from "@mrcnn/trainer/node";
 import { fromTorch, toTorch, writeSafetensors } from "@mrcnn/weights";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readJsonLines } from "../src/files.ts";
-import type { EvaluationLine, MetricsLine } from "../src/run-directory.ts";
+import { readEvaluations, readMetrics } from "../src/run-log.ts";
+import type { EvaluationLine, MetricsLine } from "../src/run-log.ts";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
 
 const folder = temporaryFolder();
@@ -101,7 +101,7 @@ async function trained({ data = crates, validation, augment = { flip: 0 }, optim
   });
   expect(await mrcnn("train", config, "--out", path, "--backend", "wasm")).toMatchObject({ code: 0 });
   const { weights, optimizer: velocities } = await readLatestCheckpoint(join(path, "checkpoints"));
-  return { path, weights, velocities, metrics: readJsonLines(join(path, "metrics.jsonl")), evaluations: readJsonLines(join(path, "eval.jsonl")) };
+  return { path, weights, velocities, metrics: readMetrics(join(path, "metrics.jsonl")), evaluations: readEvaluations(join(path, "eval.jsonl")) };
 }
 
 /** The largest distance between two records of arrays, and the largest magnitude. */
