@@ -3,12 +3,16 @@ export { BackendError, ConfigError, DatasetError, isMrcnnError, MemoryError, Mrc
 export type { ErrorCode } from "./errors.ts";
 export { compareIds, isCocoId, quoteIds } from "./ids.ts";
 export type { CocoId } from "./ids.ts";
-export { parseJson, quote, toJson } from "./json.ts";
+export { whatFile } from "./file-kind.ts";
+export { quote, toJson } from "./json.ts";
+export { createJsonReader, JsonError, parseJson } from "./json-reader.ts";
+export type { JsonPlace, JsonReader, ReadJsonOptions } from "./json-reader.ts";
 export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { escapeUnprintable, printable } from "./printable.ts";
 export { createRandom, noRandom } from "./random.ts";
 export type { Random } from "./random.ts";
+export { NotJsonError, readJson, readJsonBytes } from "./read-json.ts";
 export { roundHalfToEven } from "./rounding.ts";
 export { assertLength, assertShape } from "./shapes.ts";
 export { offTape, stopGradient } from "./stop-gradient.ts";
