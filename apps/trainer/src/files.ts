@@ -1,8 +1,8 @@
 /** Files are written whole or not at all. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseJson } from "@mrcnn/core";
-import { writeFilesWhole } from "@mrcnn/datasets/node";
+import { readJsonBytes } from "@mrcnn/core";
+import { whyNoFile, writeFilesWhole } from "@mrcnn/datasets/node";
 import type { WriteBytes } from "@mrcnn/datasets/node";
 import { CommandError } from "./errors.ts";
 
@@ -28,19 +28,20 @@ function withPath(error: unknown, path: string): unknown {
   return error instanceof Error && "code" in error ? Object.assign(error, { path }) : error;
 }
 
-/** Parses a JSON file. @throws CommandError naming the file when it is missing or not JSON. */
+/** Parses a JSON file. @throws CommandError naming the file when it is missing, no regular file, or no JSON. */
 export function readJson(path: string, what: string): unknown {
-  if (!existsSync(path)) throw new CommandError(`${what} ${path} does not exist. Check the path.`);
-  let text: string;
+  const noFile = whyNoFile(path);
+  if (noFile !== undefined) throw new CommandError(`${what} ${path}${noFile.replace(/^it/, "")}`);
+  let bytes: Uint8Array;
   try {
-    text = readFileSync(path, "utf8");
+    bytes = readFileSync(path);
   } catch (cause) {
     throw new CommandError(`${what} ${path} can't be read: ${(cause as Error).message}.`, { cause });
   }
   try {
-    return parseJson(text);
+    return readJsonBytes(bytes);
   } catch (cause) {
-    throw new CommandError(`${what} ${path} is not valid JSON: ${(cause as Error).message}. It may be cut short.`, { cause });
+    throw new CommandError(`${what} ${path} is not valid JSON: ${(cause as Error).message.replace(/\.$/, "")}.`, { cause });
   }
 }
 

@@ -54,6 +54,9 @@ describe("reading", () => {
     writeFileSync(path, '{"a": [1, 2');
     expect(() => readJson(path, "The config")).toThrow(`The config ${path} is not valid JSON`);
     mkdirSync(join(folder, "dir"));
-    expect(() => readJson(join(folder, "dir"), "The config")).toThrow("can't be read");
+    expect(() => readJson(join(folder, "dir"), "The config")).toThrow(`The config ${join(folder, "dir")} is a folder. Name a file.`);
+    expect(() => readJson("/dev/zero", "The config")).toThrow("The config /dev/zero is a device, not a regular file");
+    expect(() => readJson(join(folder, "CUT.json"), "The config")).toThrow(`does not exist. But ${path} is there, which differs in letter case.`);
+    expect(() => readJson(path, "The config")).toThrow("line 1, column 12 (a[2]): the file ends here");
   });
 });

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DatasetError, parseJson, toJson } from "@mrcnn/core";
-import { parseCocoJson, type CocoJson, type ParseCocoOptions } from "@mrcnn/masks";
+import { DatasetError, toJson } from "@mrcnn/core";
+import { foreignAnnotations, parseCocoJson, type CocoJson, type ParseCocoOptions } from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
 import { readImageFile } from "./image-file.ts";
+import { readJsonFile } from "./json-file.ts";
 import { writeOutput } from "./output-file.ts";
 
 /** A COCO data set on disk; plain data. */
@@ -15,19 +15,25 @@ export interface CocoFiles extends Pick<CocoDatasetOptions, "degenerate"> {
 }
 
 /**
+ * Reads a COCO annotation file as it stands; `parseCocoJson` of @mrcnn/masks judges what it holds. NaN and Infinity, which
+ * Python writes, are kept.
+ *
+ * @throws DatasetError naming the file when it is missing, no JSON, or in another known format.
+ */
+export async function readCocoValue(path: string): Promise<unknown> {
+  const value = await readJsonFile(path, { what: "annotations", nonFinite: "keep" });
+  const foreign = foreignAnnotations(value);
+  if (foreign !== undefined) throw new DatasetError(`${path}: annotations must be COCO JSON, and ${foreign}`);
+  return value;
+}
+
+/**
  * Reads and checks a COCO annotation file.
  *
  * @throws DatasetError naming the file when it is missing, no JSON, or wrong.
  */
 export async function readCocoAnnotations(path: string, options: ParseCocoOptions = {}): Promise<CocoJson> {
-  let value: unknown;
-  try {
-    value = parseJson(await readFile(path, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DatasetError(`${path}: annotations must be a readable JSON file: ${reason}. Check the path and the file.`, { cause });
-  }
-  return parseCocoJson(value, path, options);
+  return parseCocoJson(await readCocoValue(path), path, options);
 }
 
 /** Writes COCO annotations, whole or not at all. */

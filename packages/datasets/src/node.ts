@@ -1,7 +1,9 @@
-export { cocoDatasetFromFiles, readCocoAnnotations, writeCocoAnnotations } from "./coco-files.ts";
+export { cocoDatasetFromFiles, readCocoAnnotations, readCocoValue, writeCocoAnnotations } from "./coco-files.ts";
 export type { CocoFiles } from "./coco-files.ts";
 export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
 export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
+export { readJsonFile } from "./json-file.ts";
+export type { ReadJsonFileOptions } from "./json-file.ts";
 export { loadBatches } from "./loader.ts";
 export type { LoaderOptions } from "./loader.ts";
 export { maskFoldersDataset } from "./mask-folders.ts";

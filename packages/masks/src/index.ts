@@ -13,6 +13,7 @@ export type {
   ParseCocoOptions,
 } from "./coco.ts";
 export { cropMasks } from "./crop.ts";
+export { foreignAnnotations, foreignResults } from "./foreign-format.ts";
 export { boxIou, rleIou, runsIntersection } from "./iou.ts";
 export { pasteMasks } from "./paste.ts";
 export type { PasteMethod, PasteOptions } from "./paste.ts";

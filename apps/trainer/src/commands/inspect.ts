@@ -1,9 +1,8 @@
 import { join } from "node:path";
-import { cocoDatasetFromFiles, readImageFile } from "@mrcnn/datasets/node";
+import { cocoDatasetFromFiles, readCocoValue, readImageFile } from "@mrcnn/datasets/node";
 import type { CocoImage } from "@mrcnn/masks";
 import { startBackend } from "../backend.ts";
 import { readTrainingConfig } from "../config.ts";
-import { readJson } from "../files.ts";
 import { createProblemList, inspectAnnotations, plural } from "../inspection.ts";
 import type { Bin, Inspection, ProblemList } from "../inspection.ts";
 import { inspectionPage } from "../inspection-page.ts";
@@ -77,7 +76,7 @@ function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
 export async function inspect({ images, annotations, config, html, samples, json }: InspectOptions, given: Terminal): Promise<number> {
   const outputs = openOutputs({ "--json": json, "--html": html }, { terminal: given, inputs: [annotations, config] });
   const { terminal } = outputs;
-  const value = readJson(annotations, "The annotation file");
+  const value = await readCocoValue(annotations);
   const problems = createProblemList();
   const found = inspectAnnotations(value, annotations, problems);
   const listed = (value as { images: CocoImage[] }).images;
