@@ -1,5 +1,5 @@
 /** Files are written whole or not at all. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readJsonBytes } from "@mrcnn/core";
 import { whyNoFile, writeFilesWhole } from "@mrcnn/datasets/node";

@@ -182,7 +182,7 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
     try {
       return JSON.parse(text.slice(from, quote + 1)) as string; // a string of its own, which keeps no piece in memory
     } catch {
-      const bad = /[\0-\x1f]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(text.slice(from, quote).replaceAll("\\\\", "__"));
+      const bad = /[^\u0020-\uffff]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(text.slice(from, quote).replaceAll("\\\\", "__"));
       const at = from + (bad?.index ?? 0);
       return fail(at, bad?.[0] === "\\" ? `there is no escape ${JSON.stringify(text.slice(at, at + 2))} in a JSON text` : "a text holds a line break or another control character; its end quote may be missing");
     }
