@@ -155,7 +155,7 @@ export async function torture({ kills, seed = 1, backend = "wasm", steps = 40, s
       if (ended.code === 0) break;
       if (!ended.happened) fail(`${run}: ended with ${ended.code} though nothing was done to it: ${ended.text}`);
       // Streams that nobody reads end nothing.
-      if (/^std/.test(event)) fail(`${run}: ${event} ended it with ${ended.code}.`);
+      if (event.startsWith("std")) fail(`${run}: ${event} ended it with ${ended.code}.`);
       if (ended.code === 130 && events[event]?.stops && existsSync(join(run, "metrics.jsonl"))) {
         const last = lines(join(run, "metrics.jsonl")).at(-1)?.step ?? 0;
         if (last > 0 && !newest(run).endsWith(String(last))) fail(`${run}: ${event} after step ${last} left ${newest(run)} as the newest checkpoint.`);

@@ -1,11 +1,15 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { WeightsError } from "@mrcnn/core";
+import { ConfigError, printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import type { MaskRcnn } from "@mrcnn/model";
+import { whyNoFile } from "@mrcnn/datasets/node";
 import { readWeightsFile } from "@mrcnn/mask-rcnn";
-import { assignWeights, fromTorch, readSafetensors, readSafetensorsMetadata } from "@mrcnn/weights";
+import { readLatestWeights } from "@mrcnn/trainer/node";
+import { assignWeights, dequantize, fromTorch, readSafetensors, readSafetensorsMetadata, readWeights } from "@mrcnn/weights";
+import type { SourceWeights } from "@mrcnn/weights";
 import { CommandError } from "./errors.ts";
+import { isRun, runDirectory } from "./run-directory.ts";
 
 /** Reads a little-endian, C-ordered float32 .npy file. @throws WeightsError naming the file. */
 export function readNpy(bytes: Uint8Array, where: string): HostArray {
@@ -40,39 +44,115 @@ function readFolded(folder: string): NamedArrays {
     const filled = (value: number): HostArray => ({ shape: array.shape, data: new Float32Array(array.data.length).fill(value) });
     arrays.set(`${norm}.bias`, array).set(`${norm}.weight`, filled(1)).set(`${norm}.running_mean`, filled(0)).set(`${norm}.running_var`, filled(1));
   }
-  if (arrays.size === 0) throw new CommandError(`${folder}: holds no .npy files. Name a folder of weights or a safetensors file.`);
+  if (arrays.size === 0) throw new CommandError(`${folder}: is neither a run of \`mrcnn train\` nor holds .npy files. Name a run, a folder of weights, or a file.`);
   return fromTorch(arrays);
 }
 
-// Of a safetensors file any names are taken, a backbone's alone too; other formats are a detector's.
-async function readArrays(file: string): Promise<NamedArrays> {
-  if (!file.endsWith(".safetensors")) return (await readWeightsFile(file)).arrays;
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
+type Found = Pick<SourceWeights, "arrays" | "notes" | "isClassifier">;
+
+// A folder is a run, or holds .npy files; of a safetensors file any names are taken, a backbone's alone too.
+async function readArrays(path: string, norm: string): Promise<Found> {
+  if (isRun(path)) {
+    const notes: string[] = [];
+    return { arrays: await readLatestWeights(runDirectory(path).checkpoints, { onNote: (note) => notes.push(note) }), notes };
   }
-  const arrays = readSafetensors(bytes, file);
-  return readSafetensorsMetadata(bytes, file)["format"] === "mrcnn" ? arrays : fromTorch(arrays);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const arrays = readFolded(path);
+    if (norm !== "frozen_batch_norm") throw new ConfigError(`${path}: these weights have batch norm folded in; a backbone with ${norm} can't use them. Set model.backbone.norm to "frozen_batch_norm".`);
+    return { arrays, notes: [] };
+  }
+  const why = whyNoFile(path);
+  if (why !== undefined) throw new WeightsError(`${path}: the weights can't be read: ${why}`);
+  if (path.endsWith(".index.json")) return readWeightsFile(path);
+  const bytes = readFileSync(path);
+  if (path.endsWith(".safetensors")) {
+    const arrays = readSafetensors(bytes, path);
+    if (readSafetensorsMetadata(bytes, path)["format"] === "mrcnn") return { arrays: dequantize(arrays) };
+    if ([...arrays.keys()].some((name) => name.startsWith(BODY))) return { arrays: fromTorch(arrays) };
+  }
+  return readWeights(bytes, path, { classifiers: true });
 }
 
-/**
- * Puts initial weights into a model: those of `path` (a file of torchvision, detectron2, matterport or this
- * project, or a folder of .npy files) whose names and shapes are the model's. The others keep their random
- * start.
- *
- * @returns how many of the model's weights were found.
- * @throws WeightsError when none fits.
- */
-export async function loadInitialWeights(model: MaskRcnn, path: string): Promise<{ readonly found: number; readonly of: number }> {
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (isFolder && model.config.backbone.norm !== "frozen_batch_norm") {
-    throw new CommandError(`${path}: these weights have batch norm folded in; a backbone with ${model.config.backbone.norm} can't use them. Set model.backbone.norm to "frozen_batch_norm".`);
+const BODY = "backbone.body.";
+
+/** What a classifier of torchvision was trained with, and its shapes don't tell. */
+function assertClassifierFits({ config, variables }: MaskRcnn, arrays: NamedArrays, path: string): void {
+  const { backbone, image } = config;
+  const wanted = {
+    "model.backbone.eps": [backbone.eps, 1e-5],
+    "model.backbone.strideIn1x1": [backbone.strideIn1x1, false],
+    "model.image.channelOrder": [image.channelOrder, "rgb"],
+    "model.image.range": [image.range, 1],
+  } as const;
+  const wrong = Object.entries(wanted).filter(([, [is, must]]) => is !== must);
+  if (wrong.length > 0) {
+    throw new ConfigError(`${path}: a classifier of torchvision was trained with other arithmetic than this model's: set ${wrong.map(([key, [is, must]]) => `${key}=${must} (${is} now)`).join(", ")}.`);
   }
-  const arrays = isFolder ? readFolded(path) : await readArrays(path);
+  const names = [...variables.keys()].filter((name) => /^(backbone\.body|roi_heads\.layer4)\./.test(name));
+  const missing = names.find((name) => String(arrays.get(name)?.shape) !== String(variables.get(name)!.shape));
+  const strange = [...arrays.keys()].find((name) => !variables.has(name));
+  if (missing === undefined && strange === undefined) return;
+  const what = missing === undefined ? `the model has no ${strange}` : `the model's ${missing} is [${variables.get(missing)!.shape.join(", ")}], the file's ${arrays.has(missing) ? `[${arrays.get(missing)!.shape.join(", ")}]` : "is missing"}`;
+  throw new ConfigError(
+    `${path}: this is another ResNet than the model's backbone: ${what}. Set model.backbone.depth (${backbone.depth} now), width (${backbone.width}), cardinality (${backbone.cardinality}) and widthPerGroup (${backbone.widthPerGroup}) to the file's: ` +
+      "resnet50 has depth 50, width 64, cardinality 1 and widthPerGroup 64; resnext50_32x4d cardinality 32 and widthPerGroup 4; wide_resnet50_2 widthPerGroup 128.",
+  );
+}
+
+// Statistics of batch norm mean nothing to group norm, nor its weights the other way round.
+function assertNormFits({ config, variables }: MaskRcnn, arrays: NamedArrays, path: string): void {
+  const norm = `${BODY}bn1.`;
+  if (!arrays.has(`${norm}weight`)) return;
+  const isBatch = arrays.has(`${norm}running_mean`);
+  if (isBatch === variables.has(`${norm}running_mean`)) return;
+  throw new ConfigError(
+    `${path}: these weights have ${isBatch ? "batch" : "group"} norm; a backbone with ${config.backbone.norm} can't use them. Set model.backbone.norm to ${isBatch ? '"frozen_batch_norm" or "batch_norm"' : '"group_norm"'}.`,
+  );
+}
+
+// "backbone.fpn (16), rpn.head (6)": the parts of tensors' names.
+function parts(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) {
+    const part = name.split(".").slice(0, 2).join(".");
+    counts.set(part, (counts.get(part) ?? 0) + 1);
+  }
+  return [...counts].map(([part, count]) => `${printable(part)} (${count})`).slice(0, 8).join(", ") + (counts.size > 8 ? " and more" : "");
+}
+
+const elements = (arrays: Iterable<readonly [string, { readonly shape: readonly number[] }]>): number =>
+  [...arrays].reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
+/**
+ * Puts initial weights into a model: those of `path` (a run, a file of torchvision, detectron2, matterport or this
+ * project, a classifier of torchvision, or a folder of .npy files) whose names and shapes are the model's. The others keep
+ * their random start.
+ *
+ * @returns how many of the model's weights were found, and what was taken and left out, in sentences.
+ * @throws WeightsError when nearly none fits; ConfigError for settings of the model that the weights were not trained with.
+ */
+export async function loadInitialWeights(model: MaskRcnn, path: string): Promise<{ readonly found: number; readonly of: number; readonly notes: readonly string[] }> {
+  const { arrays: read, notes = [], isClassifier = false } = await readArrays(path, model.config.backbone.norm);
+  // C4 has the last stage as its head.
+  const isC4 = isClassifier && model.variables.has("roi_heads.layer4.0.conv1.weight");
+  const arrays = isC4 ? new Map([...read].map(([name, array]) => [name.replace(`${BODY}layer4.`, "roi_heads.layer4."), array])) : read;
+  assertNormFits(model, arrays, path);
+  if (isClassifier) assertClassifierFits(model, arrays, path);
   const fitting = new Map([...arrays].filter(([name, { shape }]) => String(model.variables.get(name)?.shape) === String(shape)));
-  if (fitting.size === 0) throw new WeightsError(`${path}: no weight has the name and shape of one of the model's. It is of another architecture.`);
+  const rest = [...arrays.keys()].filter((name) => !fitting.has(name));
+  if (elements(fitting) < elements(arrays) / 10) {
+    throw new WeightsError(
+      `${path}: ${fitting.size === 0 ? "no weight has" : `only ${fitting.size} of ${arrays.size} weights have`} the name and shape of one of the model's. They are of another architecture; left out would be ${parts(rest)}.`,
+    );
+  }
   assignWeights(new Map([...model.variables].filter(([name]) => fitting.has(name))), fitting);
-  return { found: fitting.size, of: model.variables.size };
+  const random = [...model.variables.keys()].filter((name) => !fitting.has(name));
+  return {
+    found: fitting.size,
+    of: model.variables.size,
+    notes: [
+      `Initial weights: ${fitting.size} of ${model.variables.size} tensors from ${path}.${random.length > 0 ? ` At random begin ${parts(random)}.` : ""}${rest.length > 0 ? ` Not used of the file: ${parts(rest)}.` : ""}`,
+      ...notes,
+    ],
+  };
 }

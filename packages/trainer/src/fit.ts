@@ -40,7 +40,10 @@ export interface FitHooks {
    * given before this one was known to have ended. `waited`: seconds spent waiting for the step's data.
    */
   afterStep?(report: StepReport & { readonly waited: number }): void | Promise<void>;
-  /** Run every so many steps but after the last one, when all steps before are done and reported. */
+  /**
+   * Run every so many steps but after the last one, when all steps before are done and reported; once more when a run goes
+   * on at such a step, as it may have been stopped in the midst of it.
+   */
   readonly evaluation?: { readonly every: number; run(step: number): Promise<void> };
   /**
    * Saved every so many steps, at the end, when stopped, and before an error ends the run; all steps before are done, and
@@ -104,6 +107,7 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
   try {
+    if (resume !== undefined && step > 0 && step < steps && isDue(hooks.evaluation?.every) && !stopped()) await hooks.evaluation!.run(step);
     while (step < steps && !stopped()) {
       const asked = performance.now();
       const batches: TrainingBatch[] = [];

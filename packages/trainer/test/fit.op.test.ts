@@ -197,6 +197,21 @@ test("a loss that is not finite, a log that can't be written and an evaluation t
   await isWhole(failed.saves.at(-1)!);
 });
 
+test("an evaluation that a run was stopped in is run when it goes on; one after the last step is the caller's", async () => {
+  const stopped = await failing({ hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("stopped")) } } });
+  const evaluated: number[] = [];
+  const again = async (resume: CheckpointState, steps: number): Promise<void> => {
+    const optimizer = sgd();
+    await fit({ model: toyModel(), batches, optimizer, schedule, steps, seed: 5, resume, hooks: { evaluation: { every: 3, run: async (step) => void evaluated.push(step) } } });
+    optimizer.dispose();
+  };
+  await again(stopped.saves.at(-1)!, 8);
+  expect(evaluated).toEqual([3, 6]);
+  await again(stopped.saves.at(-1)!, 3);
+  await again(stopped.saves[0]!, 4);
+  expect(evaluated).toEqual([3, 6, 3]);
+});
+
 test("a checkpoint that can't be saved is the error, and is not tried again", async () => {
   let tries = 0;
   const { error, saves, unsaved } = await failing({

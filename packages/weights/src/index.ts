@@ -8,7 +8,7 @@ export type { QuantizationError, StoredArray, StoredArrays, WeightsDtype } from 
 export { readKerasWeights } from "./keras-weights.ts";
 export { fromMatterport } from "./matterport.ts";
 export { readShardedWeights, readWeights } from "./read-weights.ts";
-export type { SourceWeights } from "./read-weights.ts";
+export type { ReadWeightsOptions, SourceWeights } from "./read-weights.ts";
 export { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
 export { readShards, writeShards } from "./shards.ts";
 export type { Shard, ShardedWeights, ShardIndex, WriteShardsOptions } from "./shards.ts";

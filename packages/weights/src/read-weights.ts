@@ -1,5 +1,6 @@
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
+import { fromClassifier, isClassifier } from "./classifier.ts";
 import { detectron2Metadata, fromDetectron2, isDetectron2 } from "./detectron2.ts";
 import { formatOf } from "./file-format.ts";
 import type { WeightsFormat } from "./file-format.ts";
@@ -26,6 +27,14 @@ export interface SourceWeights {
   readonly metadata: Readonly<Record<string, string>>;
   /** What was chosen where the file leaves a choice, and what beside the model was left out: sentences for the user. */
   readonly notes?: readonly string[];
+  /** Whether these are a classifier's, of which a detector's backbone is taken; only where `classifiers` asked for such. */
+  readonly isClassifier?: boolean;
+}
+
+/** What is taken beside a detector's weights. */
+export interface ReadWeightsOptions {
+  /** Whether a ResNet classifier of torchvision is read too: as the backbone of a detector, without its output layer. Default false. */
+  readonly classifiers?: boolean | undefined;
 }
 
 /**
@@ -38,9 +47,9 @@ export interface SourceWeights {
  * @throws WeightsError that says what the file looks like and what is accepted, or names the tensor or
  * position where it is cut or corrupt.
  */
-export async function readWeights(bytes: Uint8Array, where: string): Promise<SourceWeights> {
+export async function readWeights(bytes: Uint8Array, where: string, options: ReadWeightsOptions = {}): Promise<SourceWeights> {
   const format = formatOf(bytes, where);
-  const weights = tell(format, await open(bytes, format, where), where);
+  const weights = tell(format, await open(bytes, format, where), where, options);
   return { ...weights, arrays: ownMemory(weights.arrays, bytes) };
 }
 
@@ -52,21 +61,23 @@ export async function readWeights(bytes: Uint8Array, where: string): Promise<Sou
  */
 export async function readShardedWeights(index: unknown, readShard: (file: string) => Promise<Uint8Array>, where: string): Promise<SourceWeights> {
   const { arrays, metadata } = await readShards(index, readShard, where);
-  return tell("safetensors", { tensors: arrays, metadata }, where);
+  return tell("safetensors", { tensors: arrays, metadata }, where, {});
 }
 
-function tell(format: WeightsFormat, { tensors, metadata, notes = [] }: Opened, where: string): SourceWeights {
+function tell(format: WeightsFormat, { tensors, metadata, notes = [] }: Opened, where: string, { classifiers = false }: ReadWeightsOptions): SourceWeights {
   // Names of tensors come without the file's.
   return inFile(where, () => {
     const bare = unwrap([{ path: [], tensors }]) ?? { tensors, notes: [] };
-    const { source, arrays } = translate(bare.tensors, metadata);
+    const classifier = classifiers && isClassifier([...bare.tensors.keys()]) ? fromClassifier(bare.tensors) : undefined;
+    const { source, arrays } = classifier === undefined ? translate(bare.tensors, metadata) : { source: "torchvision" as const, arrays: classifier.arrays };
     return {
       format,
       source,
       norm: normOf(arrays, bare.tensors, metadata),
       arrays,
       metadata: { ...metadata, ...(source === "detectron2" && detectron2Metadata(bare.tensors)) },
-      notes: [...notes, ...bare.notes],
+      notes: [...notes, ...bare.notes, ...(classifier?.notes ?? [])],
+      ...(classifier !== undefined && { isClassifier: true }),
     };
   });
 }

@@ -186,8 +186,8 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
   let progress: Progress | undefined;
   try {
     if (resume === undefined && training.initialWeights !== undefined) {
-      const { found, of } = await loadInitialWeights(model, training.initialWeights);
-      terminal.note(`Initial weights: ${found} of ${of} tensors from ${training.initialWeights}.`);
+      const { notes: taken } = await loadInitialWeights(model, training.initialWeights);
+      for (const note of taken) terminal.note(note);
     }
     const start = resume?.step ?? 0;
     truncateLogs(run, start, { onNote: (note) => terminal.note(note) });
@@ -202,7 +202,7 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
     // A finished run that is resumed has its last line already.
     let evaluated = readEvaluations(run.evaluations).at(-1);
     const evaluate = async (step: number): Promise<void> => {
-      if (data.validation === undefined) return;
+      if (data.validation === undefined || evaluated?.step === step) return;
       const { limit, ...settings } = config.evaluation;
       const { validation } = data;
       const work = (): ReturnType<typeof evaluateModel> => evaluateModel(model, validation, data.train.categories, { settings, limit, interrupt, step });
@@ -274,7 +274,7 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
       return INTERRUPTED;
     }
     if (done.step > start) terminal.note(`Trained ${done.step - start} steps in ${time}.`);
-    if (evaluated?.step !== done.step) await evaluate(done.step);
+    await evaluate(done.step);
     if (interrupt.signal.aborted) return INTERRUPTED;
     await writeRunReport(run, { model, config, source: data.validation ?? data.train, isValidation: data.validation !== undefined, categories: data.train.categories });
     terminal.out(`${run.report}`);
