@@ -1,5 +1,5 @@
 import { toCocoResults } from "@mrcnn/coco-eval";
-import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import { ConfigError, isMrcnnError, MemoryError } from "@mrcnn/core";
 import type { CocoId, Dataset, Detections, RawImage } from "@mrcnn/core";
 import type { CocoResult } from "@mrcnn/masks";
 import type { DetectOptions, MaskRcnn } from "@mrcnn/model";
@@ -12,7 +12,7 @@ export interface DetectionSettings extends DetectOptions {
   readonly nativeSize?: boolean | undefined;
 }
 
-/** Detects on one image. @throws ConfigError naming the image when it can't be brought to the model's size. */
+/** Detects on one image. @throws ConfigError naming the image when it can't be brought to the model's size; MemoryError naming it when there is not enough. */
 export async function detectImage(model: MaskRcnn, { image, name }: NamedImage, settings: DetectionSettings): Promise<Detections> {
   const { scoreThreshold, maxDetections, nativeSize = false } = settings;
   const [minSize, maxSize] = nativeSize
@@ -22,6 +22,7 @@ export async function detectImage(model: MaskRcnn, { image, name }: NamedImage, 
     const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize, maxSize });
     return detections!;
   } catch (cause) {
+    if (cause instanceof MemoryError) throw new MemoryError(`${name}: ${cause.shortage}`, cause.remedy, { cause });
     if (!(cause instanceof ConfigError)) throw cause;
     throw new ConfigError(`${name}: ${cause.message}`, { cause });
   }

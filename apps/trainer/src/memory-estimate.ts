@@ -1,7 +1,7 @@
 import { noRandom } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
-import type { MaskRcnnConfig } from "@mrcnn/model";
+import { trainingValues } from "@mrcnn/model/training";
 import { shortestEdgeSize } from "@mrcnn/transforms";
 import type { TrainingConfig } from "./config.ts";
 
@@ -21,31 +21,6 @@ export interface MemoryEstimate {
 // Node, a data thread, TensorFlow's library, and the kernels that it keeps for shapes it has seen.
 const PROCESS = 700e6;
 
-const BLOCKS: Readonly<Record<number, readonly number[]>> = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] };
-
-// Values kept per image of `pixels` pixels. A convolution keeps its output, norms of the batch or of groups theirs as well;
-// frozen layers keep nothing.
-function activations(config: MaskRcnnConfig, pixels: number): number {
-  const { backbone, fpn, box, maskHead, mask, anchors } = config;
-  const maps = backbone.norm === "frozen_batch_norm" ? 1 : 2;
-  const perBlock = backbone.depth >= 50 ? 6 : 2;
-  const stem = backbone.trainableLayers >= 5 ? (pixels / 4) * backbone.width * maps : 0;
-  const stages = BLOCKS[backbone.depth]!.reduce((total, blocks, k) => {
-    if (backbone.trainableLayers < 4 - k) return total;
-    const channels = backbone.width * 2 ** k;
-    return total + (pixels / (4 * 2 ** k) ** 2) * blocks * channels * perBlock * maps;
-  }, stem);
-  const cells = pixels * (1 / 16 + 1 / 64 + 1 / 256 + 1 / 1024);
-  const pyramid = cells * (fpn.channels * 5 + anchors.aspectRatios.length * 10);
-  const rois = box.targets.batchSize;
-  const boxes = rois * (box.poolSize ** 2 * fpn.channels * 2 + box.representation * 3);
-  const positives = rois * box.targets.positiveFraction;
-  const masks = mask
-    ? positives * maskHead.poolSize ** 2 * (fpn.channels * 2 + maskHead.layers.reduce((a, b) => a + b, 0) + 4 * maskHead.channels)
-    : 0;
-  return stages + pyramid + boxes + masks;
-}
-
 // A batch is as high as its highest image and as wide as its widest: portraits and landscapes together make a square.
 function batchSize({ augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0 }, training }: TrainingConfig, images: readonly ImageSize[]): ImageSize {
   if (crop !== undefined) return crop;
@@ -54,6 +29,16 @@ function batchSize({ augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0
   const area = ({ height, width }: ImageSize): number => height * width;
   if (training.batchSize === 1) return resized.reduce((a, b) => (area(b) > area(a) ? b : a));
   return resized.reduce((a, b) => ({ height: Math.max(a.height, b.height), width: Math.max(a.width, b.width) }));
+}
+
+/**
+ * The least that a batch's images come to at the network's input, where the config alone says it: crops and generated
+ * shapes. Undefined where it is the data's.
+ */
+export function leastImageSize({ augment: { crop, minSizes, maxSize = Infinity }, data: { train } }: TrainingConfig): ImageSize | undefined {
+  if (crop !== undefined) return crop;
+  if (train.format !== "shapes" || train.shapes?.size === undefined) return undefined;
+  return minSizes === undefined ? train.shapes.size : shortestEdgeSize(train.shapes.size, { minSize: Math.min(...minSizes), maxSize });
 }
 
 /** Estimates what training with `config` takes, on images of the given sizes (at least one). */
@@ -66,6 +51,6 @@ export function estimateMemory(config: TrainingConfig, classes: readonly string[
   const { height, width } = batchSize(config, images);
   const weightBytes = parameters * 4 * 3;
   // The backward pass gives maps back as it goes, but holds gradients of the largest beside them.
-  const activationBytes = activations(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
+  const activationBytes = trainingValues(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
   return { parameters, weightBytes, activationBytes, totalBytes: weightBytes + activationBytes + PROCESS };
 }

@@ -42,6 +42,8 @@ export function outOfMemory(bytes: number, taken: number): MemoryError {
  */
 export function guardMemory(backend: BackendWasm, memory: WebAssembly.Memory): Guard {
   const module = backend.wasm as unknown as Module;
+  // For whoever knows beforehand how much it will need.
+  Object.assign(backend, { memoryLimit: MEMORY_LIMIT });
   // The exports replace themselves when they are first called.
   module._free(module._malloc(1));
   const { _malloc: malloc, _free: free } = module;

@@ -41,9 +41,12 @@ export class BackendError extends MrcnnError {
 export class MemoryError extends MrcnnError {
   /** The message's first part, for who knows better what to do: how much is needed and how much there is. */
   readonly shortage: string;
+  /** Its second: what to do. */
+  readonly remedy: string;
   constructor(shortage: string, remedy: string, options?: ErrorOptions) {
     super("memory", `${shortage} ${remedy}`, options);
     this.shortage = shortage;
+    this.remedy = remedy;
   }
 }
 

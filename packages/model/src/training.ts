@@ -8,8 +8,12 @@ import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import type { ProposalConfig } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
 import type { MaskRcnn } from "./mask-rcnn.ts";
+import { assertStepFits } from "./memory.ts";
 import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
 import type { Statistics } from "./stages.ts";
+
+export { assertStepFits, trainingValues } from "./memory.ts";
+export type { Work } from "./memory.ts";
 
 const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
   boxes: gatherBoxesOnHost(boxes, rows),
@@ -48,6 +52,7 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
         'Train with numerics "torchvision" or "detectron2" and without keypoints.',
     );
   }
+  assertStepFits({ config, count: images.imageSizes.length, size: images.size });
   // Frozen batch norm has no others, whatever is asked.
   const statistics: Statistics = "batch";
   const { features, rpn, grids } = applyDense(config, params, images, statistics);

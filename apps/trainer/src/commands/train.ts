@@ -3,7 +3,7 @@ import { ConfigError, createRandom } from "@mrcnn/core";
 import { loadBatches } from "@mrcnn/datasets/node";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
-import { trainingModel } from "@mrcnn/model/training";
+import { assertStepFits, trainingModel } from "@mrcnn/model/training";
 import { fit, sgd, warmupMultiStep } from "@mrcnn/trainer";
 import type { CheckpointState, StepReport } from "@mrcnn/trainer";
 import { hasCheckpoints, readLatestCheckpoint, writeCheckpoint } from "@mrcnn/trainer/node";
@@ -20,6 +20,7 @@ import { CommandError, messageOf, UsageError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { leastImageSize } from "../memory-estimate.ts";
 import { createMemoryMeter, gigabytes } from "../memory-meter.ts";
 import type { MemoryReading } from "../memory-meter.ts";
 import { createProgress, duration } from "../progress.ts";
@@ -178,6 +179,10 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
   for (const note of [...notes, ...effectNotes(config)]) terminal.note(note);
   await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+
+  const size = leastImageSize(config);
+  // Before the first batch is made, where that can be told.
+  if (size !== undefined) assertStepFits({ config: modelConfig, count: training.batchSize, size });
 
   const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));
