@@ -1,9 +1,12 @@
 // Where WebAssembly's memory ends: what can't fit is refused before it begins, what turns out not to fit is an error, and the next model works.
 import { engine } from "@tensorflow/tfjs-core";
 import { startWasm, stopWasm } from "@mrcnn/backend-wasm";
+import { createRandom } from "@mrcnn/core";
+import type { TrainingBatch } from "@mrcnn/core";
 import { createMaskRcnn, maskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnnOptions } from "@mrcnn/model";
 import { observeDetect } from "@mrcnn/model/profile";
+import { trainingLosses } from "@mrcnn/model/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { detectionValues } from "../../model/src/memory.ts";
 import { loadMaskRcnn } from "../src/load-node.ts";
@@ -75,6 +78,17 @@ describe("detect", () => {
     expect((await anew.detect(image, { minSize: 800, maxSize: 1600 })).objects).toBeInstanceOf(Array);
     anew.dispose();
   });
+});
+
+it("a training step that is far from fitting is refused before its forward pass", async () => {
+  await startWasm();
+  const model = createMaskRcnn(maskRcnnConfig({ classes: ["a"], backbone: { depth: 18, width: 32 }, fpn: { channels: 32 } }), createRandom(0));
+  const size = { height: 1536, width: 1536 };
+  const batch = (count: number): TrainingBatch => ({ images: { data: new Float32Array(0), size, imageSizes: Array.from({ length: count }, () => size) }, groundTruth: [], names: [] });
+  await expect(trainingLosses(model, batch(64), createRandom(0))).rejects.toThrow(/^training: 64 images of 1536 x 1536 pixels at the network's input need at least [\d.]+ GB of memory with this model, and the backend's ends at 4\.29 GB\./);
+  // Here it is the missing pixels that stop it.
+  await expect(trainingLosses(model, batch(2), createRandom(0))).rejects.toThrow(/shape|values/i);
+  model.dispose();
 });
 
 // A refusal must be right: what is called the least that is needed may not be more than what is used.
