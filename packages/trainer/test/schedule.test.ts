@@ -12,3 +12,12 @@ test("bad schedules are refused", () => {
   expect(() => warmupMultiStep({ baseRate: 1, milestones: [5, 3] })).toThrow("milestones must ascend, got 5, 3");
   expect(() => warmupMultiStep({ baseRate: -1 })).toThrow("baseRate must be at least 0");
 });
+
+test("a rate of 0, no warm-up, and milestones that coincide or begin at once are schedules", () => {
+  expect(warmupMultiStep({ baseRate: 0 })(3)).toBe(0);
+  const rate = warmupMultiStep({ baseRate: 1, milestones: [0, 2, 2] });
+  for (const [step, value] of [0.1, 0.1, 0.001].entries()) expect(rate(step)).toBeCloseTo(value, 12);
+  // The defaults: a thousandth at the first step of a warm-up, a tenth after a milestone.
+  expect(warmupMultiStep({ baseRate: 1, warmupSteps: 10 })(0)).toBeCloseTo(0.001, 12);
+  expect(() => warmupMultiStep({ baseRate: NaN })).toThrow("warmupMultiStep: baseRate must be at least 0, got NaN.");
+});
