@@ -63,7 +63,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
       .command(signature)
       .description(description)
       .addHelpText("after", `\nExample:\n${example.replaceAll(/^/gm, "  ")}`)
-      .addOption(new Option("--backend <name>", "where to compute; auto: the fastest that loads").choices(backendNames).default("auto"))
+      .addOption(new Option("--backend <name>", "where to compute; auto: the first that starts of tensorflow on a GPU, webgpu on a GPU, tensorflow, wasm").choices(backendNames).default("auto"))
       .option("--seed <n>", "makes the run repeatable", seed)
       .option("--verbose", "show the stack of an error");
   // Of the commands that compute for long.
