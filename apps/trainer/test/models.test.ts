@@ -95,7 +95,8 @@ describe("a model of the catalog with a file of one's own", () => {
 });
 
 describe("a model of the catalog", () => {
-  const content = Buffer.from("not what it should be, ".repeat(50_000));
+  const wrong = Buffer.from("not what it should be, ".repeat(50_000));
+  let content: Buffer = wrong;
   const asked: string[] = [];
   let cut = Infinity;
   const server = createServer((request, response) => {
@@ -112,6 +113,7 @@ describe("a model of the catalog", () => {
     vi.unstubAllEnvs();
     asked.length = 0;
     cut = Infinity;
+    content = wrong;
   });
 
   /** Sends every request to the server here. */
@@ -158,6 +160,28 @@ describe("a model of the catalog", () => {
     const { err } = await detect("--model", "matterport/mask_rcnn_coco");
     expect(err).toMatch(/error: .*mask_rcnn_coco-.*\.h5: a file of weights must be/);
     expect(existsSync(cachedPath(catalogEntry("matterport/mask_rcnn_coco").url, { cacheDir: join(folder, "cache") }))).toBe(false);
+  });
+
+  it("whose hash nobody publishes is kept with its own, which is said, and must stay that one", async () => {
+    redirect();
+    const config = maskRcnnConfig({ classes: Array.from({ length: 80 }, (_, i) => `c${i}`), numerics: "matterport", backbone: { depth: 101, width: 8 }, fpn: { channels: 8 }, box: { representation: 16 }, maskHead: { layers: [8], channels: 8 } });
+    const model = createMaskRcnn(config, createRandom(1));
+    content = Buffer.from(writeSafetensors(await toArrays(model.variables), { format: "mrcnn", numerics: "matterport", norm: "frozen_batch_norm", config: JSON.stringify(config) }));
+    model.dispose();
+    const name = "matterport/mask_rcnn_coco";
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    const first = await detect("--model", name);
+    expect(first.err).toContain(`${name}: its source publishes no checksum; the SHA-256 of this first download, ${sha256}, is kept and looked at on every use.`);
+    expect(first.code).toBe(0);
+    expect((await detect("--model", name)).err).not.toContain("SHA-256");
+    expect(asked).toHaveLength(1);
+    // The file in the cache is damaged, and what is there now is another.
+    const path = cachedPath(catalogEntry(name).url, { cacheDir: join(folder, "cache") });
+    writeFileSync(path, content.subarray(9));
+    content = wrong;
+    const then = await detect("--model", name);
+    expect(then.code).toBe(1);
+    expect(then.err).toMatch(new RegExp(`error: .*its sha256 must be that of the first download, ${sha256}, got [0-9a-f]{64}\\. .*redownload`));
   });
 
   it("is not downloaded with --offline", async () => {
