@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
 type Rename = readonly [pattern: RegExp, name: (...groups: string[]) => string];
@@ -74,7 +74,7 @@ export function fromDetectron1(blobs: NamedArrays): NamedArrays {
   for (const [blob, array] of blobs) {
     if (IDLE.test(blob)) continue;
     const name = rename(blob, isPyramid) ?? blob;
-    if (arrays.has(name)) throw new WeightsError(`${blob}: another blob is ${name}, too. The file is corrupt.`);
+    if (arrays.has(name)) throw new WeightsError(`${printable(blob)}: another blob is ${name}, too. The file is corrupt.`);
     if (!(array.shape[0]! > 0) || !/\.(box_predictor|predictor)\b/.test(name)) arrays.set(name, array);
     else if (name.includes(".cls_score.")) arrays.set(name, firstLast({ shape: array.shape, data: array.data }));
     else arrays.set(name, withoutRows({ shape: array.shape, data: array.data }, name.includes(".bbox_pred.") ? 4 : 1));

@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromTorch } from "./torch-layout.ts";
 
@@ -48,7 +48,7 @@ function rename(name: string, boxConvs: number): string {
     const groups = pattern.exec(name);
     if (groups !== null) return make(...groups.slice(1));
   }
-  throw new WeightsError(`${name}: Mask, Faster and Keypoint R-CNN of detectron2 have no such weights. Cascades, deformable convolutions and other heads are not read.`);
+  throw new WeightsError(`${printable(name)}: Mask, Faster and Keypoint R-CNN of detectron2 have no such weights. Cascades, deformable convolutions and other heads are not read.`);
 }
 
 /** `array` with `rows` of zeros before its first. */
@@ -87,7 +87,7 @@ export function fromDetectron2(arrays: NamedArrays): NamedArrays {
   for (const [name, array] of arrays) {
     if (DROPPED.test(name)) continue;
     const ours = rename(name, boxConvs);
-    if (renamed.has(ours)) throw new WeightsError(`${name}: another tensor has that place, too. The file is corrupt.`);
+    if (renamed.has(ours)) throw new WeightsError(`${printable(name)}: another tensor has that place, too. The file is corrupt.`);
     renamed.set(ours, array);
   }
   const scores = renamed.get("roi_heads.box_predictor.cls_score.weight");

@@ -4,7 +4,7 @@ import { hostBytes, toHostData } from "./dtype.ts";
 import type { DType, rawData } from "./dtype.ts";
 
 /** No array of weights has more axes; a file may claim any number. */
-const MAX_RANK = 32;
+export const MAX_RANK = 32;
 
 /**
  * An array that still lies in its file: `data` converts it anew each time it is asked for, so that a

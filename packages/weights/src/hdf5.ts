@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { assertTotal, countOf, FileTensor } from "./file-tensor.ts";
@@ -16,6 +16,15 @@ const UNDEFINED = 0xffffffffffffffffn;
 const MAX_DEPTH = 16;
 const MAX_NAME = 1024;
 const MAX_MESSAGES = 1 << 16;
+
+/**
+ * What things cost, in bytes of the file: a header may lie anywhere, in the middle of another too, so that
+ * nothing but this keeps a file from naming an object of a kilobyte of memory at each of its bytes. HDF5
+ * itself spends at least 300 bytes on a data set and 800 on a group.
+ */
+const COST = { message: 4, entry: 8, object: 64, dataset: 128 } as const;
+/** Small files may spend this beyond their length. */
+const FREE = 1 << 16;
 
 const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, external: 7, layout: 8, continuation: 16, symbolTable: 17 } as const;
 const KNOWN: ReadonlySet<number> = new Set(Object.values(MESSAGE));
@@ -48,14 +57,14 @@ class Hdf5Reader {
   readonly #seen = new Set<number>();
   /** Addresses count from here. */
   #base = 0;
-  /** Entries and bytes of names that may still be read. */
+  /** What may still be spent on objects, entries and names. */
   #work: number;
 
   constructor(bytes: Uint8Array, where: string) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#where = where;
-    this.#work = 4096 + bytes.length;
+    this.#work = FREE + bytes.length;
   }
 
   read(): FileTensors {
@@ -68,7 +77,7 @@ class Hdf5Reader {
   }
 
   #unknown(path: string, what: string): never {
-    throw new WeightsError(`${this.#where}: ${path === "" ? "the file" : path}: ${what}. Write the weights anew with h5py's defaults.`);
+    throw new WeightsError(`${this.#where}: ${path === "" ? "the file" : printable(path)}: ${what}. Write the weights anew with h5py's defaults.`);
   }
 
   /** Room for `length` bytes at `at`. */
@@ -145,7 +154,7 @@ class Hdf5Reader {
       this.#check(begin, end - begin);
       let at = begin;
       while (at + prefix <= end) {
-        this.#spend(4, at);
+        this.#spend(COST.message, at);
         const type = isSecond ? this.#uint8(at) : this.#uint16(at);
         const length = this.#uint16(at + (isSecond ? 1 : 2));
         const isShared = (this.#uint8(at + (isSecond ? 3 : 4)) & 2) !== 0;
@@ -174,6 +183,8 @@ class Hdf5Reader {
   #object(header: number, path: string, depth: number): void {
     if (this.#seen.has(header)) return;
     this.#seen.add(header);
+    // The path counts, too: a thousand bytes of a group's name stand before each of its members'.
+    this.#spend(COST.object + path.length, header);
     if (depth > MAX_DEPTH) this.#fail(header, `groups are nested deeper than ${MAX_DEPTH}`);
     const messages = this.#messages(header);
     if (messages.some(({ type }) => type === MESSAGE.layout)) this.#dataset(messages, path);
@@ -234,7 +245,7 @@ class Hdf5Reader {
         const count = this.#uint16(node + 6);
         for (let i = 0; i < count; i++) {
           const entry = node + 8 + 40 * i;
-          this.#spend(8, entry);
+          this.#spend(COST.entry, entry);
           const name = this.#size(entry);
           const limit = Math.min(heapSize, name + MAX_NAME + 1);
           if (name >= heapSize) this.#fail(entry, "a name lies outside of its heap");
@@ -248,7 +259,7 @@ class Hdf5Reader {
         if (this.#uint8(node + 4) !== 0) this.#fail(node, "a tree of groups should be there");
         const count = this.#uint16(node + 6);
         for (let i = 0; i < count; i++) {
-          this.#spend(8, node);
+          this.#spend(COST.entry, node);
           const next = this.#address(node + 24 + 16 * i + 8);
           if (next !== undefined) nodes.push(next);
         }
@@ -257,9 +268,10 @@ class Hdf5Reader {
   }
 
   #dataset(messages: readonly Message[], path: string): void {
+    this.#spend(COST.dataset, messages[0]!.begin);
     const one = (type: number, what: string): Message => {
       const found = messages.find((message) => message.type === type);
-      if (found === undefined) throw new WeightsError(`${this.#where}: ${path}: its ${what} is missing. The file is corrupt.`);
+      if (found === undefined) throw new WeightsError(`${this.#where}: ${printable(path)}: its ${what} is missing. The file is corrupt.`);
       if (found.isShared) this.#unknown(path, `its ${what} is shared with others, which is not read`);
       return found;
     };
@@ -267,13 +279,13 @@ class Hdf5Reader {
     const dtype = this.#dtype(one(MESSAGE.datatype, "type"), path);
     if (messages.some(({ type }) => type === MESSAGE.external)) this.#unknown(path, "its data lies in another file");
     const count = countOf(shape);
-    if (count === undefined) throw new WeightsError(`${this.#where}: ${path}: its shape is no shape. The file is corrupt.`);
+    if (count === undefined) throw new WeightsError(`${this.#where}: ${printable(path)}: its shape is no shape. The file is corrupt.`);
     const length = count * DTYPE_BYTES[dtype];
     const [begin, size] = this.#layout(one(MESSAGE.layout, "layout"), path);
-    if (count > 0 && size < length) throw new WeightsError(`${this.#where}: ${path}: [${shape.join(", ")}] of ${dtype} takes ${length} bytes, but its data has ${size}. The file is corrupt.`);
+    if (count > 0 && size < length) throw new WeightsError(`${this.#where}: ${printable(path)}: [${shape.join(", ")}] of ${dtype} takes ${length} bytes, but its data has ${size}. The file is corrupt.`);
     const data = this.#bytes.subarray(this.#check(begin, length), begin + length);
-    if (this.#tensors.has(path)) throw new WeightsError(`${this.#where}: ${path} is there twice. The file is corrupt.`);
-    this.#tensors.set(path, new FileTensor(shape, dtype, () => rawData(data, dtype), `${this.#where}: ${path}`));
+    if (this.#tensors.has(path)) throw new WeightsError(`${this.#where}: ${printable(path)} is there twice. The file is corrupt.`);
+    this.#tensors.set(path, new FileTensor(shape, dtype, () => rawData(data, dtype), `${this.#where}: ${printable(path)}`));
   }
 
   #shape({ begin }: Message, path: string): number[] {
@@ -321,7 +333,7 @@ class Hdf5Reader {
       const at = isOld ? begin + 8 + 4 * this.#uint8(begin + 1) : begin + 2;
       const length = isOld ? this.#uint32(at) : this.#uint16(at);
       const data = at + (isOld ? 4 : 2);
-      if (data + length > end) this.#fail(begin, `the data of ${path} is longer than its place`);
+      if (data + length > end) this.#fail(begin, `the data of ${printable(path)} is longer than its place`);
       return [data, length];
     }
     return this.#unknown(path, "its data must lie in one piece, got chunks (perhaps compressed)");

@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
 /** Of Keras's batch norm. */
@@ -32,7 +32,7 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   for (const [path, array] of arrays) {
     const [layer, weight] = split(path);
     const own = layers.get(layer) ?? layers.set(layer, new Map()).get(layer)!;
-    if (own.has(weight)) throw new WeightsError(`${path}: another layer has that name, too. The file is corrupt.`);
+    if (own.has(weight)) throw new WeightsError(`${printable(path)}: another layer has that name, too. The file is corrupt.`);
     own.set(weight, array);
   }
   const out = new Map<string, HostArray>();
@@ -96,7 +96,7 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   plain("mrcnn_mask", "roi_heads.mask_predictor.mask_fcn_logits", 4);
 
   for (const layer of layers.keys()) {
-    if (!used.has(layer)) throw new WeightsError(`${layer}: matterport's Mask R-CNN has no such layer. Changed models are not read.`);
+    if (!used.has(layer)) throw new WeightsError(`${printable(layer)}: matterport's Mask R-CNN has no such layer. Changed models are not read.`);
   }
   return out;
 

@@ -12,10 +12,13 @@ import { WeightsError } from "@mrcnn/core";
 export class PickleGlobal {
   /** "module.name". */
   readonly name: string;
-  /** What calling it gives; absent for what is only named. Must do no more work than its arguments' number. */
-  readonly call: ((args: readonly unknown[]) => unknown) | undefined;
+  /**
+   * What calling it gives; absent for what is only named. Must do no more work than its arguments' number:
+   * who goes through an argument's own items says so before, by `spend`.
+   */
+  readonly call: ((args: readonly unknown[], spend: (items: number) => void) => unknown) | undefined;
 
-  constructor(name: string, call?: (args: readonly unknown[]) => unknown) {
+  constructor(name: string, call?: PickleGlobal["call"]) {
     this.name = name;
     this.call = call;
   }
@@ -106,6 +109,12 @@ const hexDigit = (c: number | undefined): number => {
 const LONG_TEXT = 512;
 const MAX_LINE = 4096;
 const MAX_INT_BYTES = 1024;
+/**
+ * Keys of dicts that are no text: an optimizer has one per parameter. Engines hash numbers without a secret,
+ * so that a file could choose a hundred thousand that all collide; beyond 2^53 all that share their last 64
+ * bits do, and none is a key.
+ */
+const MAX_OTHER_KEYS = 1 << 14;
 const MAX_STACK = 1 << 16;
 
 // What things cost in memory, in units of about 16 bytes.
@@ -120,7 +129,8 @@ const FLOATS: ReadonlyMap<string, number> = new Map([["inf", Infinity], ["-inf",
 
 /**
  * Runs one pickle and returns what it made and where it ended. Memory and time grow no faster than the
- * file: what refers to itself or to the same thing many times is shared, never expanded.
+ * file: what refers to itself or to the same thing many times is shared, never expanded, and what goes through
+ * the items of one object again and again pays for them each time.
  *
  * @throws WeightsError naming the position: when the pickle is cut or no pickle, names a global that is
  * not in `globals`, or holds more objects than a file of its size may.
@@ -133,7 +143,10 @@ class Machine {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #options: UnpickleOptions;
-  readonly #memo = new Map<number, unknown>();
+  /** By index, with holes: an array finds its place without a hash that a file could choose. */
+  readonly #memo: { readonly value: unknown }[] = [];
+  #memoSize = 0;
+  #otherKeys = 0;
   readonly #stack: unknown[] = [];
   readonly #marks: number[] = [];
   #at: number;
@@ -246,10 +259,11 @@ class Machine {
 
   #long(length: number): number | bigint {
     if (length > MAX_INT_BYTES) this.#fail(`an integer of ${length} bytes is no number of weights`);
-    let value = 0n;
+    if (length === 0) return 0;
     const begin = this.#take(length);
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#bytes[begin + i]!);
-    return this.#number(BigInt.asIntN(8 * length, value));
+    // At once: shifting byte by byte is quadratic.
+    const digits = Array.from(this.#bytes.subarray(begin, begin + length).toReversed(), (byte) => byte.toString(16).padStart(2, "0"));
+    return this.#number(BigInt.asIntN(8 * length, BigInt(`0x${digits.join("")}`)));
   }
 
   #lineInteger(): number | bigint {
@@ -268,12 +282,16 @@ class Machine {
 
   #remember(index: number, value: unknown): void {
     this.#spend(COST.memo);
-    this.#memo.set(index, value);
+    // Python numbers what it remembers, and every object takes a byte at least.
+    if (index > this.#bytes.length) this.#fail(`a memo of ${index} entries is more than a file of ${this.#bytes.length} bytes may hold`);
+    if (this.#memo[index] === undefined) this.#memoSize++;
+    this.#memo[index] = { value };
   }
 
   #recall(index: number): void {
-    if (!this.#memo.has(index)) this.#fail(`the memo has no entry ${index}`);
-    this.#push(this.#memo.get(index));
+    const entry = this.#memo[index];
+    if (entry === undefined) return this.#fail(`the memo has no entry ${index}`);
+    this.#push(entry.value);
   }
 
   #global(module: unknown, name: unknown): PickleGlobal {
@@ -294,12 +312,12 @@ class Machine {
     if (callee.call === undefined) return this.#fail(`${callee.name} may be named here, but not called`);
     let made: unknown;
     try {
-      made = callee.call(args);
+      made = callee.call(args, (items) => this.#spend(items * COST.entry));
     } catch (cause) {
+      if (this.#units < 0) throw cause; // it says so already
       return cause instanceof WeightsError ? this.#fail(cause.message, { cause }) : this.#fail(`${callee.name} can't take these arguments`, { cause });
     }
-    const size = made instanceof Map ? made.size * COST.entry : 0;
-    this.#spend(COST.container + size);
+    this.#spend(COST.container);
     return made;
   }
 
@@ -320,6 +338,8 @@ class Machine {
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];
       if (key instanceof Text) this.#fail("a key is too long or has no printable characters");
+      if (typeof key === "bigint") this.#fail("a key is beyond 2^53");
+      if (typeof key !== "string" && ++this.#otherKeys > MAX_OTHER_KEYS) this.#fail(`more than ${MAX_OTHER_KEYS} keys of dicts are no text`);
       target.set(key, items[i + 1]);
     }
   }
@@ -474,7 +494,7 @@ class Machine {
       case 0x72: // r LONG_BINPUT
         return this.#remember(this.#uint32(), this.#top());
       case 0x94: // MEMOIZE
-        return this.#remember(this.#memo.size, this.#top());
+        return this.#remember(this.#memoSize, this.#top());
       case 0x69: { // i INST
         const module = this.#lineText();
         const callee = this.#global(module, this.#lineText());

@@ -18,7 +18,8 @@ const SETTINGS = /^(?:pathlib|datetime|pytorch_lightning|lightning|lightning_fab
 /** A table with those beside it. */
 export const withSettings = (table: PickleGlobals): PickleGlobals => ({ get: (name) => table.get(name) ?? (SETTINGS.test(name) ? new PickleGlobal(name, settings) : undefined) });
 
-function dict([items = []]: readonly unknown[]): Map<unknown, unknown> {
+function dict([items = []]: readonly unknown[], spend: (items: number) => void): Map<unknown, unknown> {
+  spend(items instanceof Map ? items.size : Array.isArray(items) ? items.length : 0);
   if (items instanceof Map) return new Map(items);
   if (!Array.isArray(items) || !items.every((item) => Array.isArray(item) && item.length === 2 && !(item[0] instanceof Text))) {
     throw new WeightsError("a dict must be made of pairs");

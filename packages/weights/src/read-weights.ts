@@ -49,8 +49,14 @@ export interface ReadWeightsOptions {
  */
 export async function readWeights(bytes: Uint8Array, where: string, options: ReadWeightsOptions = {}): Promise<SourceWeights> {
   const format = formatOf(bytes, where);
-  const weights = tell(format, await open(bytes, format, where), where, options);
-  return { ...weights, arrays: ownMemory(weights.arrays, bytes) };
+  try {
+    const weights = tell(format, await open(bytes, format, where), where, options);
+    return { ...weights, arrays: ownMemory(weights.arrays, bytes) };
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    // An allocation that the engine refuses.
+    throw new WeightsError(`${where}: its ${bytes.length} bytes of weights don't fit into memory (${cause.message}). Close other programs, or read it on a machine with more.`, { cause });
+  }
 }
 
 /**

@@ -1,8 +1,8 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
-import { FileTensor } from "./file-tensor.ts";
+import { FileTensor, MAX_RANK } from "./file-tensor.ts";
 import type { FileTensors } from "./file-tensor.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
 
@@ -46,7 +46,7 @@ export function safetensorsTensors(bytes: Uint8Array, where: string): FileTensor
   const { entries, start } = readHeader(bytes, where);
   const tensors = new Map<string, FileTensor>();
   for (const [name, { dtype, shape, begin, end }] of entries) {
-    tensors.set(name, new FileTensor(shape, dtype, () => rawData(bytes.subarray(start + begin, start + end), dtype), `${where}: tensor ${name}`));
+    tensors.set(name, new FileTensor(shape, dtype, () => rawData(bytes.subarray(start + begin, start + end), dtype), `${where}: tensor ${printable(name)}`));
   }
   return tensors;
 }
@@ -96,30 +96,31 @@ function readHeader(
     const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
     const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
     const known = DTYPES.get(dtype);
-    if (known === undefined) return fail(`tensor ${name}: dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${short(dtype)}.`);
-    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor ${name}: shape must be sizes, got ${short(shape)}.`);
+    if (known === undefined) return fail(`tensor ${printable(name)}: dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${short(dtype)}.`);
+    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor ${printable(name)}: shape must be sizes, got ${short(shape)}.`);
     if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-      return fail(`tensor ${name}: data_offsets must be two positions, got ${short(offsets)}.`);
+      return fail(`tensor ${printable(name)}: data_offsets must be two positions, got ${short(offsets)}.`);
     }
     const [begin, end] = offsets as [number, number];
+    if (shape.length > MAX_RANK) return fail(`tensor ${printable(name)}: shape must have at most ${MAX_RANK} sizes, got ${shape.length}.`);
     const length = shape.reduce((a: number, b: number) => a * b, 1) * DTYPE_BYTES[known];
     if (end - begin !== length) {
-      fail(`tensor ${name}: ${String(dtype)} [${shape.slice(0, 16).join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`);
+      fail(`tensor ${printable(name)}: ${String(dtype)} [${shape.slice(0, 16).join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`);
     }
-    if (end > size) fail(`tensor ${name}: should end at byte ${start + end}, but the file ends at ${bytes.length}.`);
+    if (end > size) fail(`tensor ${printable(name)}: should end at byte ${start + end}, but the file ends at ${bytes.length}.`);
     entries.set(name, { dtype: known, shape, begin, end });
   }
 
   let position = 0;
   for (const [name, { begin, end }] of [...entries].toSorted(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== position) fail(`tensor ${name}: begins at byte ${start + begin}, but the one before ends at ${start + position}.`);
+    if (begin !== position) fail(`tensor ${printable(name)}: begins at byte ${start + begin}, but the one before ends at ${start + position}.`);
     position = end;
   }
   if (position !== size) fail(`the tensors end at byte ${start + position}, but the file at ${bytes.length}.`);
   return { entries, metadata, start };
 }
 
-const short = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing")).slice(0, 100);
+const short = (value: unknown): string => printable(JSON.stringify(value) ?? "nothing", 100);
 
 /** Whether JSON has brackets within brackets beyond `limit`; those in strings don't count. */
 function isDeeper(json: Uint8Array, limit: number): boolean {

@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { dequantize } from "./quantize.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
@@ -93,17 +93,17 @@ export async function readShards(index: unknown, readShard: (file: string) => Pr
     size += bytes.length - headerLength(bytes);
     for (const [name, array] of readSafetensors(bytes, shard)) {
       const first = from.get(name);
-      if (first !== undefined) throw new WeightsError(`${where}: tensor ${name} must be in one shard, got it in ${first} and ${file}. These are shards of different models.`);
+      if (first !== undefined) throw new WeightsError(`${where}: tensor ${printable(name)} must be in one shard, got it in ${first} and ${file}. These are shards of different models.`);
       const listed = map.get(name);
       if (listed !== file) {
-        throw new WeightsError(`${where}: tensor ${name} is in ${file}, but the index ${listed === undefined ? "doesn't list it" : `says ${listed}`}. These are shards of different models.`);
+        throw new WeightsError(`${where}: tensor ${printable(name)} is in ${file}, but the index ${listed === undefined ? "doesn't list it" : `says ${listed}`}. These are shards of different models.`);
       }
       from.set(name, file);
       arrays.set(name, array);
     }
   }
   for (const [name, file] of map) {
-    if (!arrays.has(name)) throw new WeightsError(`${where}: tensor ${name} must be in ${file}, but is in no shard. Get that file again.`);
+    if (!arrays.has(name)) throw new WeightsError(`${where}: tensor ${printable(name)} must be in ${file}, but is in no shard. Get that file again.`);
   }
   if (total !== undefined && total !== size) {
     throw new WeightsError(`${where}: the index says that all tensors take ${total} bytes, but they take ${size}. These are shards of different models.`);
@@ -122,7 +122,7 @@ function checkIndex(index: unknown, where: string): { map: ReadonlyMap<string, s
   const entries = Object.entries(index["weight_map"]);
   for (const [name, file] of entries) {
     // A file beside the index, and nowhere else.
-    if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file)) fail(`tensor ${name}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`);
+    if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file)) fail(`tensor ${printable(name)}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`);
   }
   if (entries.length === 0) fail("the weight_map is empty.");
   const total = isRecord(index["metadata"]) ? index["metadata"]["total_size"] : undefined;

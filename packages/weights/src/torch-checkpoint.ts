@@ -8,7 +8,7 @@ import { pickleGlobals, PickleGlobal, unpickle } from "./pickle.ts";
 import { withSettings } from "./plain-globals.ts";
 import { checkZipEntry, readZip } from "./zip.ts";
 import type { ZipEntry } from "./zip.ts";
-import { gatherStrided } from "./strided.ts";
+import { gatherBytes } from "./strided.ts";
 import { stateDicts, unwrap } from "./unwrap.ts";
 import type { Unwrapped } from "./unwrap.ts";
 
@@ -158,10 +158,10 @@ function storageOf(id: unknown, storages: Map<string, Storage>, entryOf?: (key: 
     storage.entry = entryOf?.(key, length * DTYPE_BYTES[dtype]);
     storage.bytes = storage.entry?.bytes;
     storages.set(key, storage);
-  } else if (storage.dtype !== dtype || storage.length !== length) throw new WeightsError(`storage ${key} has two types or lengths`);
+  } else if (storage.dtype !== dtype || storage.length !== length) throw new WeightsError(`storage ${printable(key, 60)} has two types or lengths`);
   if (view === undefined || view === null) return { storage, offset: 0 };
   const [, offset, viewLength] = Array.isArray(view) ? (view as unknown[]) : [];
-  if (!isSize(offset) || !isSize(viewLength) || offset + viewLength > length) throw new WeightsError(`a part of storage ${key} lies outside of it`);
+  if (!isSize(offset) || !isSize(viewLength) || offset + viewLength > length) throw new WeightsError(`a part of storage ${printable(key, 60)} lies outside of it`);
   return { storage, offset };
 }
 
@@ -169,7 +169,7 @@ function readArchive(bytes: Uint8Array, where: string): unknown {
   const entries = readZip(bytes, where);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined) {
-    const names = [...entries.keys()].slice(0, 5).map((name) => name.slice(0, 60)).join(", ");
+    const names = [...entries.keys()].slice(0, 5).map((name) => printable(name, 60)).join(", ");
     throw new WeightsError(`${where}: the archive must have an entry data.pkl, got ${names === "" ? "none at all" : names}. This zip was not written by torch.save.`);
   }
   const folder = pickle.name.slice(0, -"data.pkl".length);
@@ -178,14 +178,14 @@ function readArchive(bytes: Uint8Array, where: string): unknown {
   }
   const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && new TextDecoder().decode(order.bytes.subarray(0, 100)).trim() !== "little") {
-    throw new WeightsError(`${where}: entry ${order.name}: the byte order must be little, got ${JSON.stringify(new TextDecoder().decode(order.bytes.subarray(0, 100)))}. Save the file again on a little-endian machine.`);
+    throw new WeightsError(`${where}: entry ${printable(order.name)}: the byte order must be little, got ${JSON.stringify(new TextDecoder().decode(order.bytes.subarray(0, 100)))}. Save the file again on a little-endian machine.`);
   }
   checkZipEntry(pickle, where);
   const storages = new Map<string, Storage>();
   const entryOf = (key: string, byteLength: number): ZipEntry => {
     const entry = entries.get(`${folder}data/${key}`);
-    if (entry === undefined) throw new WeightsError(`storage ${key.slice(0, 100)} is not in the archive`);
-    if (entry.bytes.length !== byteLength) throw new WeightsError(`storage ${key} must have ${byteLength} bytes, but entry ${entry.name} has ${entry.bytes.length}`);
+    if (entry === undefined) throw new WeightsError(`storage ${printable(key, 60)} is not in the archive`);
+    if (entry.bytes.length !== byteLength) throw new WeightsError(`storage ${printable(key, 60)} must have ${byteLength} bytes, but entry ${printable(entry.name)} has ${entry.bytes.length}`);
     return entry;
   };
   return unpickle(pickle.bytes, {
@@ -232,11 +232,11 @@ function readLegacy(bytes: Uint8Array, where: string): unknown {
     const begin = end + 8;
     const byteLength = storage.length * DTYPE_BYTES[storage.dtype];
     if (begin + byteLength > bytes.length) {
-      throw new WeightsError(`${where}: byte ${end}: storage ${storage.key} should end at byte ${begin + byteLength}, but the file ends at ${bytes.length}. The file is cut.`);
+      throw new WeightsError(`${where}: byte ${end}: storage ${printable(storage.key, 60)} should end at byte ${begin + byteLength}, but the file ends at ${bytes.length}. The file is cut.`);
     }
     const length = view.getBigUint64(end, true);
     if (length !== BigInt(storage.length)) {
-      throw new WeightsError(`${where}: byte ${end}: storage ${storage.key} must have ${storage.length} values, got ${length}. The file is corrupt.`);
+      throw new WeightsError(`${where}: byte ${end}: storage ${printable(storage.key, 60)} must have ${storage.length} values, got ${length}. The file is corrupt.`);
     }
     storage.bytes = bytes.subarray(begin, begin + byteLength);
     end = begin + byteLength;
@@ -246,12 +246,12 @@ function readLegacy(bytes: Uint8Array, where: string): unknown {
 
 function fileTensor({ view: { storage, offset: viewOffset }, offset: ownOffset, shape, strides }: TorchTensor, label: string): FileTensor {
   const { dtype, bytes } = storage;
-  if (bytes === undefined) throw new WeightsError(`${label}: its storage ${storage.key} is not in the file. The file is cut or corrupt.`);
+  if (bytes === undefined) throw new WeightsError(`${label}: its storage ${printable(storage.key, 60)} is not in the file. The file is cut or corrupt.`);
   const count = countOf(shape)!;
   const offset = viewOffset + ownOffset;
   const last = count === 0 ? offset : shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset);
   if (count > 0 && last >= storage.length) {
-    throw new WeightsError(`${label}: its last value should be value ${last} of storage ${storage.key}, which has ${storage.length}. The file is corrupt.`);
+    throw new WeightsError(`${label}: its last value should be value ${last} of storage ${printable(storage.key, 60)}, which has ${storage.length}. The file is corrupt.`);
   }
   let expected = 1;
   const isContiguous = shape.reduceRight((contiguous, size, axis) => {
@@ -263,10 +263,7 @@ function fileTensor({ view: { storage, offset: viewOffset }, offset: ownOffset, 
   const load = (): ReturnType<typeof rawData> => {
     if (count === 0) return rawData(new Uint8Array(0), dtype);
     if (isContiguous) return rawData(bytes.subarray(offset * size, (offset + count) * size), dtype);
-    const values = rawData(bytes.subarray(offset * size, (last + 1) * size), dtype);
-    const out = rawData(new Uint8Array(count * size), dtype);
-    gatherStrided(values, out, shape, strides);
-    return out;
+    return rawData(gatherBytes(bytes, size, { offset, shape, strides }), dtype);
   };
   return new FileTensor(shape, dtype, load, label);
 }

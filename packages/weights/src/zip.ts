@@ -1,4 +1,4 @@
-import { WeightsError } from "@mrcnn/core";
+import { printable, WeightsError } from "@mrcnn/core";
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, as far as torch uses it: entries that are
 // stored, not compressed, with the sizes of the central directory, in 32 or 64 bits. A reader of our own
@@ -82,12 +82,12 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
       const id = view.getUint16(extra, true);
       const length = view.getUint16(extra + 2, true);
       extra += 4;
-      if (extra + length > extraEnd) fail(at, `entry ${name}: an extra field is longer than its place`);
+      if (extra + length > extraEnd) fail(at, `entry ${printable(name)}: an extra field is longer than its place`);
       if (id === 1) {
         let from = extra;
         for (const [k, value] of fields.entries()) {
           if (value !== 0xffffffff) continue;
-          if (from + 8 > extra + length) return fail(at, `entry ${name}: its 64-bit sizes are missing`);
+          if (from + 8 > extra + length) return fail(at, `entry ${printable(name)}: its 64-bit sizes are missing`);
           fields[k] = uint64(from);
           from += 8;
         }
@@ -97,21 +97,21 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
     const [whole, packed, header] = fields as [number, number, number];
     at = next;
     if (name.endsWith("/")) continue;
-    if (flags & 1) fail(at, `entry ${name} is encrypted`);
+    if (flags & 1) fail(at, `entry ${printable(name)} is encrypted`);
     if (method !== 0) {
-      throw new WeightsError(`${where}: entry ${name} of the archive must be stored as it is, got one compressed by method ${method}. Save the file again with torch.save.`);
+      throw new WeightsError(`${where}: entry ${printable(name)} of the archive must be stored as it is, got one compressed by method ${method}. Save the file again with torch.save.`);
     }
-    if (whole !== packed) fail(at, `entry ${name}: its two sizes are ${packed} and ${whole}, but it is not compressed`);
-    if (header + 30 > begin || view.getUint32(header, true) !== LOCAL) return fail(header, `entry ${name} doesn't begin there`);
+    if (whole !== packed) fail(at, `entry ${printable(name)}: its two sizes are ${packed} and ${whole}, but it is not compressed`);
+    if (header + 30 > begin || view.getUint32(header, true) !== LOCAL) return fail(header, `entry ${printable(name)} doesn't begin there`);
     const dataBegin = header + 30 + view.getUint16(header + 26, true) + view.getUint16(header + 28, true);
-    if (dataBegin + whole > begin) fail(header, `entry ${name} should end at byte ${dataBegin + whole}, but the directory begins at ${begin}`);
-    if (entries.has(name)) fail(at, `entry ${name} is there twice`);
+    if (dataBegin + whole > begin) fail(header, `entry ${printable(name)} should end at byte ${dataBegin + whole}, but the directory begins at ${begin}`);
+    if (entries.has(name)) fail(at, `entry ${printable(name)} is there twice`);
     entries.set(name, { name, begin: dataBegin, bytes: bytes.subarray(dataBegin, dataBegin + whole), crc });
   }
 
   let position = 0;
   for (const { name, begin: from, bytes: data } of [...entries.values()].toSorted((a, b) => a.begin - b.begin || a.bytes.length - b.bytes.length)) {
-    if (from < position) fail(from, `entry ${name} overlaps the one before`);
+    if (from < position) fail(from, `entry ${printable(name)} overlaps the one before`);
     position = from + data.length;
   }
   return entries;
@@ -127,7 +127,7 @@ export function checkZipEntry(entry: ZipEntry, where: string): void {
   const crc = crc32(entry.bytes);
   if (crc !== entry.crc) {
     const hex = (value: number): string => value.toString(16).padStart(8, "0");
-    throw new WeightsError(`${where}: byte ${entry.begin}: entry ${entry.name} must have the checksum ${hex(entry.crc)}, got ${hex(crc)}. The file is corrupt.`);
+    throw new WeightsError(`${where}: byte ${entry.begin}: entry ${printable(entry.name)} must have the checksum ${hex(entry.crc)}, got ${hex(crc)}. The file is corrupt.`);
   }
 }
 

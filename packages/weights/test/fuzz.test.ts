@@ -1,5 +1,5 @@
 // Damaged files: each reader is given 10,000 of them, made from real ones by a seed. It must answer or throw a
-// WeightsError: no other error, no crash, no hang (the test would run into its time limit), no memory beyond the
+// WeightsError that names the file: no other error, no crash, no hang (the test would run into its time limit), no memory beyond the
 // file's size. FUZZ_FILES in the environment gives another number, FUZZ_SEED other files.
 import { createRandom } from "@mrcnn/core";
 import type { NamedArrays, Random } from "@mrcnn/core";
@@ -139,7 +139,7 @@ describe.each(readers)("%s", (name, seeds, read, times) => {
       try {
         arrays = await read(file);
       } catch (error) {
-        if ((error as { code?: unknown }).code !== "weights") throw new Error(`file ${i} of seed ${SEED}: ${String(error)}`, { cause: error });
+        if ((error as { code?: unknown }).code !== "weights" || !(error as Error).message.startsWith("w: ")) throw new Error(`file ${i} of seed ${SEED}: ${String(error)}`, { cause: error });
       }
       // A copy of what isn't aligned, then four bytes of each of int8; readWeights moves those again. And small change.
       if (allocated > times * length + 4096) throw new Error(`file ${i} of seed ${SEED}: ${allocated} bytes were made of ${length}`);
