@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
+import { assertWeightsSound } from "@mrcnn/model";
 import type { MaskRcnn } from "@mrcnn/model";
 import { whyNoFile } from "@mrcnn/datasets/node";
 import { readWeightsFile } from "@mrcnn/mask-rcnn";
@@ -129,7 +130,7 @@ const elements = (arrays: Iterable<readonly [string, { readonly shape: readonly 
  * their random start.
  *
  * @returns how many of the model's weights were found, and what was taken and left out, in sentences.
- * @throws WeightsError when nearly none fits; ConfigError for settings of the model that the weights were not trained with.
+ * @throws WeightsError when nearly none fits, or nothing can be computed with one, which it names; ConfigError for settings of the model that the weights were not trained with.
  */
 export async function loadInitialWeights(model: MaskRcnn, path: string): Promise<{ readonly found: number; readonly of: number; readonly notes: readonly string[] }> {
   const { arrays: read, notes = [], isClassifier = false } = await readArrays(path, model.config.backbone.norm);
@@ -145,6 +146,7 @@ export async function loadInitialWeights(model: MaskRcnn, path: string): Promise
       `${path}: ${fitting.size === 0 ? "no weight has" : `only ${fitting.size} of ${arrays.size} weights have`} the name and shape of one of the model's. They are of another architecture; left out would be ${parts(rest)}.`,
     );
   }
+  assertWeightsSound(model.config, fitting, path, (name, value) => `--set model.${name}=${JSON.stringify(value)}`);
   assignWeights(new Map([...model.variables].filter(([name]) => fitting.has(name))), fitting);
   const random = [...model.variables.keys()].filter((name) => !fitting.has(name));
   return {

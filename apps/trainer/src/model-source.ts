@@ -1,16 +1,16 @@
 import { existsSync, statSync } from "node:fs";
-import { ConfigError, isMrcnnError, noRandom } from "@mrcnn/core";
-import type { NamedArrays } from "@mrcnn/core";
-import { createPretrained, downloadFile, findInCatalog, forget, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
-import type { CachedFile, CatalogEntry, DownloadProgress } from "@mrcnn/mask-rcnn";
-import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
+import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import { amended, createPretrained, downloadFile, findInCatalog, forget, haveNames, modelOfWeights, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
+import type { CachedFile, CatalogEntry, DownloadProgress, Pretrained } from "@mrcnn/mask-rcnn";
+import { parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { readLatestWeights } from "@mrcnn/trainer/node";
-import { assignWeights } from "@mrcnn/weights";
 import type { Category } from "./data-source.ts";
 import type { DetectionSettings } from "./detection.ts";
 import { CommandError, InterruptedError, UsageError } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { optionNames, readModelOptions } from "./model-options.ts";
+import type { ModelOptions, SaidOfModel } from "./model-options.ts";
 import { createProgress } from "./progress.ts";
 import type { Progress } from "./progress.ts";
 import { isRun, readRunConfig, runDirectory } from "./run-directory.ts";
@@ -24,8 +24,8 @@ export interface LoadedModel {
   readonly settings: DetectionSettings;
 }
 
-/** Where weights come from, and where downloads are kept. */
-export interface ModelSourceOptions {
+/** Where weights come from, where downloads are kept, and what is said of the model. */
+export interface ModelSourceOptions extends ModelOptions {
   /** A file to use instead of the model's own weights: nothing is downloaded. */
   readonly weights?: string | undefined;
   /** The folder of downloads, instead of the user's. */
@@ -34,6 +34,9 @@ export interface ModelSourceOptions {
   readonly offline?: boolean | undefined;
   /** What is in the cache is not used. */
   readonly redownload?: boolean | undefined;
+  /** Edges of the network's input, where the command says them: nothing is assumed of those. */
+  readonly minSize?: number | undefined;
+  readonly maxSize?: number | undefined;
 }
 
 /**
@@ -46,11 +49,13 @@ export interface ModelSourceOptions {
 export async function loadModel(name: string, options: ModelSourceOptions, terminal: Terminal): Promise<LoadedModel> {
   const { weights, offline, redownload } = options;
   if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
-  if (isRun(name)) return loadRun(name, weights, terminal);
+  const said = readModelOptions(options);
+  const known = { ...said, names: optionNames, consume: true };
+  if (isRun(name)) return loadRun(name, weights, said, terminal);
   const entry = findInCatalog(name);
   if (entry === undefined && statSync(name, { throwIfNoEntry: false })?.isFile() === true) {
     if (weights !== undefined) throw new UsageError(`--model ${name} is a file of weights itself. Leave --weights out.`);
-    return { ...createPretrained(await readWeightsFile(name), { where: name, consume: true }), settings: {} };
+    return loaded(name, createPretrained(await readWeightsFile(name), { ...known, where: name }), options, terminal);
   }
   if (entry === undefined) {
     const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor a file of weights, nor in the catalog";
@@ -60,16 +65,30 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   const fetched = weights === undefined ? await download(entry, options, terminal) : undefined;
   const file = weights ?? fetched!.path;
   try {
-    const { model, categories } = createPretrained(await readWeightsFile(file), { entry, where: file, consume: true });
+    const pretrained = createPretrained(await readWeightsFile(file), { ...known, entry, published: fetched !== undefined, where: file });
     if (fetched?.downloaded === true && fetched.checkedBy === "first download") {
       terminal.note(`${entry.name}: its source publishes no checksum; the SHA-256 of this first download, ${fetched.sha256}, is kept and looked at on every use.`);
     }
-    return { model, categories, settings: {} };
+    return loaded(file, pretrained, options, terminal);
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
     if (fetched?.downloaded === true && fetched.checkedBy === "first download" && isMrcnnError(error, "weights")) await forget(entry.url, { cacheDir: options.cache });
     throw error;
   }
+}
+
+function loaded(file: string, { model, categories, assumed }: Pretrained, sizes: ModelSourceOptions, terminal: Terminal): LoadedModel {
+  const unsaid = assumed.filter((guess) => !(["minSize", "maxSize"] as const).some((edge) => sizes[edge] !== undefined && guess.startsWith(`image.${edge}=`)));
+  for (const line of guesses(file, { categories, assumed: unsaid })) terminal.note(line);
+  return { model, categories, settings: {} };
+}
+
+/** What was guessed of the model in `file`, in a line for its config and one for its names. */
+export function guesses(file: string, { categories, assumed }: Pick<Pretrained, "categories" | "assumed">): string[] {
+  return [
+    ...(assumed.length > 0 ? [`${file} does not say, so this is assumed: ${assumed.join(" ")}. Say otherwise with --set path=value or --config FILE.`] : []),
+    ...(haveNames(categories) ? [] : [`${file} has no names for its ${categories.length} class${categories.length === 1 ? "" : "es"}: --classes gives them, or --model NAME --weights ${file} if it is one of the catalog's.`]),
+  ];
 }
 
 /** The file of a catalog entry, downloaded where needed, with a bar. */
@@ -107,21 +126,26 @@ export function runModel(path: string): { readonly config: MaskRcnnConfig; reado
   return { config, categories, settings: evaluation };
 }
 
-async function loadRun(name: string, weights: string | undefined, terminal: Terminal): Promise<LoadedModel> {
+async function loadRun(name: string, weights: string | undefined, said: SaidOfModel, terminal: Terminal): Promise<LoadedModel> {
   const { checkpoints } = runDirectory(name);
-  const { config, ...rest } = runModel(name);
+  const { config, categories, settings } = runModelAs(name, said);
   const arrays = weights === undefined ? await readLatestWeights(checkpoints, { onNote: (note) => terminal.note(note) }) : (await readWeightsFile(weights)).arrays;
-  return { model: withWeights(config, arrays, weights ?? checkpoints), ...rest };
+  const model = modelOfWeights(config, arrays, { where: weights ?? checkpoints, configName: optionNames.config });
+  return { model, categories, settings };
 }
 
-function withWeights(config: MaskRcnnConfig, arrays: NamedArrays, where: string): MaskRcnn {
-  const model = createMaskRcnn(config, noRandom);
-  try {
-    assignWeights(model.variables, arrays);
-  } catch (error) {
-    model.dispose();
-    if (error instanceof Error && !error.message.includes(where)) error.message = `${where}: ${error.message}`;
-    throw error;
+/** `runModel` with what is said on the command line put over it. */
+export function runModelAs(path: string, { classes, config: given = {} }: SaidOfModel): ReturnType<typeof runModel> {
+  const run = runModel(path);
+  const names = classes ?? given.classes;
+  if (names !== undefined && names.length !== run.categories.length) {
+    throw new UsageError(`--classes: ${path} tells ${run.categories.length} classes apart, ${names.length} names were given. The background has no name.`);
   }
-  return model;
+  const categories = names?.map((one, i) => ({ id: i + 1, name: one })) ?? run.categories;
+  const config = amended(run.config, categories, given, optionNames.config);
+  // What was said goes before how the run evaluated.
+  const settings = { ...run.settings };
+  for (const key of ["minSize", "maxSize"] as const) if (given.image?.[key] !== undefined) Object.assign(settings, { [key]: undefined, nativeSize: undefined });
+  for (const key of ["scoreThreshold", "maxDetections"] as const) if (given.box?.[key] !== undefined) Object.assign(settings, { [key]: undefined });
+  return { config, categories, settings };
 }

@@ -37,6 +37,12 @@ const imageSize = (text: string): ImageSize => {
   return { height: Number(height), width: Number(width) };
 };
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+// What weights can't tell, said by whoever knows it.
+const sayOfModel = (command: Command): Command =>
+  command
+    .option("--classes <names>", "names of the model's classes, label 1 first, with commas between; or a file of one a line")
+    .option("--config <file>", "what weights can't tell: a model's config, or the config of a training or run")
+    .option("--set <path=value>", "a value of the model's config, as anchors.sizes=[[16],[32],[64],[128],[256]]; may be repeated", collect, []);
 
 const exitCodes = `Exit codes:
   0    success
@@ -91,11 +97,11 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--resume", "go on from the newest checkpoint in --out", false)
     .action(does<TrainOptions>((options, [config]) => train(config, options, terminal)));
 
-  computing(
+  sayOfModel(computing(
     "eval",
     "Runs a model over a COCO-format data set and evaluates it; or, without --model, evaluates a results file.",
     "mrcnn eval --model runs/nuclei --images data/val --annotations data/val.json --json val.json\nmrcnn eval --results results.json --annotations data/val.json --iou-type segm",
-  )
+  ))
     .option("--model <model>", "a run directory of `mrcnn train`, a name that `mrcnn models` lists, or a file of weights")
     .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
@@ -114,7 +120,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--html <file>", "write a page here: curves, classes, kinds of errors, the worst images (of a results file: with --images)")
     .action(does<EvalOptions>((options) => evaluate(options, terminal)));
 
-  computing("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json")
+  sayOfModel(computing("detect <image...>", "Detects objects in image files, or in all images of folders.", "mrcnn detect photo.jpg --model maskrcnn_resnet50_fpn --json found.json --overlay overlays\nmrcnn detect photos/ --model runs/nuclei --json found.json"))
     .requiredOption("--model <model>", "a run directory of `mrcnn train`, a name that `mrcnn models` lists, or a file of weights")
     .option("--weights <file>", "weights to use instead of the model's: .pth, .pkl, .h5 or .safetensors")
     .option("--cache <dir>", "folder of downloaded weights (default: MRCNN_CACHE, or the user's cache)")
@@ -130,11 +136,11 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .addHelpText("after", `\n${exitCodes}`)
     .action(does<DetectOptions>((options, images) => detect(images!, options, terminal)));
 
-  command(
+  sayOfModel(command(
     "convert <file-or-run>",
     "Converts weights of torchvision, detectron2 or matterport, or a run of `mrcnn train`, to one safetensors file that says what it is, and says what fewer bits cost.",
     "mrcnn convert maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --from torchvision --model maskrcnn_resnet50_fpn \\\n  --out maskrcnn.safetensors --dtype float16\nmrcnn convert runs/nuclei --out nuclei.safetensors --dtype float16",
-  )
+  ))
     .addOption(new Option("--from <library>", "whose weights they are (default: this project's own: a run directory of `mrcnn train`, or a file it has written)").choices(librariesOfWeights))
     .option("--model <name>", "with --from: the model they are of: a name that `mrcnn models` lists, or one of your own")
     .requiredOption("--out <file>", "file to write; it ends in .safetensors")

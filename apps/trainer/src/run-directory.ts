@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { didYouMean, parseConfig, toJson } from "@mrcnn/core";
+import { haveNames } from "@mrcnn/mask-rcnn";
 import { trainingConfigSchema } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
@@ -44,10 +45,15 @@ export function writeRunConfig(run: RunDirectory, config: TrainingConfig): void 
   writeWhole(run.config, `${toJson(config, { indent: 2 })}\n`);
 }
 
+const listed = (names: readonly string[]): string => names.slice(0, 10).map((name) => JSON.stringify(name)).join(", ") + (names.length > 10 ? " …" : "");
+
 /** Finds the label each of `names` has among a model's `classes`. @throws CommandError for one the model lacks. */
 export function assertClassesKnown(names: readonly string[], classes: readonly string[], where: string): void {
   const unknown = names.filter((name) => !classes.includes(name));
   if (unknown.length === 0) return;
+  if (!haveNames(classes.map((one, i) => ({ id: i + 1, name: one })))) {
+    throw new CommandError(`${where}: the model's ${classes.length} class${classes.length === 1 ? "" : "es"} have no names, so which are ${listed(names)} can't be told. Name them with --classes, label 1 first.`);
+  }
   const near = didYouMean(unknown[0]!, classes);
   throw new CommandError(
     `${where}: the model has no class ${unknown.map((name) => `"${name}"`).join(", ")}; it knows ${classes.slice(0, 10).join(", ")}${classes.length > 10 ? ", …" : ""}.` +

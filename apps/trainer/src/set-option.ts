@@ -26,11 +26,12 @@ function parseValue(text: string): unknown {
  * Applies one `path=value` of --set and returns a new config. Values are JSON; what is not JSON is a
  * string. `[` in paths is not needed: whole arrays are set.
  *
+ * @param example an assignment, for whoever writes none.
  * @throws UsageError for a key that `schema` does not know, naming the nearest one.
  */
-export function setOption(config: unknown, assignment: string, schema: unknown): unknown {
+export function setOption(config: unknown, assignment: string, schema: unknown, example = "training.steps=1000"): unknown {
   const equals = assignment.indexOf("=");
-  if (equals <= 0) throw new UsageError(`--set ${assignment}: write it as path=value, for example training.steps=1000.`);
+  if (equals <= 0) throw new UsageError(`--set ${assignment}: write it as path=value, for example ${example}.`);
   const path = assignment.slice(0, equals).split(".");
   const value = parseValue(assignment.slice(equals + 1));
 

@@ -63,6 +63,24 @@ describe("loadInitialWeights", () => {
     net.dispose();
   });
 
+  it("refuses values that nothing can be computed with, and names file and tensor", async () => {
+    const net = model("frozen_batch_norm");
+    const { variables } = net;
+    for (const [name, values, message] of [
+      ["backbone.body.bn1.running_var", [1, 1, -1, 1, 1, 1, 1, 1], /bad\.safetensors: backbone\.body\.bn1\.running_var holds -1 \(place 2\)/],
+      ["rpn.head.cls_logits.bias", [NaN, 0, 0], /bad\.safetensors: rpn\.head\.cls_logits\.bias holds NaN/],
+      ["backbone.body.bn1.weight", Array<number>(8).fill(Infinity), /bad\.safetensors: backbone\.body\.bn1\.weight holds Infinity/],
+    ] as const) {
+      const path = join(folder, "bad.safetensors");
+      const spoiled = new Map([...(await toArrays(variables)), [name, { shape: [values.length], data: Float32Array.from(values) }]]);
+      writeFileSync(path, writeSafetensors(spoiled, { format: "mrcnn" }));
+      const before = [...(await variables.get(name)!.data())];
+      await expect(loadInitialWeights(net, path)).rejects.toThrow(message);
+      expect([...(await variables.get(name)!.data())]).toEqual(before);
+    }
+    net.dispose();
+  });
+
   it("refuses a network they are of no use to", async () => {
     const net = model("group_norm");
     await expect(loadInitialWeights(net, weights)).rejects.toThrow('Set model.backbone.norm to "frozen_batch_norm"');

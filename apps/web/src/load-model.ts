@@ -76,7 +76,7 @@ const parametersOf = ({ model }: MaskRcnnDetector): number => [...model.variable
 function keypointsOf({ keypoints, numerics }: MaskRcnnConfig): KeypointInfo | undefined {
   if (keypoints.length === 0) return undefined;
   const person = catalogEntry("keypointrcnn_resnet50_fpn").keypoints!;
-  const skeleton = keypoints.length === person.names.length ? person.skeleton : [];
+  const skeleton = String(keypoints) === String(person.names) ? person.skeleton : [];
   return { names: keypoints, skeleton, threshold: numerics === "detectron2" ? 0.05 : 0 };
 }
 

@@ -16,6 +16,15 @@ export async function torchvisionFile(options: Partial<MaskRcnnOptions> = {}): P
   return writeSafetensors(toTorch(arrays));
 }
 
+/** The same as `mrcnn convert` writes it, with what its classes and keypoints are called. */
+export async function namedFile(options: MaskRcnnOptions): Promise<Uint8Array> {
+  const config = maskRcnnConfig({ backbone: { width: 8, eps: 0 }, fpn: { channels: 8 }, box: { representation: 16 }, maskHead: { layers: [8, 8], channels: 8 }, keypointHead: { layers: [8] }, ...options });
+  const model = createMaskRcnn(config, createRandom(1));
+  const arrays = await toArrays(model.variables);
+  model.dispose();
+  return writeSafetensors(arrays, { format: "mrcnn", norm: config.backbone.norm, config: JSON.stringify(config) });
+}
+
 /** What `mrcnn train` leaves of a tiny network: its config, and a checkpoint's weights. */
 export async function runFiles(): Promise<{ config: string; weights: Uint8Array }> {
   const config = maskRcnnConfig({

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { contentSecurityPolicy } from "../src/content-security-policy.ts";
 import type { ScoredCoco } from "../src/export.ts";
-import { pictureOf, pngFile, runFiles, torchvisionFile, withMetadata } from "./models.ts";
+import { namedFile, pictureOf, pngFile, runFiles, torchvisionFile, withMetadata } from "./models.ts";
 import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
 import type { Host } from "./site.ts";
 
@@ -289,7 +289,7 @@ describe.skipIf(executablePath === undefined)("the page", () => {
   });
 
   it("shows keypoints with their skeleton", async () => {
-    const weights = await torchvisionFile({ classes: ["person"], mask: false, keypoints: cocoKeypoints });
+    const weights = await namedFile({ classes: ["person"], mask: false, keypoints: cocoKeypoints });
     const { page, context, complaints } = await open(browser, isolated.url);
     await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(90, 90)), type: "image/png" }]);
     await looked(page);

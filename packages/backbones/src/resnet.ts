@@ -58,7 +58,8 @@ export type ResnetParams = {
   readonly layer4?: readonly BlockParams[];
 };
 
-const BLOCKS: Readonly<Record<ResnetDepth, readonly [number, number, number, number]>> = {
+/** Blocks of each stage, by depth. */
+export const resnetBlocks: Readonly<Record<ResnetDepth, readonly [number, number, number, number]>> = {
   18: [2, 2, 2, 2],
   34: [3, 4, 6, 3],
   50: [3, 4, 6, 3],
@@ -98,8 +99,8 @@ export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
 /** The blocks of one stage, layer1 being 0; `initResnet` otherwise. */
 export function initResnetStage(config: ResnetConfig, stage: Stage, random: Random): BlockParams[] {
   const { depth, norm, width = 64, groups = 32, cardinality = 1, widthPerGroup = 64, trainableLayers = 5 } = config;
-  const blocks = BLOCKS[depth];
-  if (blocks === undefined) throw new ConfigError(`initResnet: depth must be one of ${Object.keys(BLOCKS).join(", ")}, got ${depth}.`);
+  const blocks = resnetBlocks[depth];
+  if (blocks === undefined) throw new ConfigError(`initResnet: depth must be one of ${Object.keys(resnetBlocks).join(", ")}, got ${depth}.`);
   if (norm === "group_norm" && width % groups !== 0) {
     throw new ConfigError(`initResnet: groups must divide the width ${width}, got ${groups}. Choose fewer groups or another width.`);
   }

@@ -2,7 +2,7 @@ import { engine } from "@tensorflow/tfjs-core";
 import { ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
 import { dryRun } from "@mrcnn/model";
-import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
+import type { DetectOptions, MaskRcnn, MaskRcnnConfig, Partially } from "@mrcnn/model";
 import { readShardedWeights, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogHint, findInCatalog } from "./catalog.ts";
@@ -16,6 +16,8 @@ import { createPretrained } from "./pretrained.ts";
 export interface Detector<Image> extends Disposable {
   /** In the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
+  /** What weights can't tell and nobody said, so that it is a guess: as `Pretrained.assumed`. */
+  readonly assumed: readonly string[];
   /** What TensorFlow.js computes with. */
   readonly backend: string;
   /** The model itself, for more than detecting. */
@@ -33,10 +35,10 @@ export interface Detector<Image> extends Disposable {
 export interface DetectorOptions extends DetectOptions {
   /** A catalog name that weights of one's own must fit. */
   readonly model?: string | undefined;
-  /** Names of the classes, label 1 first, for weights that were trained on others. */
+  /** Names of the classes, label 1 first, for weights that don't say them. */
   readonly classes?: readonly string[] | undefined;
-  /** The model's config, for weights that it can't be read off (other anchors, for example). */
-  readonly config?: MaskRcnnConfig | undefined;
+  /** Any part of the model's config, for what weights can't tell (anchors, eps, groups of norms, image sizes): `{ anchors: { sizes: … } }`. */
+  readonly config?: Partially<MaskRcnnConfig> | undefined;
 }
 
 /** Lowest score of a detection unless another is asked for. */
@@ -81,15 +83,15 @@ export async function readPlace(name: string, read: (name: string) => Promise<Ui
 export async function createDetector<Image>(
   bring: () => Promise<SourceWeights>,
   readImage: (image: Image) => Promise<RawImage>,
-  options: DetectorOptions & { readonly where: string; readonly entry?: CatalogEntry | undefined; readonly backend: () => Promise<string> },
+  options: DetectorOptions & { readonly where: string; readonly entry?: CatalogEntry | undefined; readonly published: boolean; readonly backend: () => Promise<string> },
 ): Promise<Detector<Image>> {
-  const { where, entry, classes, config, backend, ...rest } = options;
+  const { where, entry, published, classes, config, backend, ...rest } = options;
   const weights = await bring();
   const name = await backend();
-  const { model, categories } = createPretrained(weights, { where, entry, classes, config, consume: true });
+  const { model, ...known } = createPretrained(weights, { where, entry, published, classes, config, consume: true });
   const settings = settingsOf(rest);
   await compileAhead(model, settings);
-  return detectorOf(model, { categories, backend: name, readImage, settings });
+  return detectorOf(model, { ...known, backend: name, readImage, settings });
 }
 
 // On WebGPU: many shaders at a time, where the first detection would stop for each.
@@ -103,18 +105,20 @@ const settingsOf = ({ scoreThreshold = SCORE_THRESHOLD, maxDetections, minSize, 
 
 interface DetectorParts<Image> {
   readonly categories: readonly Category[];
+  readonly assumed?: readonly string[];
   readonly backend: string;
   readonly readImage: (image: Image) => Promise<RawImage>;
   readonly settings: DetectOptions;
 }
 
 /** A detector around a model that is there. It disposes the model. */
-export function detectorOf<Image>(model: MaskRcnn, { categories, backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
+export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
   // TensorFlow.js does one thing at a time.
   let last: Promise<unknown> = Promise.resolve();
   let isDisposed = false;
   return {
     categories,
+    assumed,
     backend,
     model,
     detect(image, options = {}) {

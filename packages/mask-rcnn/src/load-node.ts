@@ -47,7 +47,7 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   const source = locate(weights, options);
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
-    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, signal) });
+    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, signal) });
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
     if (isWeightsError(error)) for (const url of source.unverified) await forget(url, options);

@@ -43,7 +43,7 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   const source = locate(weights, options);
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
-    return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, backend: () => startBackend(backend, wasmPath) });
+    return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, wasmPath) });
   } catch (error) {
     // What was taken for weights and is none is no use in the cache.
     if (isWeightsError(error)) for (const url of source.urls) await forgetInPage(url);

@@ -1,25 +1,29 @@
-import { isMrcnnError, noRandom, parseJson, WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedVariables } from "@mrcnn/core";
-import { createMaskRcnn, inferMaskRcnnConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
-import type { MaskRcnn, MaskRcnnConfig, Numerics } from "@mrcnn/model";
-import { assignWeights } from "@mrcnn/weights";
+import { isMrcnnError, parseJson, WeightsError } from "@mrcnn/core";
+import { inferMaskRcnnConfig, mergeConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
+import type { InferredConfig, MaskRcnn, MaskRcnnConfig, Numerics, Partially } from "@mrcnn/model";
 import type { SourceWeights } from "@mrcnn/weights";
 import type { CatalogEntry } from "./catalog.ts";
-import { coco80, coco90, cocoKeypoints, cocoPerson } from "./coco.ts";
+import { anchorsOfCells } from "./cell-anchors.ts";
 import type { Category } from "./coco.ts";
+import { modelOfWeights, optionNames } from "./model-of-weights.ts";
+import type { OptionNames } from "./model-of-weights.ts";
 
 /** What is known of weights beside what they say themselves. */
 export interface PretrainedOptions {
   /** The model they must be of. */
   readonly entry?: CatalogEntry | undefined;
-  /** Names of the classes, label 1 first, for weights that were trained on others. */
+  /** Whether they are that entry's own file, of which all is known. Default false. */
+  readonly published?: boolean | undefined;
+  /** Names of the classes, label 1 first. */
   readonly classes?: readonly string[] | undefined;
-  /** In place of what the file says, or is read off the weights. */
-  readonly config?: MaskRcnnConfig | undefined;
+  /** Any part of the model's config: it goes before what the file says, and before what would be assumed. */
+  readonly config?: Partially<MaskRcnnConfig> | undefined;
   /** What the weights came from, for errors. */
   readonly where: string;
   /** Takes the arrays out of `weights` one by one, so that they need not be there twice. Default false. */
   readonly consume?: boolean | undefined;
+  /** What errors call the options `config` and `classes`, where whoever asks has other names for them. */
+  readonly names?: OptionNames | undefined;
 }
 
 /** A model with its weights, and what its labels mean. */
@@ -27,6 +31,11 @@ export interface Pretrained {
   readonly model: MaskRcnn;
   /** In the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
+  /**
+   * What weights can't tell and nobody says, so that the library's default was taken, as `path=value` of the config with the
+   * value in JSON: "backbone.eps=0". Empty where the file says it all, and for the catalog's own files.
+   */
+  readonly assumed: readonly string[];
 }
 
 const libraries: readonly Numerics[] = ["torchvision", "detectron2", "matterport"];
@@ -94,13 +103,25 @@ function assertNetwork({ architecture, backbone, rpn, mask, keypoints }: MaskRcn
   throw new WeightsError(`${where}: ${entry.name} has ${listed(wanted)}; these weights are of a network with ${listed(got)}. Name the model they are of.`);
 }
 
-/** The categories of a model that tells `count` classes apart. */
-function categoriesOf(count: number, numerics: Numerics, { entry, classes, stated }: PretrainedOptions & { readonly stated: readonly Category[] | undefined }): readonly Category[] {
-  const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
-  if (classes !== undefined) return numbered(classes);
-  if (stated !== undefined) return stated;
-  const known = entry !== undefined ? [entry.categories] : numerics === "torchvision" ? [coco90, cocoPerson] : [coco80, cocoPerson];
-  return known.find((categories) => categories.length === count) ?? numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
+const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
+const unnamed = (count: number): Category[] => numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
+
+/** Whether a model's classes have names that somebody gave them, unlike "class 1", "class 2", … */
+export const haveNames = (categories: readonly Category[]): boolean => categories.some(({ name }, i) => name !== `class ${i + 1}`);
+
+// Only who knows the model names its classes: as many as COCO has may be anything.
+function categoriesOf(count: number, stated: MaskRcnnConfig | undefined, weights: SourceWeights, options: PretrainedOptions): readonly Category[] {
+  const { entry, classes = options.config?.classes, where, names = optionNames } = options;
+  if (classes !== undefined) {
+    if (classes.length === count) return numbered(classes);
+    throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${classes.length} names were given. Give ${count} as ${names.classes}, label 1 first; the background has no name.`);
+  }
+  const own = statedCategories(weights, where) ?? (stated && numbered(stated.classes));
+  if (own !== undefined) {
+    if (own.length === count) return own;
+    throw new WeightsError(`${where}: the weights tell ${count} classes apart, but its metadata names ${own.length}. Give ${count} names as ${names.classes}.`);
+  }
+  return entry?.categories.length === count ? entry.categories : unnamed(count);
 }
 
 // detectron2's files may say what their input was normalised by.
@@ -119,64 +140,71 @@ type Triple = readonly [number, number, number];
 // A config's names differ from each other; torchvision's gaps do not.
 const distinct = (categories: readonly Category[]): string[] => categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
 
-/**
- * Builds the model that weights are of: its config and classes are what a file of this project's says in its
- * metadata (`config`, `categories`), else the config is read off names and shapes, the number of classes
- * follows the weights, and their names the catalog where the numbers agree. The caller disposes the model,
- * and may let go of the weights.
- *
- * @throws WeightsError when they are of another library or network than `entry`, or of none that is known.
- */
-export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
-  const { entry, where } = options;
-  assertStated(weights, where);
-  if (entry !== undefined) assertSource(weights, entry, where);
-  const stated = options.config ?? statedConfig(weights, where);
-  const numerics = libraries.find((name) => name === entry?.source) ?? numericsOf(weights) ?? "torchvision";
-  const count = classCount(weights, where);
-  const categories = categoriesOf(count, numerics, { ...options, stated: statedCategories(weights, where) });
-  if (categories.length !== count) throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${categories.length} names were given.`);
-  const { arrays, norm } = weights;
-  const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
-  const config =
-    stated ??
-    inferMaskRcnnConfig(arrays, {
-      numerics,
-      norm,
-      // A training of this project starts from its own default.
-      ...(numericsOf(weights) === undefined && { eps: 1e-5 }),
-      classes: distinct(categories),
-      ...(keypoints === cocoKeypoints.length && { keypoints: cocoKeypoints }),
-      image: pixelsOf(weights, where),
-      where,
-    });
-  if (entry !== undefined) assertNetwork(config, entry, where);
-  const model = createMaskRcnn(config, noRandom);
-  try {
-    if (options.consume === true && arrays instanceof Map) moveWeights(model.variables, arrays as Map<string, HostArray>);
-    else assignWeights(model.variables, arrays);
-  } catch (error) {
-    model.dispose();
-    throw new WeightsError(`${where}: ${(error as Error).message}`, { cause: error });
-  }
-  return { model, categories };
+// What a file says of its input and anchors.
+function settingsIn(weights: SourceWeights, said: Partially<MaskRcnnConfig>, where: string): Partially<MaskRcnnConfig> {
+  const isSaid = said.anchors?.sizes !== undefined && said.anchors.aspectRatios !== undefined;
+  const cells = isSaid ? undefined : weights.metadata["cell_anchors"];
+  return { image: pixelsOf(weights, where), ...(cells !== undefined && { anchors: anchorsOfCells(parsed(cells), where) }) };
 }
 
-// As assignWeights, but nothing is held longer than needed.
-function moveWeights(variables: NamedVariables, arrays: Map<string, HostArray>): void {
-  const fits = arrays.size === variables.size && [...variables].every(([name, { shape }]) => String(arrays.get(name)?.shape) === String(shape));
-  if (!fits) {
-    assignWeights(variables, arrays); // it says what differs
-    return;
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
-  for (const [name, variable] of variables) {
-    assignWeights(new Map([[name, variable]]), new Map([[name, arrays.get(name)!]]));
-    arrays.delete(name);
-  }
+}
+
+/**
+ * Builds the model that weights are of. Its config is what a file of this project's says in its metadata, else it is read off
+ * names and shapes; `options.config` goes before both, and what neither tells is the library's default and is told as `assumed`.
+ * Names of classes come from `options.classes`, the file's metadata or the catalog's entry, else they are "class 1", … Nothing
+ * is allocated before names, shapes and values of the weights are seen to be right. The caller disposes the model, and may let
+ * go of the weights.
+ *
+ * @throws WeightsError when they are of another library or network than `entry`, or of none that is known, or nothing can be
+ * computed with them; ConfigError for a `config` that can't be meant, or contradicts the weights.
+ */
+export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
+  const { entry, where, names = optionNames, config: said = {}, consume } = options;
+  assertStated(weights, where);
+  if (entry !== undefined) assertSource(weights, entry, where);
+  const stated = statedConfig(weights, where);
+  const categories = categoriesOf(classCount(weights, where), stated, weights, options);
+  const { config, assumed } = stated === undefined ? inferred(weights, categories, options) : { config: amended(stated, categories, said, `${where}: ${names.config}`), assumed: [] };
+  if (entry !== undefined) assertNetwork(config, entry, where);
+  const advice =
+    options.config !== undefined ? `Leave out of ${names.config} what weights tell themselves: their network.` : stated === undefined ? "This project builds no such network." : "The config in its metadata is not that of its weights. Convert the weights anew.";
+  const model = modelOfWeights(config, weights.arrays, { where, advice, consume, configName: names.config });
+  return { model, categories, assumed: options.published === true ? [] : assumed };
+}
+
+function inferred(weights: SourceWeights, categories: readonly Category[], { entry, config: said = {}, where, names = optionNames }: PretrainedOptions): InferredConfig {
+  const { arrays, norm } = weights;
+  const keypoints = arrays.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")?.shape[2];
+  const numerics = libraries.find((name) => name === entry?.source) ?? numericsOf(weights) ?? "torchvision";
+  return inferMaskRcnnConfig(arrays, {
+    numerics,
+    norm,
+    // A training of this project starts from its own default.
+    ...(numericsOf(weights) === undefined && { eps: 1e-5 }),
+    classes: distinct(categories),
+    ...(keypoints === entry?.keypoints?.names.length && { keypoints: entry?.keypoints?.names }),
+    stated: settingsIn(weights, said, where),
+    config: Object.keys(said).length === 0 ? undefined : said,
+    where,
+    configName: names.config,
+  });
+}
+
+/** A config with what somebody says put over it. @throws ConfigError, beginning with `where`, for what can't be meant. */
+export function amended(config: MaskRcnnConfig, categories: readonly Category[], said: Partially<MaskRcnnConfig>, where: string): MaskRcnnConfig {
+  return parseMaskRcnnConfig(mergeConfig(config, { ...said, classes: distinct(categories) }), where);
 }
 
 function classCount({ arrays }: SourceWeights, where: string): number {
-  const bias: HostArray | undefined = arrays.get("roi_heads.box_predictor.cls_score.bias");
+  const bias = arrays.get("roi_heads.box_predictor.cls_score.bias");
   if (bias === undefined) throw new WeightsError(`${where}: roi_heads.box_predictor.cls_score.bias is missing. These are not the weights of a Mask, Faster or Keypoint R-CNN.`);
+  if (bias.data.length < 2) throw new WeightsError(`${where}: roi_heads.box_predictor.cls_score.bias must tell the background and a class apart, got ${bias.data.length} values. The file is damaged.`);
   return bias.data.length - 1;
 }

@@ -25,7 +25,7 @@ function refusal(weights: SourceWeights): string {
 
 describe("metadata of weights", () => {
   it.each(["config", "categories"])("that are wrong under %s name the file, in one short message", (name) => {
-    const values = ["", "{", "[", "nul", "\0\0\0", "[".repeat(50_000), "null", "true", "7", '"text"', "[]", "[null]", "[1, 2]", '[{"id": "1", "name": "a"}, {"id": 2, "name": "b"}]', '[{"id": 1}, {"id": 2}]', '{"classes": 7}', '{"classes": [null]}', '{"classes": ["a", "b"], "box": {"scoreThreshold": "0.5"}}', '{"classes": ["a", "b"], "image": [[[{}]]]}', JSON.stringify(Array.from({ length: 3000 }, () => ({})))];
+    const values = ["", "{", "[", "nul", "\0\0\0", "[".repeat(50_000), "null", "true", "7", '"text"', "[]", "[null]", "[1, 2]", '[{"id": [1], "name": "a"}, {"id": 2, "name": "b"}]', '[{"id": 1}, {"id": 2}]', '{"classes": 7}', '{"classes": [null]}', '{"classes": ["a", "b"], "box": {"scoreThreshold": "0.5"}}', '{"classes": ["a", "b"], "image": [[[{}]]]}', JSON.stringify(Array.from({ length: 3000 }, () => ({})))];
     for (const text of values) {
       const message = refusal(weightsWith({ [name]: text }));
       expect(message, text.slice(0, 60)).toMatch(new RegExp(`^w\\.safetensors: its metadata's ${name}(:| must be)`));

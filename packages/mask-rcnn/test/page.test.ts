@@ -12,6 +12,7 @@ import { findChromium } from "../../../tools/setup/chromium.mjs";
 import { maskToBitmap } from "../src/found.ts";
 import type { Found } from "../src/found.ts";
 import { loadMaskRcnn } from "../src/load-node.ts";
+import { catalogEntry } from "../src/catalog.ts";
 import { narrowFile, narrowModel, noise } from "./narrow.ts";
 import { png } from "./page/png.ts";
 import { buildSite, develop, serveSite } from "./page/site.ts";
@@ -88,7 +89,7 @@ describe.skipIf(executablePath === undefined)("a page", () => {
     ({ root, warnings } = await buildSite(folder));
     await startWasm();
     const model = narrowModel(90, { backbone: { eps: 0 } });
-    weights = await narrowFile(model, { source: "torchvision" });
+    weights = await narrowFile(model, { source: "torchvision", categories: JSON.stringify(catalogEntry(NAME).categories) });
     model.dispose();
     const detector = await loadMaskRcnn({ weights, model: NAME, backend: "wasm" });
     expected = await detector.detect(image);

@@ -81,18 +81,18 @@ const ofNumerics: Readonly<Record<Numerics, (architecture: Architecture) => Part
 
 /** What a config of this kind says where nothing else is said. */
 export function configDefaults(numerics: Numerics, architecture: Architecture): Defaults {
-  return [...ofArchitecture[architecture], ofNumerics[numerics](architecture)].reduce(merge, common);
+  return [...ofArchitecture[architecture], ofNumerics[numerics](architecture)].reduce<Defaults>((base, over) => mergeConfig(base, over) as Defaults, common);
 }
 
 type Plain = Readonly<Record<string, unknown>>;
 const isPlain = (value: unknown): value is Plain => typeof value === "object" && value !== null && !Array.isArray(value);
 
-// Records are merged key by key; lists and values are replaced.
-function merge(base: Defaults, over: Partially<Defaults>): Defaults {
-  const both = (a: Plain, b: Plain): Plain => {
-    const result: Record<string, unknown> = { ...a };
-    for (const [key, value] of Object.entries(b)) result[key] = isPlain(value) && isPlain(a[key]) ? both(a[key], value) : value;
-    return result;
-  };
-  return both(base as Plain, over as Plain) as Defaults;
+/** `over` put over `base`: records are merged key by key; lists and values are replaced, except by undefined. */
+export function mergeConfig(base: object, over: object): object {
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const own = result[key];
+    if (value !== undefined) result[key] = isPlain(value) && isPlain(own) ? mergeConfig(own, value) : value;
+  }
+  return result;
 }

@@ -196,7 +196,7 @@ export async function detect(
       if (i === 0 || fpn === undefined) release([x]);
       maps.set(`c${i + 2}`, y);
     }
-    const features: FeatureMaps = fpn === undefined ? new Map([[...maps].at(-1)!]) : await onDevice("fpn", () => applyFpn(fpn, maps, normOptions(config, config.fpn.norm)));
+    const features: FeatureMaps = fpn === undefined ? new Map([[...maps].at(-1)!]) : await onDevice("fpn", () => applyFpn(fpn, maps, normOptions(config, config.fpn)));
     if (fpn !== undefined) release(maps.values());
     const rpn = await onDevice("rpn head", () => applyRpnHead(params.rpn.head, features));
 

@@ -1,41 +1,55 @@
-import { WeightsError } from "@mrcnn/core";
+import { ConfigError, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { Norm } from "@mrcnn/nn";
-import { maskRcnnConfig } from "./config.ts";
+import { parseMaskRcnnConfig } from "./config.ts";
 import type { MaskRcnnConfig, MaskRcnnOptions, Partially } from "./config.ts";
-import { configDefaults } from "./defaults.ts";
+import { mergeConfig } from "./defaults.ts";
 import type { Architecture, Numerics } from "./numerics.ts";
 
-/** What names and shapes can't tell. */
+/** What is known of weights beside their names and shapes. */
 export interface InferOptions {
   /** The library that made the weights. */
   readonly numerics: Numerics;
   /** Of the norms of backbone, pyramid and heads. */
   readonly norm: Norm;
-  /** Added to the variance by the backbone's norms; default what the library's released weights were trained with. */
+  /** Added to the variance by the backbone's norms, where it is neither said nor the library's; default what the library's released weights were trained with. */
   readonly eps?: number | undefined;
   /** Names of the classes, label 1 first; "class 1", ... by default. */
   readonly classes?: readonly string[] | undefined;
   /** Names of the keypoints; "keypoint 1", ... by default. */
   readonly keypoints?: readonly string[] | undefined;
-  /** The input's mean and deviation, where they are known; the library's by default. */
-  readonly image?: { readonly mean?: readonly [number, number, number] | undefined; readonly std?: readonly [number, number, number] | undefined } | undefined;
-  /** What the arrays came from, for errors. */
+  /** What the file says beside its weights: what its input was normalised by, its anchors. */
+  readonly stated?: Pick<Partially<MaskRcnnConfig>, "image" | "anchors"> | undefined;
+  /** What the caller says: it replaces what the file says and what is assumed. */
+  readonly config?: Partially<MaskRcnnConfig> | undefined;
+  /** What the weights came from, for errors. */
   readonly where: string;
+  /** What errors call `config`. Default "config". */
+  readonly configName?: string | undefined;
+}
+
+/** A config, and what of it is a guess. */
+export interface InferredConfig {
+  readonly config: MaskRcnnConfig;
+  /** What neither weights nor anybody says, as `path=value` with the value in JSON: "backbone.eps=0". */
+  readonly assumed: readonly string[];
 }
 
 const DEPTHS = { bottleneck: { 6: 50, 23: 101, 36: 152 }, basic: { 2: 18, 6: 34 } } as const;
 
 /**
  * Reads a model's config off its weights, given under our names and in our layouts: depth, cardinality,
- * pyramid, heads, classes. The rest is the library's default; in particular torchvision's weights with
- * frozen batch norm were trained with eps 0, and detectron2's ResNeXts have the stride in the 3x3 and
- * a standard deviation of their own.
+ * pyramid, heads, classes. The rest is what is said, else the library's default, which is told: in particular
+ * torchvision's released weights with frozen batch norm were trained with eps 0, and detectron2's ResNeXts have
+ * the stride in the 3x3 and a standard deviation of their own.
  *
- * @throws WeightsError naming what is missing, or what no such model has.
+ * @throws WeightsError naming what is missing, or what no such model has; ConfigError for a `config` that can't be
+ * meant, or contradicts the weights.
  */
-export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions): MaskRcnnConfig {
-  const { numerics, norm, where } = options;
+export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions): InferredConfig {
+  const { norm, where, configName = "config" } = options;
+  const { classes, keypoints, ...said } = options.config ?? {};
+  const numerics = said.numerics ?? options.numerics;
   const shape = (name: string): readonly number[] => {
     const array = arrays.get(name);
     if (array === undefined) throw new WeightsError(`${where}: ${name} is missing. These are not the weights of a Mask, Faster or Keypoint R-CNN.`);
@@ -59,12 +73,7 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
   const cardinality = bottleneck ? middle[3] / middle[2] : 1;
 
   const architecture: Architecture = has("backbone.fpn.inner_blocks.0.0.weight") ? "fpn" : has("roi_heads.layer4.0.conv1.weight") ? "c4" : "dc5";
-  const defaults = configDefaults(numerics, architecture);
   const perLocation = last("rpn.head.cls_logits.weight");
-  const usual = defaults.anchors.sizes[0]!.length * defaults.anchors.aspectRatios.length;
-  if (perLocation !== usual) {
-    throw new WeightsError(`${where}: rpn.head.cls_logits has ${perLocation} anchors per location where ${numerics}'s have ${usual}. Their sizes can't be told from weights; give a config.`);
-  }
   const features = shape("rpn.head.conv.0.0.weight")[2]!;
   const hidden = last("rpn.head.conv.0.0.weight");
 
@@ -108,28 +117,65 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
     return { poolSize, representation };
   };
 
-  const config: MaskRcnnOptions = {
-    classes: named(options.classes, classCount, "class"),
+  const read: MaskRcnnOptions = {
+    classes: named(options.classes ?? classes, classCount, "class"),
     numerics,
     architecture,
     mask,
-    keypoints: named(keypointCount === 0 ? undefined : options.keypoints, keypointCount, "keypoint"),
-    image: {
-      ...(options.image?.mean !== undefined && { mean: options.image.mean }),
-      ...(options.image?.std !== undefined ? { std: options.image.std } : resnext && { std: [57.375, 57.12, 58.395] }),
-    },
-    backbone: {
-      depth,
-      width,
-      cardinality,
-      widthPerGroup: bottleneck ? (middle[2] * 64) / width : 64,
-      norm,
-      ...(resnext && { strideIn1x1: false }),
-      ...(options.eps !== undefined ? { eps: options.eps } : numerics === "torchvision" && norm === "frozen_batch_norm" && { eps: 0 }),
-    },
+    keypoints: named(keypointCount === 0 ? undefined : (keypoints ?? options.keypoints), keypointCount, "keypoint"),
+    backbone: { depth, width, cardinality, widthPerGroup: bottleneck ? (middle[2] * 64) / width : 64, norm: said.backbone?.norm ?? norm },
     ...(architecture === "fpn" && { fpn: { channels: features, norm: normOf("backbone.fpn.inner_blocks.0.1.weight") } }),
     rpn: { convs: count((i) => `rpn.head.conv.${i}.0.weight`), channels: hidden === features ? undefined : hidden },
     ...sizes(),
   };
-  return maskRcnnConfig(config);
+  const usual: Partially<MaskRcnnConfig> = {
+    image: resnext ? { std: [57.375, 57.12, 58.395] } : {},
+    backbone: {
+      ...(resnext && { strideIn1x1: false }),
+      ...(options.eps !== undefined ? { eps: options.eps } : numerics === "torchvision" && norm === "frozen_batch_norm" && { eps: 0 }),
+    },
+  };
+  const told = [usual, options.stated ?? {}, read, said];
+  assertAgrees(read, said, where, configName);
+  const config = parseMaskRcnnConfig(told.reduce(mergeConfig), options.config === undefined ? where : `${where}: ${configName}`);
+  const { sizes: anchorSizes, aspectRatios } = config.anchors;
+  if (perLocation !== anchorSizes[0]!.length * aspectRatios.length) {
+    throw new WeightsError(
+      `${where}: rpn.head.cls_logits has ${perLocation} anchors per location where ${anchorSizes[0]!.length} sizes and ${aspectRatios.length} aspect ratios make ${anchorSizes[0]!.length * aspectRatios.length}. ` +
+        `Weights don't tell which: say anchors.sizes and anchors.aspectRatios (${configName}).`,
+    );
+  }
+  const groups = (part: "fpn" | "box" | "maskHead"): string[] => (config[part].norm === "group_norm" ? [`${part}.groups`] : []);
+  const guesses = [
+    "numerics",
+    "anchors.sizes",
+    "anchors.aspectRatios",
+    "backbone.eps",
+    ...(config.backbone.norm === "group_norm" ? ["backbone.groups"] : []),
+    ...(architecture === "fpn" ? groups("fpn") : []),
+    ...(architecture === "c4" ? [] : groups("box")),
+    ...(mask ? groups("maskHead") : []),
+    ...(bottleneck ? ["backbone.strideIn1x1"] : []),
+    ...["channelOrder", "mean", "std", "minSize", "maxSize"].map((key) => `image.${key}`),
+  ];
+  const isSaid = (path: string): boolean => [options.stated, said].some((one) => at(one, path) !== undefined);
+  return { config, assumed: guesses.filter((path) => !isSaid(path)).map((path) => `${path}=${JSON.stringify(at(config, path) ?? 32)}`) };
+}
+
+// The value at a path of a config.
+const at = (config: object | undefined, path: string): unknown => path.split(".").reduce<unknown>((here, key) => (here as Readonly<Record<string, unknown>> | undefined)?.[key], config);
+
+const isRecord = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
+
+// What weights tell can't be said otherwise; how norms compute can, and what things are called.
+function assertAgrees(read: object, said: object, where: string, configName: string, path = ""): void {
+  for (const [key, value] of Object.entries(said)) {
+    const here = `${path}${key}`;
+    const own = (read as Readonly<Record<string, unknown>>)[key];
+    if (value === undefined || own === undefined || /^(numerics|backbone\.norm)$/.test(here)) continue;
+    if (isRecord(own) && isRecord(value)) assertAgrees(own, value, where, configName, `${here}.`);
+    else if (JSON.stringify(own) !== JSON.stringify(value)) {
+      throw new ConfigError(`${where}: ${configName}: ${here} is ${JSON.stringify(value)}, but these weights have ${JSON.stringify(own)}. Leave it out.`);
+    }
+  }
 }

@@ -11,7 +11,7 @@ import type { LayerNormOptions } from "@mrcnn/nn";
 import { cropAndResizePyramid, roiAlign, roiAlignPyramid } from "@mrcnn/roi-align";
 import { applyRpnHead } from "@mrcnn/rpn";
 import type { ProposalConfig } from "@mrcnn/rpn";
-import type { HeadNorm, MaskRcnnConfig, TopKConfig } from "./config.ts";
+import type { HeadNorm, MaskRcnnConfig, NormSettings, TopKConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
@@ -20,7 +20,8 @@ import type { MaskRcnnParams } from "./params.ts";
 export type Statistics = "batch" | "running";
 
 /** What norms of pyramid and heads need to know. */
-export const normOptions = ({ numerics }: MaskRcnnConfig, norm: HeadNorm): LayerNormOptions => (norm === "none" ? {} : { norm, eps: numericsProfiles[numerics].normEps });
+export const normOptions = ({ numerics }: MaskRcnnConfig, { norm, groups, eps = numericsProfiles[numerics].normEps }: NormSettings & { readonly norm: HeadNorm }): LayerNormOptions =>
+  norm === "none" ? {} : { norm, eps, ...(groups !== undefined && { groups }) };
 
 /** What is computed for the whole image, before any region is chosen. */
 export interface DenseOutput {
@@ -40,7 +41,7 @@ export function applyDense(config: MaskRcnnConfig, params: MaskRcnnParams, image
   const features =
     params.backbone.fpn === undefined
       ? new Map([[...body].at(-1)!])
-      : applyFpn(params.backbone.fpn, body, { ...normOptions(config, config.fpn.norm), statistics });
+      : applyFpn(params.backbone.fpn, body, { ...normOptions(config, config.fpn), statistics });
   const grids = [...features.values()].map(({ shape }) => ({ height: shape[1], width: shape[2] }));
   return { features, rpn: applyRpnHead(params.rpn.head, features), grids };
 }
@@ -82,7 +83,7 @@ export function poolRois(config: MaskRcnnConfig, features: FeatureMaps, rois: Ro
 /** The box branch: `pooled` [R, side, side, C] to class logits [R, K] and deltas [R, K * 4]. R may be 0. */
 export function applyBoxBranch(config: MaskRcnnConfig, params: MaskRcnnParams, pooled: Tensor4D, statistics: Statistics): BoxHeadOutput {
   const { layer4, box_head, box_predictor } = params.roi_heads;
-  if (box_head !== undefined) return applyBoxHead({ box_head, box_predictor }, pooled, { ...normOptions(config, config.box.norm), statistics });
+  if (box_head !== undefined) return applyBoxHead({ box_head, box_predictor }, pooled, { ...normOptions(config, config.box), statistics });
   const classes = config.classes.length + 1;
   if (pooled.shape[0] === 0) return { classLogits: zeros([0, classes]), deltas: zeros([0, classes * 4]) };
   const [classLogits, deltas] = tidy(() => {
@@ -97,7 +98,7 @@ function maskBranch(config: MaskRcnnConfig, params: MaskRcnnParams, pooled: Tens
   const { layer4, mask_head = [], mask_predictor } = params.roi_heads;
   if (mask_predictor === undefined) throw new ConfigError("detect: the model has no mask head.");
   const seen = layer4 === undefined || pooled.shape[0] === 0 ? pooled : applyResnetStage(layer4, resnetConfig(config), 3, pooled, { statistics });
-  return { head: { mask_head, mask_predictor }, seen, options: { ...normOptions(config, config.maskHead.norm), statistics } };
+  return { head: { mask_head, mask_predictor }, seen, options: { ...normOptions(config, config.maskHead), statistics } };
 }
 
 /** The mask branch: logits of every class, [R, 2 side, 2 side, K] (C4: [R, side, side, K]). R may be 0. */

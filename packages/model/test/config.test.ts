@@ -75,7 +75,7 @@ test.each([
 });
 
 test.each([
-  [{ classes: ["cat", "cat"] }, "classes must differ, got cat, cat"],
+  [{ classes: ["cat", "cat"] }, 'classes must differ, got "cat" twice'],
   [{ image: { minSize: 900, maxSize: 800 } }, "image.minSize must be at most image.maxSize, got 900 and 800"],
   [{ backbone: { norm: "group_norm", width: 48 } }, "backbone.width must be a multiple of backbone.groups, got 48 and 32"],
   [{ anchors: { sizes: [[8, 16], [32], [64], [128], [256]] } }, "anchors.sizes must list as many sizes on each level, got 2, 1, 1, 1, 1"],
@@ -83,4 +83,45 @@ test.each([
   [{ box: { targets: { low: 0.6 } } }, "box.targets.low must be at most high, got 0.6 and 0.5"],
 ])("the contradiction %j is named", (options, text) => {
   expect(() => parse(options)).toThrow(`model.json: ${text}`);
+});
+
+// What a file's metadata may say: each ended in a hang, gigabytes or an error of TypeScript's own.
+test.each<[object, string]>([
+  [{ box: { representation: 1e9 } }, "box.representation"],
+  [{ rpn: { convs: 1e5 } }, "rpn.convs"],
+  [{ backbone: { width: 1e6 } }, "backbone.width"],
+  [{ backbone: { groups: 1e9 } }, "backbone.groups"],
+  [{ fpn: { channels: 1e7 } }, "fpn.channels"],
+  [{ box: { poolSize: 5000 } }, "box.poolSize"],
+  [{ box: { layers: Array.from({ length: 1e5 }, () => 8) } }, "box.layers"],
+  [{ maskHead: { layers: Array.from({ length: 1e6 }, () => "wide") } }, "maskHead.layers"],
+  [{ image: { minSize: 8000, maxSize: 8000 } }, "image.minSize"],
+  [{ image: { divisor: 1e9 } }, "image.divisor"],
+  [{ image: { std: [1e-300, 1, 1] } }, "image.std"],
+  [{ image: { mean: [Infinity, 0, 0] } }, "image.mean"],
+  [{ image: { mean: [NaN, 0, 0] } }, "image.mean"],
+  [{ backbone: { eps: 1e300 } }, "backbone.eps"],
+  [{ backbone: { eps: -1 } }, "backbone.eps"],
+  [{ rpn: { detection: { postNmsTopK: 1e9 } } }, "rpn.detection.postNmsTopK"],
+  [{ box: { maxDetections: 2 ** 53 } }, "box.maxDetections"],
+  [{ box: { weights: [1e-300, 1, 1, 1] } }, "box.weights"],
+  [{ anchors: { sizes: [Array.from({ length: 1e5 }, (_, i) => i + 1), [1], [1], [1], [1]] } }, "anchors.sizes"],
+  [{ anchors: { aspectRatios: Array.from({ length: 1e5 }, () => 1) } }, "anchors.aspectRatios"],
+  [{ roiAlign: { samplingRatio: 1e6 } }, "roiAlign.samplingRatio"],
+  [{ keypoints: Array.from({ length: 1e5 }, (_, i) => `k${i}`) }, "keypoints"],
+])("a size that nothing has is refused: %#", (options, path) => {
+  expect(() => parse(options)).toThrow(`model.json: ${path}`);
+});
+
+test("sizes that are too much together are refused before anything is made", () => {
+  expect(() => parse({ box: { representation: 60_000 } })).toThrow(/the model would have 4\.\d* billion parameters, more than the 1\.07 billion/);
+  expect(() => parse({ maskHead: { poolSize: 128 }, box: { maxDetections: 10_000 } })).toThrow(/maskHead\.poolSize 128 and box\.maxDetections 10000 would hold \d+ billion values/);
+  expect(() => parse({ image: { minSize: 4096, maxSize: 4096 }, backbone: { width: 512 } })).toThrow(/billion (parameters|values)/);
+});
+
+test("published models are far from the bounds", () => {
+  // detectron2's X152, C4 models, LVIS's 1203 classes and 300 detections; Cityscapes' image sizes.
+  parse({ backbone: { depth: 152, cardinality: 32, widthPerGroup: 8 } });
+  parse({ architecture: "c4", numerics: "detectron2", classes: Array.from({ length: 1203 }, (_, i) => `c${i}`), box: { maxDetections: 300 } });
+  parse({ image: { minSize: 1024, maxSize: 2048 }, keypoints: Array.from({ length: 133 }, (_, i) => `k${i}`) });
 });

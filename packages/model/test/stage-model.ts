@@ -60,7 +60,7 @@ function merge(base: unknown, over: unknown): unknown {
 /** The model, its config read off its weights as far as they tell. */
 export function stageModel({ weights, numerics, norm, config }: StageCase): MaskRcnn {
   const arrays = readers[numerics](sourceArrays(weights));
-  const inferred = inferMaskRcnnConfig(arrays, { numerics, norm, where: "fixture" });
+  const { config: inferred } = inferMaskRcnnConfig(arrays, { numerics, norm, where: "fixture", config: { anchors: config.anchors } });
   const model = createMaskRcnn(maskRcnnConfig(merge(inferred, config) as MaskRcnnOptions));
   assignWeights(model.variables, arrays);
   return model;

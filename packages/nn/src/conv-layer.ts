@@ -18,6 +18,8 @@ export interface LayerNormOptions {
   readonly norm?: Norm;
   /** Default 1e-5. */
   readonly eps?: number;
+  /** Groups of group norm. Default 32. */
+  readonly groups?: number;
   /** "batch" trains ordinary batch norm (see `convNorm`). Default "running". */
   readonly statistics?: "running" | "batch";
 }
@@ -40,10 +42,10 @@ export function initConvLayer(
 export function applyConvLayer(
   [conv, params]: ConvLayer,
   x: Tensor4D,
-  { norm, eps, statistics, ...options }: Omit<Conv2dOptions, "groups"> & LayerNormOptions,
+  { norm, eps, groups, statistics, ...options }: Omit<Conv2dOptions, "groups"> & LayerNormOptions,
   where: string,
 ): Tensor4D {
   if (params === undefined) return conv2d(conv, x, options);
   if (norm === undefined) throw new ConfigError(`${where}: the convolutions have norms; say which kind as \`norm\`.`);
-  return convNorm(conv, params, x, { ...options, kind: norm, ...(eps !== undefined && { eps }), ...(statistics && { statistics }) });
+  return convNorm(conv, params, x, { ...options, kind: norm, ...(eps !== undefined && { eps }), ...(groups !== undefined && { groups }), ...(statistics && { statistics }) });
 }

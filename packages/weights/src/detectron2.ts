@@ -76,8 +76,8 @@ const BACKGROUND: Readonly<Record<string, (array: HostArray) => HostArray>> = {
 /**
  * detectron2's weights, by its names and in torch's layout, under our names and in our layouts. There the
  * background is the last class of `cls_score` and none of `bbox_pred` and the masks; here it is label 0 of
- * all, with zeros where they have nothing. Drops the mean and deviation of the pixels and the anchors, which
- * are no weights.
+ * all, with zeros where they have nothing. Leaves out the mean and deviation of the pixels and the anchors, which
+ * are no weights: `detectron2Metadata` has them.
  *
  * @throws WeightsError naming weights that have no counterpart, and for predictors that don't tell classes apart.
  */
@@ -110,12 +110,31 @@ export function fromDetectron2(arrays: NamedArrays): NamedArrays {
   return fromTorch(moved);
 }
 
-/** What detectron2 keeps beside the weights: the mean and deviation of the pixels it was trained with, as JSON. */
+const ANCHORS = /(?:^|\.)anchor_generator\.cell_anchors\.(\d+)$/;
+/** Levels, and anchors at a place, of any model that is known, with room to spare. */
+const [MOST_LEVELS, MOST_CELLS] = [16, 4096];
+
+/**
+ * What detectron2 keeps beside the weights, as JSON: the mean and deviation of the pixels it was trained with, and its anchors,
+ * finest level first, of each its boxes (x1, y1, x2, y2) about the origin (`cell_anchors`).
+ *
+ * @throws WeightsError for anchors of another shape, or too many.
+ */
 export function detectron2Metadata(arrays: NamedArrays): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const name of ["pixel_mean", "pixel_std"]) {
     const values = arrays.get(name);
     if (values !== undefined && values.data.length <= 16) metadata[name] = JSON.stringify([...values.data]);
   }
+  const levels: (readonly number[])[][] = [];
+  for (const [name, { shape, data }] of arrays) {
+    const level = Number(ANCHORS.exec(name)?.[1] ?? NaN);
+    if (Number.isNaN(level)) continue;
+    if (level >= MOST_LEVELS || shape.length !== 2 || shape[1] !== 4 || shape[0]! > MOST_CELLS) {
+      throw new WeightsError(`${name}: anchors must be at most ${MOST_CELLS} boxes [N, 4] on each of at most ${MOST_LEVELS} levels, got [${shape.join(", ")}]. The file is damaged, or of another kind of model.`);
+    }
+    levels[level] = Array.from({ length: shape[0]! }, (_, i) => [...data.subarray(4 * i, 4 * i + 4)]);
+  }
+  if (levels.length > 0) metadata["cell_anchors"] = JSON.stringify(Array.from(levels, (level) => level ?? []));
   return metadata;
 }

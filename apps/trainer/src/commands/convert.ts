@@ -17,7 +17,9 @@ import { detectImage } from "../detection.ts";
 import type { NamedImage } from "../detection.ts";
 import { UsageError } from "../errors.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
-import { runModel } from "../model-source.ts";
+import { optionNames, readModelOptions } from "../model-options.ts";
+import type { ModelOptions, SaidOfModel } from "../model-options.ts";
+import { guesses, runModelAs } from "../model-source.ts";
 import { openOutputs } from "../outputs.ts";
 import { isRun, runDirectory } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
@@ -25,7 +27,7 @@ import type { Terminal } from "../terminal.ts";
 export const librariesOfWeights = ["torchvision", "detectron2", "matterport"] as const;
 export const weightsDtypes = ["float32", "float16", "int8"] as const;
 
-export interface ConvertOptions extends BackendOptions {
+export interface ConvertOptions extends BackendOptions, ModelOptions {
   /** Left out, the weights are this project's own. */
   readonly from?: Numerics;
   readonly model?: string;
@@ -51,13 +53,15 @@ export async function convert(file: string, options: ConvertOptions, given: Term
   const outputs = openOutputs({ "--out": out, "--json": json }, { terminal: given, inputs: [file, check] });
   const { terminal } = outputs;
   const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
-  const { weights, size } = isRun(file) ? await ofRun(file, terminal) : await ofFile(file);
+  const said = readModelOptions(options);
+  const isOfRun = isRun(file);
+  const { weights, size } = isOfRun ? await ofRun(file, said, terminal) : await ofFile(file);
   assertFrom(weights, from, file);
 
   if (image === undefined) await startBackend("cpu");
   else await chooseBackend(options, terminal);
   // Weights that are missing or of another model are found here, not when they are used.
-  const before = await tryModel(weights, { entry, file, image });
+  const before = await tryModel(weights, { entry, file, image, said: isOfRun ? {} : said });
 
   const stored = quantize(weights.arrays, dtype);
   const metadata = {
@@ -72,7 +76,7 @@ export async function convert(file: string, options: ConvertOptions, given: Term
     config: JSON.stringify(before.config),
   };
   const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
-  const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image }));
+  const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image, said: isOfRun ? {} : said }));
   // Whoever stops it now gets no files, and whoever stops it later all of them.
   const interrupt = onInterrupt(terminal, "Stopping.");
   try {
@@ -91,6 +95,7 @@ export async function convert(file: string, options: ConvertOptions, given: Term
     error: summary(errors),
     ...(after === undefined ? {} : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
   };
+  for (const line of guesses(file, before)) terminal.note(line);
   for (const line of text(found)) terminal.out(line);
   await outputs.write({ "--json": () => `${JSON.stringify({ ...found, tensors: errors }, null, 2)}\n` });
   return 0;
@@ -103,13 +108,14 @@ interface TryOptions {
   readonly entry: CatalogEntry | undefined;
   readonly file: string;
   readonly image: NamedImage | undefined;
+  readonly said: SaidOfModel;
 }
 
 /** Makes the model that weights are of, and runs it on the image if there is one. */
-async function tryModel(weights: SourceWeights, { entry, file, image }: TryOptions): Promise<{ categories: readonly Category[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
-  const { model, categories } = createPretrained(weights, { entry, where: file });
+async function tryModel(weights: SourceWeights, { entry, file, image, said }: TryOptions): Promise<{ categories: readonly Category[]; assumed: readonly string[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
+  const { model, categories, assumed } = createPretrained(weights, { ...said, names: optionNames, entry, where: file });
   try {
-    return { categories, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
+    return { categories, assumed, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
   } finally {
     model.dispose();
   }
@@ -127,9 +133,9 @@ async function ofFile(file: string): Promise<Source> {
 }
 
 /** The newest weights of a run of `mrcnn train`, and what its config says of them. */
-async function ofRun(path: string, terminal: Terminal): Promise<Source> {
+async function ofRun(path: string, said: SaidOfModel, terminal: Terminal): Promise<Source> {
   const run = runDirectory(path);
-  const { config, categories } = runModel(path);
+  const { config, categories } = runModelAs(path, said);
   const arrays = await readLatestWeights(run.checkpoints, { onNote: (note) => terminal.note(note) });
   const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: toJson(categories) };
   const size = [...arrays.values()].reduce((sum, { data }) => sum + data.byteLength, 0);

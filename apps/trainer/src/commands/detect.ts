@@ -13,6 +13,8 @@ import { assertWritable } from "../files.ts";
 import { findInputs, overlayNames } from "../inputs.ts";
 import type { Input } from "../inputs.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { assertSettable } from "../model-options.ts";
+import type { ModelOptions } from "../model-options.ts";
 import { loadModel } from "../model-source.ts";
 import { openOutputs } from "../outputs.ts";
 import { overlayPng } from "../overlay.ts";
@@ -23,7 +25,7 @@ import type { Terminal } from "../terminal.ts";
 /** Exit code when some of the images, or all, could not be read. */
 export const SOME_UNREADABLE = 3;
 
-export interface DetectOptions extends BackendOptions {
+export interface DetectOptions extends BackendOptions, ModelOptions {
   readonly model: string;
   readonly weights?: string;
   readonly cache?: string;
@@ -40,6 +42,7 @@ export interface DetectOptions extends BackendOptions {
 
 /** `mrcnn detect`. @returns the exit code. */
 export async function detect(paths: readonly string[], options: DetectOptions, given: Terminal): Promise<number> {
+  assertSettable(options.set);
   const inputs = findInputs(paths, { recursive: options.recursive, except: options.overlay, note: given.note });
   const overlays = options.overlay === undefined ? undefined : overlayNames(inputs).map((name) => join(options.overlay!, name));
   const { terminal, to } = openOutputs({ "--json": options.json }, { terminal: given, inputs: [...inputs.map(({ path }) => path), options.weights, options.model] });

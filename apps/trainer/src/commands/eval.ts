@@ -14,6 +14,8 @@ import type { Evaluations } from "../evaluation.ts";
 import { evaluationReport } from "../evaluation-report.ts";
 import type { EvaluationReportInput } from "../evaluation-report.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
+import { assertSettable } from "../model-options.ts";
+import type { ModelOptions } from "../model-options.ts";
 import { loadModel } from "../model-source.ts";
 import { openOutputs } from "../outputs.ts";
 import type { Outputs } from "../outputs.ts";
@@ -21,7 +23,7 @@ import { createProgress } from "../progress.ts";
 import { assertClassesKnown } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
 
-export interface EvalOptions extends BackendOptions {
+export interface EvalOptions extends BackendOptions, ModelOptions {
   readonly model?: string;
   readonly weights?: string;
   readonly cache?: string;
@@ -67,9 +69,13 @@ export async function evaluate(options: EvalOptions, given: Terminal): Promise<n
   return 0;
 }
 
-async function ofResults({ results, iouType, annotations, images, weights, maxDetections, html }: EvalOptions): Promise<Outcome> {
+async function ofResults(options: EvalOptions): Promise<Outcome> {
+  const { results, iouType, annotations, images, weights, maxDetections, html } = options;
   if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
   if (weights !== undefined) throw new UsageError("--weights goes with --model. Add --model, or leave it out.");
+  for (const name of ["classes", "config", "set"] as const) {
+    if ((options[name]?.length ?? 0) > 0) throw new UsageError(`--${name} goes with --model. Add --model, or leave it out.`);
+  }
   if (images !== undefined && html === undefined) throw new UsageError("--images goes with --model, or with --html for its pictures. Add one of them, or leave it out.");
   if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
   if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
@@ -98,6 +104,7 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
   const groundTruth = await readCocoAnnotations(annotations);
   const dataset = await cocoDatasetFromFiles({ images, annotations });
 
+  assertSettable(options.set);
   await chooseBackend(options, terminal);
   const { model, categories, settings } = await loadModel(name, options, terminal);
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
