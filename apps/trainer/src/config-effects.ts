@@ -9,6 +9,7 @@ const usedBy: Readonly<Record<Exclude<keyof DataSource, "format">, readonly Form
   images: ["coco", "folders"],
   annotations: ["coco"],
   degenerate: ["coco"],
+  emptyCategories: ["coco"],
   folder: ["folders"],
   masks: ["folders"],
   className: ["folders"],

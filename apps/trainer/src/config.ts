@@ -17,8 +17,10 @@ export interface DataSource {
   readonly images?: string | undefined;
   /** COCO instances JSON. */
   readonly annotations?: string | undefined;
-  /** COCO: what to do about boxes without area. Default "error". */
+  /** COCO: what to do about objects that can't be learned: boxes without area, no mask where others have one. Default "error"; in validation they count, unless dropped. */
   readonly degenerate?: "error" | "drop" | undefined;
+  /** COCO: whether categories without objects are classes of the model. Default "keep". */
+  readonly emptyCategories?: "keep" | "drop" | undefined;
   /** A folder per image, each with images/ and masks/. */
   readonly folder?: string | undefined;
   /** Folder of label images named as those of `images`. */
@@ -111,6 +113,7 @@ const dataSource = v.strictObject({
   images: v.optional(v.string()),
   annotations: v.optional(v.string()),
   degenerate: v.optional(v.picklist(["error", "drop"])),
+  emptyCategories: v.optional(v.picklist(["keep", "drop"])),
   folder: v.optional(v.string()),
   masks: v.optional(v.string()),
   className: v.optional(v.string()),

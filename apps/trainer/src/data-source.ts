@@ -2,9 +2,11 @@ import { resolve } from "node:path";
 import { ConfigError } from "@mrcnn/core";
 import type { CocoId, Dataset } from "@mrcnn/core";
 import { cocoFromSamples } from "@mrcnn/datasets";
+import type { CocoDataset } from "@mrcnn/datasets";
 import { openDataset, readCocoAnnotations } from "@mrcnn/datasets/node";
 import type { DatasetDescription } from "@mrcnn/datasets/node";
-import type { CocoJson } from "@mrcnn/masks";
+import { describeFinding } from "@mrcnn/masks";
+import type { CocoAdvice, CocoFinding, CocoJson, CocoReviewOptions } from "@mrcnn/masks";
 import type { DataSource } from "./config.ts";
 
 /** A class with the id that its data set gives it. */
@@ -18,14 +20,42 @@ export interface OpenSource {
   readonly dataset: Dataset;
   /** In the order of the labels: label 1 first. */
   readonly categories: readonly Category[];
+  /** What errors call it: the file of its annotations, or its place in the config. */
+  readonly name: string;
+  /** Names of the classes that objects are of. */
+  readonly usedClasses: readonly string[];
+  /** What is odd about it, a line each. */
+  readonly notes: readonly string[];
   /** For opening it again in another thread. */
   readonly description: DatasetDescription;
   /** The objects in COCO format, of the first `limit` images. */
   annotations(limit?: number): Promise<CocoJson>;
 }
 
-function describe(source: DataSource, where: string): DatasetDescription {
-  const { format, images, annotations, degenerate, folder, masks, className, shapes } = source;
+/** What a data source is opened for. */
+export interface SourceUse {
+  readonly purpose: "training" | "evaluation";
+  /** Whether the model has a mask head. */
+  readonly masks: boolean;
+}
+
+/** The rules for COCO annotations of a source of a config, and what its user can set; `where` is its path in the config ("data.train"). */
+export function reviewOptionsOf({ degenerate, emptyCategories }: Pick<DataSource, "degenerate" | "emptyCategories">, where: string, { purpose, masks }: SourceUse): CocoReviewOptions {
+  const advice: CocoAdvice = {
+    "drop degenerate": `Or leave such objects out with --set ${where}.degenerate=drop.`,
+    "drop empty categories": `Or leave categories without objects out with --set ${where}.emptyCategories=drop.`,
+    "boxes alone": "Or train on boxes alone with --set model.mask=false.",
+  };
+  // In validation such objects count, as with pycocotools, unless they are dropped.
+  const degenerates = degenerate === undefined || (degenerate === "error" && purpose === "evaluation") ? {} : { degenerate };
+  return { purpose, masks: masks ? "needed" : "unneeded", ...degenerates, ...(emptyCategories === undefined ? {} : { emptyCategories }), advice };
+}
+
+/** Findings as lines for the person at the terminal. */
+export const noteLines = (findings: readonly CocoFinding[], file: string): string[] => findings.map((finding) => `${file}: ${describeFinding(finding)}`);
+
+function describe(source: DataSource, where: string, use: SourceUse): DatasetDescription {
+  const { format, images, annotations, folder, masks, className, shapes } = source;
   const missing = (what: string): never => {
     throw new ConfigError(`${where}: ${what} must be given for format "${format}". Set it in the config, or with --set ${where}.${what}=…`);
   };
@@ -36,7 +66,7 @@ function describe(source: DataSource, where: string): DatasetDescription {
         kind: "coco",
         images: images ?? missing("images"),
         annotations: annotations ?? missing("annotations"),
-        ...(degenerate === undefined ? {} : { degenerate }),
+        ...reviewOptionsOf(source, where, use),
       };
     case "folders":
       return folder === undefined
@@ -62,9 +92,10 @@ export function resolveSource(source: DataSource): DataSource {
  *
  * @throws ConfigError for what is not given; DatasetError for what is wrong with the data.
  */
-export async function openSource(source: DataSource, where: string): Promise<OpenSource> {
-  const description = describe(source, where);
+export async function openSource(source: DataSource, where: string, use: SourceUse): Promise<OpenSource> {
+  const description = describe(source, where, use);
   const dataset = await openDataset(description);
+  const { notes = [], emptyCategories = [] } = dataset as Partial<CocoDataset>;
   const categories =
     "categories" in dataset
       ? (dataset.categories as readonly Category[]).map(({ id, name }) => ({ id, name }))
@@ -72,10 +103,13 @@ export async function openSource(source: DataSource, where: string): Promise<Ope
   return {
     dataset,
     categories,
+    name: source.annotations ?? where,
+    usedClasses: categories.filter(({ id }) => !emptyCategories.includes(id)).map(({ name }) => name),
+    notes: source.annotations === undefined ? [] : noteLines(notes, source.annotations),
     description,
     async annotations(limit = Infinity) {
       if (description.kind !== "coco") return objectsOf(dataset, limit);
-      const json = await readCocoAnnotations(description.annotations, { emptyBoxes: description.degenerate === "drop" ? "skip" : "error" });
+      const json = await readCocoAnnotations(description.annotations, reviewOptionsOf(source, where, use));
       if (json.images.length <= limit) return json;
       const images = json.images.slice(0, limit);
       const ids = new Set(images.map(({ id }) => id));

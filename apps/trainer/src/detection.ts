@@ -43,7 +43,8 @@ export const categoryIds = (categories: readonly Category[]): CocoId[] => [0, ..
 
 export interface DetectAllOptions {
   readonly settings: DetectionSettings;
-  readonly categories: readonly Category[];
+  /** Of the model's classes, label 1 first; detections of a class that has none are left out. */
+  readonly categoryIds: readonly (CocoId | undefined)[];
   /** Only the first so many images. */
   readonly limit?: number | undefined;
   readonly interrupt: Interrupt;
@@ -58,9 +59,9 @@ export interface DetectAllOptions {
  * @returns COCO results, or undefined when interrupted.
  */
 export async function detectAll(model: MaskRcnn, dataset: Dataset, options: DetectAllOptions): Promise<CocoResult[] | undefined> {
-  const { settings, categories, limit = Infinity, interrupt, onImage, onUnreadable } = options;
+  const { settings, limit = Infinity, interrupt, onImage, onUnreadable } = options;
   const count = Math.min(limit, dataset.length);
-  const ids = categoryIds(categories);
+  const ids = [undefined, ...options.categoryIds];
   const results: CocoResult[] = [];
   const read = (i: number): ReturnType<Dataset["get"]> | undefined => {
     if (i >= count) return undefined;
@@ -77,7 +78,9 @@ export async function detectAll(model: MaskRcnn, dataset: Dataset, options: Dete
     next = read(i + 1);
     try {
       const { id, image, name } = await sample;
-      results.push(...toCocoResults(id, await detectImage(model, { image, name }, settings), ids));
+      const found = await detectImage(model, { image, name }, settings);
+      // An id of no category goes no further than here.
+      results.push(...toCocoResults(id, found, ids as readonly CocoId[]).filter((_, k) => ids[found.labels[k]!] !== undefined));
     } catch (error) {
       if (onUnreadable === undefined || !isOfImage(error)) throw error;
       onUnreadable(i, error);

@@ -1,4 +1,4 @@
-import type { Dataset } from "@mrcnn/core";
+import type { CocoId, Dataset } from "@mrcnn/core";
 import { evaluateCoco } from "@mrcnn/coco-eval";
 import type { CocoEvaluation, EvaluateCocoOptions, IouType } from "@mrcnn/coco-eval";
 import type { CocoJson, CocoResult } from "@mrcnn/masks";
@@ -10,14 +10,22 @@ import type { Interrupt } from "./interrupt.ts";
 import type { EvaluationLine } from "./run-log.ts";
 import type { Scores } from "./scores.ts";
 
+/** What is evaluated. */
+export interface EvaluateOptions {
+  /** The file of the ground truth, for errors. */
+  readonly name: string;
+  readonly maxDetections?: number | undefined;
+}
+
 /**
  * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints keep COCO's 20, and
  * are compared in those categories whose objects have some.
  */
-export function evaluationOptions(groundTruth: CocoJson, iouType: IouType, maxDetections = 100): EvaluateCocoOptions {
-  if (iouType !== "keypoints") return { iouType, ...(maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {}) };
+export function evaluationOptions(groundTruth: CocoJson, iouType: IouType, { name, maxDetections = 100 }: EvaluateOptions): EvaluateCocoOptions {
+  const groundTruthName = name;
+  if (iouType !== "keypoints") return { iouType, groundTruthName, ...(maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {}) };
   const marked = new Set(groundTruth.annotations.flatMap(({ keypoints, category_id }) => (keypoints === undefined ? [] : [category_id])));
-  return { iouType, categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id) };
+  return { iouType, groundTruthName, categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id) };
 }
 
 /** What was found, by IoU type. */
@@ -28,14 +36,14 @@ export const scoresOf = (evaluations: Evaluations): Scores =>
   Object.fromEntries(Object.entries(evaluations).map(([type, { stats, perCategory }]) => [type, { stats, perCategory }]));
 
 /** Evaluates results by the types given. @throws DatasetError for results that don't fit the ground truth. */
-export function evaluateResults(groundTruth: CocoJson, results: readonly CocoResult[], types: readonly IouType[], maxDetections?: number): Evaluations {
-  return Object.fromEntries(types.map((type) => [type, evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, type, maxDetections))]));
+export function evaluateResults(groundTruth: CocoJson, results: readonly CocoResult[], types: readonly IouType[], options: EvaluateOptions): Evaluations {
+  return Object.fromEntries(types.map((type) => [type, evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, type, options))]));
 }
 
-/** The ids that `annotations` gives the model's classes, by name, in the order of the labels. */
-export function categoriesIn(annotations: readonly Category[], classes: readonly Category[]): Category[] {
+/** The ids that `annotations` gives the model's classes, by name, in the order of the labels; undefined where it has no such category. */
+export function categoriesIn(annotations: readonly Category[], classes: readonly Category[]): (CocoId | undefined)[] {
   const idOf = new Map(annotations.map(({ id, name }) => [name, id]));
-  return classes.map(({ id, name }) => ({ id: idOf.get(name) ?? id, name }));
+  return classes.map(({ name }) => idOf.get(name));
 }
 
 export interface EvaluateModelOptions {
@@ -50,10 +58,10 @@ export async function evaluateModel(model: MaskRcnn, source: OpenSource, classes
   const { settings, limit, interrupt, step } = options;
   const start = performance.now();
   const dataset: Dataset = source.dataset;
-  const results = await detectAll(model, dataset, { settings, categories: categoriesIn(source.categories, classes), limit, interrupt });
+  const results = await detectAll(model, dataset, { settings, categoryIds: categoriesIn(source.categories, classes), limit, interrupt });
   if (results === undefined) return undefined;
   const groundTruth = await source.annotations(limit);
-  const scores = scoresOf(evaluateResults(groundTruth, results, model.config.mask ? ["bbox", "segm"] : ["bbox"], settings.maxDetections));
+  const scores = scoresOf(evaluateResults(groundTruth, results, model.config.mask ? ["bbox", "segm"] : ["bbox"], { name: source.name, maxDetections: settings.maxDetections }));
   return { step, images: groundTruth.images.length, seconds: (performance.now() - start) / 1000, ...scores };
 }
 

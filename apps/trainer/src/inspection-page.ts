@@ -46,8 +46,8 @@ export async function inspectionPage(found: Inspection, { title, dataset, sample
     tables: [
       {
         title: found.problems.length === 0 ? "No problems" : "Problems",
-        columns: ["", "what", "count", "first ones"],
-        rows: found.problems.map(({ kind, fatal, count, examples }) => [fatal ? "error" : "note", kind, String(count), examples.join("; ")]),
+        columns: ["", "what", "count", "first ones", "what to do"],
+        rows: found.problems.map(({ kind, severity, count, examples, advice }) => [severity, kind, String(count), examples.join("; "), advice]),
       },
       bins("Objects per image", "objects", found.objectsPerImage),
       bins("Object sizes", "√area, pixels", found.objectSizes),

@@ -1,18 +1,7 @@
+// What a COCO data set is like, and what is wrong with it: the rules are those by which training opens it.
 import type { CocoId } from "@mrcnn/core";
-/** Looks COCO annotations over without giving up at the first mistake, as opening them for training does. */
-import { rleArea, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoImage } from "@mrcnn/masks";
-import { CommandError } from "./errors.ts";
-
-/** Something wrong, and how often. */
-export interface Problem {
-  readonly kind: string;
-  /** Whether it would stop a training. */
-  readonly fatal: boolean;
-  readonly count: number;
-  /** The first few: file names or annotation ids. */
-  readonly examples: readonly string[];
-}
+import { rleArea, reviewCoco, segmentationToRle } from "@mrcnn/masks";
+import type { CocoAnnotation, CocoFinding, CocoImage, CocoReview, CocoReviewOptions, FindingList } from "@mrcnn/masks";
 
 export interface Bin {
   readonly label: string;
@@ -33,26 +22,8 @@ export interface Inspection {
   readonly medianObjectsPerImage: number;
   readonly maxObjectsPerImage: number;
   readonly classes: readonly { readonly id: CocoId; readonly name: string; readonly objects: number; readonly images: number }[];
-  readonly problems: readonly Problem[];
-}
-
-/** Collects mistakes by kind. */
-export interface ProblemList {
-  add(kind: string, example: string, severity: "fatal" | "warning"): void;
-  all(): Problem[];
-}
-
-export function createProblemList(): ProblemList {
-  const found = new Map<string, { fatal: boolean; count: number; examples: string[] }>();
-  return {
-    add(kind, example, severity) {
-      const entry = found.get(kind) ?? { fatal: severity === "fatal", count: 0, examples: [] };
-      entry.count++;
-      if (entry.examples.length < 5) entry.examples.push(example);
-      found.set(kind, entry);
-    },
-    all: () => [...found].map(([kind, entry]) => ({ kind, ...entry })).toSorted((a, b) => Number(b.fatal) - Number(a.fatal)),
-  };
+  /** What is wrong or odd. */
+  readonly problems: readonly CocoFinding[];
 }
 
 // How many values fall between neighbouring edges; the last bin is open.
@@ -75,94 +46,76 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 /** "1 image", "2 images", "3 classes". */
 export const plural = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : noun.endsWith("s") ? "es" : "s"}`;
 
-function listOf<T>(json: unknown, key: string, file: string): readonly Partial<T>[] {
-  const value = (json as Record<string, unknown> | null)?.[key];
-  if (!Array.isArray(value)) throw new CommandError(`${file}: key "${key}" must be a list. Is it a COCO annotation file?`);
-  return value as Partial<T>[];
-}
-
-function duplicates(entries: readonly { readonly id?: unknown }[], what: string, problems: ProblemList): void {
-  const seen = new Set<unknown>();
-  for (const { id } of entries) {
-    if (seen.has(id)) problems.add(`${what} id used twice`, String(id), "fatal");
-    seen.add(id);
-  }
+/** A look at annotations: what they are like, and the review behind `problems`. */
+export interface Inspected {
+  readonly inspection: Inspection;
+  readonly review: CocoReview;
 }
 
 /**
- * Looks at annotations; `problems` collects what is wrong with them.
+ * Looks at annotations by the rules of a training; `found` collects what else there is to say.
  *
- * @throws CommandError when it is no COCO annotation file at all.
+ * @throws DatasetError when it is no COCO annotation file at all.
  */
-export function inspectAnnotations(json: unknown, file: string, problems: ProblemList): Inspection {
-  const images = listOf<CocoImage>(json, "images", file);
-  const annotations = listOf<CocoAnnotation>(json, "annotations", file);
-  const categories = listOf<{ id: CocoId; name: string }>(json, "categories", file);
-  duplicates(images, "image", problems);
-  duplicates(annotations, "annotation", problems);
-  duplicates(categories, "category", problems);
-
+export function inspectAnnotations(value: unknown, file: string, { rules, found }: { readonly rules: CocoReviewOptions; readonly found: FindingList }): Inspected {
+  const review = reviewCoco(value, file, rules);
+  const { images, categories, annotations } = value as { images: Partial<CocoImage>[]; categories: { id: CocoId; name: unknown }[]; annotations: Partial<CocoAnnotation>[] };
   const imageOf = new Map(images.map((image) => [image.id, image]));
-  const perImage = new Map(images.map((image) => [image.id, 0]));
-  const perClass = new Map(categories.map(({ id }) => [id, { objects: 0, images: new Set<unknown>() }]));
+  const perImage = new Map(images.map(({ id }) => [id, 0]));
+  const perClass = new Map(categories.map(({ id }) => [id as CocoId | undefined, { objects: 0, images: new Set<unknown>() }]));
   const sides: number[] = [];
   let crowds = 0;
   let withMasks = 0;
-  let bare = 0;
   for (const annotation of annotations) {
-    const { id, image_id, category_id, bbox, segmentation } = annotation;
-    const name = `annotation ${id}`;
-    const image = imageOf.get(image_id!);
-    const ofClass = perClass.get(category_id!);
-    if (image === undefined) problems.add("annotation of an image that is not listed", `${name}: image ${image_id}`, "fatal");
-    if (ofClass === undefined) problems.add("annotation of a category that is not listed", `${name}: category ${category_id}`, "fatal");
+    const { image_id, category_id } = annotation;
+    const image = imageOf.get(image_id);
+    const ofClass = perClass.get(category_id);
     if (image === undefined || ofClass === undefined) continue;
-    perImage.set(image_id!, perImage.get(image_id!)! + 1);
+    perImage.set(image_id, perImage.get(image_id)! + 1);
     ofClass.objects++;
     ofClass.images.add(image_id);
-    if (annotation.iscrowd === 1) crowds++;
-
-    const isBox = Array.isArray(bbox) && bbox.length === 4 && bbox.every((n) => Number.isFinite(n));
-    if (!isBox) {
-      problems.add("box that is not [x, y, width, height]", name, "fatal");
-      continue;
+    if (annotation.iscrowd === 1 || (annotation.iscrowd as unknown) === true) crowds++;
+    const mask = maskArea(annotation, image);
+    if (mask !== undefined) withMasks++;
+    if (mask === 0 && Array.isArray(annotation.segmentation)) {
+      found.add("mask without pixels", { severity: "note", example: `annotation ${String(annotation.id)} of ${image.file_name}: segmentation has no pixel set`, advice: "Its object has a box alone." });
     }
-    const [x, y, w, h] = bbox;
-    const [width, height] = [image.width ?? 0, image.height ?? 0];
-    if (!(w > 0 && h > 0)) problems.add("box without area", `${name}: [${bbox.join(", ")}]`, "fatal");
-    else if (x >= width || y >= height || x + w <= 0 || y + h <= 0) problems.add("box outside its image", `${name}: [${bbox.join(", ")}]`, "fatal");
-    else if (x < -1 || y < -1 || x + w > width + 1 || y + h > height + 1) problems.add("box that reaches over its image's edge (it is cut)", name, "warning");
-    let area = w * h;
-    if (segmentation === undefined) bare++;
-    else {
-      withMasks++;
-      try {
-        area = rleArea(segmentationToRle(segmentation, { width, height }, name));
-        if (area === 0) problems.add("mask without pixels", name, "warning");
-      } catch (error) {
-        problems.add("mask that can't be read or is of the wrong size", (error as Error).message, "fatal");
-      }
-    }
-    sides.push(Math.sqrt(Math.max(area, 0)));
+    const area = mask ?? boxArea(annotation);
+    if (area !== undefined) sides.push(Math.sqrt(area));
   }
-  if (withMasks > 0 && bare > 0) problems.add("objects without a mask, while others have one", plural(bare, "object"), "fatal");
-  if (images.length === 0) problems.add("no images", file, "fatal");
-  if (annotations.length === 0) problems.add("no objects", file, "fatal");
-  for (const { id, name } of categories) if (perClass.get(id!)?.objects === 0) problems.add("class without objects", String(name), "warning");
 
   const counts = [...perImage.values()];
   return {
-    images: images.length,
-    objects: annotations.length,
-    crowds,
-    withMasks,
-    imagesWithoutObjects: counts.filter((n) => n === 0).length,
-    imageSizes: tally(images.map(({ width, height }) => `${width}x${height}`)),
-    objectsPerImage: histogram(counts, [0, 1, 2, 5, 10, 20, 50, 100, 200]),
-    objectSizes: histogram(sides, [0, 4, 8, 16, 32, 64, 96, 128, 256, 512]),
-    medianObjectsPerImage: median(counts),
-    maxObjectsPerImage: counts.reduce((a, b) => Math.max(a, b), 0),
-    classes: categories.map(({ id, name }) => ({ id: id!, name: name!, objects: perClass.get(id!)!.objects, images: perClass.get(id!)!.images.size })),
-    problems: problems.all(),
+    review,
+    inspection: {
+      images: images.length,
+      objects: annotations.length,
+      crowds,
+      withMasks,
+      imagesWithoutObjects: counts.filter((n) => n === 0).length,
+      imageSizes: tally(images.map(({ width, height }) => `${width}x${height}`)),
+      objectsPerImage: histogram(counts, [0, 1, 2, 5, 10, 20, 50, 100, 200]),
+      objectSizes: histogram(sides, [0, 4, 8, 16, 32, 64, 96, 128, 256, 512]),
+      medianObjectsPerImage: median(counts),
+      maxObjectsPerImage: counts.reduce((a, b) => Math.max(a, b), 0),
+      classes: categories.map(({ id, name }) => ({ id, name: String(name), objects: perClass.get(id)!.objects, images: perClass.get(id)!.images.size })),
+      problems: review.findings,
+    },
   };
+}
+
+// Of an annotation that may be wrong, which the review says; undefined when it has no mask that can be drawn.
+function maskArea({ segmentation }: Partial<CocoAnnotation>, { width, height }: Partial<CocoImage>): number | undefined {
+  if (segmentation === undefined || segmentation === null || width === undefined || height === undefined) return undefined;
+  const parts = Array.isArray(segmentation) ? segmentation.filter((part) => Array.isArray(part) && part.length >= 6) : segmentation;
+  if (Array.isArray(parts) && !(parts.length > 0 && parts.every((part) => (part as readonly unknown[]).every(Number.isFinite)))) return undefined;
+  try {
+    return rleArea(segmentationToRle(parts, { width, height }));
+  } catch {
+    return undefined;
+  }
+}
+
+function boxArea({ bbox }: Partial<CocoAnnotation>): number | undefined {
+  return Array.isArray(bbox) && bbox.length === 4 && bbox.every(Number.isFinite) ? Math.max(bbox[2], 0) * Math.max(bbox[3], 0) : undefined;
 }

@@ -155,9 +155,10 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     "Looks a COCO-format data set over before training. Exit code 1 when something in it would stop a training.",
     "mrcnn inspect --images data/train --annotations data/train.json --html inspect.html",
   )
-    .requiredOption("--images <dir>", "folder of the images")
-    .requiredOption("--annotations <file>", "COCO annotations")
-    .option("--config <file>", "estimate the memory that training with this config takes")
+    .option("--images <dir>", "folder of the images (default: the config's)")
+    .option("--annotations <file>", "COCO annotations (default: the config's)")
+    .option("--config <file>", "judge for training with this config, and estimate the memory that takes")
+    .option("--set <path=value>", "change a value of the config, as for train: model.mask=false, data.train.degenerate=drop; may be repeated", collect, [])
     .option("--html <file>", "write a page with histograms and samples")
     .option("--samples <n>", "images on the page", whole, 12)
     .option("--json <file>", "write the findings here")

@@ -1,10 +1,11 @@
 // What may change when a run goes on, and what must be said on purpose.
+import { toJson } from "@mrcnn/core";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
 
 /** A config's values by their paths; lists are values. */
 function leaves(value: unknown, path = ""): Map<string, string> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return new Map(value === undefined ? [] : [[path, JSON.stringify(value)]]);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return new Map(value === undefined ? [] : [[path, toJson(value)]]);
   return new Map(Object.entries(value).flatMap(([key, item]) => [...leaves(item, path === "" ? key : `${path}.${key}`)]));
 }
 

@@ -16,7 +16,7 @@ const results = [{ image_id: 1, category_id: 1, score: 0.9, bbox: [10, 20, 40, 4
 
 describe("apTable", () => {
   it("prints pycocotools' twelve lines, and the categories below", () => {
-    const text = apTable(scoresOf(evaluateResults(truth, results, ["bbox"])));
+    const text = apTable(scoresOf(evaluateResults(truth, results, ["bbox"], { name: "a.json" })));
     expect(text.split("\n")).toMatchObject({
       0: "bbox:",
       1: " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.500",
@@ -33,7 +33,7 @@ describe("apTable", () => {
   });
 
   it("prints pycocotools' ten lines of keypoints, of the categories that have some", () => {
-    const lines = apTable(scoresOf(evaluateResults(truth, results, ["keypoints"]))).split("\n");
+    const lines = apTable(scoresOf(evaluateResults(truth, results, ["keypoints"], { name: "a.json" }))).split("\n");
     expect(lines).toHaveLength(11);
     expect(lines).toMatchObject({
       0: "keypoints:",
@@ -44,6 +44,6 @@ describe("apTable", () => {
   });
 
   it("names another limit", () => {
-    expect(apTable(scoresOf(evaluateResults(truth, results, ["bbox"], 300)), { maxDetections: 300 })).toContain("maxDets=300 ] = 0.500");
+    expect(apTable(scoresOf(evaluateResults(truth, results, ["bbox"], { name: "a.json", maxDetections: 300 })), { maxDetections: 300 })).toContain("maxDets=300 ] = 0.500");
   });
 });

@@ -42,7 +42,7 @@ async function trainOn(annotations: unknown, imageFolder = images): Promise<stri
 describe("training data", () => {
   it.each<[string, (c: Coco) => void, RegExp]>([
     ["an image id that is not listed", (c) => (c.annotations[0]!.image_id = 99), /annotation 1: image_id .*99/],
-    ["a category id that is not listed", (c) => (c.annotations[0]!.category_id = 99), /annotation 1: category_id .*99/],
+    ["a category id that is not listed", (c) => (c.annotations[0]!.category_id = 99), /annotation 1 of shapes-0000.\.png: category_id .*99/],
     ["a box without area", (c) => (c.annotations[0]!.bbox[2] = 0), /annotation 1/],
     ["a box with a negative side", (c) => (c.annotations[0]!.bbox[3] = -4), /annotation 1/],
     ["a mask of the wrong size", (c) => (c.annotations[0]!.segmentation.size = [64, 64]), /annotation 1.*64/],
@@ -86,10 +86,10 @@ describe("training data", () => {
     const html = join(folder, "inspect.html");
     const { code, out } = await mrcnn("inspect", "--images", images, "--annotations", annotations, "--html", html);
     expect(code).toBe(1);
-    expect(out).toMatch(/error {2}image file that is missing: 1\n *gone\.png/);
-    expect(out).toMatch(/error {2}box without area: 1\n *annotation 1/);
-    expect(out).toMatch(/error {2}annotation of an image that is not listed: 1\n *annotation 77: image 99/);
-    expect(out).toMatch(/note {3}class without objects: 2\n *circle\n *square/);
+    expect(out).toMatch(/error {2}image file that is missing: 1\n *\S*gone\.png: the image is missing/);
+    expect(out).toMatch(/error {2}box without area: 2\n *annotation 1/);
+    expect(out).toMatch(/error {2}annotation of an image that is not listed: 1\n *annotation 77: image_id must be the id of an image of the file, got 99/);
+    expect(out).toMatch(/note {3}category without objects: 2\n *category 1, "circle": has no objects\n *category 9, "square"/);
     expect(readFileSync(html, "utf8")).toContain("box without area");
     expect(await mrcnn("inspect", "--images", images, "--annotations", join(good, "annotations.json"))).toMatchObject({ code: 0, out: expect.not.stringContaining("error") });
   });
@@ -112,7 +112,10 @@ describe("a run", () => {
   };
 
   it("lacks a category of the annotations", async () => {
-    const { code, err } = await evaluate(run, changed((c) => (c.categories[0]!.name = "cirle")));
+    const { code, err } = await evaluate(run, changed((c) => {
+      c.categories[0]!.name = "cirle";
+      c.annotations[0]!.category_id = c.categories[0]!.id;
+    }));
     expect(code).toBe(1);
     expect(err).toContain('the model has no class "cirle"; it knows circle, rectangle, triangle. Did you mean "circle"?');
     expect(existsSync(join(folder, "scores.json"))).toBe(false);

@@ -24,7 +24,7 @@ describe("evaluationReport", () => {
     const asked: CocoId[][] = [];
     const page = await evaluationReport({
       subtitle: "a.json on b.json",
-      evaluations: evaluateResults(truth, results, ["bbox", "segm"]),
+      evaluations: evaluateResults(truth, results, ["bbox", "segm"], { name: "a.json" }),
       dataset,
       resultsOf: (ids) => {
         asked.push([...ids]);
@@ -45,10 +45,10 @@ describe("evaluationReport", () => {
 
   it("has no pictures without images, and no kinds of errors of keypoints", async () => {
     const input = { subtitle: "s", resultsOf: () => Promise.reject(new Error("not asked")) };
-    expect(await evaluationReport({ ...input, evaluations: evaluateResults(truth, [], ["bbox"]) })).not.toContain("<img");
+    expect(await evaluationReport({ ...input, evaluations: evaluateResults(truth, [], ["bbox"], { name: "a.json" }) })).not.toContain("<img");
     const keypoints = Array.from({ length: 51 }, (_, i) => (i % 3 === 2 ? 2 : i));
     const person = { ...truth, annotations: [{ ...first!, keypoints }] };
-    const page = await evaluationReport({ ...input, evaluations: evaluateResults(person, [{ image_id: 1, category_id: 3, score: 1, keypoints }], ["keypoints"]) });
+    const page = await evaluationReport({ ...input, evaluations: evaluateResults(person, [{ image_id: 1, category_id: 3, score: 1, keypoints }], ["keypoints"], { name: "a.json" }) });
     expect(page).toContain("OKS 0.75");
     expect(page).not.toContain("Errors at overlap");
   });

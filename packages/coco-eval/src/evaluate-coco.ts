@@ -1,7 +1,7 @@
 import { ConfigError, DatasetError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { measureCounts, parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoSegmentation } from "@mrcnn/masks";
+import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoReviewOptions, CocoSegmentation } from "@mrcnn/masks";
 import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { createCore } from "./core.ts";
@@ -26,6 +26,8 @@ export interface EvaluateCocoOptions extends Omit<CocoParams, "categories"> {
   readonly imageIds?: readonly CocoId[];
   /** Only these categories; by default all. */
   readonly categoryIds?: readonly CocoId[];
+  /** What errors call the annotations: usually their file. Default "evaluateCoco: groundTruth". */
+  readonly groundTruthName?: string;
 }
 
 /** All that `evaluateCoco` finds. */
@@ -91,9 +93,20 @@ interface ImageEntries {
   readonly objects: number[];
 }
 
+/**
+ * What pycocotools reads of annotations when it compares by `iouType`, for `reviewCoco`: by "segm" no box, by the others no mask.
+ * Of a part of the images or categories, masks are looked at when they are compared.
+ */
+export const needsOf = (iouType: IouType): CocoReviewOptions => ({
+  purpose: "evaluation",
+  boxes: iouType === "segm" ? "unneeded" : "needed",
+  masks: iouType === "segm" ? "needed" : "unneeded",
+  keypoints: iouType === "keypoints" ? "needed" : "unneeded",
+});
+
 /** The work behind `evaluateCoco`. */
-export function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, ...options }: EvaluateCocoOptions, rules: FileEvaluationRules = {}): FileEvaluation {
-  const { images, annotations, categories } = parseCocoJson(groundTruth, "evaluateCoco: groundTruth", { emptyBoxes: "keep" });
+export function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, groundTruthName = "evaluateCoco: groundTruth", ...options }: EvaluateCocoOptions, rules: FileEvaluationRules = {}): FileEvaluation {
+  const { images, annotations, categories } = parseCocoJson(groundTruth, groundTruthName, imageIds === undefined && categoryIds === undefined ? needsOf(options.iouType) : { ...needsOf(options.iouType), masks: "unneeded" });
   const known = new Set(categories.map(({ id }) => id));
   const wanted = new Set(categoryIds ?? known);
   for (const id of wanted) if (!known.has(id)) throw new ConfigError(`evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${quote(id)}.`);
@@ -114,7 +127,7 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
   for (const annotation of annotations) {
     const { image, isEvaluated, objects } = byImage.get(annotation.image_id)!;
     if (!isEvaluated || !wanted.has(annotation.category_id)) continue;
-    const where = `evaluateCoco: groundTruth: annotation ${annotation.id}`;
+    const where = `${groundTruthName}: annotation ${quote(annotation.id)} of ${image.file_name}`;
     objects.push(truth.length);
     addEntry(truth, regions.object(readAnnotation(annotation, image, iouType, readMask, where), where));
   }

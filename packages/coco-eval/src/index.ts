@@ -2,7 +2,7 @@ export type { CocoAccumulated } from "./accumulate.ts";
 export type { ErrorBreakdown, ErrorKind } from "./error-breakdown.ts";
 export { evaluateCityscapes } from "./evaluate-cityscapes.ts";
 export type { CityscapesEvaluation, CityscapesImage, EvaluateCityscapesOptions } from "./evaluate-cityscapes.ts";
-export { evaluateCoco, evaluateCocoStream } from "./evaluate-coco.ts";
+export { evaluateCoco, evaluateCocoStream, needsOf } from "./evaluate-coco.ts";
 export type { CocoEvaluation, EvaluateCocoOptions } from "./evaluate-coco.ts";
 export { evaluateLvis } from "./evaluate-lvis.ts";
 export type { LvisCategory, LvisImage, LvisJson, LvisStats } from "./evaluate-lvis.ts";

@@ -84,8 +84,8 @@ describe("evaluateCoco", () => {
     ["results[1]: counts must add up", { segmentation: { size: [10, 20], counts: [0, 99] } }, undefined, "segm"],
     ["results[1]: segmentation must be of the image's size 10 x 20", { segmentation: { size: [20, 10], counts: [200] } }, undefined, "segm"],
     ["groundTruth: annotations[1]: id 7 is used twice", undefined, (j) => Object.assign(j.annotations[1]!, { id: 7 }), "bbox"],
-    ["groundTruth: annotation 8: bbox must be [x, y, width, height] with sizes >= 0", undefined, (j) => Object.assign(j.annotations[1]!, { bbox: [0, 0, 1, -1] }), "bbox"],
-    ["groundTruth: annotation 8: must have a segmentation", undefined, undefined, "segm"],
+    ["groundTruth: annotation 8 of a.png: bbox must have a width and height of 0 or more, got [0,0,1,-1]", undefined, (j) => Object.assign(j.annotations[1]!, { bbox: [0, 0, 1, -1] }), "bbox"],
+    ["groundTruth: annotation 8 of a.png: has no mask (segmentation is missing, null or empty) while others have one", undefined, undefined, "segm"],
   ])("says %s", (message, extra, change, iouType) => {
     const json = truth();
     change?.(json);

@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { DatasetError, toJson } from "@mrcnn/core";
-import { foreignAnnotations, parseCocoJson, type CocoJson, type ParseCocoOptions } from "@mrcnn/masks";
+import { foreignAnnotations, parseCocoJson, type CocoJson, type CocoReviewOptions } from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
 import { readImageFile } from "./image-file.ts";
 import { readJsonFile } from "./json-file.ts";
 import { writeOutput } from "./output-file.ts";
 
 /** A COCO data set on disk; plain data. */
-export interface CocoFiles extends Pick<CocoDatasetOptions, "degenerate"> {
+export interface CocoFiles extends Omit<CocoDatasetOptions, "name"> {
   /** Folder that `file_name`s are relative to. */
   readonly images: string;
   /** The COCO instances JSON. */
@@ -15,7 +15,7 @@ export interface CocoFiles extends Pick<CocoDatasetOptions, "degenerate"> {
 }
 
 /**
- * Reads a COCO annotation file as it stands; `parseCocoJson` of @mrcnn/masks judges what it holds. NaN and Infinity, which
+ * Reads a COCO annotation file as it stands; `reviewCoco` of @mrcnn/masks judges what it holds. NaN and Infinity, which
  * Python writes, are kept.
  *
  * @throws DatasetError naming the file when it is missing, no JSON, or in another known format.
@@ -28,11 +28,11 @@ export async function readCocoValue(path: string): Promise<unknown> {
 }
 
 /**
- * Reads and checks a COCO annotation file.
+ * Reads and checks a COCO annotation file, by default for training.
  *
  * @throws DatasetError naming the file when it is missing, no JSON, or wrong.
  */
-export async function readCocoAnnotations(path: string, options: ParseCocoOptions = {}): Promise<CocoJson> {
+export async function readCocoAnnotations(path: string, options: CocoReviewOptions = {}): Promise<CocoJson> {
   return parseCocoJson(await readCocoValue(path), path, options);
 }
 
@@ -47,6 +47,6 @@ export async function writeCocoAnnotations(path: string, json: CocoJson): Promis
  * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`.
  */
 export async function cocoDatasetFromFiles({ images, annotations, ...options }: CocoFiles): Promise<CocoDataset> {
-  const json = await readCocoAnnotations(annotations, { emptyBoxes: options.degenerate === "drop" ? "keep" : "error" });
-  return cocoDataset(json, (file) => readImageFile(join(images, file), { orient: false }), { ...options, name: annotations });
+  const value = await readCocoValue(annotations);
+  return cocoDataset(value as CocoJson, (file) => readImageFile(join(images, file), { orient: false }), { ...options, name: annotations });
 }

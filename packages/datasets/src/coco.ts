@@ -1,16 +1,11 @@
-import { compareIds, DatasetError, type Bitmap, type Dataset, type GroundTruth, type RawImage, type Sample } from "@mrcnn/core";
-import { decodeRle, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoCategory, CocoImage, CocoJson } from "@mrcnn/masks";
+import { compareIds, DatasetError, quote, type Bitmap, type CocoId, type Dataset, type GroundTruth, type RawImage, type Sample } from "@mrcnn/core";
+import { decodeRle, errorOf, reviewCoco, rleToBox, segmentationToRle } from "@mrcnn/masks";
+import type { CocoAnnotation, CocoBox, CocoCategory, CocoFinding, CocoImage, CocoJson, CocoReviewOptions } from "@mrcnn/masks";
 
-/** How a COCO data set is read. */
-export interface CocoDatasetOptions {
+/** How a COCO data set is read: for what, and what is left out. */
+export interface CocoDatasetOptions extends Pick<CocoReviewOptions, "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "advice"> {
   /** What errors call the annotations: usually their file. Default "annotations". */
   readonly name?: string;
-  /**
-   * What to do about boxes without area (COCO itself has a few): refuse the data set, or leave those
-   * objects out and list them in `dropped`. Default "error".
-   */
-  readonly degenerate?: "error" | "drop";
 }
 
 /** A COCO data set: labels number the categories from 1 in the order of their ids. */
@@ -19,65 +14,49 @@ export interface CocoDataset extends Dataset {
   readonly categories: readonly CocoCategory[];
   /** What the annotations say about each image, in the order of `get`. */
   readonly imageInfo: readonly CocoImage[];
-  /** Annotations left out because their box has no area. */
+  /** Annotations left out by `degenerate: "drop"`. */
   readonly dropped: readonly CocoAnnotation[];
-  /** Whether objects have masks. */
+  /** Ids of the categories that no object is of. */
+  readonly emptyCategories: readonly CocoId[];
+  /** What is odd about the annotations, but no error. */
+  readonly notes: readonly CocoFinding[];
+  /** Whether all objects have masks. */
   readonly hasMasks: boolean;
   /** The objects of an image without reading the image. */
   groundTruth(index: number): GroundTruth;
 }
 
 /**
- * Makes a data set of COCO instance annotations. Masks are rasterised when an image is asked for; images
- * come from `readImage`, in the pixels of the annotations (EXIF orientation not applied, as in COCO).
- * Boxes are clipped to the image.
+ * Makes a data set of parsed COCO annotations, judged by the rules of `reviewCoco` of @mrcnn/masks. Masks are rasterised when
+ * an image is asked for; images come from `readImage`, in the pixels of the annotations (EXIF orientation not applied, as in
+ * COCO). Boxes are clipped to the image; for evaluation, objects of which nothing is left then are no part of `get`.
  *
- * @throws DatasetError at once for a box without area, and when only some objects have a segmentation;
- *   from `get` for an unreadable image or one whose size is not the annotated one. It names the file or id.
+ * @throws DatasetError at once for all that is wrong with the annotations; from `get` for an unreadable image or one whose
+ *   size is not the annotated one. It names the file or id.
  */
 export function cocoDataset(
   json: CocoJson,
   readImage: (fileName: string) => Promise<RawImage>,
-  { name = "annotations", degenerate = "error" }: CocoDatasetOptions = {},
+  { name = "annotations", ...options }: CocoDatasetOptions = {},
 ): CocoDataset {
-  const categories = json.categories.toSorted((a, b) => compareIds(a.id, b.id));
+  const review = reviewCoco(json, name, { ...options, images: "needed" });
+  const error = errorOf(review.findings, name);
+  if (error !== undefined) throw error;
+  const { hasMasks, dropped, emptyCategories } = review;
+  const categories = review.json.categories.toSorted((a, b) => compareIds(a.id, b.id));
   const labelOf = new Map(categories.map(({ id }, i) => [id, i + 1]));
-  const imageInfo = json.images;
+  const imageInfo = review.json.images;
   const byImage = new Map(imageInfo.map((image) => [image.id, { image, objects: [] as CocoAnnotation[] }]));
-  const dropped: CocoAnnotation[] = [];
-
-  for (const annotation of json.annotations) {
-    const entry = byImage.get(annotation.image_id);
-    if (entry === undefined || !labelOf.has(annotation.category_id)) {
-      const missing = entry === undefined ? `image ${annotation.image_id}` : `category ${annotation.category_id}`;
-      throw new DatasetError(`${name}: annotation ${annotation.id} refers to ${missing}, which is not listed. Add it or remove the annotation.`);
-    }
-    const [x1, y1, x2, y2] = clippedBox(annotation, entry.image);
-    if (x2 > x1 && y2 > y1) entry.objects.push(annotation);
-    else if (degenerate === "drop") dropped.push(annotation);
-    else {
-      throw new DatasetError(
-        `${name}: annotation ${annotation.id}: bbox must have a positive width and height within its image ` +
-          `(${entry.image.width}x${entry.image.height}), got [${annotation.bbox.join(", ")}]. ` +
-          'Correct it, or leave such objects out with degenerate "drop".',
-      );
-    }
-  }
-  const annotations = [...byImage.values()].flatMap(({ objects }) => objects);
-  // Sets of boxes often carry empty lists of polygons.
-  const isBare = ({ segmentation }: CocoAnnotation): boolean =>
-    segmentation === undefined || (!("counts" in segmentation) && segmentation.length === 0);
-  const bare = annotations.find(isBare);
-  const hasMasks = !annotations.every(isBare);
-  if (hasMasks && bare !== undefined) {
-    throw new DatasetError(
-      `${name}: annotation ${bare.id} has no segmentation while others have. Give every object a mask, or none.`,
-    );
+  for (const written of review.json.annotations) {
+    const { image, objects } = byImage.get(written.image_id)!;
+    const annotation = options.boxes === "unneeded" ? { ...written, bbox: maskBox(written, image, name) } : written;
+    const [x1, y1, x2, y2] = clippedBox(annotation, image);
+    if (x2 > x1 && y2 > y1) objects.push(annotation);
   }
 
   const toMask = (annotation: CocoAnnotation, image: CocoImage): Bitmap => {
     const { height, width, file_name } = image;
-    const where = `${name}: annotation ${annotation.id} of ${file_name}`;
+    const where = `${name}: annotation ${quote(annotation.id)} of ${file_name}`;
     return decodeRle(segmentationToRle(annotation.segmentation!, { height, width }, where));
   };
   const groundTruth = (index: number): GroundTruth => {
@@ -99,6 +78,8 @@ export function cocoDataset(
     categories,
     imageInfo,
     dropped,
+    emptyCategories,
+    notes: review.findings,
     hasMasks,
     groundTruth,
     async get(index): Promise<Sample> {
@@ -117,6 +98,10 @@ export function cocoDataset(
     },
   };
 }
+
+// Where boxes are not needed they may be missing: the mask's stands in.
+const maskBox = ({ id, segmentation }: CocoAnnotation, image: CocoImage, name: string): CocoBox =>
+  rleToBox(segmentationToRle(segmentation!, image, `${name}: annotation ${quote(id)} of ${image.file_name}`));
 
 // Corners within the image.
 function clippedBox({ bbox: [x, y, w, h] }: CocoAnnotation, { width, height }: CocoImage): [number, number, number, number] {

@@ -71,24 +71,27 @@ describe("cocoDataset", () => {
 
   it("refuses masks on some objects only", () => {
     expect(() => cocoDataset(changed(1, { segmentation: [] }), blank, { name: "gt.json" })).toThrow(
-      "gt.json: annotation 8 has no segmentation while others have. Give every object a mask, or none.",
+      'gt.json: annotation 8 of a.png: has no mask (segmentation is missing, null or empty) while others have one. Give it a mask, or remove it. Or leave such objects out with degenerate: "drop".',
     );
   });
-  it.each([[[1, 1, 0, 2]], [[1, 1, 2, -3]], [[6, 0, 2, 2]]])("refuses box %j, naming the annotation", (bbox) => {
+  it.each([
+    [[1, 1, 0, 2], "have a positive width and height"],
+    [[1, 1, 2, -3], "have a positive width and height"],
+    [[6, 0, 2, 2], "lie within its image (6x4)"],
+  ])("refuses box %j, naming the annotation", (bbox, must) => {
     expect(() => cocoDataset(changed(1, { bbox }), blank, { name: "gt.json" })).toThrow(
-      `gt.json: annotation 8: bbox must have a positive width and height within its image (6x4), got [${bbox.join(", ")}].`,
+      `gt.json: annotation 8 of a.png: bbox must ${must}, got ${JSON.stringify(bbox)}. Correct it. Or leave such objects out with degenerate: "drop".`,
     );
     const dataset = cocoDataset(changed(1, { bbox }), blank, { degenerate: "drop" });
     expect(dataset.dropped.map(({ id }) => id)).toEqual([8]);
     expect([...dataset.groundTruth(0).labels]).toEqual([2]);
   });
   it("refuses dangling ids", () => {
-    expect(() => cocoDataset(changed(0, { image_id: 99 }), blank)).toThrow("annotation 7 refers to image 99, which is not listed.");
-    expect(() => cocoDataset(changed(0, { category_id: 2 }), blank)).toThrow("annotation 7 refers to category 2, which is not listed.");
+    expect(() => cocoDataset(changed(0, { image_id: 99 }), blank)).toThrow("annotations: annotation 7: image_id must be the id of an image of the file, got 99.");
+    expect(() => cocoDataset(changed(0, { category_id: 2 }), blank)).toThrow("annotations: annotation 7 of a.png: category_id must be the id of a category of the file, got 2.");
   });
-  it("refuses a mask of another size, naming annotation and file", async () => {
-    const dataset = cocoDataset(changed(1, { segmentation: { size: [6, 4], counts: [0, 4, 20] } }), blank, { name: "gt.json" });
-    await expect(dataset.get(0)).rejects.toThrow(
+  it("refuses a mask of another size at once, naming annotation and file", () => {
+    expect(() => cocoDataset(changed(1, { segmentation: { size: [6, 4], counts: [0, 4, 20] } }), blank, { name: "gt.json" })).toThrow(
       "gt.json: annotation 8 of a.png: segmentation must be of the image's size 4 x 6 (height x width), got 6 x 4.",
     );
   });

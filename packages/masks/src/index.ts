@@ -1,6 +1,6 @@
 export { bitmapBox, bitmapFromFull, cropBitmap, flipBitmap, resizeBitmap, toFullBitmap } from "./bitmap.ts";
 export type { PixelWindow } from "./bitmap.ts";
-export { parseCocoJson, segmentationToRle } from "./coco.ts";
+export { segmentationToRle } from "./coco.ts";
 export type {
   CocoAnnotation,
   CocoBox,
@@ -10,8 +10,9 @@ export type {
   CocoResult,
   CocoRle,
   CocoSegmentation,
-  ParseCocoOptions,
 } from "./coco.ts";
+export { createFindingList, describeFinding, errorOf } from "./findings.ts";
+export type { CocoAdvice, CocoFinding, CocoRemedy, FindingList } from "./findings.ts";
 export { cropMasks } from "./crop.ts";
 export { foreignAnnotations, foreignResults } from "./foreign-format.ts";
 export { boxIou, rleIou, runsIntersection } from "./iou.ts";
@@ -21,5 +22,7 @@ export { planPaste, rlesFromBits } from "./paste-plan.ts";
 export type { PastePlan, PasteTarget } from "./paste-plan.ts";
 export { rasterizePolygons, rleFromBox } from "./polygon.ts";
 export { readCounts, rleFromString, rleToString } from "./rle-string.ts";
+export { parseCocoJson, reviewCoco } from "./review-coco.ts";
+export type { CocoReview, CocoReviewOptions } from "./review-coco.ts";
 export { decodeRle, encodeRle, measureCounts, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";
 export type { RleMeasures } from "./rle.ts";

@@ -1,12 +1,15 @@
 import { createReadStream, existsSync } from "node:fs";
-import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, readCocoResults } from "@mrcnn/coco-eval";
+import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, needsOf, readCocoResults } from "@mrcnn/coco-eval";
 import type { IouType } from "@mrcnn/coco-eval";
-import { ConfigError, toJson } from "@mrcnn/core";
-import { cocoDatasetFromFiles, readCocoAnnotations } from "@mrcnn/datasets/node";
-import type { CocoJson, CocoResult } from "@mrcnn/masks";
+import { ConfigError, quote, toJson } from "@mrcnn/core";
+import { cocoDatasetFromFiles, readCocoValue } from "@mrcnn/datasets/node";
+import { errorOf, reviewCoco } from "@mrcnn/masks";
+import type { CocoJson, CocoResult, CocoReviewOptions } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
+import { noteLines } from "../data-source.ts";
+import type { Category } from "../data-source.ts";
 import { detectAll } from "../detection.ts";
 import { CommandError, inOptions, messageOf, UsageError } from "../errors.ts";
 import { categoriesIn, evaluateResults, evaluationOptions, scoresOf } from "../evaluation.ts";
@@ -46,6 +49,8 @@ export interface EvalOptions extends BackendOptions, ModelOptions {
 /** What was evaluated, and where pictures of it come from. */
 interface Outcome extends Pick<EvaluationReportInput, "dataset" | "resultsOf"> {
   readonly evaluations: Evaluations;
+  /** What is odd about the annotations. */
+  readonly notes: readonly string[];
   /** The detections, in COCO results format. */
   readonly results: () => string;
 }
@@ -61,6 +66,7 @@ export async function evaluate(options: EvalOptions, given: Terminal): Promise<n
   const scores = scoresOf(outcome.evaluations);
   // Hours may have gone into them: they are seen whether they can be written or not.
   terminal.out(apTable(scores, { maxDetections }));
+  for (const line of outcome.notes) terminal.note(line);
   await outputs.write({
     "--results": outcome.results,
     "--json": () => `${toJson(scores, { indent: 2 })}\n`,
@@ -80,13 +86,14 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
   if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
   if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
   if (!existsSync(results)) throw new CommandError(`The results file ${results} does not exist. Check the path.`);
-  const groundTruth = await readCocoAnnotations(annotations, { emptyBoxes: "keep" });
-  const dataset = images === undefined ? undefined : await cocoDatasetFromFiles({ images, annotations, degenerate: "drop" });
+  const { groundTruth, notes } = await openGroundTruth(annotations, iouType);
+  const dataset = images === undefined ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) });
   // Of any length: it is read piece by piece, and once more for the pictures.
   const bytes = (): AsyncIterable<Uint8Array> => createReadStream(results, { highWaterMark: 2 ** 20 });
-  const evaluation = await evaluateCocoStream(groundTruth, bytes(), { ...evaluationOptions(groundTruth, iouType, maxDetections), name: results });
+  const evaluation = await evaluateCocoStream(groundTruth, bytes(), { ...evaluationOptions(groundTruth, iouType, { name: annotations, maxDetections }), name: results });
   return {
     evaluations: { [iouType]: evaluation },
+    notes,
     results: () => "", // it was read, not made
     dataset,
     async resultsOf(imageIds) {
@@ -101,29 +108,31 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
 async function ofModel(options: EvalOptions, name: string, { terminal, to, write }: Outputs<"--results">): Promise<Outcome | number> {
   const { images, annotations, iouType, skipUnreadable } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  const groundTruth = await readCocoAnnotations(annotations);
-  const dataset = await cocoDatasetFromFiles({ images, annotations });
+  const { groundTruth, notes } = await openGroundTruth(annotations, iouType);
+  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) });
 
   assertSettable(options.set);
   await chooseBackend(options, terminal);
   const { model, categories, settings } = await loadModel(name, options, terminal);
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   try {
-    assertClassesKnown(groundTruth.categories.map((category) => category.name), categories.map((category) => category.name), annotations);
+    const empty = new Set(dataset.emptyCategories);
+    assertNamesDiffer(groundTruth.categories, annotations);
+    assertClassesKnown(groundTruth.categories.filter(({ id }) => !empty.has(id)).map((category) => category.name), categories.map((category) => category.name), annotations);
     const withMasks = model.config.mask && dataset.hasMasks;
     const withKeypoints = model.config.keypoints.length === COCO_KEYPOINT_SIGMAS.length && groundTruth.annotations.some(({ keypoints }) => keypoints !== undefined);
     if (iouType === "keypoints" && !withKeypoints) {
       const reason = model.config.keypoints.length === 0 ? `the model ${name} has no keypoints` : `${annotations} has no keypoints, or the model ${name} other than COCO's 17`;
       throw new ConfigError(`--iou-type keypoints: ${reason}.`);
     }
-    if (iouType === "segm" && !withMasks) throw new ConfigError(`--iou-type segm: ${model.config.mask ? annotations : `the model ${name}`} has no masks.`);
+    if (iouType === "segm" && !withMasks) throw new ConfigError(`--iou-type segm: the model ${name} has no masks. It finds boxes: evaluate those with --iou-type bbox.`);
     const { scoreThreshold, maxDetections, minSize, maxSize } = { ...settings, ...given(options) };
     const nativeSize = settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
     const progress = createProgress(terminal, { label: "eval", unit: "images", total: dataset.length });
     const unreadable = new Set<unknown>();
     const results = await detectAll(model, dataset, {
       settings: { scoreThreshold, maxDetections, minSize, maxSize, nativeSize },
-      categories: categoriesIn(groundTruth.categories, categories),
+      categoryIds: categoriesIn(groundTruth.categories, categories),
       interrupt,
       onImage: (done) => progress.update(done),
       onUnreadable(index, error) {
@@ -142,12 +151,32 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
     }
     if (unreadable.size > 0) terminal.note(`${count}. The scores are of the other ${dataset.length - unreadable.size}.`);
     const types: IouType[] = iouType === undefined ? ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])] : [iouType];
-    const evaluations = evaluateResults(unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable), results, types, maxDetections);
-    return { evaluations, results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
+    const evaluations = evaluateResults(unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable), results, types, { name: annotations, maxDetections });
+    return { evaluations, notes, results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
   } finally {
     interrupt.release();
     model.dispose();
   }
+}
+
+// Of a model's results, boxes and masks are evaluated where the annotations have both.
+const rulesFor = (iouType: IouType | undefined): CocoReviewOptions => ({
+  ...needsOf(iouType ?? "bbox"),
+  ...(iouType === undefined ? { masks: "consistent", keypoints: "needed" } : {}),
+  advice: { "boxes alone": "Or evaluate boxes alone with --iou-type bbox." },
+});
+
+async function openGroundTruth(file: string, iouType: IouType | undefined): Promise<{ groundTruth: CocoJson; notes: string[] }> {
+  const { json, findings } = reviewCoco(await readCocoValue(file), file, rulesFor(iouType));
+  const error = errorOf(findings, file);
+  if (error !== undefined) throw error;
+  return { groundTruth: json, notes: noteLines(findings, file) };
+}
+
+// A model's classes are found in the annotations by name.
+function assertNamesDiffer(categories: readonly Category[], file: string): void {
+  const twice = categories.find(({ name }, i) => categories.findIndex((other) => other.name === name) < i);
+  if (twice !== undefined) throw new CommandError(`${file}: more than one category is named ${quote(twice.name)}, and a model's classes are found by their names. Rename one, or remove those without objects.`);
 }
 
 const without = (json: CocoJson, ids: ReadonlySet<unknown>): CocoJson => ({

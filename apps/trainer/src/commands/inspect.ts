@@ -1,10 +1,18 @@
 import { join } from "node:path";
+import { quote, toJson } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoValue, readImageFile } from "@mrcnn/datasets/node";
-import type { CocoImage } from "@mrcnn/masks";
+import { createFindingList } from "@mrcnn/masks";
+import type { CocoImage, CocoReviewOptions, FindingList } from "@mrcnn/masks";
+import { parseMaskRcnnConfig } from "@mrcnn/model";
 import { startBackend } from "../backend.ts";
-import { readTrainingConfig } from "../config.ts";
-import { createProblemList, inspectAnnotations, plural } from "../inspection.ts";
-import type { Bin, Inspection, ProblemList } from "../inspection.ts";
+import { changedConfig } from "../config.ts";
+import type { DataSource, TrainingConfig } from "../config.ts";
+import { assertEffective } from "../config-effects.ts";
+import { reviewOptionsOf } from "../data-source.ts";
+import { UsageError } from "../errors.ts";
+import { readJson } from "../files.ts";
+import { inspectAnnotations, plural } from "../inspection.ts";
+import type { Bin, Inspection } from "../inspection.ts";
 import { inspectionPage } from "../inspection-page.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { estimateMemory } from "../memory-estimate.ts";
@@ -14,16 +22,17 @@ import { createProgress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface InspectOptions {
-  readonly images: string;
-  readonly annotations: string;
+  readonly images?: string;
+  readonly annotations?: string;
   readonly config?: string;
+  readonly set: readonly string[];
   readonly html?: string;
   readonly samples: number;
   readonly json?: string;
 }
 
 // Decodes every image: only that finds truncated files.
-async function checkImages(folder: string, images: readonly CocoImage[], problems: ProblemList, options: { readonly signal: AbortSignal; readonly onImage: (done: number) => void }): Promise<void> {
+async function checkImages(folder: string, images: readonly CocoImage[], found: FindingList, options: { readonly signal: AbortSignal; readonly onImage: (done: number) => void }): Promise<void> {
   let next = 0;
   let done = 0;
   const worker = async (): Promise<void> => {
@@ -32,11 +41,12 @@ async function checkImages(folder: string, images: readonly CocoImage[], problem
       try {
         const image = await readImageFile(join(folder, file_name), { orient: false });
         if (image.width !== width || image.height !== height) {
-          problems.add("image of another size than its annotation says", `${file_name}: ${image.width}x${image.height}, annotated ${width}x${height}`, "fatal");
+          found.add("image of another size than its annotation says", { example: `${file_name}: has ${image.width}x${image.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." });
         }
       } catch (error) {
         const missing = /missing/.test((error as Error).message);
-        problems.add(missing ? "image file that is missing" : "image that can't be read", missing ? file_name : (error as Error).message, "fatal");
+        const example = (error as Error).message;
+        found.add(missing ? "image file that is missing" : "image that can't be read", { example, advice: missing ? "Look whether --images is the right folder." : "Replace it, or remove it from the annotations." });
       }
       options.onImage(++done);
     }
@@ -64,40 +74,74 @@ function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
     ...(classes.length > 20 ? [`  and ${classes.length - 20} more`] : []),
     ...(memory === undefined ? [] : [`Memory for training: about ${(memory.totalBytes / 1e9).toFixed(1)} GB (${(memory.parameters / 1e6).toFixed(1)} M parameters)`]),
     found.problems.length === 0 ? "No problems." : "Problems:",
-    ...found.problems.flatMap(({ kind, fatal, count, examples }) => [
-      `  ${fatal ? "error" : "note "}  ${kind}: ${count}`,
+    ...found.problems.flatMap(({ kind, severity, count, examples, advice }) => [
+      `  ${severity.padEnd(5)}  ${kind}: ${count}`,
       ...examples.map((example) => `           ${example}`),
       ...(count > examples.length ? ["           …"] : []),
+      `         ${advice}`,
     ]),
   ];
 }
 
+interface LooseConfig {
+  readonly data?: { readonly train?: Partial<DataSource> };
+}
+
+// The training whose rules apply: that of the config, on the data of --images and --annotations where they are given.
+function intended({ images, annotations, config, set }: InspectOptions): { training: TrainingConfig; images: string; annotations: string } {
+  const file = config ?? "--set";
+  const written = (config === undefined ? { training: { steps: 1 } } : readJson(config, "The config")) as LooseConfig;
+  const source = written.data?.train ?? {};
+  const rules = Object.fromEntries(["images", "annotations", "degenerate", "emptyCategories"].flatMap((key) => (key in source ? [[key, source[key as keyof DataSource]]] : [])));
+  const isGiven = config === undefined || images !== undefined || annotations !== undefined;
+  const train = { ...rules, ...(images !== undefined && { images }), ...(annotations !== undefined && { annotations }) };
+  const training = changedConfig(isGiven ? { ...written, data: { ...written.data, train } } : written, set, file);
+  assertEffective(training, file);
+  const { format, ...paths } = training.data.train;
+  if (format !== "coco") throw new UsageError(`inspect looks at COCO annotations, and data.train of ${file} has format ${quote(format)}. Give --images and --annotations.`);
+  if (paths.images === undefined || paths.annotations === undefined) throw new UsageError("inspect needs --images DIR and --annotations FILE, or --config FILE that names them in data.train.");
+  return { training, images: paths.images, annotations: paths.annotations };
+}
+
 /** `mrcnn inspect`. @returns the exit code: 1 when something would stop a training. */
-export async function inspect({ images, annotations, config, html, samples, json }: InspectOptions, given: Terminal): Promise<number> {
+export async function inspect(options: InspectOptions, given: Terminal): Promise<number> {
+  const { config, html, samples, json } = options;
+  const { training, images, annotations } = intended(options);
   const outputs = openOutputs({ "--json": json, "--html": html }, { terminal: given, inputs: [annotations, config] });
   const { terminal } = outputs;
   const value = await readCocoValue(annotations);
-  const problems = createProblemList();
-  const found = inspectAnnotations(value, annotations, problems);
-  const listed = (value as { images: CocoImage[] }).images;
+  const found = createFindingList();
+  // Which training is meant is known when a config or a --set says so; else boxes alone will do.
+  const isSaid = config !== undefined || options.set.some((assignment) => assignment.startsWith("model"));
+  const named = reviewOptionsOf(training.data.train, "data.train", { purpose: "training", masks: parseMaskRcnnConfig({ ...training.model, classes: ["any"] }, `${config ?? "--set"}: model`).mask });
+  const rules: CocoReviewOptions = isSaid ? named : { ...named, masks: "consistent" };
+  const { inspection, review } = inspectAnnotations(value, annotations, { rules, found });
+  const names = review.json.categories.map(({ name }) => name);
+  const { classes } = training.model;
+  if (classes !== undefined && classes.join("\n") !== names.join("\n")) {
+    found.add("classes of the config that the data does not have", { example: `model.classes are ${classes.join(", ")}, the data has ${names.join(", ")}`, advice: "Leave model.classes out: they come from the data." });
+  }
+  const listed = (value as { images: CocoImage[] }).images.filter(({ file_name }) => typeof file_name === "string" && file_name !== "");
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   const progress = createProgress(terminal, { label: "inspect", unit: "images", total: listed.length });
-  await checkImages(images, listed, problems, { signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
+  await checkImages(images, listed, found, { signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
     progress.stop();
     interrupt.release();
   });
   if (interrupt.signal.aborted) return INTERRUPTED;
 
+  const problems = [...inspection.problems, ...found.all()].toSorted((a, b) => Number(a.severity === "note") - Number(b.severity === "note"));
+  const whole: Inspection = { ...inspection, problems };
+  const fatal = problems.some(({ severity }) => severity === "error");
   const sizes = listed.filter(({ width, height }) => width > 0 && height > 0);
-  if (config !== undefined) await startBackend("cpu"); // a model is made to count its parameters
-  const memory = config === undefined || sizes.length === 0 ? undefined : estimateMemory(readTrainingConfig(config), found.classes.map(({ name }) => name), sizes);
-  const whole: Inspection = { ...found, problems: problems.all() };
-  const fatal = whole.problems.some((problem) => problem.fatal);
+  const isKnown = config !== undefined && sizes.length > 0 && names.length > 0 && new Set(names).size === names.length;
+  if (isKnown) await startBackend("cpu"); // a model is made to count its parameters
+  const memory = isKnown ? estimateMemory(training, names, sizes) : undefined;
   for (const line of text(whole, memory)) terminal.out(line);
   await outputs.write({
-    "--json": () => `${JSON.stringify({ ...whole, ...(memory === undefined ? {} : { memory }) }, null, 2)}\n`,
+    "--json": () => `${toJson({ ...whole, ...(memory === undefined ? {} : { memory }) }, { indent: 2 })}\n`,
     // Samples can be drawn only from a data set that opens.
-    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations }), samples, memory }),
+    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules }), samples, memory }),
   });
   return fatal ? 1 : 0;
 }

@@ -60,20 +60,16 @@ async function resolveConfig(config: TrainingConfig, file: string, { seed, out }
     train: resolveSource(config.data.train),
     ...(config.data.validation === undefined ? {} : { validation: resolveSource(config.data.validation) }),
   };
-  const train = await openSource(sources.train, "data.train");
-  const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation");
+  const { mask } = parseMaskRcnnConfig({ ...config.model, classes: ["any"] }, `${file}: model`);
+  const train = await openSource(sources.train, "data.train", { purpose: "training", masks: mask });
+  const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation", { purpose: "evaluation", masks: mask });
   const classes = train.categories.map(({ name }) => name);
   assertSameClasses(before?.model.classes, classes, out);
   if (config.model.classes !== undefined && config.model.classes.join("\n") !== classes.join("\n")) {
     throw new ConfigError(`${file}: model.classes are ${config.model.classes.join(", ")}, the data has ${classes.join(", ")}. Leave model.classes out: they come from the data.`);
   }
-  if (validation !== undefined) assertClassesKnown(validation.categories.map(({ name }) => name), classes, "data.validation");
+  if (validation !== undefined) assertClassesKnown(validation.usedClasses, classes, `data.validation${sources.validation?.annotations === undefined ? "" : ` (${sources.validation.annotations})`}`);
   const model = parseMaskRcnnConfig({ ...config.model, classes }, `${file}: model`);
-  for (const [name, source] of [["data.train", train], ["data.validation", validation]] as const) {
-    if (model.mask && source !== undefined && "hasMasks" in source.dataset && source.dataset.hasMasks === false) {
-      throw new ConfigError(`${file}: ${name} has boxes without masks, and model.mask is true. Set model.mask=false to train on boxes alone.`);
-    }
-  }
   const fingerprint = {
     train: await dataFingerprint(sources.train, train.dataset.length),
     ...(sources.validation !== undefined && { validation: await dataFingerprint(sources.validation, validation!.dataset.length) }),
@@ -176,7 +172,7 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
   const { training, optimizer: sgdConfig } = config;
   const notes = before === undefined ? [] : assertResumable(before, config, { run: options.out, file, assignments: options.set, stated: written.data.fingerprint?.train });
   const resume = before === undefined ? undefined : await findStart(run, before, terminal);
-  for (const note of [...notes, ...effectNotes(config)]) terminal.note(note);
+  for (const note of [...notes, ...effectNotes(config), ...data.train.notes, ...(data.validation?.notes ?? [])]) terminal.note(note);
   await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 

@@ -1,0 +1,90 @@
+// Boxes that mean something else than (x, y, width, height) in pixels, told by the masks beside them.
+import { quote } from "@mrcnn/core";
+import type { FindingList } from "./findings.ts";
+import type { Look } from "./review-coco.ts";
+
+type Numbers = readonly [number, number, number, number];
+type Seen = Look & { readonly box: Numbers };
+
+// What four numbers may mean, as (x, y, width, height).
+const READINGS: readonly { readonly name: string; readonly read: (box: Numbers) => Numbers }[] = [
+  { name: "corners (x1, y1, x2, y2)", read: ([a, b, c, d]) => [a, b, c - a, d - b] },
+  { name: "corners, rows first (y1, x1, y2, x2)", read: ([a, b, c, d]) => [b, a, d - b, c - a] },
+  { name: "(y, x, height, width), rows first", read: ([a, b, c, d]) => [b, a, d, c] },
+  { name: "centres and sizes (cx, cy, width, height)", read: ([a, b, c, d]) => [a - c / 2, b - d / 2, c, d] },
+];
+// So many of the boxes must agree before a cause is named, and there must be so many of them.
+const MOST = 0.9;
+const ENOUGH = 3;
+// Annotation tools round, and pixels have an extent: boxes this far off are the same.
+const PIXELS = 2;
+const SHARE = 0.05;
+
+const isNear = (box: Numbers, bounds: Numbers): boolean => {
+  const far = Math.max(PIXELS, SHARE * Math.max(bounds[2], bounds[3]));
+  const [ax, ay, bx, by] = [box[0] - bounds[0], box[1] - bounds[1], box[0] + box[2] - bounds[0] - bounds[2], box[1] + box[3] - bounds[1] - bounds[3]];
+  return [ax, ay, bx, by].every((off) => Math.abs(off) <= far);
+};
+
+const within = (values: readonly number[]): boolean => values.every((value) => value >= 0 && value <= 1);
+const isFraction = (values: readonly number[]): boolean => values.some((value) => !Number.isInteger(value));
+
+/** Says what boxes were meant as, when most of them are not (x, y, width, height) in pixels; else which differ from their masks. */
+export function readBoxesAs(looks: readonly Look[], { found, isFatal }: { readonly found: FindingList; readonly isFatal: boolean }): void {
+  const boxed = looks.filter((look): look is Seen => look.box !== undefined);
+  if (boxed.length === 0) return;
+  const severity = isFatal ? "error" : "note";
+  const [first] = boxed;
+  const say = (kind: string, what: string): void => found.add(kind, { severity, example: what, advice: "Write bbox as [x, y, width, height] in pixels." });
+
+  if (boxed.every(({ box }) => within(box)) && boxed.some(({ box }) => isFraction(box))) {
+    say("boxes in fractions of the image", `boxes are fractions of the image (from 0 to 1), not pixels, in all ${boxed.length} objects; ${first!.name}: bbox ${quote(first!.box)}`);
+    return;
+  }
+  const compared = boxed.filter((look): look is Seen & { readonly bounds: Numbers } => look.bounds !== undefined && !look.isCrowd && !look.isDegenerate);
+  const isOff = compared.filter(({ box, bounds }) => !isNear(box, bounds));
+  if (isOff.length === 0) {
+    sayCornersWithoutMasks(boxed, compared.length, found);
+    return;
+  }
+  const spans = compared.map(({ bounds: [x, y, w, h] }) => [x, y, x + w, y + h]);
+  if (spans.every(within) && spans.some(isFraction)) {
+    say("masks in fractions of the image", `masks are fractions of the image (from 0 to 1), not pixels, in all ${compared.length} objects that have one; ${compared[0]!.name}: from ${quote(spans[0])}`);
+    return;
+  }
+  const agreeing = READINGS.map(({ name, read }) => ({ name, count: compared.filter(({ box, bounds }) => isNear(read(box), bounds)).length })).toSorted((a, b) => b.count - a.count)[0]!;
+  if (compared.length >= ENOUGH && agreeing.count >= MOST * compared.length && isOff.length > compared.length / 2) {
+    const one = isOff[0]!;
+    say(`boxes written as ${agreeing.name}`, `boxes are ${agreeing.name}, not (x, y, width, height): read so, ${agreeing.count} of ${compared.length} are those of their masks, and as they stand ${compared.length - isOff.length}; ${one.name}: bbox ${quote(one.box)}, its mask's ${quote(one.bounds)}`);
+    return;
+  }
+  for (const { name, box, bounds } of isOff) {
+    if (overlap(box, bounds) >= 0.75) continue;
+    found.add("box that differs from its mask's box", { severity: "note", example: `${name}: bbox ${quote(box)}, its mask's ${quote(bounds)}`, advice: "Look which of them is right." });
+  }
+}
+
+// Sets of boxes have nothing to compare with: all of them are corners within their images, and as sizes most reach over the edge.
+function sayCornersWithoutMasks(boxed: readonly Seen[], compared: number, found: FindingList): void {
+  if (compared > 0 || boxed.length < ENOUGH) return;
+  let over = 0;
+  for (const { box: [a, b, c, d], image } of boxed) {
+    const { width, height } = image ?? {};
+    if (!(typeof width === "number" && typeof height === "number" && c > a && d > b && c <= width + 1 && d <= height + 1)) return;
+    if (a + c > width + 1 || b + d > height + 1) over++;
+  }
+  if (over <= boxed.length / 2) return;
+  const one = boxed[0]!;
+  found.add("boxes that look like corners", {
+    severity: "note",
+    example: `boxes look like corners (x1, y1, x2, y2): all ${boxed.length} would lie in their images, and as (x, y, width, height) ${over} reach over an edge; ${one.name}: bbox ${quote(one.box)}`,
+    advice: "Write bbox as [x, y, width, height] if they are.",
+  });
+}
+
+function overlap(a: Numbers, b: Numbers): number {
+  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
+  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
+  if (!(width > 0 && height > 0)) return 0;
+  return (width * height) / (a[2] * a[3] + b[2] * b[3] - width * height);
+}

@@ -1,0 +1,79 @@
+// What is wrong or odd in a data set, gathered by kind, and the error that says so.
+import { DatasetError } from "@mrcnn/core";
+
+/** A choice that makes a finding harmless; each surface has words of its own for it. */
+export type CocoRemedy = "drop degenerate" | "drop empty categories" | "boxes alone";
+
+/** How a surface says what to do instead of mending the file; by default the options of the functions. */
+export type CocoAdvice = Readonly<Partial<Record<CocoRemedy, string>>>;
+
+/** Something wrong or odd, and how often. */
+export interface CocoFinding {
+  /** What it is, in a few words: "box without area". */
+  readonly kind: string;
+  /** An error stops what the annotations were read for; a note does not. */
+  readonly severity: "error" | "note";
+  readonly count: number;
+  /** The first five, each a clause that names the entry: "annotation 4 of a.png: bbox must be …, got [1,2,0,4]". */
+  readonly examples: readonly string[];
+  /** What to do, in whole sentences. */
+  readonly advice: string;
+}
+
+const functionOptions: Readonly<Record<CocoRemedy, string>> = {
+  "drop degenerate": 'Or leave such objects out with degenerate: "drop".',
+  "drop empty categories": 'Or leave categories without objects out with emptyCategories: "drop".',
+  "boxes alone": 'Or read boxes alone with masks: "unneeded".',
+};
+
+/** What a rule says of one entry. */
+export interface Said {
+  readonly severity?: CocoFinding["severity"];
+  readonly example: string;
+  readonly advice: string;
+  readonly remedy?: CocoRemedy | undefined;
+}
+
+/** Gathers findings. */
+export interface FindingList {
+  add(kind: string, said: Said): void;
+  /** Errors first. */
+  all(): CocoFinding[];
+}
+
+const SHOWN = 5;
+
+export function createFindingList(advice: CocoAdvice = {}): FindingList {
+  const found = new Map<string, { severity: CocoFinding["severity"]; count: number; examples: string[]; advice: string }>();
+  const words = { ...functionOptions, ...advice };
+  return {
+    add(kind, { severity = "error", example, advice: text, remedy }) {
+      const key = `${severity} ${kind}`;
+      let entry = found.get(key);
+      if (entry === undefined) found.set(key, (entry = { severity, count: 0, examples: [], advice: remedy === undefined ? text : `${text} ${words[remedy]}` }));
+      entry.count++;
+      if (entry.examples.length < SHOWN) entry.examples.push(example);
+    },
+    all: () =>
+      [...found]
+        .map(([key, entry]) => ({ kind: key.slice(key.indexOf(" ") + 1), ...entry }))
+        .toSorted((a, b) => Number(a.severity === "note") - Number(b.severity === "note")),
+  };
+}
+
+/** A finding in one line, without the file's name. */
+export function describeFinding({ count, examples, advice }: CocoFinding): string {
+  const others = count === 1 ? "" : count <= examples.length ? `; ${examples.slice(1).map(nameOf).join(", ")} likewise` : ` (${count} in all)`;
+  return `${examples[0]}${others}. ${advice}`;
+}
+
+// "annotation 4 of a.png" of "annotation 4 of a.png: bbox must be …"
+const nameOf = (example: string): string => example.split(": ")[0]!;
+
+/** The error of what is wrong in a file, or undefined when nothing is. */
+export function errorOf(findings: readonly CocoFinding[], where: string): DatasetError | undefined {
+  const [first, ...others] = findings.filter(({ severity }) => severity === "error");
+  if (first === undefined) return undefined;
+  const also = others.length === 0 ? "" : ` Wrong as well: ${others.map(({ kind, count }) => `${kind} (${count})`).join(", ")}.`;
+  return new DatasetError(`${where}: ${describeFinding(first)}${also}`);
+}
