@@ -1,5 +1,5 @@
 // What a run goes on with: itself, or what was said on purpose.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -242,6 +242,42 @@ describe("an error in the middle of a training", () => {
     expect(found).toBeDefined();
     expect(await train("--out", found!.run, "--resume")).toMatchObject({ code: 0 });
     expect(weights(found!.run, 3).equals(weights(first, 3))).toBe(true);
+  });
+});
+
+describe("an error that nobody catches", () => {
+  it("stops a training with a checkpoint, and is its error", async () => {
+    const run = join(folder, "fault");
+    const before = process.listeners("uncaughtException");
+    const watch = setInterval(() => {
+      const own = process.listeners("uncaughtException").find((listener) => !before.includes(listener));
+      if (!existsSync(join(run, "metrics.jsonl")) || own === undefined) return;
+      clearInterval(watch);
+      own(new Error("a thread fell over"), "uncaughtException");
+    }, 2);
+    const { code, err } = await train(config, "--out", run, "--set", "training.steps=200", "--set", "training.checkpointEvery=1000");
+    clearInterval(watch);
+    const steps = readMetrics(join(run, "metrics.jsonl")).length;
+    expect(code).toBe(1);
+    expect(err).toContain(`Stopped at step ${steps} of 200; continue with --resume.`);
+    expect(err.split("\n").at(-1)).toBe("error: a thread fell over");
+    expect(steps).toBeLessThan(200);
+    expect(readFileSync(join(run, "checkpoints", "latest"), "utf8")).toBe(`step-${String(steps).padStart(8, "0")}\n`);
+    expect(process.listeners("uncaughtException")).toEqual(before);
+  });
+});
+
+describe("a run's files that are links", () => {
+  it.each(["config.json", "metrics.jsonl", "eval.jsonl", "report.html"])("%s is not written through", async (name) => {
+    const run = copyOf(`linked ${name}`);
+    const elsewhere = join(folder, `elsewhere ${name}`);
+    if (existsSync(join(run, name))) renameSync(join(run, name), elsewhere);
+    else writeFileSync(elsewhere, "");
+    symlinkSync(elsewhere, join(run, name));
+    const before = readFileSync(elsewhere, "utf8");
+    const { code, err } = await train("--out", run, "--resume", "--set", "training.steps=4");
+    expect({ code, err }).toEqual({ code: 1, err: `error: --resume: ${join(run, name)} is a link, and would be written to where it leads. Put the file itself there.` });
+    expect(readFileSync(elsewhere, "utf8")).toBe(before);
   });
 });
 

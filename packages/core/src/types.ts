@@ -218,6 +218,8 @@ export interface TrainableModel {
   readonly variables: NamedVariables;
   /** The names that are trained (frozen stages and statistics are absent). */
   readonly trainable: readonly string[];
+  /** The names of variables that a forward pass of `losses` itself changes (batch norm's running statistics); a step that fails puts them back. Default: none. */
+  readonly statistics?: readonly string[];
   /**
    * One forward pass, called on an open tape: it may await host decisions in the middle, and
    * everything it returns is a scalar on the tape.

@@ -4,6 +4,7 @@ import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { ConfigError, offTape } from "@mrcnn/core";
 import type { ImageSize, LossTerms, Random, Rois, RoisOnDevice, RpnOutput, TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
+import { isStatistic } from "@mrcnn/nn";
 import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import type { ProposalConfig } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
@@ -74,9 +75,12 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
 
 /** The model as a trainer sees it. */
 export function trainingModel(model: MaskRcnn): TrainableModel {
+  const { backbone, fpn, box, maskHead } = model.config;
+  const followsBatches = [backbone, fpn, box, maskHead].some(({ norm }) => norm === "batch_norm");
   return {
     variables: model.variables,
     trainable: model.trainable,
+    statistics: followsBatches ? [...model.variables.keys()].filter(isStatistic) : [],
     losses: (batch, random) => trainingLosses(model, batch, random),
   };
 }

@@ -46,6 +46,18 @@ interface Forward {
   readonly terms: Tensor1D;
 }
 
+/** A model's running statistics as they are now: kept by reference, nothing is copied. */
+function keepStatistics({ variables, statistics = [] }: TrainableModel): { putBack(): void; dispose(): void } {
+  const kept = statistics.map((name) => {
+    const variable = variables.get(name) as Variable;
+    return { variable, value: keep(variable.clone()) };
+  });
+  return {
+    putBack: () => kept.forEach(({ variable, value }) => variable.assign(value)),
+    dispose: () => dispose(kept.map(({ value }) => value)),
+  };
+}
+
 const stackTerms = (terms: LossTerms): Tensor1D => tidy(() => stack(Object.values(terms)) as Tensor1D);
 
 const notFinite = (values: ArrayLike<number>): number => Array.from(values).findIndex((value) => !Number.isFinite(value));
@@ -141,6 +153,8 @@ export async function submitStep(
   const total: Gradients = new Map();
   const forwards: Forward[] = [];
   const share = 1 / batches.length;
+  const before = keepStatistics(model);
+  let isOpen = false;
   const elapsed = (): number => (performance.now() - start) / 1000;
   const summary = (losses: Record<string, number>, norm: number | undefined, seconds: number): StepReport => ({
     step,
@@ -173,6 +187,7 @@ export async function submitStep(
       // Until it is asked for.
       read.catch(() => {});
       const seconds = elapsed();
+      isOpen = true;
       return {
         scale,
         async report() {
@@ -184,7 +199,11 @@ export async function submitStep(
             const norm = clipNorm === undefined ? undefined : all[at]!;
             if (norm !== undefined) assertNorm(norm, batches, step);
             return summary(losses, norm, seconds);
+          } catch (error) {
+            before.putBack();
+            throw error;
           } finally {
+            before.dispose();
             dispose([scale, found]);
           }
         },
@@ -202,7 +221,11 @@ export async function submitStep(
     optimizer.apply(model.variables, total, { rate, scale });
     const done = summary(losses, norm, elapsed());
     return { scale: undefined, report: async () => done };
+  } catch (error) {
+    before.putBack();
+    throw error;
   } finally {
+    if (!isOpen) before.dispose();
     dispose([...total.values(), ...forwards.map(({ terms }) => terms)]);
   }
 }

@@ -34,6 +34,36 @@ test("two accumulated micro-batches give the mean gradient of both", async () =>
   await expectClose(b.variables.get("weight")!, a.variables.get("weight")!, { atol: 1e-6 });
 });
 
+test("a step that fails puts back the statistics that its forward pass has changed, and keeps no tensor; one that ends well keeps them", async () => {
+  const toy = toyModel();
+  const running = toy.variables.get("running_mean")!;
+  let fails = true;
+  const model: TrainableModel = {
+    ...toy,
+    statistics: ["running_mean"],
+    async losses(batch, random) {
+      tidy(() => running.assign(running.add(1)));
+      const terms = await toy.losses(batch, random);
+      if (fails && batch.images.data[0]! > 0) throw new Error("no memory");
+      return terms;
+    },
+  };
+  const optimizer = sgd(plain);
+  const step = (batches: TrainingBatch[]): Promise<unknown> => trainStep(model, batches, optimizer, { ...options, random: createRandom(0) });
+  const broken = toyBatch(0);
+  broken.images.data[13] = Infinity;
+  const tensors = memory().numTensors;
+  // In the second micro-batch; then by a loss that is not finite, for whose blame single images are passed again.
+  await expect(step([toyBatch(5), toyBatch(1)])).rejects.toThrow("no memory");
+  await expect(step([broken])).rejects.toThrow("loss_fit");
+  await expectClose(running, [7]);
+  expect(memory().numTensors).toBe(tensors);
+  fails = false;
+  await step([toyBatch(5), toyBatch(1)]);
+  await expectClose(running, [9]);
+  optimizer.dispose();
+});
+
 test("clipping scales the whole gradient to the given norm", async () => {
   const model = toyModel();
   const before = await model.variables.get("bias")!.data();

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { ConfigError, createRandom } from "@mrcnn/core";
 import { loadBatches } from "@mrcnn/datasets/node";
@@ -93,6 +94,9 @@ async function resolveConfig(config: TrainingConfig, file: string, { seed, out }
 
 function assertStartable(run: RunDirectory, resume: boolean): void {
   if (resume && !isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
+  // A run folder may be anyone's: what is written stays in it.
+  const link = [run.config, run.metrics, run.evaluations, run.report].find((file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true);
+  if (resume && link !== undefined) throw new CommandError(`--resume: ${link} is a link, and would be written to where it leads. Put the file itself there.`);
   if (!resume && isRun(run.path)) throw new CommandError(`${run.path} holds a run already. Continue it with --resume, or give another --out.`);
 }
 
@@ -183,7 +187,7 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
   const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));
   const optimizer = sgd({ momentum: sgdConfig.momentum, weightDecay: sgdConfig.weightDecay, decay: sgdConfig.decayNorms ? "all" : "weights" });
-  const interrupt = onInterrupt(terminal, "Stopping after this step, with a checkpoint.");
+  const interrupt = onInterrupt(terminal, "Stopping after this step, with a checkpoint.", { faults: true });
   let progress: Progress | undefined;
   try {
     if (resume === undefined && training.initialWeights !== undefined) {
@@ -272,6 +276,7 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
     const time = duration((performance.now() - began) / 1000);
     if (done.stopped) {
       terminal.note(`Stopped at step ${done.step} of ${training.steps}; continue with --resume.`);
+      if (interrupt.fault !== undefined) throw interrupt.fault;
       return INTERRUPTED;
     }
     if (done.step > start) terminal.note(`Trained ${done.step - start} steps in ${time}.`);
