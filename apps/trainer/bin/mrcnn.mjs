@@ -1,35 +1,57 @@
 #!/usr/bin/env node
-// The `mrcnn` command. In a checkout it first installs and builds what is missing, as `npm start` does.
-import { existsSync, realpathSync, writeSync } from "node:fs";
+// Starts the `mrcnn` command, command.mjs, in a process of its own and stays to be told of signals: one that computes in
+// WebAssembly hears of none until it has done. Costs 50 ms and 45 MB.
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
+import { LIFELINE } from "./lifeline.mjs";
 
-// Who reads a pipe may have seen enough: `mrcnn models | head -1`. What is said to nobody is no error.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+// A terminal and npm send theirs at nearly the same time: the two are one.
+const ONCE_MS = 500;
+// What a command has left after the second signal, which means at once.
+const GRACE_MS = 1500;
 
-const checkout = new URL("../../../tools/bootstrap.mjs", import.meta.url);
-try {
-  if (existsSync(checkout)) {
-    (await import(checkout.href)).bootstrap();
-    // `npm run mrcnn` starts scripts in the checkout; paths are meant from where the user stands.
-    const { npm_lifecycle_event: script, INIT_CWD: caller } = process.env;
-    const root = realpathSync(fileURLToPath(new URL("../../..", import.meta.url)));
-    if (script === "mrcnn" && caller !== undefined && existsSync(caller) && realpathSync(process.cwd()) === root) process.chdir(caller);
-  }
-  const { createProcessTerminal, main } = await import("../dist/index.js");
-  const terminal = createProcessTerminal();
-  // A full disk is heard of only after the write.
-  process.on("exit", (code) => {
-    if (terminal.failure === undefined) return;
-    if (code === 0) process.exitCode = 1;
-    try {
-      writeSync(2, `error: ${terminal.failure}\n`);
-    } catch {
-      // Nobody is left to tell.
-    }
-  });
-  process.exitCode = await main(process.argv.slice(2), terminal);
-} catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (error?.code === "ERR_MODULE_NOT_FOUND") process.stderr.write("The command is not built. Run `npm run build` (or `npm start`) first.\n");
-  process.exitCode = 1;
+const args = process.argv.slice(2);
+// Files that a shell has opened and calls by number, as in `--json >(jq .)`. Node leaves no others to its children.
+const given = [...args.join("\n").matchAll(/\/(?:dev|proc\/self)\/fd\/(\d+)/g)].map((match) => Number(match[1])).filter((fd) => fd < 256);
+const lifeline = Math.max(2, ...given) + 1;
+const stdio = Array.from({ length: lifeline + 1 }, (_, fd) => (fd < 3 || given.includes(fd) ? "inherit" : "ignore"));
+const command = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("command.mjs", import.meta.url)), ...args], {
+  // When this process is gone, however it ended, the lifeline closes.
+  stdio: /** @type {import("node:child_process").StdioOptions} */ (stdio.with(lifeline, "pipe")),
+  env: { ...process.env, [LIFELINE]: String(lifeline) },
+});
+
+/** @type {number | undefined} */
+let first;
+/** @type {NodeJS.Signals | undefined} */
+let stoppedBy;
+/** @param {NodeJS.Signals} signal */
+function pass(signal) {
+  command.kill(signal);
+  first ??= performance.now();
+  if (performance.now() - first < ONCE_MS || stoppedBy !== undefined) return;
+  stoppedBy = signal;
+  setTimeout(() => command.kill("SIGKILL"), GRACE_MS).unref();
 }
+for (const signal of SIGNALS) process.on(signal, pass);
+
+command.on("error", (error) => {
+  process.stderr.write(`error: the command does not start: ${error.message}.\n`);
+  process.exitCode = 1;
+});
+command.on("exit", (code, signal) => {
+  if (signal === null) {
+    process.exitCode = code ?? 1;
+    return;
+  }
+  if (signal === "SIGKILL" && stoppedBy === undefined) {
+    process.stderr.write("error: the command was killed, most likely by the system for want of memory. Use smaller images, or fewer at a time.\n");
+    process.exitCode = 128 + constants.signals.SIGKILL;
+    return;
+  }
+  // Ends as the command did, so that a shell sees it.
+  for (const one of SIGNALS) process.off(one, pass);
+  process.kill(process.pid, stoppedBy ?? signal);
+});
