@@ -20,7 +20,7 @@ import { TENSORFLOW, bringWheel, compile, cudaOf, findTools } from "./tensorflow
 
 const TFJS_NODE = "4.22.0";
 const HEADERS = "1.9.0"; // of node-api-headers: tfjs-node's addon uses Node-API alone
-const FORMAT = 3; // of what this script leaves behind; one of another format is set up again
+const FORMAT = 4; // of what this script leaves behind; one of another format is set up again
 // Downloads and what they unpack to lie side by side for a while.
 const NEEDED_GB = { cpu: 2, gpu: 3, cuda: 6.5 };
 

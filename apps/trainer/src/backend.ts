@@ -22,6 +22,8 @@ export interface BackendOptions {
   readonly threads?: number;
   /** Of a GPU, in MB. */
   readonly memoryLimit?: number;
+  /** Whether what the backends' own libraries write to stderr is seen. */
+  readonly verbose?: boolean;
 }
 type How = Omit<BackendOptions, "backend">;
 
@@ -37,15 +39,16 @@ export interface Device {
 const ofHost = (threads: number): Device => ({ description: counted(threads), isGpu: false });
 
 const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<Device>>> = {
-  async tensorflow({ precision, threads, memoryLimit }) {
+  async tensorflow({ precision, threads, memoryLimit, verbose }) {
+    process.env.TF_CPP_MIN_LOG_LEVEL ??= verbose === true ? "0" : "2";
     await loadTensorflow({ ...(precision !== undefined && precision !== "float16" && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
     registerCudaKernels();
     await tf.setBackend("tensorflow");
     const { isUsingGpuDevice } = tf.backend() as unknown as { readonly isUsingGpuDevice: boolean };
     return isUsingGpuDevice ? { description: "on the GPU", isGpu: true } : ofHost(threads ?? availableParallelism());
   },
-  async webgpu({ precision, memoryLimit }) {
-    const { description, isSoftware } = await startWebgpu({ memoryLimitMb: memoryLimit, precision: precision === "float16" ? precision : "float32" });
+  async webgpu({ precision, memoryLimit, verbose }) {
+    const { description, isSoftware } = await startWebgpu({ quiet: verbose !== true, memoryLimitMb: memoryLimit, precision: precision === "float16" ? precision : "float32" });
     return { description: isSoftware ? `${description}, which is no GPU` : description, isGpu: !isSoftware };
   },
   wasm: async ({ threads }) => ofHost(await startWasm(threads === undefined ? {} : { threads })),
@@ -118,7 +121,7 @@ async function startFastest(options: BackendOptions): Promise<string> {
     }
   }
   try {
-    const { description } = await startWebgpu({ software: false, memoryLimitMb: options.memoryLimit });
+    const { description } = await startWebgpu({ software: false, quiet: options.verbose !== true, memoryLimitMb: options.memoryLimit });
     return `webgpu, ${description}`;
   } catch (error) {
     if (ofGpu(options) !== undefined) throw error;

@@ -1,5 +1,5 @@
 // Which pictures `mrcnn detect` is asked to look at, and what each is called.
-import { readdirSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
@@ -58,10 +58,18 @@ function stateOf(path: string): Stats | undefined {
   }
 }
 
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  } catch {
+    return false;
+  }
+}
+
 // Reading a pipe or a device could wait for ever.
 function problemOf(path: string): { problem: string } | undefined {
   const state = stateOf(path);
-  if (state === undefined) return { problem: "no such image or folder. Check the path" };
+  if (state === undefined) return { problem: isLink(path) ? "it is a symlink to what is not there" : "no such image or folder. Check the path" };
   if (state.isDirectory()) return { problem: "that is a folder with the name of an image" };
   if (!state.isFile()) return { problem: "it is no regular file but a pipe, a socket or a device" };
   return undefined;

@@ -9,6 +9,7 @@ import type { ConvertOptions } from "./commands/convert.ts";
 import { detect } from "./commands/detect.ts";
 import type { DetectOptions } from "./commands/detect.ts";
 import { doctor } from "./commands/doctor.ts";
+import type { DoctorOptions } from "./commands/doctor.ts";
 import { evaluate } from "./commands/eval.ts";
 import type { EvalOptions } from "./commands/eval.ts";
 import { inspect } from "./commands/inspect.ts";
@@ -71,7 +72,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
       .addHelpText("after", `\nExample:\n${example.replaceAll(/^/gm, "  ")}`)
       .addOption(new Option("--backend <name>", "where to compute; auto: the first that starts of tensorflow on a GPU, webgpu on a GPU, tensorflow, wasm").choices(backendNames).default("auto"))
       .option("--seed <n>", "makes the run repeatable", seed)
-      .option("--verbose", "show the stack of an error");
+      .option("--verbose", "show the stack of an error, and what the backends' own libraries write");
   // Of the commands that compute for long.
   const computing = (...signature: Parameters<typeof command>): Command =>
     command(...signature)
@@ -191,7 +192,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
 
   command("doctor", "Says which backends load here, tries each, and what to install for the others.", "mrcnn doctor")
     .option("--json <file>", "write the findings here")
-    .action(does<{ json?: string }>((options) => doctor(options, terminal)));
+    .action(does<DoctorOptions>((options) => doctor(options, terminal)));
 
   return program;
 }

@@ -117,11 +117,25 @@ function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
   if (memoryLimitMb !== undefined && !isUsingGpuDevice) throw new BackendError("loadTensorflow: memoryLimitMb limits a GPU's memory, and this computes on the CPU. Leave it out.");
 }
 
+// TensorFlow's libraries write to stderr while they are loaded, before they look at any variable. What setup has left in
+// `folder` turns it off for as long; a level of the log below 2 asks for all of it.
+function quietly(folder: string, load: () => unknown): void {
+  const file = join(folder, "quiet.node");
+  if (Number(process.env.TF_CPP_MIN_LOG_LEVEL) < 2 || !existsSync(file)) return void load();
+  const stderr = createRequire(here)(file) as { off(): number; on(kept: number): void };
+  const kept = stderr.off();
+  try {
+    load();
+  } finally {
+    stderr.on(kept);
+  }
+}
+
 /**
  * Loads tfjs-node-gpu or tfjs-node, which registers backend "tensorflow" and makes it the current
  * one; a no-op when it is registered. Looks in the folder that the environment variable
  * MRCNN_TENSORFLOW names; without it in the app's dependencies, then in `.cache/tensorflow` of a
- * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, turns on its oneDNN
+ * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, and stderr while it loads, unless that is below 2, turns on its oneDNN
  * kernels, unless TF_ENABLE_ONEDNN_OPTS is set, and lets a GPU's memory grow with what is needed,
  * unless TF_FORCE_GPU_ALLOW_GROWTH is set. On the CPU it sets TF_DETERMINISTIC_OPS, without which RoIAlign's
  * gradient is wrong; so runs repeat bit for bit. The options become environment variables of the process.
@@ -163,7 +177,7 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
   if (options.precision !== "tf32") process.env.NVIDIA_TF32_OVERRIDE ??= "0";
   try {
-    createRequire(here)(setup.path);
+    quietly(setup.folder, () => createRequire(here)(setup.path) as unknown);
   } catch (cause) {
     throw new BackendError(
       `loadTensorflow: ${setup.path} does not load (${String(cause).split("\n")[0]}). ` +

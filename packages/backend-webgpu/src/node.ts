@@ -1,6 +1,9 @@
 /// <reference types="@webgpu/types" />
 /** Backend "webgpu" in Node, on Dawn of the npm package `webgpu`. */
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 import { BackendError } from "@mrcnn/core";
 import { describeAdapter } from "./adapter.ts";
 import type { WebgpuDevice } from "./adapter.ts";
@@ -13,6 +16,11 @@ export interface NodeWebgpuOptions extends WebgpuOptions {
   readonly adapter?: string | undefined;
   /** Whether a software adapter will do where there is no GPU. Default true. */
   readonly software?: boolean | undefined;
+  /**
+   * Whether another process looks for an adapter first. Dawn and the drivers write to stderr what they think of each
+   * adapter that they refuse: nobody sees that then, and a driver that crashes ends no program. Default false.
+   */
+  readonly quiet?: boolean | undefined;
 }
 
 // Drivers that compute on the processor: Mesa's, then the one that comes with Chromium.
@@ -50,35 +58,61 @@ async function loadDawn(): Promise<Dawn> {
  * @throws BackendError when the package `webgpu` or an adapter is missing, with what to do.
  */
 export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<WebgpuDevice> {
-  const { adapter, software = true, powerPreference = "high-performance", memoryLimitMb, precision = "float32" } = options;
-  return startOnce({ powerPreference, memoryLimitMb, precision, adapter }, () => start({ adapter, software, powerPreference, memoryLimitMb, precision }), ({ isSoftware }) => software || !isSoftware);
+  const { adapter, software = true, quiet = false, powerPreference = "high-performance", memoryLimitMb, precision = "float32" } = options;
+  return startOnce({ powerPreference, memoryLimitMb, precision, adapter }, () => start({ adapter, software, quiet, powerPreference, memoryLimitMb, precision }), ({ isSoftware }) => software || !isSoftware);
 }
 
-async function start({ adapter, software, powerPreference, memoryLimitMb, precision }: NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference }): Promise<WebgpuDevice> {
+// Looks for an adapter as `start` does, and says on stdout what it is: null, or as much of it as describes it.
+const PROBE = `
+const [file, flags, powerPreference] = process.argv.slice(1);
+const { create } = await import(file);
+const adapter = await create(JSON.parse(flags)).requestAdapter({ powerPreference });
+const { vendor, architecture, device, description, isFallbackAdapter } = adapter?.info ?? {};
+process.stdout.write("\\n" + JSON.stringify(adapter && { info: { vendor, architecture, device, description, isFallbackAdapter }, features: [...adapter.features] }));
+process.exit(0);
+`;
+
+/** The adapter that another process finds; null when it finds none, or does not survive it; undefined when it fails, which is then found out here. */
+function probe(flags: readonly string[], powerPreference: GPUPowerPreference): Promise<WebgpuDevice | null | undefined> {
+  const file = pathToFileURL(createRequire(import.meta.url).resolve("webgpu")).href;
+  return new Promise((resolve) => {
+    execFile(process.execPath, ["--input-type=module", "-e", PROBE, file, JSON.stringify(flags), powerPreference], { timeout: 60_000 }, (error, stdout) => {
+      if (error !== null) return resolve(typeof error.code === "number" ? undefined : null);
+      const found = JSON.parse(stdout.split("\n").at(-1)!) as { info: GPUAdapterInfo; features: string[] } | null;
+      resolve(found && describeAdapter({ ...found, features: new Set(found.features) } as unknown as GPUAdapter));
+    });
+  });
+}
+
+type StartOptions = NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference };
+
+async function start({ adapter, software = true, quiet = false, powerPreference, memoryLimitMb, precision }: StartOptions): Promise<WebgpuDevice> {
   const dawn = await loadDawn();
   Object.assign(globalThis, dawn.globals);
   // Mesa warns of it on stderr.
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ??= "/tmp";
-  const create = (): GPU => dawn.create(adapter === undefined ? [] : [`adapter=${adapter}`]);
-  let gpu = create();
-  const isUsable = async (): Promise<boolean> => {
+  const flags = adapter === undefined ? [] : [`adapter=${adapter}`];
+  const isWanted = (found: WebgpuDevice | null): boolean => found !== null && (software || !found.isSoftware);
+  const usable = async (): Promise<GPU | undefined> => {
+    const probed = quiet ? await probe(flags, powerPreference) : undefined;
+    if (probed !== undefined && !isWanted(probed)) return undefined;
+    const gpu = dawn.create(flags);
     const found = await gpu.requestAdapter({ powerPreference }).catch((cause: unknown) => {
       // Dawn lists the adapters that are here.
       throw new BackendError(`startWebgpu: adapter must be part of the name of one that is here, got "${adapter}". ${String(cause).replaceAll(/\s+/g, " ")}`, { cause });
     });
-    return found !== null && (software === true || !describeAdapter(found).isSoftware);
+    return isWanted(found && describeAdapter(found)) ? gpu : undefined;
   };
-  let isFound = await isUsable();
-  if (!isFound && software && process.platform === "linux" && process.env.VK_ICD_FILENAMES === undefined) {
+  let gpu = await usable();
+  if (gpu === undefined && software && process.platform === "linux" && process.env.VK_ICD_FILENAMES === undefined) {
     for (const driver of softwareDrivers.filter((path) => existsSync(path))) {
       process.env.VK_ICD_FILENAMES = driver;
-      gpu = create();
-      isFound = await isUsable();
-      if (isFound) break;
+      gpu = await usable();
+      if (gpu !== undefined) break;
       delete process.env.VK_ICD_FILENAMES;
     }
   }
-  if (!isFound) throw new BackendError(`startWebgpu: no GPU adapter was found. ${remedy}`);
+  if (gpu === undefined) throw new BackendError(`startWebgpu: no GPU adapter was found. ${remedy}`);
   const host = (globalThis.navigator ?? {}) as object;
   const navigator = Object.create(host, { gpu: { value: gpu, enumerable: true } }) as object;
   Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true, writable: true });

@@ -58,9 +58,11 @@ const patches = [
 `,
   },
   {
-    why: "a ConfigProto for the context: a limit of a GPU's memory can't be said by TensorFlow's own variables",
+    why: "a level for Abseil's log, and a ConfigProto for the context: a limit of a GPU's memory can't be said by TensorFlow's own variables",
     after: "  TFE_ContextOptions *tfe_options = TFE_NewContextOptions();\n",
     insert: `\
+  // Abseil knows no variable for its level, and writes everything to stderr.
+  if (const char *level = std::getenv("TF_CPP_MIN_LOG_LEVEL")) absl::SetMinLogLevel(static_cast<absl::LogSeverityAtLeast>(std::strtol(level, nullptr, 10)));
   if (const char *hex = std::getenv("${CONFIG_VARIABLE}")) {
     std::string config;
     for (const char *at = hex; at[0] != '\\0' && at[1] != '\\0'; at += 2) {
@@ -73,7 +75,7 @@ const patches = [
   }
 `,
   },
-  { why: "getenv and strtol", after: "#include <cstring>\n", insert: "#include <cstdlib>\n" },
+  { why: "getenv and strtol, Abseil's level", after: "#include <cstring>\n", insert: '#include <cstdlib>\n#include "absl/log/globals.h"\n' },
 ];
 
 /**
@@ -91,3 +93,45 @@ export function patchBackend(source) {
     return parts.join(after + insert);
   }, source);
 }
+
+/** The file of the addon that `QUIET_SOURCE` makes. */
+export const QUIET = "quiet.node";
+
+/**
+ * An addon that turns stderr off and on again. TensorFlow's libraries write to it while they are loaded, before any
+ * variable or function of theirs could keep them from it. `off()` gives what `on(kept)` takes.
+ */
+export const QUIET_SOURCE = `\
+#include <fcntl.h>
+#include <node_api.h>
+#include <unistd.h>
+static napi_value off(napi_env env, napi_callback_info) {
+  int kept = fcntl(2, F_DUPFD_CLOEXEC, 3);
+  int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (kept >= 0 && nowhere >= 0) dup2(nowhere, 2);
+  if (nowhere >= 0) close(nowhere);
+  napi_value result;
+  napi_create_int32(env, kept, &result);
+  return result;
+}
+static napi_value on(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int kept = -1;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  napi_get_value_int32(env, argument, &kept);
+  if (kept >= 0) {
+    dup2(kept, 2);
+    close(kept);
+  }
+  return nullptr;
+}
+NAPI_MODULE_INIT() {
+  napi_value function;
+  napi_create_function(env, "off", NAPI_AUTO_LENGTH, off, nullptr, &function);
+  napi_set_named_property(env, exports, "off", function);
+  napi_create_function(env, "on", NAPI_AUTO_LENGTH, on, nullptr, &function);
+  napi_set_named_property(env, exports, "on", function);
+  return exports;
+}
+`;

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { PROBE, PROBE_SOURCE } from "./cuda.mjs";
-import { patchBackend } from "./patches.mjs";
+import { patchBackend, QUIET, QUIET_SOURCE } from "./patches.mjs";
 import { findPython, unpackWheels } from "./python.mjs";
 import { SetupError, attempt, failure, say } from "./process.mjs";
 
@@ -67,7 +67,7 @@ export function cudaOf(wheel) {
 }
 
 /**
- * Compiles the addon, patched, and with CUDA the program that names its libraries.
+ * Compiles the addon, patched, the one that keeps it quiet, and with CUDA the program that names its libraries.
  * @param {string} compiler @param {{ folder: string, addon: string, wheel: string, gpu: boolean }} places
  */
 export async function compile(compiler, { folder, addon, wheel, gpu }) {
@@ -93,6 +93,12 @@ export async function compile(compiler, { folder, addon, wheel, gpu }) {
   // node-pre-gyp names the folder after the Node-API version it settles on, which grows with Node.
   mkdirSync(join(addon, "lib", "napi-v9"), { recursive: true });
   copyFileSync(target, join(addon, "lib", "napi-v9", "tfjs_binding.node"));
+
+  const quiet = join(folder, "quiet.cc");
+  writeFileSync(quiet, QUIET_SOURCE);
+  const flags = ["-O2", "-fPIC", "-shared", "-w", "-DNODE_GYP_MODULE_NAME=quiet", "-DNAPI_VERSION=8", "-DBUILDING_NODE_EXTENSION"];
+  result = await attempt(compiler, [...flags, `-I${join(folder, "node_modules", "node-api-headers", "include")}`, quiet, "-o", join(folder, QUIET)], { cwd: folder });
+  if (!result.ok) throw failure("The addon that keeps TensorFlow quiet could not be compiled", "A C++17 compiler is needed (g++ 9 or newer).", result);
 
   if (!gpu) return;
   const source = join(folder, `${PROBE}.cc`);

@@ -59,9 +59,9 @@ async function selfTest(): Promise<{ gflops: number; sum: number }> {
   return { gflops: (runs * GFLOP) / ((performance.now() - start) / 1000), sum };
 }
 
-async function look(name: Exclude<BackendName, "auto">, expected: number | undefined): Promise<{ report: BackendReport; sum?: number }> {
+async function look(name: Exclude<BackendName, "auto">, { expected, verbose }: { readonly expected?: number | undefined; readonly verbose?: boolean | undefined }): Promise<{ report: BackendReport; sum?: number }> {
   try {
-    const { description: device, isGpu } = await startBackend(name);
+    const { description: device, isGpu } = await startBackend(name, verbose === true ? { verbose } : {});
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
       return { report: { name, works: false, problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.` } };
@@ -103,8 +103,13 @@ export function describeTensorflow({ path, how, version, device, cuda, libraries
   return lines;
 }
 
+export interface DoctorOptions {
+  readonly json?: string;
+  readonly verbose?: boolean;
+}
+
 /** `mrcnn doctor`. @returns the exit code. */
-export async function doctor({ json }: { readonly json?: string }, given: Terminal): Promise<number> {
+export async function doctor({ json, verbose }: DoctorOptions, given: Terminal): Promise<number> {
   const outputs = openOutputs({ "--json": json }, { terminal: given });
   const { terminal } = outputs;
   const machine = {
@@ -125,13 +130,13 @@ export async function doctor({ json }: { readonly json?: string }, given: Termin
   for (const { name, driver, memoryMb, freeMb, computeCapability } of machine.gpus) {
     terminal.out(`${name}, ${memoryMb} MB (${freeMb} MB free), compute capability ${computeCapability}, driver ${driver}`);
   }
-  const plain = await look("cpu", undefined);
-  const native = (await look("tensorflow", plain.sum)).report;
+  const plain = await look("cpu", { verbose });
+  const native = (await look("tensorflow", { expected: plain.sum, verbose })).report;
   const tensorflow = await lookAtTensorflow(native.works);
   const reports: BackendReport[] = [
     { ...native, ...(tensorflow && { tensorflow }) },
-    (await look("webgpu", plain.sum)).report,
-    (await look("wasm", plain.sum)).report,
+    (await look("webgpu", { expected: plain.sum, verbose })).report,
+    (await look("wasm", { expected: plain.sum, verbose })).report,
     plain.report,
   ];
   for (const { name, works, gflops, device, problem, tensorflow: details } of reports) {
