@@ -1,5 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
 import { amended, createPretrained, downloadFile, findInCatalog, forget, haveNames, modelOfWeights, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
 import type { CachedFile, CatalogEntry, DownloadProgress, Pretrained } from "@mrcnn/mask-rcnn";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
@@ -77,15 +78,16 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
   }
 }
 
-function loaded(file: string, { model, categories, assumed }: Pretrained, sizes: ModelSourceOptions, terminal: Terminal): LoadedModel {
+function loaded(file: string, { model, categories, assumed, notes }: Pretrained, sizes: ModelSourceOptions, terminal: Terminal): LoadedModel {
   const unsaid = assumed.filter((guess) => !(["minSize", "maxSize"] as const).some((edge) => sizes[edge] !== undefined && guess.startsWith(`image.${edge}=`)));
-  for (const line of guesses(file, { categories, assumed: unsaid })) terminal.note(line);
+  for (const line of guesses(file, { categories, assumed: unsaid, notes })) terminal.note(line);
   return { model, categories, settings: {} };
 }
 
-/** What was guessed of the model in `file`, in a line for its config and one for its names. */
-export function guesses(file: string, { categories, assumed }: Pick<Pretrained, "categories" | "assumed">): string[] {
+/** What was chosen and guessed of the model in `file`: a line for each choice, one for its config and one for its names. */
+export function guesses(file: string, { categories, assumed, notes }: Pick<Pretrained, "categories" | "assumed" | "notes">): string[] {
   return [
+    ...notes.map((note) => `${file}: ${note}`),
     ...(assumed.length > 0 ? [`${file} does not say, so this is assumed: ${assumed.join(" ")}. Say otherwise with --set path=value or --config FILE.`] : []),
     ...(haveNames(categories) ? [] : [`${file} has no names for its ${categories.length} class${categories.length === 1 ? "" : "es"}: --classes gives them, or --model NAME --weights ${file} if it is one of the catalog's.`]),
   ];
@@ -129,7 +131,12 @@ export function runModel(path: string): { readonly config: MaskRcnnConfig; reado
 async function loadRun(name: string, weights: string | undefined, said: SaidOfModel, terminal: Terminal): Promise<LoadedModel> {
   const { checkpoints } = runDirectory(name);
   const { config, categories, settings } = runModelAs(name, said);
-  const arrays = weights === undefined ? await readLatestWeights(checkpoints, { onNote: (note) => terminal.note(note) }) : (await readWeightsFile(weights)).arrays;
+  const read = async (file: string): Promise<NamedArrays> => {
+    const { arrays, notes = [] } = await readWeightsFile(file);
+    for (const note of notes) terminal.note(`${file}: ${note}`);
+    return arrays;
+  };
+  const arrays = weights === undefined ? await readLatestWeights(checkpoints, { onNote: (note) => terminal.note(note) }) : await read(weights);
   const model = modelOfWeights(config, arrays, { where: weights ?? checkpoints, configName: optionNames.config });
   return { model, categories, settings };
 }

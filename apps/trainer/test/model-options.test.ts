@@ -3,9 +3,10 @@ import { join } from "node:path";
 import "@tensorflow/tfjs";
 import { setBackend } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
+import type { HostArray } from "@mrcnn/core";
 import { writeImageFile } from "@mrcnn/datasets/node";
 import { createMaskRcnn, maskRcnnConfig } from "@mrcnn/model";
-import { readSafetensorsMetadata, toArrays, toTorch, writeSafetensors } from "@mrcnn/weights";
+import { readSafetensors, readSafetensorsMetadata, toArrays, toTorch, writeSafetensors } from "@mrcnn/weights";
 import { beforeAll, describe, expect, it } from "vitest";
 import { guesses } from "../src/model-source.ts";
 import { readModelOptions } from "../src/model-options.ts";
@@ -15,7 +16,7 @@ import type { Outcome } from "./command.ts";
 const folder = temporaryFolder();
 const weights = join(folder, "own.safetensors");
 const photo = join(folder, "photo.png");
-const at = (name: string, content: string): string => {
+const at = (name: string, content: string | Uint8Array): string => {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
@@ -72,6 +73,18 @@ describe("names of classes", () => {
 });
 
 describe("mrcnn detect", () => {
+  it("says which of several sets of weights it takes, and what it leaves out", async () => {
+    const arrays = readSafetensors(readFileSync(weights), weights);
+    const under = (prefix: string): [string, HostArray][] => [...arrays].map(([name, array]) => [prefix + name, array]);
+    const file = at("two.safetensors", writeSafetensors(new Map([...under("ema."), ["criterion.weight", { shape: [1], data: new Float32Array(1) }], ...under("model.")])));
+    const { code, err } = await mrcnn("detect", photo, "--model", file, "--backend", "cpu", "--max-size", "96", "--min-size", "64", "--json", join(folder, "two.json"));
+    expect(code).toBe(0);
+    expect(err.split("\n").filter((line) => line.startsWith(`${file}: `))).toEqual([
+      `${file}: The file holds 2 sets of weights ("model", "ema"): "model" is taken, which was trained, not the average.`,
+      `${file}: Beside the model the file holds criterion.weight, which is left out.`,
+    ]);
+  });
+
   it("says in a line each what is assumed and that classes have no names, and takes both", async () => {
     const plain = join(folder, "plain.json");
     const { code, err, out } = await detect("--json", plain);
@@ -140,7 +153,7 @@ describe("mrcnn convert", () => {
   it("writes no names that nobody gave, and nothing at all for a wrong number", async () => {
     const out = join(folder, "unnamed.safetensors");
     expect((await convert("--out", out)).err).toMatch(/has no names for its 2 classes/);
-    expect(guesses(out, { assumed: [], categories: JSON.parse(readSafetensorsMetadata(readFileSync(out), out)["categories"]!) as [] })).toHaveLength(1);
+    expect(guesses(out, { assumed: [], notes: [], categories: JSON.parse(readSafetensorsMetadata(readFileSync(out), out)["categories"]!) as [] })).toHaveLength(1);
     const wrong = join(folder, "wrong.safetensors");
     expect(await convert("--out", wrong, "--classes", "one")).toMatchObject({ code: 1 });
     expect(existsSync(wrong)).toBe(false);

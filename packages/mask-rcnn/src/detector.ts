@@ -18,6 +18,8 @@ export interface Detector<Image> extends Disposable {
   readonly categories: readonly Category[];
   /** What weights can't tell and nobody said, so that it is a guess: as `Pretrained.assumed`. */
   readonly assumed: readonly string[];
+  /** What was chosen where a file holds several sets of weights, and what was left out: as `Pretrained.notes`. */
+  readonly notes: readonly string[];
   /** What TensorFlow.js computes with. */
   readonly backend: string;
   /** The model itself, for more than detecting. */
@@ -106,19 +108,21 @@ const settingsOf = ({ scoreThreshold = SCORE_THRESHOLD, maxDetections, minSize, 
 interface DetectorParts<Image> {
   readonly categories: readonly Category[];
   readonly assumed?: readonly string[];
+  readonly notes?: readonly string[];
   readonly backend: string;
   readonly readImage: (image: Image) => Promise<RawImage>;
   readonly settings: DetectOptions;
 }
 
 /** A detector around a model that is there. It disposes the model. */
-export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
+export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], notes = [], backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
   // TensorFlow.js does one thing at a time.
   let last: Promise<unknown> = Promise.resolve();
   let isDisposed = false;
   return {
     categories,
     assumed,
+    notes,
     backend,
     model,
     detect(image, options = {}) {

@@ -36,6 +36,8 @@ export interface Pretrained {
    * value in JSON: "backbone.eps=0". Empty where the file says it all, and for the catalog's own files.
    */
   readonly assumed: readonly string[];
+  /** What was chosen where the file leaves a choice, and what beside the model was left out: sentences, as `SourceWeights.notes`. */
+  readonly notes: readonly string[];
 }
 
 const libraries: readonly Numerics[] = ["torchvision", "detectron2", "matterport"];
@@ -176,7 +178,7 @@ export function createPretrained(weights: SourceWeights, options: PretrainedOpti
   const advice =
     options.config !== undefined ? `Leave out of ${names.config} what weights tell themselves: their network.` : stated === undefined ? "This project builds no such network." : "The config in its metadata is not that of its weights. Convert the weights anew.";
   const model = modelOfWeights(config, weights.arrays, { where, advice, consume, configName: names.config });
-  return { model, categories, assumed: options.published === true ? [] : assumed };
+  return { model, categories, assumed: options.published === true ? [] : assumed, notes: weights.notes ?? [] };
 }
 
 function inferred(weights: SourceWeights, categories: readonly Category[], { entry, config: said = {}, where, names = optionNames }: PretrainedOptions): InferredConfig {

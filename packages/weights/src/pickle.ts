@@ -108,7 +108,8 @@ const hexDigit = (c: number | undefined): number => {
 /** Longer strings stay `Text`. */
 const LONG_TEXT = 512;
 const MAX_LINE = 4096;
-const MAX_INT_BYTES = 1024;
+/** Seeds and states of random generators have 128 bits, torch's magic number 80. */
+const MAX_INT_BYTES = 64;
 /**
  * Keys of dicts that are no text: an optimizer has one per parameter. Engines hash numbers without a secret,
  * so that a file could choose a hundred thousand that all collide; beyond 2^53 all that share their last 64
@@ -259,11 +260,10 @@ class Machine {
 
   #long(length: number): number | bigint {
     if (length > MAX_INT_BYTES) this.#fail(`an integer of ${length} bytes is no number of weights`);
-    if (length === 0) return 0;
+    let value = 0n;
     const begin = this.#take(length);
-    // At once: shifting byte by byte is quadratic.
-    const digits = Array.from(this.#bytes.subarray(begin, begin + length).toReversed(), (byte) => byte.toString(16).padStart(2, "0"));
-    return this.#number(BigInt.asIntN(8 * length, BigInt(`0x${digits.join("")}`)));
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#bytes[begin + i]!);
+    return this.#number(BigInt.asIntN(8 * length, value));
   }
 
   #lineInteger(): number | bigint {

@@ -25,7 +25,7 @@ const dictsOfDict = (size: number): Uint8Array =>
 const collidingLongs = (size: number): Uint8Array => bytesOf("}", each(size / 18, (i) => bytesOf("\x8a\x0d", le(0, 8), le(i + 1, 5), "Ns")));
 const manyNumbers = (size: number, step: number): Uint8Array => bytesOf("}", each(size / 7, (i) => bytesOf(int((i * step) % 2 ** 31), "Ns")));
 const sparseMemo = (size: number, step: number): Uint8Array => bytesOf("N", each(size / 5, (i) => put((i * step) % 2 ** 32)));
-const longIntegers = (size: number): Uint8Array => bytesOf("]", repeat(bytesOf("\x8b", le(1024, 4), new Uint8Array(1024).fill(0x5a), "a"), size / 1030));
+const longIntegers = (size: number): Uint8Array => bytesOf("]", repeat(bytesOf("\x8b", le(64, 4), new Uint8Array(64).fill(0x5a), "a"), size / 70));
 const nestedLists = (size: number): Uint8Array => bytesOf(repeat(bytesOf("]"), Math.min(size / 2, 60_000)), repeat(bytesOf("a"), Math.min(size / 2, 60_000) - 1));
 const nestedTuples = (size: number): Uint8Array => bytesOf("N", repeat(bytesOf("\x85"), size));
 const laughs = (size: number): Uint8Array => bytesOf("]", put(0), each(size / 60, (i) => bytesOf("](", repeat(get(i), 8), "e", put(i + 1))));

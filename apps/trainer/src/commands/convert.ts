@@ -112,10 +112,10 @@ interface TryOptions {
 }
 
 /** Makes the model that weights are of, and runs it on the image if there is one. */
-async function tryModel(weights: SourceWeights, { entry, file, image, said }: TryOptions): Promise<{ categories: readonly Category[]; assumed: readonly string[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
-  const { model, categories, assumed } = createPretrained(weights, { ...said, names: optionNames, entry, where: file });
+async function tryModel(weights: SourceWeights, { entry, file, image, said }: TryOptions): Promise<{ categories: readonly Category[]; assumed: readonly string[]; notes: readonly string[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
+  const { model, categories, assumed, notes } = createPretrained(weights, { ...said, names: optionNames, entry, where: file });
   try {
-    return { categories, assumed, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
+    return { categories, assumed, notes, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
   } finally {
     model.dispose();
   }
