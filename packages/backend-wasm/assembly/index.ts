@@ -5,6 +5,7 @@ export { convolve, convolveTile, packWeights, padRows } from "./convolution";
 export { filterGradient, filterGradientScratch } from "./filter-gradient";
 export { groupNormForward, groupNormBackward } from "./group-norm";
 export { maxPoolGradient } from "./max-pool-gradient";
+export { relu } from "./relu";
 export { reluGradient } from "./relu-gradient";
 export { bin, roiBackward, roiForward, roiScratch } from "./roi-align";
 export { transpose } from "./transpose";

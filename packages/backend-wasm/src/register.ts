@@ -14,6 +14,7 @@ import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
 import { maxPoolGrad } from "./kernels/max-pool-grad.ts";
 import { pad } from "./kernels/pad.ts";
 import { mean, sum } from "./kernels/reduce.ts";
+import { relu } from "./kernels/relu.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-grad.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
@@ -31,6 +32,7 @@ const replacements: readonly KernelConfig[] = [
   maxPoolGrad,
   mean,
   pad,
+  relu,
   resizeNearestNeighborGrad,
   sum,
 ];

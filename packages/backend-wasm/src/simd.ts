@@ -19,6 +19,7 @@ export type SimdName =
   | "maxPoolGradient"
   | "packWeights"
   | "padRows"
+  | "relu"
   | "reluGradient"
   | "roiBackward"
   | "roiForward"

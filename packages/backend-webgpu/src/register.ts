@@ -12,6 +12,7 @@ import { decodeKeypoints } from "./kernels/decode-keypoints.ts";
 import { foldBias, foldFilter } from "./kernels/fold-norm.ts";
 import { groupNorm, groupNormGrad } from "./kernels/group-norm.ts";
 import { batchMatMul, fusedMatMul } from "./kernels/mat-mul.ts";
+import { notFinite } from "./kernels/not-finite.ts";
 import { pasteMasks } from "./kernels/paste-masks.ts";
 import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad, roiAlignPyramid, roiAlignPyramidGrad } from "./kernels/roi-align.ts";
@@ -43,6 +44,7 @@ export const kernels: readonly KernelConfig[] = [
   groupNormGrad,
   mrcnnConv2dBackpropFilter,
   mrcnnConv2dBackpropInput,
+  notFinite,
   pasteMasks,
   reluGrad,
   roiAlign,

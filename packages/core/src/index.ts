@@ -7,6 +7,7 @@ export { whatFile } from "./file-kind.ts";
 export { quote, toJson } from "./json.ts";
 export { createJsonReader, JsonError, parseJson } from "./json-reader.ts";
 export type { JsonPlace, JsonReader, ReadJsonOptions } from "./json-reader.ts";
+export { firstNotFinite } from "./finite.ts";
 export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { escapeUnprintable, printable } from "./printable.ts";

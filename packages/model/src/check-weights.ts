@@ -1,6 +1,6 @@
 /** Whether weights are those of a config, and whether one can compute with them: asked before anything is allocated. */
-import { WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedArrays } from "@mrcnn/core";
+import { firstNotFinite, WeightsError } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { weightShapes } from "./weight-shapes.ts";
@@ -32,16 +32,6 @@ export function assertWeightsFit(config: MaskRcnnConfig, arrays: NamedArrays, wh
 
 // Below this, the least normal number, some devices compute with 0.
 const LEAST_VARIANCE = 2 ** -126;
-const EXPONENT = 0x7f800000;
-
-/** The place of the first value that is not finite, or -1. It is read from the bits: half a nanosecond each. */
-function firstNotFinite({ data }: HostArray): number {
-  if (!(data instanceof Float32Array)) return -1;
-  const bits = data.byteOffset % 4 === 0 ? new Int32Array(data.buffer, data.byteOffset, data.length) : new Int32Array(data.slice().buffer);
-  for (let i = 0; i < bits.length; i++) if ((bits[i]! & EXPONENT) === EXPONENT) return i;
-  return -1;
-}
-
 // Of the norm whose name this is, and where the config says it.
 function epsOf({ backbone, fpn, box, maskHead, numerics }: MaskRcnnConfig, norm: string): readonly [eps: number, path: string] {
   if (/^(backbone\.body|roi_heads\.layer4)\./.test(norm)) return [backbone.eps, "backbone.eps"];
@@ -61,7 +51,7 @@ export type SayConfig = (path: string, value: unknown) => string;
  */
 export function assertWeightsSound(config: MaskRcnnConfig, arrays: NamedArrays, where: string, say: SayConfig = (path, value) => `config ${path} ${JSON.stringify(value)}`): void {
   for (const [name, array] of arrays) {
-    const at = firstNotFinite(array);
+    const at = firstNotFinite(array.data);
     if (at === -1) continue;
     const value = array.data[at]!;
     const why = Number.isNaN(value) ? "A training that diverged leaves such weights: take an earlier checkpoint" : "Half precision holds no value above 65504: save the weights in float32, or, if a training diverged, take an earlier checkpoint";

@@ -13,6 +13,8 @@ import { applyRpnHead, selectProposals, selectProposalsOnDevice } from "@mrcnn/r
 import { batchImages, prepareImage, roundedShortestEdgeSize, shortestEdgeSize } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
 import { assertDetectionFits } from "./memory.ts";
+import { watchOutputs } from "./finite-outputs.ts";
+import type { FiniteOutputs } from "./finite-outputs.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
@@ -159,6 +161,7 @@ export async function detect(
   observe?: DetectObserver,
 ): Promise<Detections[]> {
   if (images.length === 0) return [];
+  const outputs = watchOutputs();
   const held = new Set<Tensor>();
   const release = (tensors: Iterable<Tensor>): void => {
     for (const tensor of tensors) if (held.delete(tensor)) tensor.dispose();
@@ -201,6 +204,8 @@ export async function detect(
     const rpn = await onDevice("rpn head", () => applyRpnHead(params.rpn.head, features));
 
     const proposals = await stage("proposals", async () => {
+      await outputs.see("objectness", rpn.objectness);
+      await outputs.see("proposals' box deltas", rpn.deltas);
       const grids = [...features.values()].map(({ shape }) => ({ height: shape[1], width: shape[2] }));
       const anchors = modelAnchors(config, grids, batch.size);
       const choose = proposalConfig(config, config.rpn.detection);
@@ -213,7 +218,12 @@ export async function detect(
     const pooled = await onDevice("box pooling", () => poolRois(config, features, proposals, config.box.poolSize, batch.size));
     const boxes = await onDevice("box head", () => applyBoxBranch(config, params, pooled, "running"));
     release([pooled]);
-    const found = await stage("selection", () => selectDetections(boxes, proposals, limits, detectionConfig(config, input, options)));
+    const found = await stage("selection", async () => {
+      await outputs.see("class scores", boxes.classLogits);
+      await outputs.see("box deltas", boxes.deltas);
+      const [selected] = await both(selectDetections(boxes, proposals, limits, detectionConfig(config, input, options)), outputs.settle());
+      return selected;
+    });
 
     const rois = concatRois(found.map((one) => one.boxes));
     const labels = Int32Array.from(found.flatMap((one) => [...one.labels]));
@@ -222,16 +232,21 @@ export async function detect(
       if (!config.mask) return undefined;
       if (labels.length === 0) return images.map(() => []);
       const seen = await onDevice("mask pooling", () => poolRois(config, features, rois, config.maskHead.poolSize, batch.size));
-      const masks = await onDevice("mask head", () => sigmoid(applyMaskBranchOfLabels(config, params, seen, labels)));
+      const logits = tidy(() => applyMaskBranchOfLabels(config, params, seen, labels));
+      held.add(logits);
+      const masks = await onDevice("mask head", () => sigmoid(logits));
       release([seen]);
-      return stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste));
+      await outputs.see("masks", logits);
+      release([logits]);
+      const [pasted] = await both(stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste)), outputs.settle());
+      return pasted;
     };
     const keypointsOfRois = async (): Promise<Keypoints | undefined> =>
-      config.keypoints.length === 0 ? undefined : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size));
+      config.keypoints.length === 0 ? undefined : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size, outputs));
     // Both are on their way before the host waits for either; watched, one after the other.
     const masks = masksOf();
     if (observe !== undefined) await masks;
-    const [pasted, keypoints] = await Promise.all([masks, keypointsOfRois()]);
+    const [pasted, keypoints] = await both(masks, keypointsOfRois());
     return placed.map(({ kept, first, ...detections }, i) => ({
       ...detections,
       ...(pasted !== undefined && { masks: [...pasted[i]!] }),
@@ -239,7 +254,14 @@ export async function detect(
     }));
   } finally {
     release([...held]);
+    outputs.dispose();
   }
+}
+
+// Both or the error of one, when neither works any more on what is let go of then.
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 const isTensor = (value: unknown): value is Tensor => typeof value === "object" && value !== null && "dataId" in value;
@@ -259,7 +281,7 @@ async function settle(tensor: Tensor | undefined): Promise<void> {
 }
 
 // Keypoints of each detection, in the pixels of the network's input.
-async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, features: FeatureMaps, rois: Rois, size: ImageSize): Promise<Keypoints> {
+async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, features: FeatureMaps, rois: Rois, size: ImageSize, outputs: FiniteOutputs): Promise<Keypoints> {
   const count = config.keypoints.length;
   if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
   const { keypoint_head, keypoint_predictor } = params.roi_heads;
@@ -267,7 +289,9 @@ async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, f
   const { poolSize } = config.keypointHead;
   const heatmaps = tidy(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
   try {
-    return await readKeypoints(heatmaps, rois.boxes, { rule: numericsProfiles[config.numerics].keypoints });
+    await outputs.see("keypoints", heatmaps);
+    const [keypoints] = await both(readKeypoints(heatmaps, rois.boxes, { rule: numericsProfiles[config.numerics].keypoints }), outputs.settle());
+    return keypoints;
   } finally {
     heatmaps.dispose();
   }

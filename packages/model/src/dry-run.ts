@@ -2,6 +2,7 @@ import { sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { ImageSize } from "@mrcnn/core";
 import { applyKeypointHead, pasteOnDevice, selectDetectionsOnDevice } from "@mrcnn/heads";
 import { planPaste } from "@mrcnn/masks";
+import { notFiniteOnDevice } from "@mrcnn/nn";
 import { selectProposalsOnDevice } from "@mrcnn/rpn";
 import { detectionConfig, prepareInput } from "./detect.ts";
 import type { DetectOptions } from "./detect.ts";
@@ -18,6 +19,7 @@ export function dryRun({ config, params }: MaskRcnn, size: ImageSize, options: D
   const { batch, limits } = input;
   tidy(() => {
     const { features, rpn, grids } = applyDense(config, params, batch, "running");
+    notFiniteOnDevice(rpn.objectness);
     const anchors = modelAnchors(config, grids, batch.size);
     const count = options.maxDetections ?? config.box.maxDetections;
     const whole = [0, 0, limits[0]!.width, limits[0]!.height];

@@ -22,7 +22,8 @@ export interface MaskRcnn extends Disposable {
    * 1 (`config.classes[label - 1]`), scores in 0..1, masks as run lengths at the image's size, and
    * keypoints, as far as the model has heads for them. An image without objects gives empty arrays.
    *
-   * @throws ConfigError when an image is so long that its shorter edge would vanish.
+   * @throws ConfigError when an image is so long that its shorter edge would vanish; WeightsError when the network puts out
+   * NaN or infinity, of which nothing true could be found.
    */
   detect(images: readonly RawImage[], options?: DetectOptions): Promise<Detections[]>;
 }

@@ -12,6 +12,7 @@ export { initConv2d, initConv2dTranspose, initDense } from "./init.ts";
 export type { Init, InitOptions } from "./init.ts";
 export { maxPool } from "./max-pool.ts";
 export type { MaxPoolOptions } from "./max-pool.ts";
+export { notFiniteOnDevice } from "./not-finite.ts";
 export { convNorm, foldNorm, initNorm } from "./norm.ts";
 export type { BatchNormParams, ConvNormOptions, GroupNormParams, Norm, NormParams } from "./norm.ts";
 export { disposeParams, flattenParams, isStatistic, toVariable } from "./params.ts";

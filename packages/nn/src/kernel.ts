@@ -170,3 +170,9 @@ export const CONV2D_ADD = "MrcnnConv2dAdd";
 
 /** `x` float32 [B, H, W, in]; `filter` [h, w, in, out]; `bias` [out]; `addend` of the output's shape. */
 export type Conv2dAddInputs = Pick<NamedTensorInfoMap, "x" | "filter" | "bias" | "addend">;
+
+/** Whether `x` holds NaN or infinity: int32 [1], 0 where all of it is finite, else 1. Has no gradient. */
+export const NOT_FINITE = "MrcnnNotFinite";
+
+/** `x` float32 of any shape. */
+export type NotFiniteInputs = Pick<NamedTensorInfoMap, "x">;

@@ -18,7 +18,7 @@ const kinds: Readonly<Record<string, number>> = Object.fromEntries(activations.m
 const activate = `
 fn activate(v: vec4<f32>) -> vec4<f32> {
   switch params.activation {
-    case ${kinds.relu}: { return max(v, vec4<f32>(0)); }
+    case ${kinds.relu}: { return select(v, vec4<f32>(0), v < vec4<f32>(0)); } // max may make 0 of NaN
     case ${kinds.relu6}: { return clamp(v, vec4<f32>(0), vec4<f32>(6)); }
     case ${kinds.elu}: { return select(exp(v) - 1, v, v >= vec4<f32>(0)); }
     case ${kinds.sigmoid}: { return 1 / (1 + exp(-v)); }

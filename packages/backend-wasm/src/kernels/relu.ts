@@ -1,0 +1,22 @@
+import type { KernelConfig } from "@tensorflow/tfjs-core";
+import { allocate, builtin, call, kernel, sizeOf } from "../heap.ts";
+import type { Inputs } from "../heap.ts";
+import { address, inParts } from "../simd.ts";
+
+const original = builtin("Relu");
+
+/**
+ * max(x, 0): assembly/relu.ts. TensorFlow.js's own, XNNPACK's, compares bits as whole numbers, so that it makes 0 of a NaN whose
+ * sign is set, as those are that x86 processors make of inf - inf and 0 * inf: what is broken would look sound.
+ */
+export const relu: KernelConfig = kernel<Inputs<"x">, object>(
+  "Relu",
+  ({ inputs: { x }, attrs, backend }) => {
+    if (x.dtype !== "float32") return call(original, backend, { x }, attrs);
+    const y = allocate(backend, x.shape);
+    const pointers = [x, y].map((info) => address(backend, info));
+    inParts(backend, "relu", { total: sizeOf(x.shape), step: 4, least: 200_000 }, (first, last) => [...pointers, first, last]);
+    return y;
+  },
+  original,
+);
