@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
-import { isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
+import { isForeignPictureName, isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
 import { CommandError } from "./errors.ts";
 import { shownName } from "./terminal.ts";
 
@@ -102,7 +102,8 @@ function walk(folder: string, { recursive, except, note }: FindOptions): { withi
       const path = join(within, name);
       const isFolder = !name.startsWith(".") && stateOf(join(folder, path))?.isDirectory() === true;
       if (isFolder && recursive) enter(path);
-      else if (isPictureName(name)) found.push({ within: path });
+      // A picture of a kind that can't be read is named when it is its turn.
+      else if (isPictureName(name) || isForeignPictureName(name)) found.push({ within: path });
       else (isFolder ? notEntered : passedOver).push(path);
     }
   };

@@ -131,6 +131,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--max-detections <n>", "most detections per image (default: the model's own, mostly 100)", whole)
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
+    .option("--max-pixels <n>", "images of more pixels are not decoded (default: 178956970, half a gigabyte)", whole)
     .option("--recursive", "look into folders within folders too", false)
     .option("--json <file>", "write the detections here (- for stdout); while it works, to FILE.partial, which stays when it is ended")
     .option("--overlay <dir>", "draw them over the images, one PNG each")

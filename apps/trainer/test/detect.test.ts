@@ -44,6 +44,7 @@ describe("a folder with bad pictures of every kind", () => {
     expect(readdirSync(overlay)).toHaveLength(names.good.length);
     const errors = err.split("\n").filter((line) => line.startsWith("error: "));
     expect(errors.map((line) => line.slice("error: ".length).split(": ")[0]!).toSorted()).toEqual(names.bad.map((name) => join(photos, name)).toSorted());
+    expect(err).toMatch(/200000x200000 pixels.* raise --max-pixels /);
     for (const line of errors) expect(line).toMatch(/: (it is a symlink|that is a folder|it is no regular file|the image (can't be read|has 200000x200000)).*\.$/);
     expect(err).toContain(`${names.bad.length} of ${names.good.length + names.bad.length} images are left out; they are named above. The other ${names.good.length} are done.`);
     const found = readFound(json);
@@ -118,6 +119,19 @@ describe("which pictures", () => {
     expect(code).toBe(0);
     expect(out.split("\n").map((line) => line.split(":")[0])).toEqual(["b.jfif", "c.JPE", "photo.jpg"]);
     expect(err).toContain(`${mixed}: 4 files that are no images are passed over: ._photo.jpg, .hidden.png, notes.txt, …`);
+  });
+
+  it("of kinds that can't be read are no silent loss: each is named, and the end is 3", async () => {
+    const mixed = folderOf("phone", "a.jpg", "b.HEIC", "c.bmp", "d.cr2");
+    for (const name of ["b.HEIC", "c.bmp", "d.cr2"]) writeFileSync(join(mixed, name), "of another kind");
+    const { code, out, err } = await detect(mixed);
+    expect({ code, out: out.split(":")[0] }).toEqual({ code: 3, out: "a.jpg" });
+    for (const name of ["b.HEIC", "c.bmp", "d.cr2"]) expect(err).toContain(`error: ${join(mixed, name)}: the image can't be read`);
+  });
+
+  it("are too large is for --max-pixels to say", async () => {
+    expect((await detect(one, "--max-pixels", "4031")).err).toContain("72x56 pixels, more than the limit of 4031 in all");
+    expect((await detect(one, "--max-pixels", "4032")).code).toBe(0);
   });
 
   it("lie in sub-folders is said, and with --recursive they are taken, in circles once, overlays apart", async () => {

@@ -36,6 +36,8 @@ export interface DetectOptions extends BackendOptions, ModelOptions {
   readonly maxDetections?: number;
   readonly minSize?: number;
   readonly maxSize?: number;
+  /** Images of more pixels are not decoded. */
+  readonly maxPixels?: number;
   readonly json?: string;
   readonly overlay?: string;
 }
@@ -86,7 +88,7 @@ export async function detect(paths: readonly string[], options: DetectOptions, g
       let image: Awaited<ReturnType<typeof readImageFile>>;
       let detections: Detections;
       try {
-        image = await readImageFile(input.path, { orient: true });
+        image = await readImageFile(input.path, { orient: true, ...(options.maxPixels === undefined ? {} : { maxPixels: options.maxPixels }) });
         detections = await detectImage(model, { image, name: input.path }, used);
       } catch (error) {
         // Of the model or the settings, unless it has worked before.
