@@ -200,7 +200,7 @@ interface Context {
 }
 
 function lookAt(annotation: Loose, { image, category, named }: Context, review: Review): Look {
-  const { found, purpose } = review;
+  const { found } = review;
   const { id, image_id, category_id, bbox, area, iscrowd } = annotation;
   const file = typeof image?.file_name === "string" ? ` of ${image.file_name}` : "";
   const name = `annotation ${quote(id)}${file}`;
@@ -221,10 +221,9 @@ function lookAt(annotation: Loose, { image, category, named }: Context, review: 
 
   const isCrowd = iscrowd === 1 || iscrowd === true;
   const size = { height: image?.height, width: image?.width };
-  const { mask, bounds, parts } = reviewSegmentation(annotation.segmentation, size, {
-    isEvaluation: purpose === "evaluation",
-    add: (kind, said) => found.add(kind, { ...said, example: `${name}: ${said.example}`, severity: review.masks === "unneeded" ? "note" : (said.severity ?? "error") }),
-  });
+  const { mask, bounds, parts } = reviewSegmentation(annotation.segmentation, size, (kind, said) =>
+    found.add(kind, { ...said, example: `${name}: ${said.example}`, severity: review.masks === "unneeded" ? "note" : (said.severity ?? "error") }),
+  );
   reviewKeypoints(annotation, category, (kind, wanted, got) => add(kind, wanted, got, { severity: review.keypoints === "unneeded" ? "note" : "error" }));
 
   const look: Look = { annotation, name, image, box, mask, bounds, isCrowd, mended: parts === undefined ? undefined : { ...annotation, segmentation: parts }, isDegenerate: false, reason: undefined };
@@ -335,12 +334,12 @@ function judgeCategories(categories: readonly Loose[], used: ReadonlySet<unknown
       continue;
     }
     const empty = [other, category].filter(isEmpty);
-    const example = `categories ${quoteIds([other.id as CocoId, id])}: both are named ${quote(name)}${empty.length === 1 ? `; category ${quote(empty[0]!.id)} has no objects` : ""}`;
+    const example = `categories ${quoteIds([other.id as CocoId, id])}: both are named ${quote(name)}${empty.length > 0 ? `; of ${quoteIds(empty.map((one) => one.id as CocoId))} there are no objects` : ""}`;
     found.add("category name used twice", {
       severity: purpose === "training" ? "error" : "note",
       example,
       advice: purpose === "training" ? "Classes are told by their names: rename one, or merge them." : "They are told by their ids.",
-      ...(purpose === "training" && empty.length === 1 ? { remedy: "drop empty categories" as const } : {}),
+      ...(purpose === "training" && empty.length > 0 ? { remedy: "drop empty categories" as const } : {}),
     });
   }
   return kept;

@@ -15,11 +15,7 @@ export interface SegmentationReview {
   readonly parts: readonly (readonly number[])[] | undefined;
 }
 
-export interface SegmentationContext {
-  /** pycocotools reads parts of four numbers as boxes when the first is one. */
-  readonly isEvaluation: boolean;
-  readonly add: (kind: string, said: Said) => void;
-}
+type Add = (kind: string, said: Said) => void;
 
 /** A coordinate beyond this is none: the same bound as when polygons are drawn. */
 const FAR = 1e6;
@@ -27,16 +23,16 @@ const WRONG: SegmentationReview = { mask: "wrong", bounds: undefined, parts: und
 const CORRECT = "Correct it, or remove the annotation.";
 
 /** Looks at a segmentation on an image of this size. */
-export function reviewSegmentation(segmentation: unknown, size: { readonly height: unknown; readonly width: unknown }, context: SegmentationContext): SegmentationReview {
+export function reviewSegmentation(segmentation: unknown, size: { readonly height: unknown; readonly width: unknown }, add: Add): SegmentationReview {
   const isNothing = segmentation === undefined || segmentation === null || (Array.isArray(segmentation) && segmentation.every((part) => Array.isArray(part) && part.length === 0));
   if (isNothing) return { mask: "none", bounds: undefined, parts: undefined };
-  if (Array.isArray(segmentation)) return reviewPolygons(segmentation, context);
-  if (typeof segmentation === "object" && "counts" in segmentation) return reviewRuns(segmentation as Runs, size, context);
-  context.add("segmentation of no known form", { example: `segmentation must be a list of polygons or { size, counts }, got ${quote(segmentation)}`, advice: CORRECT });
+  if (Array.isArray(segmentation)) return reviewPolygons(segmentation, add);
+  if (typeof segmentation === "object" && "counts" in segmentation) return reviewRuns(segmentation as Runs, size, add);
+  add("segmentation of no known form", { example: `segmentation must be a list of polygons or { size, counts }, got ${quote(segmentation)}`, advice: CORRECT });
   return WRONG;
 }
 
-function reviewPolygons(all: readonly unknown[], { isEvaluation, add }: SegmentationContext): SegmentationReview {
+function reviewPolygons(all: readonly unknown[], add: Add): SegmentationReview {
   const odd = all.find((part) => !Array.isArray(part));
   if (odd !== undefined || all.includes(undefined)) {
     const isFlat = all.every((one) => typeof one === "number");
@@ -64,10 +60,6 @@ function reviewPolygons(all: readonly unknown[], { isEvaluation, add }: Segmenta
     add("polygon of pairs", { example: `segmentation must be a list of polygons, each flat, got ${numbers.length} points in lists of their own: ${quote(numbers)}`, advice: "Write a polygon's points one after the other, [[x1, y1, x2, y2, …]]." });
     return WRONG;
   }
-  if (isEvaluation && numbers.every(({ length }) => length === 4)) {
-    add("part of four numbers", { severity: "note", example: `polygon 0 has four numbers, ${quote(numbers[0])}`, advice: "It is read as a box (x, y, width, height), as pycocotools reads it." });
-    return { mask: "sound", bounds: spanOf(numbers.map(cornersOf)), parts: numbers.map(cornersOf) };
-  }
   const short = numbers.findIndex(({ length }) => length < 6);
   if (short < 0) return { mask: "sound", bounds: spanOf(numbers), parts: undefined };
   const left = numbers.filter(({ length }) => length >= 6);
@@ -75,9 +67,6 @@ function reviewPolygons(all: readonly unknown[], { isEvaluation, add }: Segmenta
   add("part with fewer than three points", { severity: "note", example: `polygon ${short} has ${numbers[short]!.length} numbers: ${quote(numbers[short])}`, advice: "It has no area and is left out; the other parts are the mask." });
   return { mask: "sound", bounds: spanOf(left), parts: left };
 }
-
-// As COCO draws a box.
-const cornersOf = ([x, y, w, h]: readonly number[]): number[] => [x!, y!, x!, y! + h!, x! + w!, y! + h!, x! + w!, y!];
 
 function spanOf(parts: readonly (readonly number[])[]): Bounds {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
@@ -99,7 +88,7 @@ interface Runs {
 
 const isPixels = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
 
-function reviewRuns({ size, counts }: Runs, image: { readonly height: unknown; readonly width: unknown }, { add }: SegmentationContext): SegmentationReview {
+function reviewRuns({ size, counts }: Runs, image: { readonly height: unknown; readonly width: unknown }, add: Add): SegmentationReview {
   const say = (kind: string, example: string): SegmentationReview => {
     add(kind, { example, advice: "Check that the mask was made for this image, or remove the annotation." });
     return WRONG;

@@ -87,7 +87,7 @@ describe("an annotation file is refused, naming it and the entry:", () => {
     ["no height", changed((j) => delete j.images[0]!.height), "image 1: height must be a whole number > 0, got undefined"],
     ["no file name", changed((j) => delete j.images[0]!.file_name), "image 1: file_name must be a string, got undefined"],
     ["a number for a name", changed((j) => (j.categories[0]!.name = 3)), "category 18: name must be a string, got 3"],
-    ["a name used twice", changed((j) => j.categories.push({ id: 2, name: "dog" })), 'categories 18, 2: both are named "dog"; category 2 has no objects. Classes are told by their names'],
+    ["a name used twice", changed((j) => j.categories.push({ id: 2, name: "dog" })), 'categories 18, 2: both are named "dog"; of 2 there are no objects. Classes are told by their names'],
     ["no images", changed((j) => Object.assign(j, { images: [], annotations: [] })), "images must hold at least one, got none"],
     // Flags and sizes.
     ["iscrowd as text", first({ iscrowd: "0" }), 'annotation 5 of a.jpg: iscrowd must be the number 0 or 1, got "0". It is text: write it without quotes.'],
@@ -279,7 +279,7 @@ describe("categories without objects", () => {
   });
   it("that are named like a class are no class when they are left out", () => {
     const value = changed((j) => (j.categories = [{ id: 0, name: "dog", supercategory: "none" }, { id: 18, name: "dog", supercategory: "dog" }]));
-    expect(refusal(value)).toContain('categories 0, 18: both are named "dog"; category 0 has no objects.');
+    expect(refusal(value)).toContain('categories 0, 18: both are named "dog"; of 0 there are no objects.');
     expect(refusal(value)).toContain('emptyCategories: "drop"');
     expect(refusal(value, { emptyCategories: "drop" })).toBe("");
     // Two that have objects are no case for it.
