@@ -113,7 +113,15 @@ def with_pycocotools():
     boxes = [[2, 3, 4, 5], [0, 0, 20, 15], [-3.5, -2.25, 9, 30], [4.4, 5.5, 0, 3], [1.3, 2.7, 6.49, 7.51], [30, 30, 4, 4]]
     boxes += [[float(v) for v in np.round(r.uniform(-4, 18, 4) * [1, 1, 0.7, 0.7] + [0, 0, 4, 4], 2)] for _ in range(10)]
     drawn = [dict(box=box, string=text(M.frPyObjects(np.array([box], float), 15, 20)[0])) for box in boxes]
-    write("polygons", origin, cases=cases, boxes=dict(size=[15, 20], drawn=drawn))
+    # Outlines of many points all over the image, which the tests remake.
+    tangled = []
+    for h, w, n, a, b in [(40, 60, 1000, 31, 17), (97, 33, 501, 19, 41), (64, 64, 40, 67, 1), (9, 200, 3000, 103, 5)]:
+        k = np.arange(n)
+        points = np.stack([k * a % (w + 7) - 3, k * b % (h + 5) - 2 + k % 4 / 4], 1).ravel()
+        triangles = points[: n // 3 * 6].reshape(-1, 6)
+        tangled.append(dict(size=[h, w], points=n, steps=[a, b], string=text(M.frPyObjects([points.tolist()], h, w)[0]),
+                            union=text(M.merge(M.frPyObjects(triangles[:200].tolist(), h, w)))))
+    write("polygons", origin, cases=cases, boxes=dict(size=[15, 20], drawn=drawn), tangled=tangled)
 
 
 def with_torchvision():

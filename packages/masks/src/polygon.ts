@@ -5,6 +5,9 @@ import { createRunWriter } from "./run-writer.ts";
 
 // COCO walks a polygon's edges on a grid this many times finer than the pixels.
 const FINE = 5;
+// An outline that crosses each column at every pixel is as rugged as can be. Coarse ones of small images may well go twice.
+const CROSSINGS_PER_PIXEL = 4;
+const CROSSINGS_AT_LEAST = 2 ** 20;
 
 /**
  * The union of filled polygons, each a flat list (x1, y1, x2, y2, ...) in pixels, pixel for pixel as
@@ -12,7 +15,8 @@ const FINE = 5;
  * found on a five times finer grid, with its centre line (the even-odd rule).
  * `where` names the file or annotation in errors.
  *
- * @throws DatasetError when a polygon has fewer than 3 points or a coordinate is not a finite number.
+ * @throws DatasetError when a polygon has fewer than 3 points, a coordinate is not a finite number, or its outline crosses
+ *   columns of pixels more often than any object's does (four times the image's pixels, and 2^20).
  */
 export function rasterizePolygons(polygons: readonly ArrayLike<number>[], size: ImageSize, where = "rasterizePolygons"): Rle {
   checkSize(size, where);
@@ -43,23 +47,68 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
     fine[i] = Math.trunc(FINE * value + 0.5);
   }
 
-  // Where the outline crosses columns' centres, as places in the column-major image.
-  const crossings: number[] = [];
+  let count = 0;
+  let first = width;
+  let last = -1;
   for (let i = 0; i < length; i += 2) {
-    const j = i + 2 === length ? 0 : i + 2;
-    crossEdge(fine[i]!, fine[i + 1]!, fine[j]!, fine[j + 1]!, height, width, crossings);
+    const [from, to] = columnsOf(fine[i]!, fine[i + 2 === length ? 0 : i + 2]!, width);
+    if (to < from) continue;
+    count += to - from + 1;
+    if (from < first) first = from;
+    if (to > last) last = to;
   }
-
-  const sorted = new Uint32Array(crossings).sort();
+  const most = CROSSINGS_PER_PIXEL * height * width + CROSSINGS_AT_LEAST;
+  if (count > most) {
+    throw new DatasetError(
+      `${where} goes back and forth over its image of ${width}x${height} pixels: ${length / 2} points, whose edges cross columns of ` +
+        `pixels ${count} times, more than ${most}. It is no outline of an object; correct or remove it.`,
+    );
+  }
   const runs = createRunWriter({ height, width });
-  for (let i = 0; i < sorted.length; i += 2) runs.add(sorted[i]!, sorted[i + 1] ?? height * width);
+  // Where the outline crosses columns' centres, as places in the column-major image. Few are sorted; many are marked in bits,
+  // which take less memory, and two at one place cancel out there as they do when sorted.
+  const bits = (last - first + 1) * height + 1;
+  const start = first * height;
+  const crossings = new Uint32Array(32 * count < bits ? count : Math.max(0, Math.ceil(bits / 32)));
+  const isSorted = crossings.length === count && 32 * count < bits;
+  let n = 0;
+  const add = isSorted ? (at: number): void => void (crossings[n++] = at) : (at: number): void => void (crossings[(at - start) >>> 5]! ^= 1 << ((at - start) & 31));
+  if (count > 0) {
+    for (let i = 0; i < length; i += 2) {
+      const j = i + 2 === length ? 0 : i + 2;
+      crossEdge(fine[i]!, fine[i + 1]!, fine[j]!, fine[j + 1]!, height, width, add);
+    }
+  }
+  if (isSorted) {
+    crossings.sort();
+    for (let i = 0; i < crossings.length; i += 2) runs.add(crossings[i]!, crossings[i + 1] ?? height * width);
+    return runs.finish();
+  }
+  let open = -1;
+  for (let word = 0; word < crossings.length; word++) {
+    for (let rest = crossings[word]!; rest !== 0; rest &= rest - 1) {
+      const at = start + word * 32 + (31 - Math.clz32(rest & -rest));
+      if (open < 0) open = at;
+      else {
+        runs.add(open, at);
+        open = -1;
+      }
+    }
+  }
+  if (open >= 0) runs.add(open, height * width);
   return runs.finish();
+}
+
+// The columns whose centres an edge between two fine x crosses, from the first to the last; none when the last is lower.
+function columnsOf(x0: number, x1: number, width: number): readonly [first: number, last: number] {
+  if (x0 === x1) return [0, -1];
+  return [Math.max(0, Math.ceil((Math.min(x0, x1) - 2) / FINE)), Math.min(width - 1, Math.floor((Math.max(x0, x1) - 3) / FINE))];
 }
 
 // COCO visits an edge's points one fine step apart along its longer side, rounding the other coordinate. Of
 // these only the two steps about a column's centre matter, u = 5 column + 2 and the next: they are found
 // directly. Steps count from the same end whichever way the edge runs, so two polygons sharing it round alike.
-function crossEdge(x0: number, y0: number, x1: number, y1: number, height: number, width: number, crossings: number[]): void {
+function crossEdge(x0: number, y0: number, x1: number, y1: number, height: number, width: number, add: (at: number) => void): void {
   const dx = Math.abs(x1 - x0);
   const dy = Math.abs(y1 - y0);
   if (dx === 0) return;
@@ -70,8 +119,7 @@ function crossEdge(x0: number, y0: number, x1: number, y1: number, height: numbe
   const bx = flip ? x0 : x1;
   const by = flip ? y0 : y1;
   const slope = wide ? (by - ay) / dx : (bx - ax) / dy;
-  const first = Math.max(0, Math.ceil((Math.min(ax, bx) - 2) / FINE));
-  const last = Math.min(width - 1, Math.floor((Math.max(ax, bx) - 3) / FINE));
+  const [first, last] = columnsOf(ax, bx, width);
   for (let column = first; column <= last; column++) {
     const u = FINE * column + 2;
     let v: number;
@@ -87,6 +135,6 @@ function crossEdge(x0: number, y0: number, x1: number, y1: number, height: numbe
       v = ay + t - 1;
     }
     const y = (v + 0.5) / FINE - 0.5;
-    crossings.push(column * height + Math.ceil(Math.min(Math.max(y, 0), height)));
+    add(column * height + Math.ceil(Math.min(Math.max(y, 0), height)));
   }
 }

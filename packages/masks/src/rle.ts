@@ -150,9 +150,18 @@ export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
  * @throws DatasetError when there are none or their sizes differ.
  */
 export function mergeRles(rles: readonly Rle[], options: { readonly intersect?: boolean } = {}): Rle {
-  const [first, ...rest] = rles;
-  if (first === undefined) throw new DatasetError("mergeRles: rles must hold at least one mask, got none.");
-  return rest.reduce((merged, rle) => mergePair(merged, rle, options.intersect ?? false), first);
+  if (rles.length === 0) throw new DatasetError("mergeRles: rles must hold at least one mask, got none.");
+  // In pairs, then pairs of those: one after the other would walk the growing union again for each.
+  let masks = rles;
+  const intersect = options.intersect ?? false;
+  while (masks.length > 1) {
+    const before = masks;
+    masks = Array.from({ length: Math.ceil(before.length / 2) }, (_, i) => {
+      const [a, b] = [before[2 * i]!, before[2 * i + 1]];
+      return b === undefined ? a : mergePair(a, b, intersect);
+    });
+  }
+  return masks[0]!;
 }
 
 function mergePair(a: Rle, b: Rle, intersect: boolean): Rle {
