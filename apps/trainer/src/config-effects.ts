@@ -10,6 +10,8 @@ const usedBy: Readonly<Record<Exclude<keyof DataSource, "format">, readonly Form
   annotations: ["coco"],
   degenerate: ["coco"],
   emptyCategories: ["coco"],
+  orientation: ["coco", "folders"],
+  maxPixels: ["coco", "folders"],
   folder: ["folders"],
   masks: ["folders"],
   className: ["folders"],

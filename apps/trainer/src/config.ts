@@ -21,6 +21,10 @@ export interface DataSource {
   readonly degenerate?: "error" | "drop" | undefined;
   /** COCO: whether categories without objects are classes of the model. Default "keep". */
   readonly emptyCategories?: "keep" | "drop" | undefined;
+  /** Which way up photos are read that EXIF says are turned: "stored" (default), as COCO's own tools do, or "exif", upright, where they were annotated so. */
+  readonly orientation?: "stored" | "exif" | undefined;
+  /** Images of more pixels are refused. Default 178,956,970. */
+  readonly maxPixels?: number | undefined;
   /** A folder per image, each with images/ and masks/. */
   readonly folder?: string | undefined;
   /** Folder of label images named as those of `images`. */
@@ -114,6 +118,8 @@ const dataSource = v.strictObject({
   annotations: v.optional(v.string()),
   degenerate: v.optional(v.picklist(["error", "drop"])),
   emptyCategories: v.optional(v.picklist(["keep", "drop"])),
+  orientation: v.optional(v.picklist(["stored", "exif"])),
+  maxPixels: v.optional(whole),
   folder: v.optional(v.string()),
   masks: v.optional(v.string()),
   className: v.optional(v.string()),

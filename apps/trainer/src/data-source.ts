@@ -40,26 +40,33 @@ export interface SourceUse {
 }
 
 /** The rules for COCO annotations of a source of a config, and what its user can set; `where` is its path in the config ("data.train"). */
-export function reviewOptionsOf({ degenerate, emptyCategories }: Pick<DataSource, "degenerate" | "emptyCategories">, where: string, { purpose, masks }: SourceUse): CocoReviewOptions {
+export function reviewOptionsOf({ degenerate, emptyCategories, maxPixels }: Pick<DataSource, "degenerate" | "emptyCategories" | "maxPixels">, where: string, { purpose, masks }: SourceUse): CocoReviewOptions {
   const advice: CocoAdvice = {
     "drop degenerate": `Or leave such objects out with --set ${where}.degenerate=drop.`,
     "drop empty categories": `Or leave categories without objects out with --set ${where}.emptyCategories=drop.`,
     "boxes alone": "Or train on boxes alone with --set model.mask=false.",
+    "more pixels": `Or raise the limit with --set ${where}.maxPixels=N if there is the memory.`,
+    "turn photos": `Where photos were annotated upright, as EXIF turns them, choose --set ${where}.orientation=exif.`,
   };
   // In validation such objects count, as with pycocotools, unless they are dropped.
   const degenerates = degenerate === undefined || (degenerate === "error" && purpose === "evaluation") ? {} : { degenerate };
-  return { purpose, masks: masks ? "needed" : "unneeded", ...degenerates, ...(emptyCategories === undefined ? {} : { emptyCategories }), advice };
+  return { purpose, masks: masks ? "needed" : "unneeded", ...degenerates, ...given({ emptyCategories, maxPixels }), advice };
 }
 
 /** Findings as lines for the person at the terminal. */
 export const noteLines = (findings: readonly CocoFinding[], file: string): string[] => findings.map((finding) => `${file}: ${describeFinding(finding)}`);
+
+// Options that are set.
+const given = <T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 
 function describe(source: DataSource, where: string, use: SourceUse): DatasetDescription {
   const { format, images, annotations, folder, masks, className, shapes } = source;
   const missing = (what: string): never => {
     throw new ConfigError(`${where}: ${what} must be given for format "${format}". Set it in the config, or with --set ${where}.${what}=…`);
   };
-  const named = className === undefined ? {} : { className };
+  const pictures = given({ orientation: source.orientation, maxPixels: source.maxPixels });
+  const named = { ...given({ className }), ...pictures };
   switch (format) {
     case "coco":
       return {
@@ -67,6 +74,7 @@ function describe(source: DataSource, where: string, use: SourceUse): DatasetDes
         images: images ?? missing("images"),
         annotations: annotations ?? missing("annotations"),
         ...reviewOptionsOf(source, where, use),
+        ...pictures,
       };
     case "folders":
       return folder === undefined

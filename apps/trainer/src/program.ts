@@ -116,6 +116,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
     .option("--max-detections <n>", "most detections per image, in the model and in the evaluation", whole)
     .option("--min-size <n>", "shorter edge of the network input", whole)
     .option("--max-size <n>", "longest edge of the network input", whole)
+    .addOption(new Option("--orientation <which>", "which way up photos of the data set are read that EXIF says are turned (default: stored)").choices(["stored", "exif"]))
     .option("--skip-unreadable", "score the other images when some can't be read; without it nothing is scored then", false)
     .option("--json <file>", "write the numbers here, in full precision")
     .option("--html <file>", "write a page here: curves, classes, kinds of errors, the worst images (of a results file: with --images)")

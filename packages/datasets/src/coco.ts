@@ -3,9 +3,11 @@ import { decodeRle, errorOf, reviewCoco, rleToBox, segmentationToRle } from "@mr
 import type { CocoAnnotation, CocoBox, CocoCategory, CocoFinding, CocoImage, CocoJson, CocoReviewOptions } from "@mrcnn/masks";
 
 /** How a COCO data set is read: for what, and what is left out. */
-export interface CocoDatasetOptions extends Pick<CocoReviewOptions, "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "advice"> {
+export interface CocoDatasetOptions extends Pick<CocoReviewOptions, "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "maxPixels" | "advice"> {
   /** What errors call the annotations: usually their file. Default "annotations". */
   readonly name?: string;
+  /** How `readImage` reads photos that EXIF says are turned; for messages. Default "stored". */
+  readonly orientation?: "stored" | "exif";
 }
 
 /** A COCO data set: labels number the categories from 1 in the order of their ids. */
@@ -28,8 +30,8 @@ export interface CocoDataset extends Dataset {
 
 /**
  * Makes a data set of parsed COCO annotations, judged by the rules of `reviewCoco` of @mrcnn/masks. Masks are rasterised when
- * an image is asked for; images come from `readImage`, in the pixels of the annotations (EXIF orientation not applied, as in
- * COCO). Boxes are clipped to the image; for evaluation, objects of which nothing is left then are no part of `get`.
+ * an image is asked for; images come from `readImage`, in the pixels of the annotations (stored ones, without EXIF's turns,
+ * as in COCO, unless `readImage` and `orientation` say otherwise). Boxes are clipped to the image; for evaluation, objects of which nothing is left then are no part of `get`.
  *
  * @throws DatasetError at once for all that is wrong with the annotations; from `get` for an unreadable image or one whose
  *   size is not the annotated one. It names the file or id.
@@ -37,7 +39,7 @@ export interface CocoDataset extends Dataset {
 export function cocoDataset(
   json: CocoJson,
   readImage: (fileName: string) => Promise<RawImage>,
-  { name = "annotations", ...options }: CocoDatasetOptions = {},
+  { name = "annotations", orientation = "stored", ...options }: CocoDatasetOptions = {},
 ): CocoDataset {
   const review = reviewCoco(json, name, { ...options, images: "needed" });
   const error = errorOf(review.findings, name);
@@ -59,12 +61,13 @@ export function cocoDataset(
     const where = `${name}: annotation ${quote(annotation.id)} of ${file_name}`;
     return decodeRle(segmentationToRle(annotation.segmentation!, { height, width }, where));
   };
-  const groundTruth = (index: number): GroundTruth => {
+  const infoOf = (index: number): CocoImage => {
     const info = imageInfo[index];
-    if (info === undefined) {
-      throw new DatasetError(`${name}: index must be within 0..${imageInfo.length - 1}, got ${index}.`);
-    }
-    const { image, objects } = byImage.get(info.id)!;
+    if (info === undefined) throw new DatasetError(`${name}: index must be within 0..${imageInfo.length - 1}, got ${index}.`);
+    return info;
+  };
+  const groundTruth = (index: number): GroundTruth => {
+    const { image, objects } = byImage.get(infoOf(index).id)!;
     return {
       boxes: Float32Array.from(objects.flatMap((object) => clippedBox(object, image))),
       labels: Int32Array.from(objects, (object) => labelOf.get(object.category_id)!),
@@ -83,18 +86,17 @@ export function cocoDataset(
     hasMasks,
     groundTruth,
     async get(index): Promise<Sample> {
-      const objects = groundTruth(index);
-      const { id, file_name, width, height } = imageInfo[index]!;
+      const { id, file_name, width, height } = infoOf(index);
       const image = await readImage(file_name);
       if (image.width !== width || image.height !== height) {
+        const isTurned = image.width === height && image.height === width;
+        const other = orientation === "stored" ? 'as they are stored; if this one was annotated upright, as EXIF says, choose orientation "exif"' : 'upright, as EXIF says; if this one was annotated as it is stored, choose orientation "stored"';
         throw new DatasetError(
           `${file_name}: the file has ${image.width}x${image.height} pixels, ${name} says ${width}x${height}. ` +
-            (image.width === height && image.height === width
-              ? "Data sets are read as stored, without EXIF orientation: store the image upright, or correct the annotations."
-              : "Correct the annotations, or replace the image."),
+            (isTurned ? `Photos are read ${other}. Else correct the annotations.` : "Correct the annotations, or replace the image."),
         );
       }
-      return { id, name: file_name, image, groundTruth: objects };
+      return { id, name: file_name, image, groundTruth: groundTruth(index) };
     },
   };
 }

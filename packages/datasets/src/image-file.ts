@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { ConfigError, DatasetError, type ImageSize, type RawImage } from "@mrcnn/core";
+import { MAX_PIXELS } from "@mrcnn/masks";
 import sharp from "sharp";
 import { writeOutput } from "./output-file.ts";
 import { whyNoFile } from "./regular-file.ts";
@@ -25,8 +26,6 @@ export interface ImageHeader extends ImageSize {
   readonly orientation: number;
 }
 
-/** Images of more pixels are refused unless an option says otherwise. */
-export const MAX_PIXELS = 178_956_970;
 const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
 // The bands that each kind of picture may have, transparency included. Pillow knows no more: further ones are measurements
 // whose meaning nobody tells.
@@ -139,8 +138,8 @@ function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
 }
 
 /** An image whose distinct values are objects: `labels` holds a number per pixel, 0 where all is black. */
-export async function readLabelFile(path: string): Promise<{ height: number; width: number; labels: Uint32Array }> {
-  const { file, meta } = await open(path, path, MAX_PIXELS);
+export async function readLabelFile(path: string, { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {}): Promise<{ height: number; width: number; labels: Uint32Array }> {
+  const { file, meta } = await open(path, path, maxPixels);
   try {
     const { depth, channels = 3 } = meta;
     const wide = depth === "ushort" && channels < 3; // 16-bit grey: more than 255 objects

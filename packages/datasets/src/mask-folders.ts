@@ -1,7 +1,8 @@
 import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
-import { MAX_PIXELS, readImageFile, readLabelFile } from "./image-file.ts";
+import { MASK_BYTES_PER_PIXEL, MAX_PIXELS } from "@mrcnn/masks";
+import { readImageFile, readLabelFile } from "./image-file.ts";
 import { lossyFormat } from "./lossy-format.ts";
 import { oneClass } from "./one-class.ts";
 import { isForeignPictureName, isPictureName } from "./picture-names.ts";
@@ -11,6 +12,10 @@ import { whyNoFile } from "./regular-file.ts";
 export type MaskFolders = {
   /** Name of the one class. Default "object". */
   readonly className?: string;
+  /** Which way up photos are read that EXIF says are turned: as stored (default), or upright where the masks are so. */
+  readonly orientation?: "stored" | "exif";
+  /** Images of more pixels are refused. Default 178,956,970. */
+  readonly maxPixels?: number;
 } & (
   | {
       /** A folder of folders, one per image, each with `images/` (one file) and `masks/` (one file per object), as in the Data Science Bowl 2018. */
@@ -32,9 +37,6 @@ interface Entry {
   readonly labels: boolean;
 }
 
-// The masks of one image take no more memory, in bytes.
-const MOST_MASK_PIXELS = 3 * MAX_PIXELS;
-
 // macOS writes the same letters in another Unicode form than other systems do.
 const stem = (name: string): string => basename(name, extname(name)).normalize();
 
@@ -45,7 +47,7 @@ const stem = (name: string): string => basename(name, extname(name)).normalize()
  *   changes their values); from `get` for unreadable files or masks of another size.
  */
 export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset> {
-  const { className = "object" } = options;
+  const { className = "object", orientation = "stored", maxPixels = MAX_PIXELS } = options;
   const entries = "folder" in options ? await nested(options.folder) : await parallel(options.images, options.masks);
   if (entries.length === 0) {
     throw new DatasetError(`${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`);
@@ -57,8 +59,8 @@ export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset>
     async get(index) {
       const entry = entries[index];
       if (entry === undefined) throw new DatasetError(`maskFoldersDataset: index must be within 0..${entries.length - 1}, got ${index}.`);
-      const image = await readImageFile(entry.image, { orient: false });
-      const read = await Promise.all(entry.masks.map((path) => readMasks(path, image, entry.labels)));
+      const image = await readImageFile(entry.image, { orient: orientation === "exif", maxPixels });
+      const read = await Promise.all(entry.masks.map((path) => readMasks(path, image, { labelled: entry.labels, maxPixels })));
       const masks = read.flat();
       return {
         id: index + 1,
@@ -124,18 +126,19 @@ async function parallel(images: string, masks: string): Promise<Entry[]> {
   });
 }
 
-async function readMasks(path: string, image: ImageSize, labelled: boolean): Promise<Bitmap[]> {
-  const { height, width, labels } = await readLabelFile(path);
+async function readMasks(path: string, image: ImageSize, options: { readonly labelled: boolean; readonly maxPixels: number }): Promise<Bitmap[]> {
+  const { height, width, labels } = await readLabelFile(path, options);
   if (height !== image.height || width !== image.width) {
     throw new DatasetError(
-      `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. Replace one of them.`,
+      `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. ` +
+        (height === image.width && width === image.height ? 'One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored". Else replace one.' : "Replace one of them."),
     );
   }
-  return objectsOf({ height, width, labels }, path, labelled);
+  return objectsOf({ height, width, labels }, path, options);
 }
 
 // One mask for each value, or one for all that isn't 0, each cut to its window.
-function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uint32Array }, path: string, labelled: boolean): Bitmap[] {
+function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uint32Array }, path: string, { labelled, maxPixels }: { readonly labelled: boolean; readonly maxPixels: number }): Bitmap[] {
   const windows = new Map<number, { left: number; top: number; right: number; bottom: number }>();
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
@@ -153,9 +156,9 @@ function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uin
   }
   const ordered = [...windows].toSorted(([a], [b]) => a - b);
   const pixels = ordered.reduce((sum, [, { left, top, right, bottom }]) => sum + (right - left + 1) * (bottom - top + 1), 0);
-  if (pixels > MOST_MASK_PIXELS) {
+  if (pixels > MASK_BYTES_PER_PIXEL * maxPixels) {
     throw new DatasetError(
-      `${path}: the mask has ${windows.size} values, whose objects take ${pixels} pixels in all, more than ${MOST_MASK_PIXELS}. ` +
+      `${path}: the mask has ${windows.size} values, whose objects take ${pixels} pixels in all, more than ${MASK_BYTES_PER_PIXEL * maxPixels}. ` +
         "Each value must be one object: is it a photo, or were the values changed by resizing?",
     );
   }

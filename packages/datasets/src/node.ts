@@ -2,6 +2,8 @@ export { cocoDatasetFromFiles, readCocoAnnotations, readCocoValue, writeCocoAnno
 export type { CocoFiles } from "./coco-files.ts";
 export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
 export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
+export { addTurnedPhoto, describeMissingImage, findTurnedPhotos, missingImageFinder, turnOf } from "./image-review.ts";
+export type { AnnotatedFile, MissingImage, TurnedPhoto } from "./image-review.ts";
 export { readJsonFile } from "./json-file.ts";
 export type { ReadJsonFileOptions } from "./json-file.ts";
 export { loadBatches } from "./loader.ts";

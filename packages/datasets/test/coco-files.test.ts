@@ -1,8 +1,9 @@
-import { readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { cocoFromSamples, shapesDataset } from "../src/index.ts";
-import { cocoDatasetFromFiles, openDataset, readCocoAnnotations, writeCocoAnnotations, writeImageFile } from "../src/node.ts";
+import { cocoDatasetFromFiles, findTurnedPhotos, openDataset, readCocoAnnotations, readImageFile, writeCocoAnnotations, writeImageFile } from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
 describe("COCO on disk", () => {
@@ -40,7 +41,8 @@ describe("COCO on disk", () => {
       annotations: [{ id: 5, image_id: 1, category_id: 1, bbox: [0, 0, 2, 2] as const }],
     };
     await writeCocoAnnotations(annotations, json);
-    const dataset = await cocoDatasetFromFiles({ images: folder, annotations });
+    await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(`${annotations}: ${join(folder, "a.png")}: the image is missing. Look whether the folder`);
+    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, missingImages: "later" });
     await expect(dataset.get(0)).rejects.toThrow(`${join(folder, "a.png")}: the image is missing.`);
     await writeCocoAnnotations(annotations, { ...json, annotations: [{ ...json.annotations[0]!, image_id: 2 }] });
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(/gt\.json: annotation 5: image_id/);
@@ -54,7 +56,124 @@ describe("COCO on disk", () => {
       annotations: [{ id: 5, image_id: 1, category_id: 1, bbox: [0, 0, 0, 2] }, { id: 6, image_id: 1, category_id: 1, bbox: [0, 0, 1, 2] }],
     });
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(/annotation 5/);
-    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, degenerate: "drop" });
+    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, degenerate: "drop", missingImages: "later" });
     expect(dataset.dropped.map(({ id }) => id)).toEqual([5]);
+  });
+});
+
+describe("images of a data set", () => {
+  const box = { id: 1, image_id: 1, category_id: 1, bbox: [0, 0, 2, 2] as const };
+  const categories = [{ id: 1, name: "thing" }];
+  async function annotate(folder: string, images: readonly { file_name: string; width: number; height: number }[]): Promise<string> {
+    const annotations = join(folder, "gt.json");
+    await writeCocoAnnotations(annotations, { images: images.map((image, i) => ({ id: i + 1, ...image })), categories, annotations: [box] });
+    return annotations;
+  }
+  const photo = async (path: string, { width, height, orientation }: { width: number; height: number; orientation: number }): Promise<void> => {
+    await mkdir(dirname(path), { recursive: true });
+    const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => (Math.floor(i / 3) % width) * 20);
+    await sharp(data, { raw: { width, height, channels: 3 } }).withMetadata({ orientation }).jpeg().toFile(path);
+  };
+
+  it.each<[string, string, string]>([
+    ["images\\a.jpg", "a.jpg", "in its backslashes and in its folders"],
+    ["/data/upload/4/a.jpg", "a.jpg", "in its folders"],
+    ["su\u0308d/a.jpg", "s\u00fcd/a.jpg", "in the Unicode form of its letters (they look the same)"],
+    ["A.JPG", "a.jpg", "in letter case"],
+    ["a.png", "a.jpg", "in its ending"],
+  ])("names what lies where %j is missing, when opened", async (name, there, differs) => {
+    const folder = temporaryFolder();
+    await photo(join(folder, there), { width: 8, height: 4, orientation: 1 });
+    const annotations = await annotate(folder, [{ file_name: name, width: 8, height: 4 }, { file_name: "b.jpg", width: 8, height: 4 }]);
+    await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(
+      `${annotations}: ${join(folder, name)}: the image is missing. But ${join(folder, there)} is there, which differs ${differs}: correct file_name in the annotations, or rename the file. Missing as well: b.jpg.`,
+    );
+  });
+  it("finds images in folders within, and through links", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "x", "a.jpg"), { width: 8, height: 4, orientation: 1 });
+    await symlink(join(folder, "x", "a.jpg"), join(folder, "b.jpg"));
+    const annotations = await annotate(folder, [{ file_name: "x/a.jpg", width: 8, height: 4 }, { file_name: "b.jpg", width: 8, height: 4 }, { file_name: "./x/../b.jpg", width: 8, height: 4 }]);
+    expect((await cocoDatasetFromFiles({ images: folder, annotations })).length).toBe(3);
+  });
+
+  it("reads a photo that EXIF says is turned as chosen", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "a.jpg"), { width: 8, height: 4, orientation: 6 });
+    const stored = await annotate(folder, [{ file_name: "a.jpg", width: 8, height: 4 }]);
+    const asStored = await (await cocoDatasetFromFiles({ images: folder, annotations: stored })).get(0);
+    expect(asStored.image).toMatchObject({ width: 8, height: 4 });
+    await expect(cocoDatasetFromFiles({ images: folder, annotations: stored, orientation: "exif" })).rejects.toThrow(
+      `${stored}: a.jpg: EXIF says that it is turned or mirrored (orientation 6); it is read upright, as EXIF says, and its annotated size is that of the other way up. Where photos were annotated as stored, leave orientation at "stored".`,
+    );
+    const upright = await annotate(folder, [{ file_name: "a.jpg", width: 4, height: 8 }]);
+    await expect(cocoDatasetFromFiles({ images: folder, annotations: upright })).rejects.toThrow('choose orientation: "exif".');
+    await expect((await cocoDatasetFromFiles({ images: folder, annotations: upright, missingImages: "later" })).get(0)).rejects.toThrow('if this one was annotated upright, as EXIF says, choose orientation "exif"');
+    const { image } = await (await openDataset({ kind: "coco", images: folder, annotations: upright, orientation: "exif" })).get(0);
+    // Orientation 6: the stored left edge, which is dark, is the top.
+    expect(image).toMatchObject({ width: 4, height: 8 });
+    expect(image.data[0]!).toBeLessThan(image.data[7 * 4 * 3]!);
+    expect([...image.data]).toEqual([...(await readImageFile(join(folder, "a.jpg"))).data]);
+  });
+  it.each([[5, 5, 6], [8, 4, 3], [8, 4, 2]])("notes a photo of %dx%d pixels whose size doesn't tell its turn (orientation %d)", async (width, height, orientation) => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "a.jpg"), { width, height, orientation });
+    const annotations = await annotate(folder, [{ file_name: "a.jpg", width, height }]);
+    for (const read of ["stored", "exif"] as const) {
+      const { notes } = await cocoDatasetFromFiles({ images: folder, annotations, orientation: read });
+      expect(notes.filter(({ kind }) => kind === "photo that EXIF says is turned")).toMatchObject([{ severity: "note", count: 1, examples: [expect.stringContaining(`a.jpg: EXIF says that it is turned or mirrored (orientation ${orientation}); it is read ${read === "stored" ? "as it is stored" : "upright"}`)] }]);
+    }
+  });
+  it("says nothing of upright photos, and of those whose size shows that they are read rightly", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "a.jpg"), { width: 8, height: 4, orientation: 1 });
+    await photo(join(folder, "b.jpg"), { width: 8, height: 4, orientation: 6 });
+    const annotations = await annotate(folder, [{ file_name: "a.jpg", width: 8, height: 4 }, { file_name: "b.jpg", width: 8, height: 4 }]);
+    expect((await cocoDatasetFromFiles({ images: folder, annotations })).notes.filter(({ kind }) => kind.startsWith("photo"))).toEqual([]);
+  });
+  it("finds turned photos, and which way up their sizes fit", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "upright.jpg"), { width: 8, height: 4, orientation: 1 });
+    await photo(join(folder, "turned.jpg"), { width: 8, height: 4, orientation: 8 });
+    await photo(join(folder, "square.jpg"), { width: 4, height: 4, orientation: 6 });
+    await photo(join(folder, "over.jpg"), { width: 8, height: 4, orientation: 3 });
+    const images = [
+      { file_name: "upright.jpg", width: 8, height: 4 },
+      { file_name: "turned.jpg", width: 8, height: 4 },
+      { file_name: "turned.jpg", width: 4, height: 8 },
+      { file_name: "square.jpg", width: 4, height: 4 },
+      { file_name: "over.jpg", width: 8, height: 4 },
+      { file_name: "none.jpg", width: 8, height: 4 },
+    ];
+    const found = await findTurnedPhotos(folder, images);
+    expect(found).toEqual([
+      { name: "turned.jpg", orientation: 8, fits: "stored" },
+      { name: "turned.jpg", orientation: 8, fits: "exif" },
+      { name: "square.jpg", orientation: 6, fits: undefined },
+      { name: "over.jpg", orientation: 3, fits: undefined },
+    ]);
+    expect((await findTurnedPhotos(folder, images, { limit: 2 })).map(({ name }) => name)).toEqual(["square.jpg"]);
+  });
+
+  it("bounds the pixels of images and masks before any work", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "a.jpg"), { width: 8, height: 4, orientation: 1 });
+    const annotations = join(folder, "gt.json");
+    const write = (width: number, height: number, count: number): Promise<void> =>
+      writeFile(annotations, JSON.stringify({
+        images: [{ id: 1, file_name: "a.jpg", width, height }],
+        categories,
+        annotations: Array.from({ length: count }, (_, i) => ({ ...box, id: i + 1, segmentation: [[0, 0, width, 0, width, height, 0, height]] })),
+      }));
+    await write(60_000, 60_000, 1);
+    await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(`${annotations}: image 1 ("a.jpg"): has 60000x60000 pixels, more than the limit of 178956970 in all.`);
+    await write(13_000, 13_000, 4);
+    await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(`${annotations}: image 1 ("a.jpg"): the boxes of its masks have 676000000 pixels in all, more than 536870910.`);
+    await write(13_000, 13_000, 3);
+    await expect((await cocoDatasetFromFiles({ images: folder, annotations })).get(0)).rejects.toThrow("a.jpg: the file has 8x4 pixels");
+    await write(8, 4, 4);
+    expect((await (await cocoDatasetFromFiles({ images: folder, annotations, maxPixels: 43 })).get(0)).groundTruth.masks).toHaveLength(4);
+    await expect(cocoDatasetFromFiles({ images: folder, annotations, maxPixels: 31 })).rejects.toThrow("has 8x4 pixels, more than the limit of 31 in all. Write the size of its file, or cut the image into pieces. Or raise maxPixels");
+    await expect(cocoDatasetFromFiles({ images: folder, annotations, maxPixels: 42 })).rejects.toThrow("have 128 pixels in all, more than 126");
   });
 });

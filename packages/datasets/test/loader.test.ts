@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TrainingBatch } from "@mrcnn/core";
@@ -103,14 +103,14 @@ describe.each([
     for (const { name, image } of samples) await writeImageFile(join(folder, name), image);
     const annotations = join(folder, "gt.json");
     await writeCocoAnnotations(annotations, cocoFromSamples(samples, dataset.classNames));
-    const missing = join(folder, samples[3]!.name);
-    rmSync(missing);
+    const empty = join(folder, samples[3]!.name);
+    writeFileSync(empty, "");
     const source = { kind: "coco", images: folder, annotations } as const;
     const seen: string[] = [];
     const run = async (): Promise<void> => {
       for await (const { names } of loadBatches(source, { ...options, shuffle: false })) seen.push(...names);
     };
-    await expect(run()).rejects.toMatchObject({ code: "dataset", name: "DatasetError", message: `${missing}: the image is missing.` });
+    await expect(run()).rejects.toMatchObject({ code: "dataset", name: "DatasetError", message: `${empty}: the image can't be read: it is empty. Replace it.` });
     expect(seen).toEqual([samples[0]!.name, samples[1]!.name]);
     await expect(collect(loadBatches({ ...source, annotations: "none.json" }, options))).rejects.toThrow(/^none\.json: annotations/);
   });

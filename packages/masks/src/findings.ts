@@ -2,7 +2,7 @@
 import { DatasetError } from "@mrcnn/core";
 
 /** A choice that makes a finding harmless; each surface has words of its own for it. */
-export type CocoRemedy = "drop degenerate" | "drop empty categories" | "boxes alone";
+export type CocoRemedy = "drop degenerate" | "drop empty categories" | "boxes alone" | "more pixels" | "turn photos";
 
 /** How a surface says what to do instead of mending the file; by default the options of the functions. */
 export type CocoAdvice = Readonly<Partial<Record<CocoRemedy, string>>>;
@@ -23,6 +23,8 @@ export interface CocoFinding {
 const functionOptions: Readonly<Record<CocoRemedy, string>> = {
   "drop degenerate": 'Or leave such objects out with degenerate: "drop".',
   "drop empty categories": 'Or leave categories without objects out with emptyCategories: "drop".',
+  "more pixels": "Or raise maxPixels if there is the memory.",
+  "turn photos": 'Where photos were annotated upright, as EXIF turns them, choose orientation: "exif".',
   "boxes alone": 'Or read boxes alone with masks: "unneeded".',
 };
 

@@ -16,6 +16,7 @@ export type { CocoAdvice, CocoFinding, CocoRemedy, FindingList } from "./finding
 export { cropMasks } from "./crop.ts";
 export { foreignAnnotations, foreignResults } from "./foreign-format.ts";
 export { boxIou, rleIou, runsIntersection } from "./iou.ts";
+export { MASK_BYTES_PER_PIXEL, MAX_PIXELS } from "./limits.ts";
 export { pasteMasks } from "./paste.ts";
 export type { PasteMethod, PasteOptions } from "./paste.ts";
 export { planPaste, rlesFromBits } from "./paste-plan.ts";

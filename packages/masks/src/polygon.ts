@@ -1,10 +1,12 @@
 import { DatasetError } from "@mrcnn/core";
 import type { ImageSize, Rle } from "@mrcnn/core";
+import { MAX_SIDE } from "./limits.ts";
 import { checkSize, mergeRles } from "./rle.ts";
 import { createRunWriter } from "./run-writer.ts";
 
 // COCO walks a polygon's edges on a grid this many times finer than the pixels.
 const FINE = 5;
+const toFine = (value: number): number => Math.trunc(FINE * value + 0.5);
 // An outline that crosses each column at every pixel is as rugged as can be. Coarse ones of small images may well go twice.
 const CROSSINGS_PER_PIXEL = 4;
 const CROSSINGS_AT_LEAST = 2 ** 20;
@@ -43,27 +45,13 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   for (let i = 0; i < length; i++) {
     const value = polygon[i]!;
     // The bound keeps a corrupt coordinate from drawing an endless edge.
-    if (!(Math.abs(value) < 1e6)) throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
-    fine[i] = Math.trunc(FINE * value + 0.5);
+    if (!(Math.abs(value) < MAX_SIDE)) throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
+    fine[i] = toFine(value);
   }
 
-  let count = 0;
-  let first = width;
-  let last = -1;
-  for (let i = 0; i < length; i += 2) {
-    const [from, to] = columnsOf(fine[i]!, fine[i + 2 === length ? 0 : i + 2]!, width);
-    if (to < from) continue;
-    count += to - from + 1;
-    if (from < first) first = from;
-    if (to > last) last = to;
-  }
-  const most = CROSSINGS_PER_PIXEL * height * width + CROSSINGS_AT_LEAST;
-  if (count > most) {
-    throw new DatasetError(
-      `${where} goes back and forth over its image of ${width}x${height} pixels: ${length / 2} points, whose edges cross columns of ` +
-        `pixels ${count} times, more than ${most}. It is no outline of an object; correct or remove it.`,
-    );
-  }
+  const tangle = tangleOf(polygon, { height, width });
+  if (tangle !== undefined) throw new DatasetError(`${where} ${tangle} It is no outline of an object; correct or remove it.`);
+  const { count, first, last } = measureCrossings(fine, width);
   const runs = createRunWriter({ height, width });
   // Where the outline crosses columns' centres, as places in the column-major image. Few are sorted; many are marked in bits,
   // which take less memory, and two at one place cancel out there as they do when sorted.
@@ -97,6 +85,33 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   }
   if (open >= 0) runs.add(open, height * width);
   return runs.finish();
+}
+
+/**
+ * Says why a polygon is no outline of anything in an image of `size`: its edges go back and forth over it more often than
+ * any object's. Undefined for others. Nothing is drawn.
+ */
+export function tangleOf(polygon: ArrayLike<number>, { height, width }: ImageSize): string | undefined {
+  if (polygon.length * (Math.min(width, MAX_SIDE) / 2) <= CROSSINGS_AT_LEAST) return undefined;
+  const { count } = measureCrossings(Int32Array.from(polygon, toFine), width);
+  const most = CROSSINGS_PER_PIXEL * height * width + CROSSINGS_AT_LEAST;
+  if (count <= most) return undefined;
+  return `goes back and forth over its image of ${width}x${height} pixels: ${polygon.length / 2} points, whose edges cross columns of pixels ${count} times, more than ${most}.`;
+}
+
+// How many columns' centres the edges cross, and the first and the last.
+function measureCrossings(fine: Int32Array, width: number): { count: number; first: number; last: number } {
+  let count = 0;
+  let first = width;
+  let last = -1;
+  for (let i = 0; i < fine.length; i += 2) {
+    const [from, to] = columnsOf(fine[i]!, fine[i + 2 === fine.length ? 0 : i + 2]!, width);
+    if (to < from) continue;
+    count += to - from + 1;
+    if (from < first) first = from;
+    if (to > last) last = to;
+  }
+  return { count, first, last };
 }
 
 // The columns whose centres an edge between two fine x crosses, from the first to the last; none when the last is lower.

@@ -7,6 +7,7 @@ import { createFindingList, errorOf } from "./findings.ts";
 import type { CocoAdvice, CocoFinding, FindingList, Said } from "./findings.ts";
 import { reviewSegmentation } from "./review-segmentation.ts";
 import type { Bounds } from "./review-segmentation.ts";
+import { reviewImageSizes, reviewMaskSizes } from "./review-sizes.ts";
 
 /** What the annotations are read for, which decides what would stop it. */
 export interface CocoReviewOptions {
@@ -33,6 +34,8 @@ export interface CocoReviewOptions {
   readonly degenerate?: "error" | "drop" | "keep";
   /** Whether categories without objects are classes all the same. Default "keep". */
   readonly emptyCategories?: "keep" | "drop";
+  /** Images of more pixels are refused where images are needed, and masks of one image of more than three times as many in all. Default 178,956,970. */
+  readonly maxPixels?: number;
   /** How a surface says what else to do; by default the options of the functions. */
   readonly advice?: CocoAdvice;
 }
@@ -64,11 +67,13 @@ export function reviewCoco(value: unknown, where: string, options: CocoReviewOpt
   const { images, annotations, categories } = listsOf(value, where);
   const review: Review = { ...options, purpose, images: files, degenerate: options.degenerate ?? (purpose === "training" ? "error" : "keep"), found: createFindingList(options.advice) };
   const imageOf = reviewImages(images, review);
+  reviewImageSizes(images, review);
   const categoryOf = reviewCategories(categories, review);
   reviewIds(annotations, "annotation", review);
 
   const named = { images: idsOf(images), categories: idsOf(categories) };
   const looks = annotations.map((annotation) => lookAt(annotation, { image: imageOf.get(annotation.image_id), category: categoryOf.get(annotation.category_id), named }, review));
+  reviewMaskSizes(looks, review);
   if (review.boxes !== "unneeded") readBoxesAs(looks, { found: review.found, isFatal: purpose === "training" });
 
   const isMasked = judgeMasks(looks, review);

@@ -1,8 +1,8 @@
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, needsOf, readCocoResults } from "@mrcnn/coco-eval";
 import type { IouType } from "@mrcnn/coco-eval";
 import { ConfigError, quote, toJson } from "@mrcnn/core";
-import { cocoDatasetFromFiles, readCocoValue } from "@mrcnn/datasets/node";
+import { cocoDatasetFromFiles, readCocoValue, whyNoFile } from "@mrcnn/datasets/node";
 import { errorOf, reviewCoco } from "@mrcnn/masks";
 import type { CocoJson, CocoResult, CocoReviewOptions } from "@mrcnn/masks";
 import { apTable } from "../ap-table.ts";
@@ -42,6 +42,7 @@ export interface EvalOptions extends BackendOptions, ModelOptions {
   readonly maxSize?: number;
   /** Whether the images that can be read are scored when some can't. */
   readonly skipUnreadable: boolean;
+  readonly orientation?: "stored" | "exif";
   readonly json?: string;
   readonly html?: string;
 }
@@ -78,6 +79,7 @@ export async function evaluate(options: EvalOptions, given: Terminal): Promise<n
 async function ofResults(options: EvalOptions): Promise<Outcome> {
   const { results, iouType, annotations, images, weights, maxDetections, html } = options;
   if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
+  if (options.orientation !== undefined) throw new UsageError("--orientation goes with --model. Add --model, or leave it out.");
   if (weights !== undefined) throw new UsageError("--weights goes with --model. Add --model, or leave it out.");
   for (const name of ["classes", "config", "set"] as const) {
     if ((options[name]?.length ?? 0) > 0) throw new UsageError(`--${name} goes with --model. Add --model, or leave it out.`);
@@ -85,7 +87,8 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
   if (images !== undefined && html === undefined) throw new UsageError("--images goes with --model, or with --html for its pictures. Add one of them, or leave it out.");
   if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
   if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
-  if (!existsSync(results)) throw new CommandError(`The results file ${results} does not exist. Check the path.`);
+  const noFile = whyNoFile(results);
+  if (noFile !== undefined) throw new CommandError(`The results file ${results}${noFile.replace(/^it/, "")}`);
   const { groundTruth, notes } = await openGroundTruth(annotations, iouType);
   const dataset = images === undefined ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) });
   // Of any length: it is read piece by piece, and once more for the pictures.
@@ -106,10 +109,10 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
 
 // The exit code when nothing is scored.
 async function ofModel(options: EvalOptions, name: string, { terminal, to, write }: Outputs<"--results">): Promise<Outcome | number> {
-  const { images, annotations, iouType, skipUnreadable } = options;
+  const { images, annotations, iouType, skipUnreadable, orientation } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  const { groundTruth, notes } = await openGroundTruth(annotations, iouType);
-  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) });
+  const { groundTruth } = await openGroundTruth(annotations, iouType);
+  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType), ...(orientation === undefined ? {} : { orientation }), missingImages: skipUnreadable ? "later" : "error" });
 
   assertSettable(options.set);
   await chooseBackend(options, terminal);
@@ -152,7 +155,7 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
     if (unreadable.size > 0) terminal.note(`${count}. The scores are of the other ${dataset.length - unreadable.size}.`);
     const types: IouType[] = iouType === undefined ? ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])] : [iouType];
     const evaluations = evaluateResults(unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable), results, types, { name: annotations, maxDetections });
-    return { evaluations, notes, results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
+    return { evaluations, notes: noteLines(dataset.notes, annotations), results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
   } finally {
     interrupt.release();
     model.dispose();
@@ -163,7 +166,11 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
 const rulesFor = (iouType: IouType | undefined): CocoReviewOptions => ({
   ...needsOf(iouType ?? "bbox"),
   ...(iouType === undefined ? { masks: "consistent", keypoints: "needed" } : {}),
-  advice: { "boxes alone": "Or evaluate boxes alone with --iou-type bbox." },
+  advice: {
+    "boxes alone": "Or evaluate boxes alone with --iou-type bbox.",
+    "more pixels": "",
+    "turn photos": "Where photos were annotated upright, as EXIF turns them, add --orientation exif.",
+  },
 });
 
 async function openGroundTruth(file: string, iouType: IouType | undefined): Promise<{ groundTruth: CocoJson; notes: string[] }> {

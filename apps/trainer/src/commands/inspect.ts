@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { quote, toJson } from "@mrcnn/core";
-import { cocoDatasetFromFiles, readCocoValue, readImageFile } from "@mrcnn/datasets/node";
+import { addTurnedPhoto, cocoDatasetFromFiles, describeMissingImage, missingImageFinder, readCocoValue, readImageFile, turnOf } from "@mrcnn/datasets/node";
 import { createFindingList } from "@mrcnn/masks";
 import type { CocoImage, CocoReviewOptions, FindingList } from "@mrcnn/masks";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
@@ -31,24 +31,38 @@ export interface InspectOptions {
   readonly json?: string;
 }
 
+interface CheckOptions extends Pick<DataSource, "orientation" | "maxPixels"> {
+  readonly signal: AbortSignal;
+  readonly onImage: (done: number) => void;
+}
+
 // Decodes every image: only that finds truncated files.
-async function checkImages(folder: string, images: readonly CocoImage[], found: FindingList, options: { readonly signal: AbortSignal; readonly onImage: (done: number) => void }): Promise<void> {
+async function checkImages(folder: string, images: readonly CocoImage[], found: FindingList, { orientation = "stored", maxPixels, signal, onImage }: CheckOptions): Promise<void> {
   let next = 0;
   let done = 0;
-  const worker = async (): Promise<void> => {
-    while (next < images.length && !options.signal.aborted) {
-      const { file_name, width, height } = images[next++]!;
-      try {
-        const image = await readImageFile(join(folder, file_name), { orient: false });
-        if (image.width !== width || image.height !== height) {
-          found.add("image of another size than its annotation says", { example: `${file_name}: has ${image.width}x${image.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." });
-        }
-      } catch (error) {
-        const missing = /missing/.test((error as Error).message);
-        const example = (error as Error).message;
-        found.add(missing ? "image file that is missing" : "image that can't be read", { example, advice: missing ? "Look whether --images is the right folder." : "Replace it, or remove it from the annotations." });
+  const findMissing = missingImageFinder(folder);
+  const check = async (info: CocoImage): Promise<void> => {
+    const { file_name, width, height } = info;
+    const [missing] = findMissing([file_name]);
+    if (missing !== undefined) {
+      found.add("image file that is missing", { example: describeMissingImage(missing), advice: "Look whether --images is the right folder." });
+      return;
+    }
+    const turned = await turnOf(folder, info);
+    if (turned !== undefined) addTurnedPhoto(found, turned, { read: orientation });
+    try {
+      const image = await readImageFile(join(folder, file_name), { orient: orientation === "exif", ...(maxPixels === undefined ? {} : { maxPixels }) });
+      if ((image.width !== width || image.height !== height) && (turned?.fits ?? orientation) === orientation) {
+        found.add("image of another size than its annotation says", { example: `${file_name}: has ${image.width}x${image.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." });
       }
-      options.onImage(++done);
+    } catch (error) {
+      found.add("image that can't be read", { example: (error as Error).message, advice: "Replace it, or remove it from the annotations." });
+    }
+  };
+  const worker = async (): Promise<void> => {
+    while (next < images.length && !signal.aborted) {
+      await check(images[next++]!);
+      onImage(++done);
     }
   };
   await Promise.all(Array.from({ length: 4 }, worker));
@@ -92,7 +106,7 @@ function intended({ images, annotations, config, set }: InspectOptions): { train
   const file = config ?? "--set";
   const written = (config === undefined ? { training: { steps: 1 } } : readJson(config, "The config")) as LooseConfig;
   const source = written.data?.train ?? {};
-  const rules = Object.fromEntries(["images", "annotations", "degenerate", "emptyCategories"].flatMap((key) => (key in source ? [[key, source[key as keyof DataSource]]] : [])));
+  const rules = Object.fromEntries(["images", "annotations", "degenerate", "emptyCategories", "orientation", "maxPixels"].flatMap((key) => (key in source ? [[key, source[key as keyof DataSource]]] : [])));
   const isGiven = config === undefined || images !== undefined || annotations !== undefined;
   const train = { ...rules, ...(images !== undefined && { images }), ...(annotations !== undefined && { annotations }) };
   const training = changedConfig(isGiven ? { ...written, data: { ...written.data, train } } : written, set, file);
@@ -110,11 +124,12 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   const outputs = openOutputs({ "--json": json, "--html": html }, { terminal: given, inputs: [annotations, config] });
   const { terminal } = outputs;
   const value = await readCocoValue(annotations);
-  const found = createFindingList();
+  const where = "data.train";
   // Which training is meant is known when a config or a --set says so; else boxes alone will do.
   const isSaid = config !== undefined || options.set.some((assignment) => assignment.startsWith("model"));
-  const named = reviewOptionsOf(training.data.train, "data.train", { purpose: "training", masks: parseMaskRcnnConfig({ ...training.model, classes: ["any"] }, `${config ?? "--set"}: model`).mask });
+  const named = reviewOptionsOf(training.data.train, where, { purpose: "training", masks: parseMaskRcnnConfig({ ...training.model, classes: ["any"] }, `${config ?? "--set"}: model`).mask });
   const rules: CocoReviewOptions = isSaid ? named : { ...named, masks: "consistent" };
+  const found = createFindingList(rules.advice);
   const { inspection, review } = inspectAnnotations(value, annotations, { rules, found });
   const names = review.json.categories.map(({ name }) => name);
   const { classes } = training.model;
@@ -124,7 +139,8 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   const listed = (value as { images: CocoImage[] }).images.filter(({ file_name }) => typeof file_name === "string" && file_name !== "");
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   const progress = createProgress(terminal, { label: "inspect", unit: "images", total: listed.length });
-  await checkImages(images, listed, found, { signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
+  const { orientation, maxPixels } = training.data.train;
+  await checkImages(images, listed, found, { orientation, maxPixels, signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
     progress.stop();
     interrupt.release();
   });
@@ -141,7 +157,7 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   await outputs.write({
     "--json": () => `${toJson({ ...whole, ...(memory === undefined ? {} : { memory }) }, { indent: 2 })}\n`,
     // Samples can be drawn only from a data set that opens.
-    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules }), samples, memory }),
+    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules, ...(orientation === undefined ? {} : { orientation }) }), samples, memory }),
   });
   return fatal ? 1 : 0;
 }
