@@ -1,14 +1,14 @@
 import { existsSync, statSync } from "node:fs";
-import { ConfigError, isMrcnnError } from "@mrcnn/core";
+import { assertOptions, ConfigError, isMrcnnError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { amended, createPretrained, downloadFile, findInCatalog, forget, haveNames, modelOfWeights, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
 import type { CachedFile, CatalogEntry, DownloadProgress, Pretrained } from "@mrcnn/mask-rcnn";
-import { parseMaskRcnnConfig } from "@mrcnn/model";
+import { assertSizesAgree, detectRules, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { readLatestWeights } from "@mrcnn/trainer/node";
 import type { Category } from "./data-source.ts";
 import type { DetectionSettings } from "./detection.ts";
-import { CommandError, InterruptedError, UsageError } from "./errors.ts";
+import { CommandError, inOptions, InterruptedError, UsageError } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { optionNames, readModelOptions } from "./model-options.ts";
 import type { ModelOptions, SaidOfModel } from "./model-options.ts";
@@ -38,6 +38,7 @@ export interface ModelSourceOptions extends ModelOptions {
   /** Edges of the network's input, where the command says them: nothing is assumed of those. */
   readonly minSize?: number | undefined;
   readonly maxSize?: number | undefined;
+  readonly maxDetections?: number | undefined;
 }
 
 /**
@@ -50,6 +51,7 @@ export interface ModelSourceOptions extends ModelOptions {
 export async function loadModel(name: string, options: ModelSourceOptions, terminal: Terminal): Promise<LoadedModel> {
   const { weights, offline, redownload } = options;
   if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
+  assertDetectOptions(options);
   const said = readModelOptions(options);
   const known = { ...said, names: optionNames, consume: true };
   if (isRun(name)) return loadRun(name, weights, said, terminal);
@@ -75,6 +77,16 @@ export async function loadModel(name: string, options: ModelSourceOptions, termi
     // What was taken for weights because nobody publishes a hash of it.
     if (fetched?.downloaded === true && fetched.checkedBy === "first download" && isMrcnnError(error, "weights")) await forget(entry.url, { cacheDir: options.cache });
     throw error;
+  }
+}
+
+// Once, and not of every image.
+function assertDetectOptions({ minSize, maxSize, maxDetections }: ModelSourceOptions): void {
+  try {
+    assertOptions({ minSize, maxSize, maxDetections }, detectRules, "detect");
+    assertSizesAgree({ minSize, maxSize }, "detect");
+  } catch (error) {
+    throw new UsageError(inOptions((error as Error).message.replace(/^detect: /, "")), { cause: error });
   }
 }
 

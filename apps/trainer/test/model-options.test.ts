@@ -119,6 +119,8 @@ describe("mrcnn detect", () => {
     [["--set", "anchors.sizes=[[8,16],[16],[32],[64],[128]]"], 1, /anchors\.sizes must list as many sizes on each level/],
     [["--set", "box.scoreThreshold=0.3"], 2, /say it with --score-threshold/],
     [["--set", "rpn.training.preNmsTopK=3"], 2, /read in training alone/],
+    [["--min-size", "128", "--max-size", "96"], 2, /--min-size must be at most --max-size, got 128 and 96/],
+    [["--max-detections", "20000"], 2, /--max-detections must be a whole number from 1 to 10000, got 20000/],
     [["--config", "/nowhere/model.json"], 1, /The config \/nowhere\/model\.json does not exist/],
   ])("%j is refused", async (args, code, message) => {
     const outcome = await detect(...args);
@@ -172,7 +174,7 @@ describe("mrcnn eval", () => {
     const evaluate = (...args: string[]): Promise<Outcome> => mrcnn("eval", "--model", weights, "--images", join(folder, "images"), "--annotations", annotations, "--backend", "cpu", "--min-size", "32", "--max-size", "32", ...args);
     const { code, err } = await evaluate();
     expect(code).toBe(1);
-    expect(err.split("\n").at(-1)).toBe(`error: ${annotations}: the model's 2 classes have no names, so which are "cell", "nucleus" can't be told. Name them with --classes, label 1 first.`);
+    expect(err.split("\n").at(-1)).toBe(`error: ${annotations}: the model's 2 classes have no names, so which are "cell" can't be told. Name them with --classes, label 1 first.`);
     expect(await evaluate("--classes", "nucleus,cell")).toMatchObject({ code: 0 });
     expect(await mrcnn("eval", "--results", annotations, "--annotations", annotations, "--iou-type", "bbox", "--classes", "a,b")).toMatchObject({ code: 2, err: expect.stringContaining("--classes goes with --model") as string });
   });

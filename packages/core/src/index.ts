@@ -11,6 +11,8 @@ export { firstNotFinite } from "./finite.ts";
 export { hasKernel, registerKernels, replaceKernels, runKernelOr } from "./kernel.ts";
 export type { KernelContract, PartialKernelFunc } from "./kernel.ts";
 export { escapeUnprintable, printable } from "./printable.ts";
+export { assertOptions, numberFrom, ofType, oneOf } from "./options.ts";
+export type { OptionRule, OptionRules } from "./options.ts";
 export { createRandom, noRandom } from "./random.ts";
 export type { Random } from "./random.ts";
 export { NotJsonError, readJson, readJsonBytes } from "./read-json.ts";

@@ -1,7 +1,7 @@
 import { engine } from "@tensorflow/tfjs-core";
-import { ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
+import { assertOptions, ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
-import { dryRun } from "@mrcnn/model";
+import { detectRules, dryRun } from "@mrcnn/model";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig, Partially } from "@mrcnn/model";
 import { readShardedWeights, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -127,6 +127,7 @@ export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], n
     model,
     detect(image, options = {}) {
       const next = last.then(async () => {
+        assertOptions(options, detectRules, "detect");
         if (isDisposed) throw new ConfigError("detect: the detector has been disposed. Load it again.");
         const raw = await readImage(image);
         const stated = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));

@@ -5,13 +5,14 @@ import { enableProdMode, getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
 import type { NodeWebgpuOptions } from "@mrcnn/backend-webgpu/node";
-import { ConfigError, WeightsError } from "@mrcnn/core";
-import type { RawImage } from "@mrcnn/core";
+import { ConfigError, ofType, oneOf, WeightsError } from "@mrcnn/core";
+import type { OptionRules, RawImage } from "@mrcnn/core";
 import { decodeImage, readImageFile } from "@mrcnn/datasets/node";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
+import { assertEffect, assertLoadOptions, loaderRules } from "./check-options.ts";
 import { createDetector, isRawImage, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadFile, forget } from "./download.ts";
@@ -43,8 +44,10 @@ export type MaskRcnnDetector = Detector<NodeImage>;
  * not start; the signal's reason.
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
+  assertLoadOptions(options, rules, { wasmPath: "Pages have it; Node finds the files itself." });
   const { weights, backend = "auto", model, signal } = options;
   const source = locate(weights, options);
+  assertEffect(options, { isOfCatalog: source.entry !== undefined, isHere: source.isHere });
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
     return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, signal) });
@@ -55,7 +58,11 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   }
 }
 
+const rules: OptionRules = { ...loaderRules, cacheDir: ofType("string", "the path of a folder"), backend: oneOf("auto", "tensorflow", "webgpu", "wasm", "cpu", "current") };
+
 interface Source {
+  /** Whether nothing has to be downloaded. */
+  readonly isHere: boolean;
   readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
@@ -66,13 +73,13 @@ interface Source {
 function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   const unverified: string[] = [];
   const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
-  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", unverified };
+  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, unverified };
   const text = bytes instanceof URL && bytes.protocol === "file:" ? fileURLToPath(bytes) : String(bytes);
   const place = placeOf(text);
   if (place === undefined) {
     // Most likely a name with a slip.
     if (!existsSync(text)) throw unknownWeights(text, ", or the path of a file");
-    return { bring: () => readWeightsFile(text), where: text, unverified };
+    return { bring: () => readWeightsFile(text), where: text, isHere: true, unverified };
   }
   const { url, entry } = place;
   const where = entry?.name ?? url;
@@ -81,7 +88,7 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
     if (file.downloaded && entry?.checksum === undefined) unverified.push(one);
     return readBytes(file.path);
   };
-  return { bring: () => readPlace(url, fetched, where), where, entry, unverified };
+  return { bring: () => readPlace(url, fetched, where), where, entry, isHere: false, unverified };
 }
 
 /**

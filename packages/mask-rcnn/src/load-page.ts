@@ -1,11 +1,13 @@
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { findGpu } from "@mrcnn/backend-webgpu/adapter";
-import { BackendError, ConfigError } from "@mrcnn/core";
+import { BackendError, ConfigError, ofType, oneOf } from "@mrcnn/core";
+import type { OptionRules } from "@mrcnn/core";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
+import { assertEffect, assertLoadOptions, loaderRules } from "./check-options.ts";
 import { createDetector, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadInPage, forgetInPage } from "./page-cache.ts";
@@ -39,8 +41,11 @@ export type MaskRcnnDetector = Detector<PageImage>;
  * not start; the signal's reason.
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
+  assertLoadOptions(options, rules, { cacheDir: "Node has it; pages keep what they download in Cache Storage." });
   const { weights, backend = "auto", model, wasmPath } = options;
+  if (wasmPath !== undefined && backend !== "auto" && backend !== "wasm") throw new ConfigError(`loadMaskRcnn: wasmPath has no effect with backend ${JSON.stringify(backend)}. Leave it out.`);
   const source = locate(weights, options);
+  assertEffect(options, { isOfCatalog: source.entry !== undefined, isHere: source.isHere });
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
     return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, wasmPath) });
@@ -51,7 +56,11 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   }
 }
 
+const rules: OptionRules = { ...loaderRules, wasmPath: ofType("string", "a folder's URL, ending in a slash"), backend: oneOf("auto", "webgpu", "wasm", "cpu", "current") };
+
 interface Source {
+  /** Whether nothing has to be downloaded. */
+  readonly isHere: boolean;
   readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
@@ -62,10 +71,10 @@ interface Source {
 function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   const urls: string[] = [];
   const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
-  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", urls };
+  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, urls };
   if (bytes instanceof Blob) {
     const name = "name" in bytes ? String(bytes.name) : "weights";
-    return { bring: async () => readWeights(new Uint8Array(await bytes.arrayBuffer()), name), where: name, urls };
+    return { bring: async () => readWeights(new Uint8Array(await bytes.arrayBuffer()), name), where: name, isHere: true, urls };
   }
   const { url, entry } = placeOf(String(bytes)) ?? { url: pageUrl(String(bytes)) };
   const where = entry?.name ?? url;
@@ -74,7 +83,7 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
     urls.push(one);
     return file;
   };
-  return { bring: () => readPlace(url, fetched, where), where, entry, urls };
+  return { bring: () => readPlace(url, fetched, where), where, entry, isHere: false, urls };
 }
 
 // A misspelled name of the catalog is no relative URL: those have an ending.

@@ -16,7 +16,8 @@ import { sendFile, serve } from "./file-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mrcnn-load-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const small = { backend: "current", minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const settings = { minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const small = { ...settings, backend: "current" } as const;
 const image = noise(80, 60);
 const photo = join(folder, "photo.png");
 const path = join(folder, "w.safetensors");
@@ -31,7 +32,7 @@ beforeAll(async () => {
   const model = narrowModel(90, { backbone: { eps: 0 } });
   bytes = await narrowFile(model);
   writeFileSync(path, bytes);
-  const [found] = await model.detect([image], small);
+  const [found] = await model.detect([image], settings);
   expected = toFound(found!, unnamed, []);
   model.dispose();
 });
@@ -42,7 +43,7 @@ describe("loadMaskRcnn", () => {
     const server = await serve((request, response) => sendFile(request, response, bytes));
     const cacheDir = join(folder, "cache");
     for (const weights of [bytes, bytes.slice().buffer, path, pathToFileURL(path), `${server.url}/w.safetensors`, `${server.url}/w.safetensors`] as const) {
-      const model = await loadMaskRcnn({ ...small, weights, cacheDir });
+      const model = await loadMaskRcnn({ ...small, weights, ...(typeof weights === "string" && weights.startsWith("http") && { cacheDir }) });
       expect(await model.detect(image)).toEqual(expected);
       expect(model.categories).toEqual(unnamed);
       model.dispose();
@@ -71,7 +72,7 @@ describe("loadMaskRcnn", () => {
     for (const [name, content] of files) writeFileSync(join(folder, name), content);
     const server = await serve((request, response) => sendFile(request, response, files.get(request.url!.slice("/models/".length))!));
     for (const weights of [join(folder, "w.safetensors.index.json"), `${server.url}/models/w.safetensors.index.json`]) {
-      const loaded = await loadMaskRcnn({ ...small, weights, cacheDir: join(folder, "cache") });
+      const loaded = await loadMaskRcnn({ ...small, weights, ...(weights.startsWith("http") && { cacheDir: join(folder, "cache") }) });
       expect(await loaded.detect(image)).toEqual(expected);
       loaded.dispose();
     }
@@ -160,5 +161,44 @@ describe("loadMaskRcnn", () => {
     await expect(loadMaskRcnn({ ...small, weights: "fasterrcnn_resnet50_fpn", offline: true, cacheDir: join(folder, "empty") })).rejects.toThrow(/is not in the cache/);
     await expect(loadMaskRcnn({ ...small, weights: bytes, model: "maskrcnn" })).rejects.toThrow("maskrcnn is not in the catalog");
     await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "gpu" as never })).rejects.toThrow('backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got "gpu"');
+  });
+
+  it.each<[object, string]>([
+    [{ wieghts: bytes }, 'wieghts is not an option here. Did you mean "weights"?'],
+    [{ scoreTreshold: 0.5 }, 'scoreTreshold is not an option here. Did you mean "scoreThreshold"?'],
+    [{ wasmPath: "/wasm/" }, "wasmPath is not an option here. Pages have it"],
+    [{ scoreThreshold: 1.5 }, "scoreThreshold must be a number from 0 to 1, got 1.5"],
+    [{ scoreThreshold: "0.5" }, 'scoreThreshold must be a number from 0 to 1, got "0.5"'],
+    [{ scoreThreshold: NaN }, "scoreThreshold must be a number from 0 to 1, got NaN"],
+    [{ maxDetections: 0 }, "maxDetections must be a whole number from 1 to 10000, got 0"],
+    [{ minSize: 64.5 }, "minSize must be a whole number from 1 to 65535, got 64.5"],
+    [{ minSize: 128, maxSize: 96 }, "minSize must be at most maxSize, got 128 and 96"],
+    [{ classes: "person" }, 'classes must be a list of names, label 1 first, got "person"'],
+    [{ classes: [1, 2] }, "classes must be a list of names, label 1 first, got [1,2]"],
+    [{ config: "model.json" }, 'config must be a part of a model\'s config, got "model.json"'],
+    [{ redownload: 1 }, "redownload must be true or false, got 1"],
+    [{ onProgress: "yes" }, 'onProgress must be a function, got "yes"'],
+    [{ offline: true, redownload: true }, "offline and redownload exclude each other"],
+    [{ redownload: true }, "redownload has no effect with weights that are here"],
+    [{ cacheDir: "cache" }, "cacheDir has no effect with weights that are here"],
+  ])("refuses options that are unknown, impossible or idle: %j", async (options, message) => {
+    await expect(loadMaskRcnn({ weights: path, backend: "current", ...options } as never)).rejects.toThrow(`loadMaskRcnn: ${message}`);
+  });
+
+  it("refuses a model beside weights of the catalog, and what is no options at all", async () => {
+    await expect(loadMaskRcnn({ weights: "nuclei", model: "nuclei" })).rejects.toThrow('loadMaskRcnn: model has no effect beside weights that the catalog names ("nuclei")');
+    await expect(loadMaskRcnn("nuclei" as never)).rejects.toThrow('loadMaskRcnn: options must be an object, got "nuclei"');
+    await expect(loadMaskRcnn({} as never)).rejects.toThrow("loadMaskRcnn: weights must be a name of the catalog, a place or bytes, got undefined");
+  });
+
+  it("refuses options of detect likewise, and goes on", async () => {
+    const model = await loadMaskRcnn({ ...small, weights: path });
+    await expect(model.detect(image, { treshold: 0.5 } as never)).rejects.toThrow("detect: treshold is not an option here. ");
+    await expect(model.detect(image, { maxDetection: 5 } as never)).rejects.toThrow('detect: maxDetection is not an option here. Did you mean "maxDetections"?');
+    await expect(model.detect(image, { scoreThreshold: -0.1 })).rejects.toThrow("detect: scoreThreshold must be a number from 0 to 1, got -0.1");
+    await expect(model.detect(image, { minSize: 200 })).rejects.toThrow("detect: minSize must be at most maxSize, got 200 and 96");
+    await expect(model.detect(image, [] as never)).rejects.toThrow("detect: options must be an object, got []");
+    expect(await model.detect(image, { scoreThreshold: undefined })).toEqual(expected);
+    model.dispose();
   });
 });

@@ -6,7 +6,8 @@ import { loadMaskRcnn } from "../src/load-page.ts";
 import { sendFile, serve } from "./file-server.ts";
 import { narrowFile, narrowModel, noise } from "./narrow.ts";
 
-const small = { backend: "current", minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const settings = { minSize: 64, maxSize: 96, scoreThreshold: 0.001, maxDetections: 4 } as const;
+const small = { ...settings, backend: "current" } as const;
 const image = noise(80, 60);
 let bytes: Uint8Array<ArrayBuffer>;
 let expected: object;
@@ -14,7 +15,7 @@ let expected: object;
 beforeAll(async () => {
   const model = narrowModel(90, { backbone: { eps: 0 } });
   bytes = new Uint8Array(await narrowFile(model));
-  const [found] = await model.detect([image], small);
+  const [found] = await model.detect([image], settings);
   expected = toFound(found!, coco90, []);
   model.dispose();
 });
@@ -56,6 +57,10 @@ describe("loadMaskRcnn in a page", () => {
     vi.stubGlobal("document", { baseURI: "http://127.0.0.1/" });
     await expect(loadMaskRcnn({ ...small, weights: "maskrcnn_resnet50_fnp" })).rejects.toThrow('Did you mean "maskrcnn_resnet50_fpn"?');
     await expect(loadMaskRcnn({ ...small, weights: new File(["text"], "notes.txt") })).rejects.toThrow(/^notes\.txt: /);
+    await expect(loadMaskRcnn({ ...small, weights: bytes, wasmPath: "/wasm/" })).rejects.toThrow('loadMaskRcnn: wasmPath has no effect with backend "current"');
+    await expect(loadMaskRcnn({ ...small, weights: bytes, cacheDir: "cache" } as never)).rejects.toThrow("loadMaskRcnn: cacheDir is not an option here. Node has it");
+    await expect(loadMaskRcnn({ ...small, weights: new Blob([bytes]), redownload: true })).rejects.toThrow("loadMaskRcnn: redownload has no effect with weights that are here");
+    await expect(loadMaskRcnn({ ...small, weights: bytes, scoreTreshold: 1 } as never)).rejects.toThrow('Did you mean "scoreThreshold"?');
     await expect(loadMaskRcnn({ ...small, weights: bytes, backend: "webgl" as never })).rejects.toThrow('backend must be "auto", "webgpu", "wasm", "cpu" or "current", got "webgl"');
   });
 });

@@ -1,8 +1,8 @@
 import { keep, sigmoid, slice, tensor4d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage, applyResnetStem } from "@mrcnn/backbones";
-import { ConfigError, hasKernel } from "@mrcnn/core";
-import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, RawImage, Rle, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import { assertOptions, ConfigError, hasKernel, numberFrom } from "@mrcnn/core";
+import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, OptionRules, RawImage, Rle, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { applyKeypointHead, pasteOnDevice, readKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
@@ -32,6 +32,19 @@ export interface DetectOptions {
   readonly minSize?: number | undefined;
   /** Limit of the longer edge, pixels. Default the config's, or `minSize` where that is more. */
   readonly maxSize?: number | undefined;
+}
+
+/** What the values of `DetectOptions` must be. */
+export const detectRules: OptionRules = {
+  scoreThreshold: numberFrom(0, 1),
+  maxDetections: numberFrom(1, 10_000, { whole: true }),
+  minSize: numberFrom(1, 65_535, { whole: true }),
+  maxSize: numberFrom(1, 65_535, { whole: true }),
+};
+
+/** Throws for a limit of the longer edge that the shorter could never reach. @throws ConfigError */
+export function assertSizesAgree({ minSize, maxSize }: DetectOptions, where: string): void {
+  if (minSize !== undefined && maxSize !== undefined && minSize > maxSize) throw new ConfigError(`${where}: minSize must be at most maxSize, got ${minSize} and ${maxSize}.`);
 }
 
 // The RoIs of several images as one list.
@@ -160,6 +173,8 @@ export async function detect(
   options: DetectOptions = {},
   observe?: DetectObserver,
 ): Promise<Detections[]> {
+  assertOptions(options, detectRules, "detect");
+  assertSizesAgree(options, "detect");
   if (images.length === 0) return [];
   const outputs = watchOutputs();
   const held = new Set<Tensor>();
