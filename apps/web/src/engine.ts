@@ -53,6 +53,9 @@ interface Waiting {
   readonly reject: (error: EngineProblem) => void;
 }
 
+// What a worker that is not computing has left to hear of a load.
+const PATIENCE_MS = 4000;
+
 /** Starts nothing yet: the worker comes with the first load. */
 export function createEngine(events: EngineEvents): Engine {
   let worker: Worker | undefined;
@@ -61,11 +64,17 @@ export function createEngine(events: EngineEvents): Engine {
   let last: { source: ModelSource; wanted: BackendName | "auto"; backend: BackendName } | undefined;
   let waiting: Waiting | undefined;
   let settle: (() => void) | undefined;
+  let unheard: ReturnType<typeof setTimeout> | undefined;
+  // The same model on its way into another worker, of which nothing is said.
+  let renewing: { readonly whenDone: Promise<void>; readonly done: () => void } | undefined;
   let count = 0;
 
   const finish = (): void => {
+    clearTimeout(unheard);
     settle?.();
     settle = undefined;
+    renewing?.done();
+    renewing = undefined;
     events.onProgress(undefined);
   };
   const send = (message: ToWorker): void => worker!.postMessage(message, "picture" in message && message.picture instanceof ImageBitmap ? [message.picture] : []);
@@ -75,12 +84,17 @@ export function createEngine(events: EngineEvents): Engine {
       case "progress":
         events.onProgress(data);
         break;
-      case "loaded":
+      case "loading":
+        clearTimeout(unheard);
+        break;
+      case "loaded": {
+        const isSame = renewing !== undefined && working === last!.source;
         model = data.model;
         working = last!.source;
         finish();
-        events.onModel(data.model, working);
+        if (!isSame) events.onModel(data.model, working);
         break;
+      }
       case "cancelled":
         finish();
         break;
@@ -94,13 +108,19 @@ export function createEngine(events: EngineEvents): Engine {
       }
       case "failed":
         if (data.id === undefined) {
+          if (renewing !== undefined) model = undefined;
           finish();
           // A GPU that is here but does not start leaves the work to wasm.
           if (last?.wanted === "auto" && last.backend === "webgpu" && data.isSource !== true) void load(last.source, "auto", "wasm");
-          else events.onProblem(data.problem);
+          else {
+            events.onProblem(data.problem);
+            // The worker of the model that worked is gone, but not what it was loaded from.
+            if (model === undefined && working !== undefined && working !== last?.source) void load(working, last!.wanted, last!.backend);
+          }
         } else if (waiting?.id === data.id) {
           const one = waiting;
           waiting = undefined;
+          if (data.isOutOfMemory === true && last?.backend === "wasm") renew();
           one.reject(new EngineProblem(data.problem));
         }
         break;
@@ -116,6 +136,30 @@ export function createEngine(events: EngineEvents): Engine {
     events.onLost(reason);
     const source = working ?? last?.source;
     if (source !== undefined) void engine.load(source, "wasm");
+  }
+
+  // WebAssembly's memory never shrinks: the model goes on in a worker of its own. A load that was on its way begins anew.
+  function renew(): void {
+    if (settle === undefined && working !== undefined) last = { ...last!, source: working };
+    let done = (): void => {};
+    const whenDone = new Promise<void>((resolve) => (done = resolve));
+    renewing = { whenDone, done };
+    replace();
+  }
+
+  // What a worker does that computes can't be interrupted: another takes the load. Who waits for the old one is told.
+  function abandon(): void {
+    const one = waiting;
+    waiting = undefined;
+    model = undefined;
+    replace();
+    one?.reject(new EngineProblem({ title: "Stopped", advice: "Another model was chosen while this picture was looked at.", detail: "" }));
+  }
+
+  function replace(): void {
+    worker?.terminate();
+    start();
+    send({ type: "load", source: last!.source, backend: last!.backend });
   }
 
   function stop(problem: Problem): void {
@@ -143,6 +187,7 @@ export function createEngine(events: EngineEvents): Engine {
     last = { source, wanted, backend };
     finish();
     if (worker === undefined) start();
+    else if (waiting !== undefined) unheard = setTimeout(abandon, PATIENCE_MS);
     const done = new Promise<void>((resolve) => (settle = resolve));
     send({ type: "load", source, backend });
     await done;
@@ -151,7 +196,8 @@ export function createEngine(events: EngineEvents): Engine {
   // TensorFlow.js does one thing at a time: who comes later waits.
   let turn: Promise<unknown> = Promise.resolve();
   function ask(message: Extract<ToWorker, { type: "detect" | "inspect" }>): Promise<Extract<FromWorker, { type: "found" | "inspected" }>> {
-    const next = turn.then(() => {
+    const next = turn.then(async () => {
+      await renewing?.whenDone;
       if (worker === undefined) throw new EngineProblem({ title: "No model is loaded", advice: "Choose one at the top right.", detail: "" });
       return new Promise<Extract<FromWorker, { type: "found" | "inspected" }>>((resolve, reject) => {
         waiting = { id: message.id, resolve, reject };

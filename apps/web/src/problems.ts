@@ -15,12 +15,16 @@ export type Doing = "load" | "detect" | "image" | "camera";
 
 const MEMORY = /out of memory|allocation failed|array buffer allocation|cannot enlarge memory|invalid typed array length|invalid array length|memory\.grow|maximum (array|memory)|buffer size .* exceeds|exceeds the max buffer/i;
 
+/** Whether there was not enough memory, of whatever kind. */
+export const isOutOfMemory = (error: unknown): boolean =>
+  isMrcnnError(error, "memory") || (error instanceof Error && (error.name === "RangeError" || MEMORY.test(error.message)));
+
 /** An error in plain words, with what to do. */
 export function problemOf(error: unknown, doing: Doing): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   const name = error instanceof Error ? error.name : "";
   const say = (title: string, advice: string): Problem => ({ title, advice, detail });
-  if (name === "RangeError" || isMrcnnError(error, "memory") || MEMORY.test(detail)) {
+  if (isOutOfMemory(error)) {
     return say("Not enough memory", doing === "load" ? "Close other tabs, or choose a smaller model." : "Choose a smaller network input beside the picture, a smaller picture, or a smaller model.");
   }
   if (doing === "camera") {

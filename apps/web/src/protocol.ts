@@ -82,11 +82,13 @@ export type ToWorker =
 export type FromWorker =
   /** `total` is absent where the server does not say it. */
   | { readonly type: "progress"; readonly bytes: number; readonly total?: number | undefined; readonly rate: number }
+  /** A load was heard of: a worker that computes hears of none. */
+  | { readonly type: "loading" }
   | { readonly type: "loaded"; readonly model: ModelInfo }
   | { readonly type: "cancelled" }
   | { readonly type: "found"; readonly id: number; readonly found: Found; readonly frame?: ImageBitmap | undefined }
   | { readonly type: "inspected"; readonly id: number; readonly inside: Inside }
   /** Of the load when `id` is absent; `isSource`: the files themselves are at fault, so no other backend helps. */
-  | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem; readonly isSource?: boolean | undefined }
+  | { readonly type: "failed"; readonly id?: number | undefined; readonly problem: Problem; readonly isOutOfMemory?: boolean | undefined; readonly isSource?: boolean | undefined }
   /** The GPU is gone: this worker is of no more use. */
   | { readonly type: "lost"; readonly reason: string };

@@ -6,7 +6,7 @@ import { decodeRle } from "@mrcnn/masks";
 import { loadModel } from "./load-model.ts";
 import type { LoadedModel, Settings } from "./load-model.ts";
 import { smoothOutlines, traceOutlines } from "./outlines.ts";
-import { problemOf } from "./problems.ts";
+import { isOutOfMemory, problemOf } from "./problems.ts";
 import type { DetectOptions, Found, FromWorker, ToWorker } from "./protocol.ts";
 
 interface Scope {
@@ -21,6 +21,7 @@ let loaded: Promise<LoadedModel> | undefined;
 scope.onmessage = ({ data }) => {
   switch (data.type) {
     case "load":
+      scope.postMessage({ type: "loading" });
       void load(data);
       break;
     case "cancel":
@@ -70,7 +71,7 @@ async function detect({ id, picture, options }: Extract<ToWorker, { type: "detec
     const frame = picture instanceof ImageBitmap ? picture : undefined;
     scope.postMessage({ type: "found", id, found, frame }, frame === undefined ? [] : [frame]);
   } catch (error) {
-    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect") });
+    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect"), isOutOfMemory: isOutOfMemory(error) });
   }
 }
 
@@ -81,7 +82,7 @@ async function look({ id, picture, options }: Extract<ToWorker, { type: "inspect
     const { inspect } = await import("./inspect.ts");
     scope.postMessage({ type: "inspected", id, inside: await inspect(model, image, await settingsFor(image, options)) });
   } catch (error) {
-    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect") });
+    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect"), isOutOfMemory: isOutOfMemory(error) });
   }
 }
 

@@ -26,7 +26,7 @@ export async function namedFile(options: MaskRcnnOptions): Promise<Uint8Array> {
 }
 
 /** What `mrcnn train` leaves of a tiny network: its config, and a checkpoint's weights. */
-export async function runFiles(): Promise<{ config: string; weights: Uint8Array }> {
+export async function runFiles(more: Partial<MaskRcnnOptions> = {}): Promise<{ config: string; weights: Uint8Array }> {
   const config = maskRcnnConfig({
     classes: ["left", "right"],
     image: { minSize: 64, maxSize: 128 },
@@ -35,6 +35,7 @@ export async function runFiles(): Promise<{ config: string; weights: Uint8Array 
     anchors: { sizes: [[8], [16], [32], [64], [128]] },
     box: { representation: 16 },
     maskHead: { layers: [8], channels: 8 },
+    ...more,
   });
   const model = createMaskRcnn(config, createRandom(3));
   const weights = writeSafetensors(await toArrays(model.variables), { format: "mrcnn" });

@@ -8,7 +8,7 @@ import { catalogEntry } from "@mrcnn/mask-rcnn/catalog";
 import { decodeRle, rleFromString, toFullBitmap } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoResult, CocoRle } from "@mrcnn/masks";
 import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page, Worker } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { contentSecurityPolicy } from "../src/content-security-policy.ts";
@@ -521,6 +521,87 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
     await context.close();
   }, 120_000);
+
+  describe("where memory or patience ends", () => {
+    /** Starts a worker whose memory ends `room` MB after it has loaded its model; those after it are as ever. */
+    async function openShort(room: number): Promise<Awaited<ReturnType<typeof open>> & { readonly workers: Worker[] }> {
+      const opened = await open(browser, isolated.url);
+      const workers = opened.page.workers().filter((worker) => /worker/.test(worker.url()) && !worker.url().startsWith("blob:"));
+      opened.page.on("worker", (worker) => void (worker.url().startsWith("blob:") || workers.push(worker)));
+      expect(workers).toHaveLength(1);
+      await workers[0]!.evaluate((more) => {
+        const { grow } = WebAssembly.Memory.prototype;
+        let limit = Infinity;
+        WebAssembly.Memory.prototype.grow = function (pages) {
+          if (limit === Infinity) limit = this.buffer.byteLength + more * 2 ** 20;
+          if (this.buffer.byteLength + pages * 2 ** 16 > limit) throw new RangeError("the limit of this test");
+          return grow.call(this, pages);
+        };
+      }, room);
+      return { ...opened, workers };
+    }
+    const photo = (width: number, height: number): Parameters<typeof drop>[1] => [{ name: `${width}.png`, bytes: pngFile(pictureOf(width, height)), type: "image/png" }];
+
+    it.each([20, 60])("says that memory is short and what helps, and the same model goes on in another worker: %i MB", async (room) => {
+      const { page, context, complaints, workers } = await openShort(room);
+      await drop(page, photo(640, 512));
+      await page.waitForSelector("#problem:not([hidden])", { timeout: 60_000 });
+      expect(await textOf(page, "#problem-title")).toBe("Not enough memory");
+      expect(await textOf(page, "#problem")).toContain("Choose a smaller network input beside the picture, a smaller picture, or a smaller model.");
+      expect(await textOf(page, "#problem-detail")).toMatch(/^Backend wasm is out of memory: [\d,]+ MB more were needed/);
+      expect(await page.getAttribute("#canvas", "data-state")).toBe("failed");
+      await page.click("#dismiss");
+      await drop(page, photo(320, 256));
+      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
+      expect(workers).toHaveLength(2);
+      expect(await textOf(page, "#problem-title")).not.toBe("No model is loaded");
+      expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
+      expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+      await context.close();
+    }, 180_000);
+
+    it("refuses at once what can't fit, and the model that comes with the page works afterwards", async () => {
+      const { page, context } = await open(browser, isolated.url);
+      const { config, weights } = await runFiles({ image: { minSize: 4096, maxSize: 4096 }, fpn: { channels: 288 } });
+      const run = join(folder, "vast");
+      mkdirSync(join(run, "checkpoints", "step-00000003"), { recursive: true });
+      writeFileSync(join(run, "config.json"), config);
+      writeFileSync(join(run, "checkpoints", "step-00000003", "weights.safetensors"), weights);
+      await page.setInputFiles("#run-folder", run);
+      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "vast", undefined, { timeout: 60_000 });
+      await drop(page, photo(64, 64));
+      await page.waitForSelector("#problem:not([hidden])", { timeout: 20_000 });
+      expect(await textOf(page, "#problem-title")).toBe("Not enough memory");
+      expect(await textOf(page, "#problem-detail")).toContain("an image of 4096 x 4096 pixels at the network's input needs at least");
+      await page.click("#dismiss");
+      await page.click("#choose-model");
+      await page.click("#use-bundled");
+      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent !== "vast", undefined, { timeout: 60_000 });
+      await ready(page, "WebAssembly");
+      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
+      await context.close();
+    }, 180_000);
+
+    it("stops a worker that does not answer when another model is chosen, and goes back to the one that worked when that fails", async () => {
+      const { page, context, workers } = await openShort(4000);
+      const busy = workers[0]!.evaluate(() => {
+        // The next picture is computed without end.
+        globalThis.createImageBitmap = () => {
+          for (;;);
+        };
+      });
+      await busy;
+      const before = await textOf(page, "#model-name");
+      await drop(page, photo(320, 256));
+      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "running", undefined, { timeout: 20_000 });
+      await drop(page, [{ name: "none.safetensors", bytes: new Uint8Array(100) }]);
+      await page.waitForFunction(() => document.querySelector("#problem-title")!.textContent === "These weights can't be used", undefined, { timeout: 60_000 });
+      await ready(page, "WebAssembly");
+      expect(await textOf(page, "#model-name")).toBe(before);
+      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
+      await context.close();
+    }, 180_000);
+  });
 
   describe("the content security policy", () => {
     /** Collects what the policy blocks, in the page and, as the console says, in its workers. */
