@@ -68,6 +68,8 @@ export function createEngine(events: EngineEvents): Engine {
   // The same model on its way into another worker, of which nothing is said.
   let renewing: { readonly whenDone: Promise<void>; readonly done: () => void } | undefined;
   let count = 0;
+  // The number of the load that was sent last: answers to others are of no interest any more.
+  let sent = 0;
 
   const finish = (): void => {
     clearTimeout(unheard);
@@ -79,7 +81,10 @@ export function createEngine(events: EngineEvents): Engine {
   };
   const send = (message: ToWorker): void => worker!.postMessage(message, "picture" in message && message.picture instanceof ImageBitmap ? [message.picture] : []);
 
+  const sendLoad = ({ source, backend }: { readonly source: ModelSource; readonly backend: BackendName }): void => send({ type: "load", load: ++sent, source, backend });
+
   function receive({ data }: MessageEvent<FromWorker>): void {
+    if ("load" in data && data.load !== undefined && data.load !== sent) return;
     switch (data.type) {
       case "progress":
         events.onProgress(data);
@@ -159,7 +164,7 @@ export function createEngine(events: EngineEvents): Engine {
   function replace(): void {
     worker?.terminate();
     start();
-    send({ type: "load", source: last!.source, backend: last!.backend });
+    sendLoad(last!);
   }
 
   function stop(problem: Problem): void {
@@ -189,7 +194,7 @@ export function createEngine(events: EngineEvents): Engine {
     if (worker === undefined) start();
     else if (waiting !== undefined) unheard = setTimeout(abandon, PATIENCE_MS);
     const done = new Promise<void>((resolve) => (settle = resolve));
-    send({ type: "load", source, backend });
+    sendLoad({ source, backend });
     await done;
   }
 

@@ -21,7 +21,7 @@ let loaded: Promise<LoadedModel> | undefined;
 scope.onmessage = ({ data }) => {
   switch (data.type) {
     case "load":
-      scope.postMessage({ type: "loading" });
+      scope.postMessage({ type: "loading", load: data.load });
       void load(data);
       break;
     case "cancel":
@@ -36,7 +36,7 @@ scope.onmessage = ({ data }) => {
   }
 };
 
-async function load({ source, backend }: Extract<ToWorker, { type: "load" }>): Promise<void> {
+async function load({ load: number, source, backend }: Extract<ToWorker, { type: "load" }>): Promise<void> {
   const controller = new AbortController();
   loading?.abort();
   loading = controller;
@@ -49,13 +49,15 @@ async function load({ source, backend }: Extract<ToWorker, { type: "load" }>): P
   });
   try {
     const model = await next;
+    if (signal.aborted) model.dispose();
+    signal.throwIfAborted();
     loaded = next;
-    scope.postMessage({ type: "loaded", model: model.info });
+    scope.postMessage({ type: "loaded", load: number, model: model.info });
     if (before !== undefined) (await before).dispose();
   } catch (error) {
     // The model that was there stays.
     const isSource = isMrcnnError(error, "weights") || isMrcnnError(error, "config");
-    scope.postMessage(signal.aborted ? { type: "cancelled" } : { type: "failed", problem: problemOf(error, "load"), isSource });
+    scope.postMessage(signal.aborted ? { type: "cancelled", load: number } : { type: "failed", load: number, problem: problemOf(error, "load"), isSource });
   }
 }
 
