@@ -52,15 +52,17 @@ test("a step that fails puts back the statistics that its forward pass has chang
   const step = (batches: TrainingBatch[]): Promise<unknown> => trainStep(model, batches, optimizer, { ...options, random: createRandom(0) });
   const broken = toyBatch(0);
   broken.images.data[13] = Infinity;
+  // Makes the velocities, which a device that decides by itself keeps even of a first step that is none.
+  await step([toyBatch(5)]);
   const tensors = memory().numTensors;
   // In the second micro-batch; then by a loss that is not finite, for whose blame single images are passed again.
   await expect(step([toyBatch(5), toyBatch(1, ["late.png"])])).rejects.toThrow("no memory");
   await expect(step([broken])).rejects.toThrow("loss_fit");
-  await expectClose(running, [7]);
+  await expectClose(running, [8]);
   expect(memory().numTensors).toBe(tensors);
   fails = false;
   await step([toyBatch(5), toyBatch(1)]);
-  await expectClose(running, [9]);
+  await expectClose(running, [10]);
   optimizer.dispose();
 });
 
