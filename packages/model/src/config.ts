@@ -200,7 +200,7 @@ const sampling = (d: SamplingConfig) =>
     v.strictObject({
       high: v.optional(fraction, d.high),
       low: v.optional(fraction, d.low),
-      batchSize: v.optional(whole(65_536), d.batchSize),
+      batchSize: v.optional(whole(1_000_000), d.batchSize),
       positiveFraction: v.optional(fraction, d.positiveFraction),
     }),
     {},

@@ -27,7 +27,7 @@ export function detectionValues({ architecture, backbone, fpn, numerics }: MaskR
  * float32 values that a training step keeps for the backward pass, for each image of `pixels` pixels, within a half either
  * way. A convolution keeps its output, norms of the batch or of groups theirs as well; frozen layers keep nothing.
  */
-export function trainingValues({ architecture, backbone, fpn, box, maskHead, mask, anchors }: MaskRcnnConfig, pixels: number): number {
+export function trainingValues({ architecture, backbone, fpn, rpn, box, maskHead, mask, anchors }: MaskRcnnConfig, pixels: number): number {
   const maps = backbone.norm === "frozen_batch_norm" ? 1 : 2;
   const perBlock = backbone.depth >= 50 ? 6 : 2;
   const stem = backbone.trainableLayers >= 5 ? (pixels / 4) * backbone.width * maps : 0;
@@ -38,7 +38,8 @@ export function trainingValues({ architecture, backbone, fpn, box, maskHead, mas
   }, stem);
   const cells = architecture === "fpn" ? pixels * (1 / 16 + 1 / 64 + 1 / 256 + 1 / 1024) : 0;
   const pyramid = cells * (fpn.channels * 5 + anchors.aspectRatios.length * 10);
-  const rois = box.targets.batchSize;
+  // No more than there are to sample from, but for the objects themselves.
+  const rois = Math.min(box.targets.batchSize, rpn.training.postNmsTopK);
   const boxes = rois * (box.poolSize ** 2 * fpn.channels * 2 + box.representation * 3);
   const positives = rois * box.targets.positiveFraction;
   const masks = mask
