@@ -39,6 +39,8 @@ export interface ModelSourceOptions extends ModelOptions {
   readonly minSize?: number | undefined;
   readonly maxSize?: number | undefined;
   readonly maxDetections?: number | undefined;
+  /** Says nothing of what is assumed, for who can't say otherwise. Default false. */
+  readonly quiet?: boolean | undefined;
 }
 
 /**
@@ -90,9 +92,9 @@ function assertDetectOptions({ minSize, maxSize, maxDetections }: ModelSourceOpt
   }
 }
 
-function loaded(file: string, { model, categories, assumed, notes }: Pretrained, sizes: ModelSourceOptions, terminal: Terminal): LoadedModel {
-  const unsaid = assumed.filter((guess) => !(["minSize", "maxSize"] as const).some((edge) => sizes[edge] !== undefined && guess.startsWith(`image.${edge}=`)));
-  for (const line of guesses(file, { categories, assumed: unsaid, notes })) terminal.note(line);
+function loaded(file: string, { model, categories, assumed, notes }: Pretrained, options: ModelSourceOptions, terminal: Terminal): LoadedModel {
+  const unsaid = assumed.filter((guess) => !(["minSize", "maxSize"] as const).some((edge) => options[edge] !== undefined && guess.startsWith(`image.${edge}=`)));
+  if (options.quiet !== true) for (const line of guesses(file, { categories, assumed: unsaid, notes })) terminal.note(line);
   return { model, categories, settings: {} };
 }
 

@@ -171,7 +171,7 @@ describe("loadMaskRcnn", () => {
     [{ scoreThreshold: "0.5" }, 'scoreThreshold must be a number from 0 to 1, got "0.5"'],
     [{ scoreThreshold: NaN }, "scoreThreshold must be a number from 0 to 1, got NaN"],
     [{ maxDetections: 0 }, "maxDetections must be a whole number from 1 to 10000, got 0"],
-    [{ minSize: 64.5 }, "minSize must be a whole number from 1 to 65535, got 64.5"],
+    [{ minSize: 64.5 }, "minSize must be a whole number from 1 to 1000000, got 64.5"],
     [{ minSize: 128, maxSize: 96 }, "minSize must be at most maxSize, got 128 and 96"],
     [{ classes: "person" }, 'classes must be a list of names, label 1 first, got "person"'],
     [{ classes: [1, 2] }, "classes must be a list of names, label 1 first, got [1,2]"],

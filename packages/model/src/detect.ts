@@ -38,8 +38,8 @@ export interface DetectOptions {
 export const detectRules: OptionRules = {
   scoreThreshold: numberFrom(0, 1),
   maxDetections: numberFrom(1, 10_000, { whole: true }),
-  minSize: numberFrom(1, 65_535, { whole: true }),
-  maxSize: numberFrom(1, 65_535, { whole: true }),
+  minSize: numberFrom(1, 1_000_000, { whole: true }),
+  maxSize: numberFrom(1, 1_000_000, { whole: true }),
 };
 
 /** Throws for a limit of the longer edge that the shorter could never reach. @throws ConfigError */

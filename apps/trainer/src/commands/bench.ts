@@ -60,7 +60,7 @@ const short = (value: number): string => value.toPrecision(3);
 async function openModel({ model: name, weights, seed }: BenchOptions, terminal: Terminal): Promise<{ model: MaskRcnn; isRandom: boolean }> {
   const entry = findInCatalog(name);
   if (entry !== undefined && entry.source !== "mrcnn" && weights === undefined) return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
-  return { model: (await loadModel(name, { weights }, terminal)).model, isRandom: false };
+  return { model: (await loadModel(name, { weights, quiet: true }, terminal)).model, isRandom: false };
 }
 
 // Random weights give thousands of nearly equal scores: only those of the best are to count.
