@@ -221,8 +221,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
           continue;
         }
         if (c !== 34) fail(p, c === 125 ? 'a comma stands before "}"' : `a key in double quotes must come here, not ${shown(source, p)}`);
-        const seen = frames.length <= REMEMBERED.levels ? (keysSeen[frames.length] ??= []) : undefined;
-        const guess = seen?.[frame!.count];
+        const seen = (keysSeen[Math.min(frames.length, REMEMBERED.levels)] ??= []);
+        const guess = seen[frame!.count];
         let after: number;
         let key: string;
         if (guess !== undefined && source.startsWith(guess.quoted, p)) {
@@ -235,7 +235,7 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
           after = quote + 1;
           bytes += 160 + key.length;
           const quoted = JSON.stringify(key);
-          if (seen !== undefined && frame!.count < REMEMBERED.keys && quoted.length === after - p) seen[frame!.count] = { key, quoted };
+          if (frame!.count < REMEMBERED.keys && quoted.length === after - p) seen[frame!.count] = { key, quoted };
         }
         c = source.charCodeAt(after);
         while (c === 32 || c === 10 || c === 13 || c === 9) c = source.charCodeAt(++after);

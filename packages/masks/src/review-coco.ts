@@ -323,9 +323,12 @@ function judgeObjects(looks: readonly Look[], left: readonly Look[], { found, pu
 function judgeCategories(categories: readonly Loose[], used: ReadonlySet<unknown>, { found, purpose, emptyCategories = "keep" }: Review): readonly Loose[] {
   const isEmpty = ({ id }: Loose): boolean => !used.has(id);
   const kept = emptyCategories === "drop" ? categories.filter((category) => !isEmpty(category)) : categories;
+  const below = new Map<unknown, number>();
+  for (const { supercategory } of categories) below.set(supercategory, (below.get(supercategory) ?? 0) + 1);
   for (const category of categories.filter(isEmpty)) {
     const { id, name, supercategory } = category;
-    const isRoot = categories.some((other) => other !== category && other.supercategory === name) && (supercategory === "none" || supercategory === undefined || supercategory === name);
+    const others = (below.get(name) ?? 0) - (supercategory === name ? 1 : 0);
+    const isRoot = others > 0 && (supercategory === "none" || supercategory === undefined || supercategory === name);
     const what = isRoot ? " and is the supercategory of the others (Roboflow exports such a root)" : "";
     const advice = emptyCategories === "drop" ? "It is left out." : "It is a class of the model all the same.";
     found.add("category without objects", { severity: "note", example: `category ${quote(id)}, ${quote(name)}: has no objects${what}`, advice, ...(emptyCategories === "keep" && purpose === "training" ? { remedy: "drop empty categories" as const } : {}) });
