@@ -141,7 +141,7 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
   const { sizes: anchorSizes, aspectRatios } = config.anchors;
   if (perLocation !== anchorSizes[0]!.length * aspectRatios.length) {
     throw new WeightsError(
-      `${where}: rpn.head.cls_logits has ${perLocation} anchors per location where ${anchorSizes[0]!.length} sizes and ${aspectRatios.length} aspect ratios make ${anchorSizes[0]!.length * aspectRatios.length}. ` +
+      `${where}: rpn.head.cls_logits has ${perLocation} anchors per location where anchors.sizes x anchors.aspectRatios make ${anchorSizes[0]!.length} x ${aspectRatios.length} = ${anchorSizes[0]!.length * aspectRatios.length}. ` +
         `Weights don't tell which: say anchors.sizes and anchors.aspectRatios (${configName}).`,
     );
   }

@@ -51,7 +51,7 @@ describe("what contradicts the weights, or can't be", () => {
     [{ backbone: { depth: 101 } }, /^w\.pth: --set: backbone\.depth is 101, but these weights have 50\. Leave it out\./],
     [{ box: { representation: 1024 } }, /box\.representation is 1024, but these weights have 12/],
     [{ mask: false }, /mask is false, but these weights have true/],
-    [{ anchors: { aspectRatios: [1, 2] } }, /3 anchors per location where 1 sizes and 2 aspect ratios make 2\. .*say anchors\.sizes and anchors\.aspectRatios \(--set\)/],
+    [{ anchors: { aspectRatios: [1, 2] } }, /3 anchors per location where anchors\.sizes x anchors\.aspectRatios make 1 x 2 = 2\. .*say anchors\.sizes and anchors\.aspectRatios \(--set\)/],
     [{ backbone: { epss: 1 } as never }, /^w\.pth: --set: backbone\.epss is not a known key\. Did you mean "eps"\?/],
     [{ image: { minSize: 2000 } }, /image\.minSize must be at most image\.maxSize, got 2000 and 1333/],
   ])("%j is refused", (config, message) => {

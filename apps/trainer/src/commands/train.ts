@@ -20,6 +20,7 @@ import type { OpenSource } from "../data-source.ts";
 import { CommandError, messageOf, UsageError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
+import { plural } from "../inspection.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { leastImageSize } from "../memory-estimate.ts";
 import { createMemoryMeter, gigabytes } from "../memory-meter.ts";
@@ -295,10 +296,10 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
 
 function describe(model: MaskRcnn, { train, validation }: Data, { training }: TrainingConfig, start: number): string {
   const parameters = model.trainable.reduce((n, name) => n + (model.variables.get(name)?.size ?? 0), 0);
-  const images = `${train.dataset.length} images${validation === undefined ? "" : ` (and ${validation.dataset.length} for validation)`}`;
+  const images = `${plural(train.dataset.length, "image")}${validation === undefined ? "" : ` (and ${validation.dataset.length} for validation)`}`;
   if (start >= training.steps) return `All ${training.steps} steps are done.`;
-  const steps = start === 0 ? `${training.steps} steps` : `steps ${start + 1} to ${training.steps}`;
-  return `Training ${(parameters / 1e6).toFixed(1)} M parameters, ${model.config.classes.length} classes, on ${images}: ${steps} of ${training.batchSize * training.accumulate} images.`;
+  const steps = start === 0 ? plural(training.steps, "step") : `steps ${start + 1} to ${training.steps}`;
+  return `Training ${(parameters / 1e6).toFixed(1)} M parameters, ${plural(model.config.classes.length, "class")}, on ${images}: ${steps} of ${plural(training.batchSize * training.accumulate, "image")}.`;
 }
 
 const defined = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
