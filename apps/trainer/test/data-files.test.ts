@@ -133,3 +133,18 @@ describe("annotations", () => {
     for (const run of [inspect, train, evaluate]) expect(await run(path)).toMatchObject({ code: 1, err: expect.stringContaining(`${path}: annotations must be a readable JSON file: it is XML of Pascal VOC`) });
   });
 });
+
+describe("weights", () => {
+  it.each(["fifo", "/dev/zero", "a folder"])("that are no file are not waited for: %s", async (kind) => {
+    const path = kind === "/dev/zero" ? kind : join(folder, kind === "fifo" ? "weights-fifo" : "images-of-none");
+    if (kind === "fifo") execFileSync("mkfifo", [path]);
+    if (kind === "a folder") mkdirSync(path);
+    const words = kind === "fifo" ? "it is a pipe, not a regular file" : kind === "a folder" ? "it is a folder. Name a file." : "it is a device, not a regular file";
+    const picture = join(images, coco.images[0]!.file_name);
+    for (const args of [["detect", picture, "--model", "maskrcnn_resnet50_fpn", "--weights", path], ["convert", path, "--out", join(folder, "none.safetensors")]]) {
+      const { code, err } = await mrcnn(...args);
+      expect(code).toBe(1);
+      expect(err).toContain(`${path}: the weights can't be read: ${words}`);
+    }
+  });
+});

@@ -7,7 +7,7 @@ import { startWasm } from "@mrcnn/backend-wasm";
 import type { NodeWebgpuOptions } from "@mrcnn/backend-webgpu/node";
 import { ConfigError, ofType, oneOf, WeightsError } from "@mrcnn/core";
 import type { OptionRules, RawImage } from "@mrcnn/core";
-import { decodeImage, readImageFile } from "@mrcnn/datasets/node";
+import { decodeImage, readImageFile, whyNoFile } from "@mrcnn/datasets/node";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
@@ -99,12 +99,12 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
 export const readWeightsFile = (path: string): Promise<SourceWeights> => readPlace(path, readBytes, path);
 
 async function readBytes(path: string): Promise<Uint8Array> {
+  const noFile = whyNoFile(path);
+  if (noFile !== undefined) throw new WeightsError(`${path}: the weights can't be read: ${noFile}`);
   try {
     return await readFile(path);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const what = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "it is a folder" : message;
-    throw new WeightsError(`${path}: the weights can't be read: ${what}. Check the path.`, { cause });
+    throw new WeightsError(`${path}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { toJson, WeightsError } from "@mrcnn/core";
-import { readImageFile, writeFilesWhole } from "@mrcnn/datasets/node";
+import { readImageFile, writeFilesWhole, whyNoFile } from "@mrcnn/datasets/node";
 import type { OutputContent } from "@mrcnn/datasets/node";
 import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
@@ -143,6 +143,8 @@ async function ofRun(path: string, said: SaidOfModel, terminal: Terminal): Promi
 }
 
 function readBytes(file: string): Uint8Array {
+  const noFile = whyNoFile(file);
+  if (noFile !== undefined) throw new WeightsError(`${file}: the weights can't be read: ${noFile}`);
   try {
     return readFileSync(file);
   } catch (cause) {
