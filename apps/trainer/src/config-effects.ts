@@ -59,6 +59,7 @@ export function assertEffective(config: TrainingConfig, file: string): void {
   refuse(augment.maxSize !== undefined && augment.minSizes === undefined, `augment.maxSize=${augment.maxSize} does nothing without augment.minSizes: images keep their size. Set augment.minSizes=[…] too, or leave it out.`);
   const shorter = augment.minSizes?.find((size) => size > (augment.maxSize ?? Infinity));
   refuse(shorter !== undefined, `augment.minSizes must be at most augment.maxSize, got ${shorter} and ${augment.maxSize}.`);
+  refuse(optimizer.milestones.some((milestone, i) => milestone < (optimizer.milestones[i - 1] ?? 0)), `optimizer.milestones must ascend, got ${JSON.stringify(optimizer.milestones)}.`);
   refuse(optimizer.gamma !== 0.1 && optimizer.milestones.length === 0, `optimizer.gamma=${optimizer.gamma} does nothing without optimizer.milestones. Set them, or leave it out.`);
   refuse(optimizer.warmupFactor !== 1e-3 && optimizer.warmupSteps === 0, `optimizer.warmupFactor=${optimizer.warmupFactor} does nothing without optimizer.warmupSteps. Set them, or leave it out.`);
   refuse(!optimizer.decayNorms && optimizer.weightDecay === 0, "optimizer.decayNorms=false does nothing with optimizer.weightDecay=0. Leave one of them out.");

@@ -72,7 +72,7 @@ export interface TrainingConfig {
   readonly training: {
     /** Updates in the whole run. */
     readonly steps: number;
-    /** Default 2. */
+    /** At most 1024; default 2. */
     readonly batchSize: number;
     /** Batches per update; their gradients are averaged. Default 1. */
     readonly accumulate: number;
@@ -86,7 +86,7 @@ export interface TrainingConfig {
     readonly checkpointEvery: number;
     /** Steps between evaluations on `data.validation`; 0, the default: only at the end. */
     readonly evaluateEvery: number;
-    /** Threads that decode and augment ahead of the step; 0: none. Default: by the number of processors. */
+    /** Threads that decode and augment ahead of the step; 0: none, at most 64. Default: by the number of processors. */
     readonly workers?: number | undefined;
   };
   /** Of `data.validation`; also what `mrcnn eval` and `mrcnn detect` take for this run. */
@@ -184,14 +184,15 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
   ),
   training: v.strictObject({
     steps: whole,
-    batchSize: v.optional(whole, 2),
+    // More images make a step by `accumulate`.
+    batchSize: v.optional(v.pipe(whole, v.maxValue(1024)), 2),
     accumulate: v.optional(whole, 1),
     seed: v.optional(count, 0),
     initialWeights: v.optional(v.string()),
     logEvery: v.optional(whole, 1),
     checkpointEvery: v.optional(whole, 500),
     evaluateEvery: v.optional(count, 0),
-    workers: v.optional(count),
+    workers: v.optional(v.pipe(count, v.maxValue(64))),
   }),
   evaluation: v.optional(
     v.strictObject({

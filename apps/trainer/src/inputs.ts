@@ -69,7 +69,7 @@ function isLink(path: string): boolean {
 // Reading a pipe or a device could wait for ever.
 function problemOf(path: string): { problem: string } | undefined {
   const state = stateOf(path);
-  if (state === undefined) return { problem: isLink(path) ? "it is a symlink to what is not there" : "no such image or folder. Check the path" };
+  if (state === undefined) return { problem: isLink(path) ? "it is a symlink that leads to no file" : "no such image or folder. Check the path" };
   if (state.isDirectory()) return { problem: "that is a folder with the name of an image" };
   if (!state.isFile()) return { problem: "it is no regular file but a pipe, a socket or a device" };
   return undefined;

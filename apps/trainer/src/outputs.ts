@@ -115,8 +115,12 @@ function output(path: string, target: OutputTarget | undefined, terminal: Termin
 
 // Which file on which disk, whatever its names.
 function identity(path: string): string | undefined {
-  const state = statSync(path, { throwIfNoEntry: false });
-  return state === undefined ? undefined : `${state.dev}:${state.ino}`;
+  try {
+    const state = statSync(path, { throwIfNoEntry: false });
+    return state === undefined ? undefined : `${state.dev}:${state.ino}`;
+  } catch {
+    return undefined; // symlinks in circles, a name that is too long: no file
+  }
 }
 
 // `/dev/stdout`, or the very file that stdout goes to: renaming over that would lose one of the two.

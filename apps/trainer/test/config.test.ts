@@ -68,6 +68,9 @@ describe("settings that would do nothing", () => {
     ["gamma without milestones", { optimizer: { gamma: 0.5 } }, /optimizer\.gamma=0\.5 does nothing without optimizer\.milestones/],
     ["a factor without a warm-up", { optimizer: { warmupSteps: 0, warmupFactor: 0.1 } }, /optimizer\.warmupFactor=0\.1 does nothing/],
     ["norms that don't decay where nothing does", { optimizer: { weightDecay: 0, decayNorms: false } }, /optimizer\.decayNorms=false does nothing/],
+    ["milestones that do not ascend", { optimizer: { milestones: [5, 3] } }, /optimizer\.milestones must ascend, got \[5,3\]/],
+    ["a thousand threads", { training: { steps: 3, workers: 1000 } }, /training\.workers: expected <=64, got 1000/],
+    ["a batch of a million images", { training: { steps: 3, batchSize: 1e6 } }, /training\.batchSize: expected <=1024, got 1000000/],
   ])("%s is refused", (_, value, message) => expect(() => readTrainingConfig(written(value))).toThrow(message));
 
   it("a config as training has written it is taken", () => {

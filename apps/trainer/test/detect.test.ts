@@ -149,6 +149,16 @@ describe("which pictures", () => {
     expect(readdirSync(overlay, { recursive: true }).map(String).filter((name) => name.endsWith(".png")).toSorted()).toEqual(["a.png", "other/c.png", "sub/a.png", "sub/deeper/b.png"]);
   });
 
+  it("that are links in a circle are bad pictures like any other", async () => {
+    const circle = folderOf("circle", "good.png");
+    symlinkSync("loop.png", join(circle, "loop.png"));
+    const json = join(folder, "circle.json");
+    const { code, out, err } = await detect(circle, "--json", json, "--overlay", join(folder, "circle-overlays"));
+    expect({ code, out: out.split(":")[0] }).toEqual({ code: 3, out: "good.png" });
+    expect(err).toContain(`error: ${join(circle, "loop.png")}: it is a symlink that leads to no file.`);
+    expect(namesIn(readFound(json))).toEqual(["good.png"]);
+  });
+
   it("of the same name get overlays of their own, and results that tell them apart", async () => {
     const [a, b] = [folderOf("a", "x.jpg", "x.jpeg", "X.jfif"), folderOf("b", "x.jpg", "x-2.jpg")];
     const overlay = join(folder, "apart");

@@ -132,10 +132,12 @@ describe("loadInitialWeights of a classifier of torchvision", () => {
     const params = initResnet(config, createRandom(1));
     const body = new Map([...net.variables].flatMap(([one, variable]) => (one.startsWith("backbone.body.") ? [[one.slice("backbone.body.".length), variable] as const] : [])));
     assignWeights(flattenParams(params), await toArrays(body));
-    const features = tidy(() => {
+    const maps = tidy(() => {
       const x = tensor(Float32Array.from({ length: 64 * 64 * 3 }, (_, i) => Math.sin(Math.fround(i) * Math.fround(0.37))), [1, 64, 64, 3]) as Tensor4D;
-      return [...applyResnet(params, config, x).values()].map((map) => Array.from(map.dataSync()));
+      return [...applyResnet(params, config, x).values()];
     });
+    const features = await Promise.all(maps.map(async (map) => Array.from(await map.data())));
+    for (const map of maps) map.dispose();
     for (const [i, values] of features.entries()) expect(values.reduce((sum, value) => sum + Math.abs(value), 0) / stages[i]!).toBeCloseTo(1, 3);
     const scale = Math.max(...c5.map(Math.abs));
     for (const [i, value] of features.at(-1)!.entries()) expect(Math.abs(value - c5[i]!) / scale, `${i}`).toBeLessThan(1e-3);

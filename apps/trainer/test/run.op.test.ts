@@ -1,5 +1,5 @@
 // A whole life of a run, on each backend: train, stop, resume, evaluate, detect.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { getBackend, memory } from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -81,6 +81,14 @@ describe("mrcnn train", () => {
     expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain(`--resume: training.batchSize is 3, the run in ${whole} has 1. That can't change on the way: leave the config out`);
     expect((await train(join(folder, "none"), "--resume")).err).toContain("holds no run");
     expect(existsSync(join(folder, "none"))).toBe(false);
+    // What is left of a run whose config is gone is nobody's to write over.
+    const torn = join(folder, "torn");
+    cpSync(whole, torn, { recursive: true });
+    rmSync(join(torn, "config.json"));
+    for (const more of [[], ["--resume"]]) {
+      expect(await train(torn, ...more)).toMatchObject({ code: 1, err: `error: ${torn} holds what a run has left (checkpoints, metrics.jsonl, eval.jsonl), but not its config.json. Put that back and continue with --resume, or give another --out.` });
+    }
+    expect(metrics(torn)).toEqual(metrics(whole));
   });
 });
 

@@ -125,7 +125,12 @@ function reasonOf(error: unknown, path: string): string {
 // An overlay in the folder of the pictures may have the name of one.
 function assertKept(inputs: readonly Input[], overlays: readonly string[]): void {
   const key = (path: string): string | undefined => {
-    const state = statSync(path, { throwIfNoEntry: false });
+    let state: ReturnType<typeof statSync>;
+    try {
+      state = statSync(path, { throwIfNoEntry: false });
+    } catch {
+      return undefined; // symlinks in circles: told when it is read
+    }
     return state && `${state.dev}:${state.ino}`;
   };
   const read = new Map(inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [key(path), path]));

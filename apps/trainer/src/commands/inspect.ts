@@ -52,7 +52,9 @@ async function checkImages(folder: string, images: readonly CocoImage[], found: 
     if (turned !== undefined) addTurnedPhoto(found, turned, { read: orientation });
     try {
       const image = await readImageFile(join(folder, file_name), { orient: orientation === "exif", ...(maxPixels === undefined ? {} : { maxPixels }) });
-      if ((image.width !== width || image.height !== height) && (turned?.fits ?? orientation) === orientation) {
+      // What is no size at all has been told.
+      const isSize = [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0);
+      if (isSize && (image.width !== width || image.height !== height) && (turned?.fits ?? orientation) === orientation) {
         found.add("image of another size than its annotation says", { example: `${file_name}: has ${image.width}x${image.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." });
       }
     } catch (error) {

@@ -1,5 +1,5 @@
-import { lstatSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, lstatSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { ConfigError, createRandom } from "@mrcnn/core";
 import { loadBatches } from "@mrcnn/datasets/node";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
@@ -94,6 +94,10 @@ async function resolveConfig(config: TrainingConfig, file: string, { seed, out }
 }
 
 function assertStartable(run: RunDirectory, resume: boolean): void {
+  const left = isRun(run.path) ? [] : [run.checkpoints, run.metrics, run.evaluations].filter((path) => existsSync(path));
+  if (left.length > 0) {
+    throw new CommandError(`${run.path} holds what a run has left (${left.map((path) => basename(path)).join(", ")}), but not its config.json. Put that back and continue with --resume, or give another --out.`);
+  }
   if (resume && !isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
   // A run folder may be anyone's: what is written stays in it.
   const link = [run.config, run.metrics, run.evaluations, run.report].find((file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true);
