@@ -64,11 +64,13 @@ describe("inspect and train stop for the same reason, which names the file and t
     ["fractions for pixels", (json) => json.annotations.forEach((one) => (one.bbox = (one.bbox as number[]).map((v) => v / 128))), "boxes are fractions of the image"],
     ["no objects", (json) => (json.annotations = []), "so nothing can be learned"],
     ["a width in text", (json) => (json.images[0]!.width = "128"), 'width must be a whole number > 0, got "128"'],
+    ["a category named by a number", (json) => ((json.categories[0] as { name: unknown }).name = 5), "category 1: name must be a string, got 5"],
   ])("%s", async (_, change, message, way) => {
     const json = changed(change);
     const { inspect, train, annotations, run } = await judge(json);
     expect([inspect.code, train.code], train.err).toEqual([1, 1]);
     expect(inspect.out).toContain(message);
+    expect(inspect.out).not.toContain("annotated 128x128"); // sizes that are none are not compared
     expect(train.err).toContain(message);
     expect(train.err).toMatch(/^error: /);
     expect(train.err).toContain(annotations);

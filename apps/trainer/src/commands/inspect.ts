@@ -152,7 +152,7 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   const whole: Inspection = { ...inspection, problems };
   const fatal = problems.some(({ severity }) => severity === "error");
   const sizes = listed.filter(({ width, height }) => width > 0 && height > 0);
-  const isKnown = config !== undefined && sizes.length > 0 && names.length > 0 && new Set(names).size === names.length;
+  const isKnown = config !== undefined && sizes.length > 0 && names.length > 0 && names.every((name) => typeof name === "string" && name !== "") && new Set(names).size === names.length;
   if (isKnown) await startBackend("cpu"); // a model is made to count its parameters
   const memory = isKnown ? estimateMemory(training, names, sizes) : undefined;
   for (const line of text(whole, memory)) terminal.out(line);
