@@ -57,35 +57,43 @@ const remove = (): void => {
 beforeAll(install);
 afterAll(remove);
 
-const options = { step: 2, rate: 0.1 };
-
-/** What a step makes of a fresh toy: its variables and the report, with the kernels or without. */
-async function stepped(clipNorm: number | undefined, onDevice: boolean): Promise<{ weights: number[]; velocity: number[]; report: object }> {
-  if (!onDevice) remove();
+/** Takes the kernels away, whosever they are, for as long as `work` takes. */
+async function onHost<T>(work: () => Promise<T>): Promise<T> {
+  const taken = Object.keys(naive).map((name) => getKernel(name, getBackend())!);
+  for (const { kernelName, backendName } of taken) unregisterKernel(kernelName, backendName);
   try {
-    const model = toyModel();
-    const optimizer = sgd({ momentum: 0.5, weightDecay: 0.1 });
-    let report: object = {};
-    for (let step = 0; step < 3; step++) {
-      const { seconds: _, ...rest } = await trainStep(model, [toyBatch(step), toyBatch(step + 9)], optimizer, { ...options, step, clipNorm, random: createRandom(0) });
-      report = rest;
-    }
-    const weights = (await Promise.all([...model.variables.values()].map((v) => v.data()))).flatMap((data) => [...data]);
-    const velocity = [...(await optimizer.state()).values()].flatMap(({ data }) => [...data]);
-    optimizer.dispose();
-    for (const one of model.variables.values()) one.dispose();
-    return { weights, velocity, report };
+    return await work();
   } finally {
-    if (!onDevice) install();
+    for (const config of taken) registerKernel(config);
   }
 }
 
-test.runIf(getBackend() !== "webgpu").each([undefined, 0.5, 1e6])("three steps of two micro-batches, clipped to %s, end as where the host decides", async (clipNorm) => {
+const options = { step: 2, rate: 0.1 };
+
+/** What three steps make of a fresh toy: its variables, velocities and the last report. */
+async function stepped(clipNorm: number | undefined): Promise<{ weights: number[]; velocity: number[]; report: object }> {
+  const model = toyModel();
+  const optimizer = sgd({ momentum: 0.5, weightDecay: 0.1 });
+  let report: object = {};
+  for (let step = 0; step < 3; step++) {
+    const { seconds: _, ...rest } = await trainStep(model, [toyBatch(step), toyBatch(step + 9)], optimizer, { ...options, step, clipNorm, random: createRandom(0) });
+    report = rest;
+  }
+  const weights = (await Promise.all([...model.variables.values()].map((v) => v.data()))).flatMap((data) => [...data]);
+  const velocity = [...(await optimizer.state()).values()].flatMap(({ data }) => [...data]);
+  optimizer.dispose();
+  for (const one of model.variables.values()) one.dispose();
+  return { weights, velocity, report };
+}
+
+test.each([undefined, 0.5, 1e6])("three steps of two micro-batches, clipped to %s, end as where the host decides", async (clipNorm) => {
   calls.length = 0;
-  const [device, host] = [await stepped(clipNorm, true), await stepped(clipNorm, false)];
-  expect(calls.filter((call) => call.startsWith("scale"))).toEqual(Array(3).fill(`scale of ${clipNorm === undefined ? 0 : 2} gradients`));
-  expect(calls.filter((call) => call === "first update")).toHaveLength(2);
-  expect(calls.filter((call) => call === "update")).toHaveLength(4);
+  const [device, host] = [await stepped(clipNorm), await onHost(() => stepped(clipNorm))];
+  if (ours.length > 0) {
+    expect(calls.filter((call) => call.startsWith("scale"))).toEqual(Array(3).fill(`scale of ${clipNorm === undefined ? 0 : 2} gradients`));
+    expect(calls.filter((call) => call === "first update")).toHaveLength(2);
+    expect(calls.filter((call) => call === "update")).toHaveLength(4);
+  }
   await expectClose(device.weights, host.weights, { atol: 1e-5 });
   await expectClose(device.velocity, host.velocity, { atol: 1e-5 });
   expect(Object.keys(device.report).toSorted()).toEqual(Object.keys(host.report).toSorted());
