@@ -3,7 +3,7 @@ import { ConfigError } from "@mrcnn/core";
 import type { CocoId, Dataset } from "@mrcnn/core";
 import { cocoFromSamples } from "@mrcnn/datasets";
 import type { CocoDataset } from "@mrcnn/datasets";
-import { openDataset, readCocoAnnotations } from "@mrcnn/datasets/node";
+import { openDataset } from "@mrcnn/datasets/node";
 import type { DatasetDescription } from "@mrcnn/datasets/node";
 import { describeFinding } from "@mrcnn/masks";
 import type { CocoAdvice, CocoFinding, CocoJson, CocoReviewOptions } from "@mrcnn/masks";
@@ -116,8 +116,8 @@ export async function openSource(source: DataSource, where: string, use: SourceU
     notes: source.annotations === undefined ? [] : noteLines(notes, source.annotations),
     description,
     async annotations(limit = Infinity) {
-      if (description.kind !== "coco") return objectsOf(dataset, limit);
-      const json = await readCocoAnnotations(description.annotations, reviewOptionsOf(source, where, use));
+      const { json } = dataset as Partial<CocoDataset>;
+      if (json === undefined) return objectsOf(dataset, limit);
       if (json.images.length <= limit) return json;
       const images = json.images.slice(0, limit);
       const ids = new Set(images.map(({ id }) => id));

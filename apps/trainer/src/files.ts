@@ -1,14 +1,30 @@
 /** Files are written whole or not at all. */
 import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { readJsonBytes } from "@mrcnn/core";
-import { whyNoFile, writeFilesWhole } from "@mrcnn/datasets/node";
+import { whyNoFile, withPath, writeFilesWhole } from "@mrcnn/datasets/node";
 import type { WriteBytes } from "@mrcnn/datasets/node";
 import { CommandError } from "./errors.ts";
 
 /** Writes a regular file whole or not at all, as @mrcnn/datasets' `writeFilesWhole`; `write` is for tests with a failing disk. */
 export function writeWhole(path: string, data: string | Uint8Array, write?: WriteBytes): void {
   writeFilesWhole([{ path, data }], write === undefined ? {} : { write });
+}
+
+/** What is at a path, through links; undefined for nothing, and for what no file can be (links in circles, a name that is too long). */
+export function stateOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Which file on which disk a path leads to, whatever its names; undefined for none. */
+export function identityOf(path: string): string | undefined {
+  const state = stateOf(path);
+  return state && `${state.dev}:${state.ino}`;
 }
 
 /** Appends all of `data`, or leaves the file as it was. */
@@ -21,11 +37,6 @@ export function appendWhole(path: string, data: string | Uint8Array, append: (pa
     else truncateSync(path, size);
     throw withPath(error, path);
   }
-}
-
-// Node leaves the path out of errors on file descriptors; the user needs it.
-function withPath(error: unknown, path: string): unknown {
-  return error instanceof Error && "code" in error ? Object.assign(error, { path }) : error;
 }
 
 /** Parses a JSON file. @throws CommandError naming the file when it is missing, no regular file, or no JSON. */

@@ -1,9 +1,9 @@
 // Which pictures `mrcnn detect` is asked to look at, and what each is called.
-import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
-import type { Stats } from "node:fs";
+import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { isForeignPictureName, isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
 import { CommandError } from "./errors.ts";
+import { stateOf } from "./files.ts";
 import { shownName } from "./terminal.ts";
 
 /** A picture to look at. */
@@ -47,15 +47,6 @@ export function findInputs(paths: readonly string[], options: FindOptions): Inpu
       return { path: whole, name: folders.length > 1 ? whole : within, within, ...(problem === undefined ? problemOf(whole) : { problem }) };
     });
   });
-}
-
-// Errors of the file system (a name that is too long, symlinks in circles) are told when the picture is read.
-function stateOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
 }
 
 function isLink(path: string): boolean {

@@ -1,7 +1,8 @@
 /** What the command line says of a model that its weights don't: names of classes, and parts of its config. */
 import { readFileSync, statSync } from "node:fs";
+import { isRecord } from "@mrcnn/core";
 import type { OptionNames } from "@mrcnn/mask-rcnn";
-import { maskRcnnConfigSchema, mergeConfig } from "@mrcnn/model";
+import { maskRcnnConfigSchema } from "@mrcnn/model";
 import type { MaskRcnnConfig, Partially } from "@mrcnn/model";
 import { CommandError, UsageError } from "./errors.ts";
 import { readJson } from "./files.ts";
@@ -36,7 +37,7 @@ export function readModelOptions({ classes, config, set = [] }: ModelOptions): S
   const said = set.reduce<unknown>((so, assignment) => setOption(so, assignment, maskRcnnConfigSchema(so), "backbone.eps=1e-5"), start);
   return {
     ...(classes !== undefined && { classes: readClasses(classes) }),
-    ...(said !== undefined && { config: mergeConfig(said as object, {}) as Partially<MaskRcnnConfig> }),
+    ...(said !== undefined && { config: said as Partially<MaskRcnnConfig> }),
   };
 }
 
@@ -52,8 +53,6 @@ export function assertSettable(set: readonly string[] = []): void {
     if (TRAINING.test(assignment)) throw new UsageError(`--set ${assignment}: that is read in training alone. Leave it out.`);
   }
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function readConfig(file: string): object {
   const value = readJson(file, "The config");

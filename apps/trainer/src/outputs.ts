@@ -4,6 +4,7 @@ import { isatty } from "node:tty";
 import { openOutputStream, tryOutput, writeFilesWhole } from "@mrcnn/datasets/node";
 import type { OutputStream, OutputTarget } from "@mrcnn/datasets/node";
 import { CommandError, messageOf, UsageError } from "./errors.ts";
+import { identityOf } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A place that results are written to. */
@@ -46,13 +47,13 @@ const STDOUT = "-";
  */
 export function openOutputs<Option extends string>(paths: Readonly<Record<Option, string | undefined>>, { terminal, inputs = [] }: OutputsOptions): Outputs<Option> {
   const asked = (Object.entries(paths) as [Option, string | undefined][]).flatMap(([option, path]) => (path === undefined ? [] : [{ option, path }]));
-  const read = inputs.flatMap((path) => (path === undefined ? [] : [{ path, key: identity(path) }]));
+  const read = inputs.flatMap((path) => (path === undefined ? [] : [{ path, key: identityOf(path) }]));
   const taken = new Map<string, { option: Option; path: string }>();
   const to: Partial<Record<Option, Output>> = {};
   for (const { option, path } of asked) {
     if (path === "") throw new UsageError(`${option} "": name a file, or - for stdout.`);
     const target = path === STDOUT || isStdout(path) ? undefined : tryOutput(path);
-    const key = target === undefined ? STDOUT : (identity(path) ?? target.file);
+    const key = target === undefined ? STDOUT : (identityOf(path) ?? target.file);
     const clash = taken.get(key);
     if (clash !== undefined && target?.isFile !== false) throw new UsageError(`${clash.option} ${JSON.stringify(clash.path)} and ${option} ${JSON.stringify(path)} are the same place. Name two.`);
     const input = target?.isFile === true ? read.find((one) => one.key === key) : undefined;
@@ -111,16 +112,6 @@ function output(path: string, target: OutputTarget | undefined, terminal: Termin
       }
     },
   };
-}
-
-// Which file on which disk, whatever its names.
-function identity(path: string): string | undefined {
-  try {
-    const state = statSync(path, { throwIfNoEntry: false });
-    return state === undefined ? undefined : `${state.dev}:${state.ino}`;
-  } catch {
-    return undefined; // symlinks in circles, a name that is too long: no file
-  }
 }
 
 // `/dev/stdout`, or the very file that stdout goes to: renaming over that would lose one of the two.

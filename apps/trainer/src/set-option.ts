@@ -1,17 +1,15 @@
-import { didYouMean } from "@mrcnn/core";
+import { didYouMean, isRecord } from "@mrcnn/core";
 import { UsageError } from "./errors.ts";
 
 type Plain = Record<string, unknown>;
-const isPlain = (value: unknown): value is Plain => typeof value === "object" && value !== null && !Array.isArray(value);
-
 // The keys a schema knows at a place, or undefined where any key goes. Valibot keeps an object's
 // children in `entries`, what is optional in `wrapped`, and makes what is lazy with `getter`.
 function entriesOf(schema: unknown): Plain | undefined {
   let here = schema;
-  while (isPlain(here) && ("wrapped" in here || "getter" in here)) {
+  while (isRecord(here) && ("wrapped" in here || "getter" in here)) {
     here = "wrapped" in here ? here["wrapped"] : (here["getter"] as (value: unknown) => unknown)(undefined);
   }
-  return isPlain(here) && isPlain(here["entries"]) ? here["entries"] : undefined;
+  return isRecord(here) && isRecord(here["entries"]) ? here["entries"] : undefined;
 }
 
 function parseValue(text: string): unknown {
@@ -47,7 +45,7 @@ export function setOption(config: unknown, assignment: string, schema: unknown, 
 
   const put = (target: unknown, [key, ...rest]: readonly string[]): unknown => {
     if (key === undefined) return value;
-    const object = isPlain(target) ? target : {};
+    const object = isRecord(target) ? target : {};
     return { ...object, [key]: put(object[key], rest) };
   };
   return put(config, path);

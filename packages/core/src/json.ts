@@ -1,5 +1,8 @@
 /** Writes JSON whose whole numbers stay exact beyond 2^53, and quotes values for messages. */
 
+/** Whether a value is what JSON calls an object: neither null nor a list. */
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** Writes JSON as `JSON.stringify` does, and bigints as their digits; `indent` is the number of spaces per level. */
 export function toJson(value: unknown, { indent = 0 }: { readonly indent?: number } = {}): string {
   return write(value, { indent, number: (n) => JSON.stringify(n) }, 0);
@@ -7,10 +10,11 @@ export function toJson(value: unknown, { indent = 0 }: { readonly indent?: numbe
 
 /**
  * A value as messages quote it: JSON, so that the text "1" and the number 1 differ; bigints as their digits, NaN, Infinity and
- * undefined by name. Longer than `most` characters it is cut.
+ * undefined by name, a function as such. Longer than `most` characters it is cut.
  */
 export function quote(value: unknown, { most = 60 }: { readonly most?: number } = {}): string {
   if (value === undefined) return "undefined";
+  if (typeof value === "function") return "a function";
   const text = write(value, { indent: 0, number: String, atMost: most }, 0);
   return text.length > most ? `${text.slice(0, most - 3)}...` : text;
 }

@@ -1,5 +1,6 @@
 import { didYouMean } from "./config.ts";
 import { ConfigError } from "./errors.ts";
+import { quote } from "./json.ts";
 
 /** What an option's value must be. */
 export interface OptionRule {
@@ -36,7 +37,7 @@ export const ofType = (type: "boolean" | "string" | "function" | "object", what:
  * @throws ConfigError naming the option, the nearest name of an unknown one, and the value as JSON.
  */
 export function assertOptions(options: unknown, rules: OptionRules, where: string, elsewhere: Readonly<Record<string, string>> = {}): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) throw new ConfigError(`${where}: options must be an object, got ${shown(options)}.`);
+  if (typeof options !== "object" || options === null || Array.isArray(options)) throw new ConfigError(`${where}: options must be an object, got ${quote(options)}.`);
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) {
@@ -44,18 +45,6 @@ export function assertOptions(options: unknown, rules: OptionRules, where: strin
       const hint = elsewhere[name] ?? (near === undefined ? `Known are ${Object.keys(rules).join(", ")}.` : `Did you mean "${near}"?`);
       throw new ConfigError(`${where}: ${name} is not an option here. ${hint}`);
     }
-    if (value !== undefined && !rule.fits(value)) throw new ConfigError(`${where}: ${name} must be ${rule.what}, got ${shown(value)}.`);
-  }
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "function") return "a function";
-  if (typeof value === "number" || value === undefined) return String(value);
-  if (typeof value === "bigint") return `${value}n`;
-  try {
-    const text = JSON.stringify(value) ?? String(value);
-    return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  } catch {
-    return Object.prototype.toString.call(value);
+    if (value !== undefined && !rule.fits(value)) throw new ConfigError(`${where}: ${name} must be ${rule.what}, got ${quote(value)}.`);
   }
 }

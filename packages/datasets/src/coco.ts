@@ -14,6 +14,8 @@ export interface CocoDatasetOptions extends Pick<CocoReviewOptions, "purpose" | 
 export interface CocoDataset extends Dataset {
   /** Sorted by id; label `l` is `categories[l - 1]`. */
   readonly categories: readonly CocoCategory[];
+  /** The annotations as they are used, without what was left out. */
+  readonly json: CocoJson;
   /** What the annotations say about each image, in the order of `get`. */
   readonly imageInfo: readonly CocoImage[];
   /** Annotations left out by `degenerate: "drop"`. */
@@ -79,6 +81,7 @@ export function cocoDataset(
     length: imageInfo.length,
     classNames: ["background", ...categories.map((category) => category.name)],
     categories,
+    json: review.json,
     imageInfo,
     dropped,
     emptyCategories,

@@ -12,7 +12,7 @@ export { maskFoldersDataset } from "./mask-folders.ts";
 export type { MaskFolders } from "./mask-folders.ts";
 export { createFindNearby } from "./nearby-file.ts";
 export type { FindNearby, NearbyFile } from "./nearby-file.ts";
-export { openOutputStream, outputTarget, replaceFile, tryOutput, writeFilesWhole, writeOutput } from "./output-file.ts";
+export { openOutputStream, outputTarget, replaceFile, tryOutput, withPath, writeFilesWhole, writeOutput } from "./output-file.ts";
 export type { OutputContent, OutputStream, OutputTarget, WriteBytes } from "./output-file.ts";
 export { openDataset } from "./open.ts";
 export type { DatasetDescription } from "./open.ts";

@@ -59,8 +59,8 @@ function follow(path: string): { end: string; isDescriptor: boolean } {
 
 const systemError = (code: string, reason: string, path: string): Error => Object.assign(new Error(`${code}: ${reason}, open '${path}'`), { code, path });
 
-// Node leaves the path out of errors on file descriptors, and names the temporary file in others.
-function withPath(error: unknown, path: string): unknown {
+/** An error of the system with the path that is meant: Node leaves it out on file descriptors, and names temporary files in others. */
+export function withPath(error: unknown, path: string): unknown {
   return error instanceof Error && "code" in error ? Object.assign(error, { path }) : error;
 }
 

@@ -87,8 +87,8 @@ async function installed({ url, checksum }: Downloadable): Promise<CachedFile> {
 const checkedBy = (checksum: Checksum | undefined): CachedFile["checkedBy"] => (checksum === undefined ? "first download" : "published checksum");
 
 // The cached file, when it is what its source published and what it was when it came. What stands beside it may
-// be as wrong as the file, and a date says nothing of the bytes, so they are read: SHA-256 takes 0.3 s for 200 MB, MD5 as
-// much again.
+// be as wrong as the file, and a date says nothing of the bytes, so they are read: SHA-256 takes 0.3 s for 200 MB, MD5
+// 0.7 s.
 async function lookUp({ url, checksum }: Downloadable, path: string): Promise<CachedFile | "damaged" | undefined> {
   const state = await stat(path).catch(() => undefined);
   if (state === undefined) return undefined;

@@ -1,4 +1,4 @@
-import { DatasetError, quote } from "@mrcnn/core";
+import { DatasetError, isRecord, quote } from "@mrcnn/core";
 import type { CocoId, ImageSize, Rle } from "@mrcnn/core";
 import { rasterizePolygons } from "./polygon.ts";
 import { rleFromString } from "./rle-string.ts";
@@ -66,9 +66,6 @@ export interface CocoResult {
   /** Of each keypoint, as the model gives them: logits or probabilities. COCO's format has none and ignores them. */
   readonly keypoint_scores?: readonly number[];
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
-
 function isSegmentation(value: unknown): value is CocoSegmentation {
   if (Array.isArray(value)) return value.every((polygon) => Array.isArray(polygon));
   if (!isRecord(value)) return false;

@@ -1,7 +1,7 @@
 /** Tells whose format a JSON value is in that is not COCO's. */
+import { isRecord } from "@mrcnn/core";
 
 type Loose = Readonly<Record<string, unknown>>;
-const isRecord = (value: unknown): value is Loose => typeof value === "object" && value !== null && !Array.isArray(value);
 const has = (value: unknown, ...keys: readonly string[]): boolean => isRecord(value) && keys.every((key) => key in value);
 const firstOf = (list: unknown): unknown => (Array.isArray(list) ? list[0] : undefined);
 const someValue = (value: Loose): unknown => {

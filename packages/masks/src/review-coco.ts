@@ -1,5 +1,5 @@
 // The rules for COCO annotations: what training and evaluation take, judged in one place when a file is opened.
-import { DatasetError, isCocoId, quote, quoteIds } from "@mrcnn/core";
+import { DatasetError, isCocoId, isRecord, quote, quoteIds } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import type { CocoAnnotation, CocoCategory, CocoJson } from "./coco.ts";
 import { readBoxesAs } from "./box-readings.ts";
@@ -54,7 +54,6 @@ export interface CocoReview {
 }
 
 type Loose = Readonly<Record<string, unknown>>;
-const isRecord = (value: unknown): value is Loose => typeof value === "object" && value !== null && !Array.isArray(value);
 const CORRECT = "Correct it or remove it.";
 
 /**

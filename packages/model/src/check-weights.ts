@@ -1,12 +1,9 @@
 /** Whether weights are those of a config, and whether one can compute with them: asked before anything is allocated. */
-import { firstNotFinite, WeightsError } from "@mrcnn/core";
+import { firstNotFinite, misfitOf, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { weightShapes } from "./weight-shapes.ts";
-
-const show = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
-const some = (all: readonly string[]): string => all.slice(0, 5).join(", ") + (all.length > 5 ? ` and ${all.length - 5} more` : "");
 
 /**
  * Throws unless `arrays` are all the weights of a model of `config`, and no others.
@@ -16,18 +13,8 @@ const some = (all: readonly string[]): string => all.slice(0, 5).join(", ") + (a
  */
 export function assertWeightsFit(config: MaskRcnnConfig, arrays: NamedArrays, where: string, advice: string): void {
   const shapes = weightShapes(config);
-  const missing = [...shapes.keys()].filter((name) => !arrays.has(name));
-  const unexpected = [...arrays.keys()].filter((name) => !shapes.has(name));
-  const misshapen = [...shapes].flatMap(([name, shape]) => {
-    const got = arrays.get(name)?.shape;
-    return got === undefined || String(got) === String(shape) ? [] : [`${name} (needs ${show(shape)}, got ${show(got)})`];
-  });
-  const problems = [
-    ...(missing.length > 0 ? [`missing ${some(missing)}`] : []),
-    ...(unexpected.length > 0 ? [`unexpected ${some(unexpected)}`] : []),
-    ...(misshapen.length > 0 ? [`of the wrong shape ${some(misshapen)}`] : []),
-  ];
-  if (problems.length > 0) throw new WeightsError(`${where}: the weights must fit the model's ${shapes.size} tensors: ${problems.join("; ")}. ${advice}`);
+  const misfit = misfitOf(shapes, arrays);
+  if (misfit !== undefined) throw new WeightsError(`${where}: the weights must fit the model's ${shapes.size} tensors: ${misfit}. ${advice}`);
 }
 
 // Below this, the least normal number, some devices compute with 0.

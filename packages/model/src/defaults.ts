@@ -1,3 +1,4 @@
+import { isRecord } from "@mrcnn/core";
 import type { MaskRcnnConfig, Partially } from "./config.ts";
 import type { Architecture, Numerics } from "./numerics.ts";
 
@@ -84,15 +85,12 @@ export function configDefaults(numerics: Numerics, architecture: Architecture): 
   return [...ofArchitecture[architecture], ofNumerics[numerics](architecture)].reduce<Defaults>((base, over) => mergeConfig(base, over) as Defaults, common);
 }
 
-type Plain = Readonly<Record<string, unknown>>;
-const isPlain = (value: unknown): value is Plain => typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** `over` put over `base`: records are merged key by key; lists and values are replaced, except by undefined. */
 export function mergeConfig(base: object, over: object): object {
   const result: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const own = result[key];
-    if (value !== undefined) result[key] = isPlain(value) && isPlain(own) ? mergeConfig(own, value) : value;
+    if (value !== undefined) result[key] = isRecord(value) && isRecord(own) ? mergeConfig(own, value) : value;
   }
   return result;
 }

@@ -10,7 +10,7 @@ import { pasteMasksContract } from "@mrcnn/heads/kernel";
 import { pasteMasks, planPaste, rlesFromBits } from "@mrcnn/masks";
 import type { PasteMethod, PixelWindow } from "@mrcnn/masks";
 import { applyRpnHead, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
-import { batchImages, prepareImage, roundedShortestEdgeSize, shortestEdgeSize } from "@mrcnn/transforms";
+import { batchImages, preparedSize, prepareImage } from "@mrcnn/transforms";
 import type { MaskRcnnConfig } from "./config.ts";
 import { assertDetectionFits } from "./memory.ts";
 import { watchOutputs } from "./finite-outputs.ts";
@@ -86,17 +86,13 @@ export interface NetworkInput {
   readonly limits: readonly ImageSize[];
 }
 
-// What prepareImage makes of a photo's size, before it is padded.
-const inputSize = (photo: ImageSize, { resize, minSize, maxSize }: { readonly resize: string; readonly minSize: number; readonly maxSize: number }): ImageSize =>
-  resize === "matterport" ? { height: maxSize, width: maxSize } : (resize === "torchvision" ? shortestEdgeSize : roundedShortestEdgeSize)(photo, { minSize, maxSize });
-
 /** Resizes, normalises and batches photos as the numerics want them. */
 export function prepareInput(config: MaskRcnnConfig, images: readonly RawImage[], options: DetectOptions = {}): NetworkInput {
   const { image, numerics } = config;
   const { resize, anchors } = numericsProfiles[numerics];
   const minSize = options.minSize ?? image.minSize;
   const maxSize = options.maxSize ?? Math.max(image.maxSize, minSize);
-  const sizes = images.map((photo) => inputSize(photo, { minSize, maxSize, resize }));
+  const sizes = images.map((photo) => preparedSize(photo, { minSize, maxSize, resize }));
   const size = { height: Math.max(...sizes.map(({ height }) => height)), width: Math.max(...sizes.map(({ width }) => width)) };
   assertDetectionFits({ config, count: images.length, size });
   const prepared = images.map((raw) => prepareImage(raw, { ...image, minSize, maxSize, resize }));

@@ -1,4 +1,4 @@
-import { ConfigError, WeightsError } from "@mrcnn/core";
+import { ConfigError, isRecord, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { Norm } from "@mrcnn/nn";
 import { parseMaskRcnnConfig } from "./config.ts";
@@ -164,9 +164,6 @@ export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions):
 
 // The value at a path of a config.
 const at = (config: object | undefined, path: string): unknown => path.split(".").reduce<unknown>((here, key) => (here as Readonly<Record<string, unknown>> | undefined)?.[key], config);
-
-const isRecord = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
-
 // What weights tell can't be said otherwise; how norms compute can, and what things are called.
 function assertAgrees(read: object, said: object, where: string, configName: string, path = ""): void {
   for (const [key, value] of Object.entries(said)) {

@@ -1,10 +1,9 @@
 /** What detection and training take of a device's memory at the least, so that what can't fit is refused before it begins. */
 import { engine } from "@tensorflow/tfjs-core";
+import { resnetBlocks } from "@mrcnn/backbones";
 import { MemoryError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "./config.ts";
-
-const BLOCKS: Readonly<Record<MaskRcnnConfig["backbone"]["depth"], readonly number[]>> = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3] };
 
 /**
  * float32 values that detection holds at once for each pixel of the network's input, at the least: the largest of the stem,
@@ -31,7 +30,7 @@ export function trainingValues({ architecture, backbone, fpn, rpn, box, maskHead
   const maps = backbone.norm === "frozen_batch_norm" ? 1 : 2;
   const perBlock = backbone.depth >= 50 ? 6 : 2;
   const stem = backbone.trainableLayers >= 5 ? (pixels / 4) * backbone.width * maps : 0;
-  const stages = BLOCKS[backbone.depth].reduce((total, blocks, k) => {
+  const stages = resnetBlocks[backbone.depth].reduce<number>((total, blocks, k) => {
     if (backbone.trainableLayers < 4 - k) return total;
     const channels = backbone.width * 2 ** k;
     return total + (pixels / (4 * 2 ** k) ** 2) * blocks * channels * perBlock * maps;

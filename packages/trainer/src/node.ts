@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isMrcnnError, WeightsError } from "@mrcnn/core";
+import { firstNotFinite, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@mrcnn/weights";
 import type { CheckpointState } from "./checkpoint.ts";
@@ -52,8 +52,8 @@ async function syncFolder(folder: string): Promise<void> {
 /** The first tensor with a value that is no number, or undefined. */
 function notFinite(arrays: NamedArrays): string | undefined {
   for (const [name, { data }] of arrays) {
-    if (!(data instanceof Float32Array)) continue;
-    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return `${name} holds ${data[i]}`;
+    const at = firstNotFinite(data);
+    if (at !== -1) return `${name} holds ${data[at]}`;
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { add, addN, concat, dispose, engine, keep, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
-import { createRandom, hasKernel, TrainingError } from "@mrcnn/core";
+import { createRandom, firstNotFinite, hasKernel, TrainingError } from "@mrcnn/core";
 import type { GroundTruth, LossTerms, Random, TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { STEP_SCALE } from "./kernel.ts";
 import type { Optimizer } from "./sgd.ts";
@@ -60,8 +60,6 @@ function keepStatistics({ variables, statistics = [] }: TrainableModel): { putBa
 
 const stackTerms = (terms: LossTerms): Tensor1D => tidy(() => stack(Object.values(terms)) as Tensor1D);
 
-const notFinite = (values: ArrayLike<number>): number => Array.from(values).findIndex((value) => !Number.isFinite(value));
-
 const imageOf = ({ images, groundTruth, names }: TrainingBatch, i: number): TrainingBatch => {
   const stride = images.size.height * images.size.width * 3;
   return {
@@ -77,7 +75,7 @@ async function blame(model: TrainableModel, { batch, random }: Forward): Promise
   for (let i = 0; i < batch.names.length; i++) {
     const one = imageOf(batch, i);
     const values = await onTape(() => model.losses(one, own), async ({ result }) => stackTerms(result).data());
-    if (notFinite(values) !== -1) return batch.names[i]!;
+    if (firstNotFinite(values) !== -1) return batch.names[i]!;
   }
   return batch.names.join(", ");
 }
@@ -105,7 +103,7 @@ async function gradientsOf(model: TrainableModel, batch: TrainingBatch, random: 
 async function meanLosses(model: TrainableModel, forwards: readonly Forward[], values: readonly ArrayLike<number>[], step: number): Promise<Record<string, number>> {
   const means: Record<string, number> = {};
   for (const [k, forward] of forwards.entries()) {
-    const bad = notFinite(values[k]!);
+    const bad = firstNotFinite(values[k]!);
     if (bad !== -1) {
       throw new TrainingError(
         `step ${step}: ${forward.names[bad]} is ${values[k]![bad]} on ${await blame(model, forward)}. ` +

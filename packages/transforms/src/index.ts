@@ -9,7 +9,7 @@ export type { Normalization } from "./normalize.ts";
 export { orientBitmap, orientBoxes, orientImage, orientSize } from "./orient.ts";
 export type { Orientation } from "./orient.ts";
 export { resizeLikePillow } from "./pillow.ts";
-export { prepareImage } from "./prepare-image.ts";
+export { preparedSize, prepareImage } from "./prepare-image.ts";
 export type { ImageOptions, PreparedImage } from "./prepare-image.ts";
 export { prepareTrainingSample } from "./prepare-training-sample.ts";
 export type { Augmentation, PreparedSample, TrainingOptions } from "./prepare-training-sample.ts";

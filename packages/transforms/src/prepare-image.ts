@@ -29,6 +29,13 @@ export interface PreparedImage {
   readonly originalSize: ImageSize;
 }
 
+/** The size that `prepareImage` gives a photo, before its pixels are looked at. @throws as `prepareImage`, but for matterport's square. */
+export function preparedSize(photo: ImageSize, { resize = "torchvision", minSize, maxSize = Infinity }: Pick<ImageOptions, "resize" | "minSize" | "maxSize">): ImageSize {
+  if (resize === "matterport") return { height: maxSize, width: maxSize };
+  if (minSize === undefined) return photo;
+  return (resize === "torchvision" ? shortestEdgeSize : roundedShortestEdgeSize)(photo, { minSize, maxSize });
+}
+
 /**
  * An image normalised and resized for inference, with what maps results back.
  *
@@ -41,9 +48,7 @@ export function prepareImage(photo: RawImage, options: ImageOptions): PreparedIm
     const square = centreInSquare(resizeLikeScikitImage(photo, squareFit(photo, { minSize, side: maxSize })), maxSize);
     return { image: normalizeImageBy((value) => value, square.image, options), window: square.window, originalSize };
   }
-  const image =
-    resize === "torchvision"
-      ? resizeImage(normalizeImage(photo, options), minSize === undefined ? photo : shortestEdgeSize(photo, { minSize, maxSize }))
-      : normalizeImage(resizeLikePillow(photo, minSize === undefined ? photo : roundedShortestEdgeSize(photo, { minSize, maxSize })), options);
+  const size = preparedSize(photo, options);
+  const image = resize === "torchvision" ? resizeImage(normalizeImage(photo, options), size) : normalizeImage(resizeLikePillow(photo, size), options);
   return { image, window: { left: 0, top: 0, height: image.height, width: image.width }, originalSize };
 }

@@ -1,5 +1,5 @@
 import { tensor } from "@tensorflow/tfjs-core";
-import { WeightsError } from "@mrcnn/core";
+import { misfitOf, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays, NamedTensors, NamedVariables } from "@mrcnn/core";
 
 /** How names must agree. */
@@ -17,9 +17,6 @@ export interface AssignReport {
   readonly unexpected: readonly string[];
 }
 
-const list = (names: readonly string[]): string =>
-  names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
-
 /**
  * Copies arrays into the variables of the same name. Everything is checked first: on an error no
  * variable has changed. A wrong shape is always an error; missing and unexpected names only when
@@ -32,19 +29,10 @@ export function assignWeights(variables: NamedVariables, arrays: NamedArrays, { 
   const assigned = names.filter((name) => arrays.has(name));
   const missing = names.filter((name) => !arrays.has(name));
   const unexpected = [...arrays.keys()].filter((name) => !variables.has(name));
-  const misshapen = assigned.flatMap((name) => {
-    const wanted = variables.get(name)!.shape.join(", ");
-    const got = arrays.get(name)!.shape.join(", ");
-    return wanted === got ? [] : [`${name} (needs [${wanted}], got [${got}])`];
-  });
-  const problems = [
-    strict && missing.length > 0 && `missing ${list(missing)}`,
-    strict && unexpected.length > 0 && `unexpected ${list(unexpected)}`,
-    misshapen.length > 0 && `of the wrong shape ${list(misshapen)}`,
-  ].filter((problem) => problem !== false);
-  if (problems.length > 0) {
+  const misfit = misfitOf(new Map([...variables].map(([name, { shape }]) => [name, shape])), arrays, { strict });
+  if (misfit !== undefined) {
     throw new WeightsError(
-      `assignWeights: the weights must fit the model's ${names.length} variables: ${problems.join("; ")}. ` +
+      `assignWeights: the weights must fit the model's ${names.length} variables: ${misfit}. ` +
         "This is a checkpoint of another architecture; use the configuration it was trained with.",
     );
   }

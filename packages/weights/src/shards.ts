@@ -1,4 +1,4 @@
-import { printable, WeightsError } from "@mrcnn/core";
+import { isRecord, printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { dequantize } from "./quantize.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
@@ -114,7 +114,6 @@ export async function readShards(index: unknown, readShard: (file: string) => Pr
 const headerLength = (bytes: Uint8Array): number => 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 
 function checkIndex(index: unknown, where: string): { map: ReadonlyMap<string, string>; total: number | undefined } {
-  const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
   const fail = (what: string): never => {
     throw new WeightsError(`${where}: ${what} It must be the index of shards, as model.safetensors.index.json.`);
   };

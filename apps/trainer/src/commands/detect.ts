@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import { toCocoResults } from "@mrcnn/coco-eval";
 import type { Detections } from "@mrcnn/core";
@@ -9,7 +8,7 @@ import type { Category } from "../data-source.ts";
 import { openDetectionsFile } from "../detections-file.ts";
 import { categoryIds, detectImage, isOfImage } from "../detection.ts";
 import { inOptions, messageOf, UsageError } from "../errors.ts";
-import { assertWritable } from "../files.ts";
+import { assertWritable, identityOf } from "../files.ts";
 import { findInputs, overlayNames } from "../inputs.ts";
 import type { Input } from "../inputs.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
@@ -124,18 +123,9 @@ function reasonOf(error: unknown, path: string): string {
 
 // An overlay in the folder of the pictures may have the name of one.
 function assertKept(inputs: readonly Input[], overlays: readonly string[]): void {
-  const key = (path: string): string | undefined => {
-    let state: ReturnType<typeof statSync>;
-    try {
-      state = statSync(path, { throwIfNoEntry: false });
-    } catch {
-      return undefined; // symlinks in circles: told when it is read
-    }
-    return state && `${state.dev}:${state.ino}`;
-  };
-  const read = new Map(inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [key(path), path]));
+  const read = new Map(inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [identityOf(path), path]));
   for (const overlay of overlays) {
-    const found = key(overlay);
+    const found = identityOf(overlay);
     const input = found === undefined ? undefined : read.get(found);
     if (input !== undefined) throw new UsageError(`--overlay: ${overlay} would overwrite the image ${input}. Name another folder.`);
   }
