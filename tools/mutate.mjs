@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
-import { root } from "./workspace.mjs";
+import { packageManager, root } from "./workspace.mjs";
 
 const GOAL = 80;
 const rooms = ["packages/trainer", "packages/datasets", "packages/model", "apps/trainer"];
@@ -28,8 +28,7 @@ function copyCheckout() {
     mkdirSync(dirname(join(copy, file)), { recursive: true });
     cpSync(join(root, file), join(copy, file));
   }
-  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  if (run("npx", ["--yes", packageManager, "install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"], copy) !== 0) process.exit(1);
+  if (run("npx", ["--yes", packageManager(), "install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"], copy) !== 0) process.exit(1);
 }
 
 /**

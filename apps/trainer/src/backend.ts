@@ -6,6 +6,7 @@ import { startWebgpu } from "@mrcnn/backend-webgpu/node";
 import * as tf from "@tensorflow/tfjs";
 import { UsageError } from "./errors.ts";
 import { bf16Instructions } from "./hardware.ts";
+import { plural } from "./plural.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const backendNames = ["auto", "tensorflow", "webgpu", "wasm", "cpu"] as const;
@@ -27,8 +28,6 @@ export interface BackendOptions {
 }
 type How = Omit<BackendOptions, "backend">;
 
-const counted = (threads: number): string => `${threads} thread${threads === 1 ? "" : "s"}`;
-
 /** What a backend computes with. */
 export interface Device {
   /** In words. */
@@ -36,7 +35,7 @@ export interface Device {
   readonly isGpu: boolean;
 }
 
-const ofHost = (threads: number): Device => ({ description: counted(threads), isGpu: false });
+const ofHost = (threads: number): Device => ({ description: plural(threads, "thread"), isGpu: false });
 
 const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<Device>>> = {
   async tensorflow({ precision, threads, memoryLimit, verbose }) {

@@ -4,6 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { isForeignPictureName, isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
 import { CommandError } from "./errors.ts";
 import { stateOf } from "./files.ts";
+import { plural } from "./plural.ts";
 import { shownName } from "./terminal.ts";
 
 /** A picture to look at. */
@@ -100,7 +101,7 @@ function walk(folder: string, { recursive, except, note }: FindOptions): { withi
   };
   enter("");
   if (passedOver.length > 0) note(`${folder}: ${passedOver.length} file${passedOver.length === 1 ? " that is no image is" : "s that are no images are"} passed over: ${few(passedOver)}`);
-  if (notEntered.length > 0) note(`${folder}: ${notEntered.length} folder${notEntered.length === 1 ? "" : "s"} in it ${notEntered.length === 1 ? "is" : "are"} not looked into: ${few(notEntered)}. --recursive does that.`);
+  if (notEntered.length > 0) note(`${folder}: ${plural(notEntered.length, "folder")} in it ${notEntered.length === 1 ? "is" : "are"} not looked into: ${few(notEntered)}. --recursive does that.`);
   return found;
 }
 

@@ -43,9 +43,6 @@ function tally(values: readonly string[]): Bin[] {
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-/** "1 image", "2 images", "3 classes". */
-export const plural = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : noun.endsWith("s") ? "es" : "s"}`;
-
 /** A look at annotations: what they are like, and the review behind `problems`. */
 export interface Inspected {
   readonly inspection: Inspection;

@@ -12,6 +12,7 @@ import { CommandError, inOptions, InterruptedError, UsageError } from "./errors.
 import { onInterrupt } from "./interrupt.ts";
 import { optionNames, readModelOptions } from "./model-options.ts";
 import type { ModelOptions, SaidOfModel } from "./model-options.ts";
+import { plural } from "./plural.ts";
 import { createProgress } from "./progress.ts";
 import type { Progress } from "./progress.ts";
 import { isRun, readRunConfig, runDirectory } from "./run-directory.ts";
@@ -103,7 +104,7 @@ export function guesses(file: string, { categories, assumed, notes }: Pick<Pretr
   return [
     ...notes.map((note) => `${file}: ${note}`),
     ...(assumed.length > 0 ? [`${file} does not say, so this is assumed: ${assumed.join(" ")}. Say otherwise with --set path=value or --config FILE.`] : []),
-    ...(haveNames(categories) ? [] : [`${file} has no names for its ${categories.length} class${categories.length === 1 ? "" : "es"}: --classes gives them, or --model NAME --weights ${file} if it is one of the catalog's.`]),
+    ...(haveNames(categories) ? [] : [`${file} has no names for its ${plural(categories.length, "class")}: --classes gives them, or --model NAME --weights ${file} if it is one of the catalog's.`]),
   ];
 }
 

@@ -6,6 +6,7 @@ import { trainingConfigSchema } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
 import { readJson, writeWhole } from "./files.ts";
+import { plural } from "./plural.ts";
 
 /** Where everything of a training run lies. */
 export interface RunDirectory {
@@ -52,7 +53,7 @@ export function assertClassesKnown(names: readonly string[], classes: readonly s
   const unknown = names.filter((name) => !classes.includes(name));
   if (unknown.length === 0) return;
   if (!haveNames(classes.map((one, i) => ({ id: i + 1, name: one })))) {
-    throw new CommandError(`${where}: the model's ${classes.length} class${classes.length === 1 ? "" : "es"} have no names, so which are ${listed(names)} can't be told. Name them with --classes, label 1 first.`);
+    throw new CommandError(`${where}: the model's ${plural(classes.length, "class")} have no names, so which are ${listed(names)} can't be told. Name them with --classes, label 1 first.`);
   }
   const near = didYouMean(unknown[0]!, classes);
   throw new CommandError(

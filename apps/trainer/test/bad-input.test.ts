@@ -3,28 +3,13 @@ import { cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileS
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
-
-interface Coco {
-  images: { id: number; file_name: string; width: number; height: number }[];
-  annotations: { id: number; image_id: number; category_id: number; bbox: number[]; segmentation: { size: number[]; counts: string } }[];
-  categories: { id: number; name: string }[];
-}
+import { shapesSet } from "./shapes-set.ts";
+import type { ShapesJson } from "./shapes-set.ts";
 
 const folder = temporaryFolder();
 const good = join(folder, "good");
-const images = join(good, "images");
-let coco: Coco;
-
-beforeAll(async () => {
-  await mrcnn("shapes", "--out", good, "--count", "2", "--seed", "5");
-  coco = JSON.parse(readFileSync(join(good, "annotations.json"), "utf8")) as Coco;
-});
-
-const changed = (change: (copy: Coco) => void): Coco => {
-  const copy = structuredClone(coco);
-  change(copy);
-  return copy;
-};
+const set = shapesSet(good);
+const { images, changed } = set;
 
 /** Trains on images and annotations; a run that fails leaves no config, no log, no checkpoint. */
 async function trainOn(annotations: unknown, imageFolder = images): Promise<string> {
@@ -40,14 +25,14 @@ async function trainOn(annotations: unknown, imageFolder = images): Promise<stri
 }
 
 describe("training data", () => {
-  it.each<[string, (c: Coco) => void, RegExp]>([
+  it.each<[string, (c: ShapesJson) => void, RegExp]>([
     ["an image id that is not listed", (c) => (c.annotations[0]!.image_id = 99), /annotation 1: image_id .*99/],
     ["a category id that is not listed", (c) => (c.annotations[0]!.category_id = 99), /annotation 1 of shapes-0000.\.png: category_id .*99/],
     ["a box without area", (c) => (c.annotations[0]!.bbox[2] = 0), /annotation 1/],
     ["a box with a negative side", (c) => (c.annotations[0]!.bbox[3] = -4), /annotation 1/],
-    ["a mask of the wrong size", (c) => (c.annotations[0]!.segmentation.size = [64, 64]), /annotation 1.*64/],
+    ["a mask of the wrong size", (c) => ((c.annotations[0]!.segmentation as { size: number[] }).size = [64, 64]), /annotation 1.*64/],
     ["an image of another size", (c) => c.images.forEach((image) => (image.width = 127)), /shapes-0000.\.png|annotation 1/],
-    ["no categories", (c) => delete (c as Partial<Coco>).categories, /"categories" must be a list/],
+    ["no categories", (c) => delete (c as Partial<ShapesJson>).categories, /"categories" must be a list/],
   ])("%s", async (_, change, message) => expect(await trainOn(changed(change))).toMatch(message));
 
   it("an image that is missing", async () => {
@@ -59,12 +44,12 @@ describe("training data", () => {
     const cut = join(folder, "cut");
     cpSync(images, cut, { recursive: true });
     for (const name of readdirSync(cut)) truncateSync(join(cut, name), 2000);
-    expect(await trainOn(coco, cut)).toMatch(/shapes-0000.\.png: the image can't be read/);
+    expect(await trainOn(set.coco, cut)).toMatch(/shapes-0000.\.png: the image can't be read/);
   });
 
   it("annotations that are cut", async () => {
     const path = join(folder, "half.json");
-    writeFileSync(path, JSON.stringify(coco).slice(0, 500));
+    writeFileSync(path, JSON.stringify(set.coco).slice(0, 500));
     const config = writeJson(folder, "config.json", { ...tinyConfig, data: { train: { images, annotations: path } } });
     const { code, err } = await mrcnn("train", config, "--out", join(folder, "none"), "--backend", "cpu");
     expect(code).toBe(1);
@@ -124,7 +109,7 @@ describe("a run", () => {
   it("has a checkpoint that is cut in the middle", async () => {
     const { path, weights } = copyOf("cut-run");
     truncateSync(weights, 50_000);
-    const { code, err } = await evaluate(path, coco);
+    const { code, err } = await evaluate(path, set.coco);
     expect(code).toBe(1);
     expect(err).toMatch(/weights\.safetensors.*(ends at|cut)/);
   });
@@ -134,14 +119,14 @@ describe("a run", () => {
     const config = JSON.parse(readFileSync(join(path, "config.json"), "utf8")) as { model: { fpn: { channels: number } } };
     config.model.fpn.channels = 16;
     writeFileSync(join(path, "config.json"), JSON.stringify(config));
-    const { code, err } = await evaluate(path, coco);
+    const { code, err } = await evaluate(path, set.coco);
     expect(code).toBe(1);
     expect(err).toMatch(/of the wrong shape .*needs \[.*another architecture/);
   });
 
   it("is not one", async () => {
-    expect((await evaluate(good, coco)).err).toContain("has no config.json");
-    expect((await evaluate("maskrcnn_resnet50_fnp", coco)).err).toContain('is neither a run directory nor a file of weights, nor in the catalog. Did you mean "maskrcnn_resnet50_fpn"?');
+    expect((await evaluate(good, set.coco)).err).toContain("has no config.json");
+    expect((await evaluate("maskrcnn_resnet50_fnp", set.coco)).err).toContain('is neither a run directory nor a file of weights, nor in the catalog. Did you mean "maskrcnn_resnet50_fpn"?');
   });
 
   it("can't be written where a file is", async () => {
@@ -172,7 +157,7 @@ describe("a results file", () => {
   });
 
   it("of the annotations themselves scores 1", async () => {
-    const results = coco.annotations.map(({ image_id, category_id, bbox }) => ({ image_id, category_id, bbox, score: 1 }));
+    const results = set.coco.annotations.map(({ image_id, category_id, bbox }) => ({ image_id, category_id, bbox, score: 1 }));
     const { code, out } = await score(results);
     expect(code).toBe(0);
     expect(out.split("\n")[1]).toBe(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 1.000");

@@ -1,32 +1,20 @@
 // What the commands say of files: pictures that are missing or turned, annotations that are no file or ask for too much.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
+import { shapesSet } from "./shapes-set.ts";
+import type { ShapesJson } from "./shapes-set.ts";
 
-interface Coco {
-  images: { id: number; file_name: string; width: number; height: number }[];
-  annotations: { id: number; image_id: number; category_id: number; bbox: number[]; segmentation: unknown }[];
-  categories: { id: number; name: string }[];
-}
 const folder = temporaryFolder();
 const good = join(folder, "good");
-const images = join(good, "images");
-let coco: Coco;
-
-beforeAll(async () => {
-  await mrcnn("shapes", "--out", good, "--count", "2", "--seed", "5");
-  coco = JSON.parse(readFileSync(join(good, "annotations.json"), "utf8")) as Coco;
-});
+const set = shapesSet(good);
+const { images } = set;
 
 let files = 0;
-const written = (change: (copy: Coco) => void): string => {
-  const copy = structuredClone(coco);
-  change(copy);
-  return writeJson(folder, `a${files++}.json`, copy);
-};
+const written = (change: (copy: ShapesJson) => void): string => writeJson(folder, `a${files++}.json`, set.changed(change));
 const inspect = (annotations: string, ...more: string[]): ReturnType<typeof mrcnn> => mrcnn("inspect", "--images", images, "--annotations", annotations, ...more);
 const train = (annotations: string, pictures = images): ReturnType<typeof mrcnn> =>
   mrcnn("train", writeJson(folder, "config.json", { ...tinyConfig, data: { train: { images: pictures, annotations } } }), "--out", join(folder, `run${files++}`), "--backend", "cpu");
@@ -38,7 +26,7 @@ describe("a picture that is missing", () => {
     ["a path of another machine", (name) => `/data/upload/4/${name}`, "in its folders"],
     ["other letter case", (name) => name.toUpperCase(), "in letter case"],
   ])("with %s is said, with what lies there, by inspect, train and eval alike", async (_, rename, differs) => {
-    const name = coco.images[0]!.file_name;
+    const name = set.coco.images[0]!.file_name;
     const annotations = written((c) => (c.images[0]!.file_name = rename(name)));
     const words = `${join(images, rename(name))}: the image is missing. But ${join(images, name)} is there, which differs ${differs}: correct file_name in the annotations, or rename the file.`;
     const found = await inspect(annotations);
@@ -52,7 +40,7 @@ describe("a picture that is missing", () => {
   it("in another Unicode form", async () => {
     const pictures = join(folder, "pictures");
     cpSync(images, pictures, { recursive: true });
-    renameSync(join(pictures, coco.images[0]!.file_name), join(pictures, "u\u0308.png"));
+    renameSync(join(pictures, set.coco.images[0]!.file_name), join(pictures, "u\u0308.png"));
     const annotations = written((c) => (c.images[0]!.file_name = "\u00fc.png"));
     const { code, out } = await mrcnn("inspect", "--images", pictures, "--annotations", annotations);
     expect(code).toBe(1);
@@ -115,7 +103,7 @@ describe("annotations", () => {
     expect(results).toMatchObject({ code: 1, err: expect.stringContaining(`The results file ${fifo} is a pipe, not a regular file`) });
     expect(await mrcnn("train", fifo, "--out", join(folder, "none"))).toMatchObject({ code: 1, err: expect.stringContaining(`The config ${fifo} is a pipe`) });
   });
-  it.each<[string, (c: Coco) => void, string]>([
+  it.each<[string, (c: ShapesJson) => void, string]>([
     ["claim a huge image", (c) => Object.assign(c.images[0]!, { width: 60_000, height: 60_000 }), "has 60000x60000 pixels, more than the limit of 178956970 in all"],
     ["have an outline back and forth", (c) => (c.annotations[0]!.segmentation = [Array.from({ length: 200_000 }, (_, i) => (i % 4 === 0 ? 0 : 127))]), "goes back and forth over its image of 128x128 pixels: 100000 points"],
     ["have run lengths of another size", (c) => (c.annotations[0]!.segmentation = { size: [65_535, 65_535], counts: [0, 4_294_836_225] }), "segmentation must be of the image's size 128 x 128 (height x width), got 65535 x 65535"],
@@ -140,7 +128,7 @@ describe("weights", () => {
     if (kind === "fifo") execFileSync("mkfifo", [path]);
     if (kind === "a folder") mkdirSync(path);
     const words = kind === "fifo" ? "it is a pipe, not a regular file" : kind === "a folder" ? "it is a folder. Name a file." : "it is a device, not a regular file";
-    const picture = join(images, coco.images[0]!.file_name);
+    const picture = join(images, set.coco.images[0]!.file_name);
     for (const args of [["detect", picture, "--model", "maskrcnn_resnet50_fpn", "--weights", path], ["convert", path, "--out", join(folder, "none.safetensors")]]) {
       const { code, err } = await mrcnn(...args);
       expect(code).toBe(1);

@@ -1,8 +1,9 @@
 // inspect, train and eval judge data by the same rules: what inspect calls an error stops a training, before its first step, and nothing else does.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
+import { shapesSet } from "./shapes-set.ts";
 
 type Entry = Record<string, unknown>;
 interface Coco {
@@ -12,19 +13,8 @@ interface Coco {
 }
 
 const folder = temporaryFolder();
-const images = join(folder, "good", "images");
-let coco: Coco;
-
-beforeAll(async () => {
-  await mrcnn("shapes", "--out", join(folder, "good"), "--count", "2", "--seed", "5");
-  coco = JSON.parse(readFileSync(join(folder, "good", "annotations.json"), "utf8")) as Coco;
-});
-
-const changed = (change: (copy: Coco) => unknown): Coco => {
-  const copy = structuredClone(coco);
-  change(copy);
-  return copy;
-};
+const set = shapesSet<Coco>(join(folder, "good"));
+const { images, changed } = set;
 const every = (values: Entry) => (json: Coco) => json.annotations.forEach((annotation) => Object.assign(annotation, values));
 const first = (values: Entry) => (json: Coco) => Object.assign(json.annotations[0]!, values);
 
@@ -110,8 +100,8 @@ describe("categories without objects", () => {
     const { train, run } = await judge(changed((json) => json.categories.unshift({ id: 0, name: "shapes", supercategory: "none" })), "data.train.emptyCategories=drop", "training.steps=1");
     expect(train, train.err).toMatchObject({ code: 0 });
     const config = JSON.parse(readFileSync(join(run, "config.json"), "utf8")) as { model: { classes: string[] } };
-    const used = new Set(coco.annotations.map(({ category_id }) => category_id));
-    expect(config.model.classes).toEqual(coco.categories.filter(({ id }) => used.has(id)).map(({ name }) => name));
+    const used = new Set(set.coco.annotations.map(({ category_id }) => category_id));
+    expect(config.model.classes).toEqual(set.coco.categories.filter(({ id }) => used.has(id)).map(({ name }) => name));
   });
 });
 
@@ -130,7 +120,7 @@ describe("inspect", () => {
     expect(await mrcnn("inspect", "--config", config, "--images", images, "--annotations", join(folder, "good", "annotations.json"))).toMatchObject({ code: 0, out: expect.stringContaining("Memory for training") });
   });
   it("names classes of the config that the data does not have, as train does", async () => {
-    const { inspect, train } = await judge(coco, 'model.classes=["cat"]');
+    const { inspect, train } = await judge(set.coco, 'model.classes=["cat"]');
     expect([inspect.code, train.code]).toEqual([1, 1]);
     expect(inspect.out).toContain("model.classes are cat, the data has circle, rectangle, triangle");
     expect(train.err).toContain("model.classes are cat, the data has circle, rectangle, triangle");
@@ -146,20 +136,20 @@ describe("eval --results", () => {
 
   it("by boxes needs no masks, by masks no boxes", async () => {
     for (const segmentation of [null, [], [[]]]) {
-      const { code, out } = await score(changed(every({ segmentation })), "bbox", boxes(coco));
+      const { code, out } = await score(changed(every({ segmentation })), "bbox", boxes(set.coco));
       expect([code, AP(out)]).toEqual([0, "1.000"]);
     }
     for (const bbox of [undefined, null, [1, 2]]) {
-      const { code, out } = await score(changed(every({ bbox })), "segm", masks(coco));
+      const { code, out } = await score(changed(every({ bbox })), "segm", masks(set.coco));
       expect([code, AP(out)]).toEqual([0, "1.000"]);
     }
   });
   it("says why it can't, naming the file and an option of its own", async () => {
-    const { code, err } = await score(changed(every({ segmentation: [] })), "segm", masks(coco));
+    const { code, err } = await score(changed(every({ segmentation: [] })), "segm", masks(set.coco));
     expect(code).toBe(1);
     expect(err).toContain(`${join(folder, "gt.json")}: no object has a mask`);
     expect(err).toContain("evaluate boxes alone with --iou-type bbox");
-    expect((await score(changed(first({ iscrowd: "0" })), "bbox", boxes(coco))).err).toContain('gt.json: annotation 1 of shapes-0000');
+    expect((await score(changed(first({ iscrowd: "0" })), "bbox", boxes(set.coco))).err).toContain('gt.json: annotation 1 of shapes-0000');
   });
   it("of annotations without objects is -1, not a set of boxes", async () => {
     const { code, out, err } = await score(changed((json) => (json.annotations = [])), "segm", []);
@@ -171,7 +161,7 @@ describe("eval --results", () => {
 
 describe("a validation set", () => {
   it("without objects, with boxes without area, or with a category that the training has not and no object is of, is evaluated", async () => {
-    const annotations = writeJson(folder, "train.json", coco);
+    const annotations = writeJson(folder, "train.json", set.coco);
     const sets: [string, Coco][] = [
       ["none.json", changed((json) => (json.annotations = []))],
       ["flat.json", changed(first({ bbox: [5, 5, 9, 0] }))],

@@ -1,6 +1,7 @@
 // Boxes that mean something else than (x, y, width, height) in pixels, told by the masks beside them.
 import { quote } from "@mrcnn/core";
 import type { FindingList } from "./findings.ts";
+import { boxIou } from "./iou.ts";
 import type { Look } from "./review-coco.ts";
 
 type Numbers = readonly [number, number, number, number];
@@ -59,7 +60,7 @@ export function readBoxesAs(looks: readonly Look[], { found, isFatal }: { readon
     return;
   }
   for (const { name, box, bounds } of isOff) {
-    if (overlap(box, bounds) >= 0.75) continue;
+    if (boxIou(box, bounds, [0])[0]! >= 0.75) continue;
     found.add("box that differs from its mask's box", { severity: "note", example: `${name}: bbox ${quote(box)}, its mask's ${quote(bounds)}`, advice: "Look which of them is right." });
   }
 }
@@ -80,11 +81,4 @@ function sayCornersWithoutMasks(boxed: readonly Seen[], compared: number, found:
     example: `boxes look like corners (x1, y1, x2, y2): all ${boxed.length} would lie in their images, and as (x, y, width, height) ${over} reach over an edge; ${one.name}: bbox ${quote(one.box)}`,
     advice: "Write bbox as [x, y, width, height] if they are.",
   });
-}
-
-function overlap(a: Numbers, b: Numbers): number {
-  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
-  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (!(width > 0 && height > 0)) return 0;
-  return (width * height) / (a[2] * a[3] + b[2] * b[3] - width * height);
 }

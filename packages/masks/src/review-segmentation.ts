@@ -1,6 +1,7 @@
 // The rules for one segmentation, without drawing it.
 import { isMrcnnError, quote } from "@mrcnn/core";
 import type { Said } from "./findings.ts";
+import { MAX_SIDE } from "./limits.ts";
 import { readCounts } from "./rle-string.ts";
 import { measureCounts, rleFromCounts } from "./rle.ts";
 
@@ -17,8 +18,6 @@ export interface SegmentationReview {
 
 type Add = (kind: string, said: Said) => void;
 
-/** A coordinate beyond this is none: the same bound as when polygons are drawn. */
-const FAR = 1e6;
 const WRONG: SegmentationReview = { mask: "wrong", bounds: undefined, parts: undefined };
 const CORRECT = "Correct it, or remove the annotation.";
 
@@ -45,7 +44,7 @@ function reviewPolygons(all: readonly unknown[], add: Add): SegmentationReview {
   const parts = all as readonly (readonly unknown[])[];
   let isWrong = false;
   parts.forEach((part, i) => {
-    const at = part.findIndex((value) => !(typeof value === "number" && Math.abs(value) < FAR));
+    const at = part.findIndex((value) => !(typeof value === "number" && Math.abs(value) < MAX_SIDE));
     if (at >= 0) {
       add("polygon coordinate that is no pixel", { example: `polygon ${i} must have finite pixel coordinates, got ${quote(part[at])} at place ${at}`, advice: CORRECT });
       isWrong = true;

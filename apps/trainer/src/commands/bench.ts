@@ -16,6 +16,7 @@ import type { Interrupt } from "../interrupt.ts";
 import { createMemoryMeter } from "../memory-meter.ts";
 import { loadModel } from "../model-source.ts";
 import { openOutputs } from "../outputs.ts";
+import { plural } from "../plural.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface BenchOptions extends BackendOptions {
@@ -166,7 +167,7 @@ export async function bench(options: BenchOptions, given: Terminal): Promise<num
   const measured = results.filter((one): one is Measured => "detect" in one);
   const processor = `${cpus()[0]?.model.trim() ?? "unknown"}, ${availableParallelism()} processors`;
   if (measured.length > 0) {
-    terminal.out(`${model}, ${weights ?? (findInCatalog(model) === undefined ? "its weights" : "random weights")}, ${batch} image${batch === 1 ? "" : "s"} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`);
+    terminal.out(`${model}, ${weights ?? (findInCatalog(model) === undefined ? "its weights" : "random weights")}, ${plural(batch, "image")} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`);
     for (const line of table(measured, batch)) terminal.out(line);
   }
   for (const one of results) if ("problem" in one) terminal.out(`${one.backend} is left out: ${one.problem}`);

@@ -20,7 +20,7 @@ import type { OpenSource } from "../data-source.ts";
 import { CommandError, messageOf, UsageError } from "../errors.ts";
 import { evaluateModel, headline } from "../evaluation.ts";
 import { loadInitialWeights } from "../initial-weights.ts";
-import { plural } from "../inspection.ts";
+import { plural } from "../plural.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
 import { leastImageSize } from "../memory-estimate.ts";
 import { createMemoryMeter, gigabytes } from "../memory-meter.ts";
