@@ -29,9 +29,16 @@ export interface PreparedImage {
   readonly originalSize: ImageSize;
 }
 
-/** The size that `prepareImage` gives a photo, before its pixels are looked at. @throws as `prepareImage`, but for matterport's square. */
+/**
+ * The size in pixels that `prepareImage` gives a photo of this size: matterport's is a square, whose sides are `maxSize`.
+ *
+ * @throws ConfigError when an edge would vanish, or for matterport's square without a `maxSize`.
+ */
 export function preparedSize(photo: ImageSize, { resize = "torchvision", minSize, maxSize = Infinity }: Pick<ImageOptions, "resize" | "minSize" | "maxSize">): ImageSize {
-  if (resize === "matterport") return { height: maxSize, width: maxSize };
+  if (resize === "matterport") {
+    squareFit(photo, { minSize, side: maxSize }); // throws where nothing fits
+    return { height: maxSize, width: maxSize };
+  }
   if (minSize === undefined) return photo;
   return (resize === "torchvision" ? shortestEdgeSize : roundedShortestEdgeSize)(photo, { minSize, maxSize });
 }

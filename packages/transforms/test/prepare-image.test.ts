@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { RawImage } from "@mrcnn/core";
 import { golden, seededUniform } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
-import { prepareImage, resizeLikePillow, resizeLikeScikitImage, roundedShortestEdgeSize } from "../src/index.ts";
+import { preparedSize, prepareImage, resizeLikePillow, resizeLikeScikitImage, roundedShortestEdgeSize } from "../src/index.ts";
 import type { ImageOptions } from "../src/index.ts";
 
 interface Case {
@@ -86,5 +86,25 @@ describe("prepareImage like matterport", () => {
     expect(() => prepareImage(image, { ...options, maxSize: 64 })).toThrow(
       "prepareImage: an image of 1x900 pixels in a square of 64 would become 0x64. Choose a larger maxSize.",
     );
+  });
+});
+
+describe("preparedSize", () => {
+  // torchvision cuts 1066.67 off, detectron2 rounds it.
+  it.each([
+    ["torchvision", { height: 800, width: 1066 }],
+    ["detectron2", { height: 800, width: 1067 }],
+    ["matterport", { height: 1333, width: 1333 }],
+  ] as const)("is the size of what prepareImage makes, like %s", (resize, size) => {
+    const photo = { height: 480, width: 640 };
+    const sizes = { resize, minSize: 800, maxSize: 1333 };
+    expect(preparedSize(photo, sizes)).toEqual(size);
+    expect(prepareImage({ ...photo, data: new Uint8Array(480 * 640 * 3) }, { ...sizes, mean: [0, 0, 0], std: [1, 1, 1] }).image).toMatchObject(size);
+  });
+
+  it("is the photo's own without a minSize, and refuses what can't be prepared", () => {
+    expect(preparedSize({ height: 3, width: 5 }, {})).toEqual({ height: 3, width: 5 });
+    expect(() => preparedSize({ height: 3, width: 5 }, { resize: "matterport" })).toThrow("maxSize must be the side of matterport's square, a whole number of pixels, got Infinity");
+    expect(() => preparedSize({ height: 1, width: 900 }, { resize: "detectron2", minSize: 800, maxSize: 400 })).toThrow("400");
   });
 });
