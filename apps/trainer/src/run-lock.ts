@@ -16,12 +16,15 @@ export interface RunLock {
   release(): void;
 }
 
-/** When a process began, in words that two processes of one id don't share; undefined when there is none of that id. */
+/** When a process began, in words that two processes of one id don't share; undefined when none of that id runs. */
 function startOf(pid: number): string | undefined {
   if (process.platform === "linux") {
     try {
-      // Field 22, after the name in parentheses, which may hold anything: clock ticks since the machine started.
-      const ticks = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ")[19];
+      // Fields 3 and 22, after the name in parentheses, which may hold anything: its state, and the clock ticks of the
+      // machine when it began. One that has ended is listed until its parent has asked how, which some never do.
+      const fields = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ");
+      const [state, ticks] = [fields[0], fields[19]];
+      if (state === "Z" || state === "X") return undefined;
       return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${ticks}`;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
@@ -49,18 +52,24 @@ function ownerIn(file: string): Owner | undefined {
 
 const isSame = (a: Owner | undefined, b: Owner): boolean => a?.pid === b.pid && a.started === b.started && a.host === b.host;
 
+const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+// What a killed command leaves of itself to end; more on a busy machine than on a quiet one.
+const PATIENCE_MS = 3000;
+
 function assertGone(owner: Owner | undefined, folder: string, file: string): void {
   if (owner === undefined) return;
   const here = owner.host === hostname();
-  if (here && startOf(owner.pid) !== owner.started) return; // it was killed
+  for (const began = performance.now(); here; pause(50)) {
+    if (startOf(owner.pid) !== owner.started) return; // it was killed
+    if (owner.pid === process.pid || performance.now() - began > PATIENCE_MS) break;
+  }
   throw new CommandError(
     here
       ? `${folder}: another training is writing there (process ${owner.pid}). Wait for it or stop it, or give another --out.`
       : `${folder}: another training is writing there (process ${owner.pid} on host ${owner.host}). Whether it still runs can't be seen from host ${hostname()}: when it doesn't, remove ${file}.`,
   );
 }
-
-const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
 /**
  * Takes `folder` (which is made) for this process. A lock that a process left which was killed is taken over.

@@ -1,4 +1,6 @@
 // What a run goes on with: itself, or what was said on purpose.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -308,6 +310,31 @@ describe("a run's lock", () => {
       lock.release();
       expect(readdirSync(run)).toEqual([]);
     }
+  });
+
+  const startedOf = (pid: number): string => `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ")[19]}`;
+
+  it.runIf(process.platform === "linux")("of a process that has ended, but that its parent has not asked about, is taken over", async () => {
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    const [line] = await once(parent.stdout, "data");
+    const pid = Number(String(line));
+    const run = join(folder, "unasked");
+    mkdirSync(run);
+    writeFileSync(lockOf(run), JSON.stringify({ pid, started: startedOf(pid), host: hostname() }));
+    lockRun(run).release();
+    expect(readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(") Z ");
+    parent.kill();
+  });
+
+  it.runIf(process.platform === "linux")("of a process that is about to end is waited for", () => {
+    const { pid } = spawn("sleep", ["0.7"]);
+    if (pid === undefined) throw new Error("sleep does not start");
+    const run = join(folder, "ending");
+    mkdirSync(run);
+    writeFileSync(lockOf(run), JSON.stringify({ pid, started: startedOf(pid), host: hostname() }));
+    const began = performance.now();
+    lockRun(run).release();
+    expect(performance.now() - began).toBeGreaterThan(300);
   });
 
   it.each([[""], ["null"], ["\0\0\0"], ['{"pid":1}']])("that holds %j, as a power cut leaves it, is nobody's", (text) => {
