@@ -16,9 +16,10 @@ export interface FusedConv2dOp {
 }
 
 /**
- * Runs it as one op of oneDNN's. TensorFlow's own _FusedConv2D is as fast on a single image, and must not
- * be used: its products (oneDNN's AVX-512 gemm) keep data below the stack's red zone, so a signal that
- * arrives meanwhile, Ctrl-C or a profiler's, corrupts the heap (TensorFlow 2.21).
+ * Runs it as one op of oneDNN's, and relu as one more: fused, oneDNN's makes 0 of NaN. TensorFlow's own
+ * _FusedConv2D is as fast on a single image, and must not be used: its products (oneDNN's AVX-512 gemm) keep
+ * data below the stack's red zone, so a signal that arrives meanwhile, Ctrl-C or a profiler's, corrupts the
+ * heap (TensorFlow 2.21).
  *
  * @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`.
  */
@@ -38,12 +39,16 @@ export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, st
     attr("padding", binding.TF_ATTR_STRING, isPadded ? "EXPLICIT" : "VALID"),
     attr("explicit_paddings", binding.TF_ATTR_INT, isPadded ? [0, 0, top, bottom, left, right, 0, 0] : []),
     attr("data_format", binding.TF_ATTR_STRING, "NHWC"),
-    attr("fused_ops", binding.TF_ATTR_STRING, ["BiasAdd", ...(given.length > 1 ? ["Add"] : []), ...(relu ? ["Relu"] : [])]),
+    attr("fused_ops", binding.TF_ATTR_STRING, ["BiasAdd", ...(given.length > 1 ? ["Add"] : [])]),
     // Of batch norm, which is none of ours, but TensorFlow wants it said.
     attr("epsilon", binding.TF_ATTR_FLOAT, 0),
     attr("is_filter_const", binding.TF_ATTR_BOOL, false),
     // How TensorFlow tells the ops that its own rewriting puts in from those that anyone may write.
     attr("_kernel", binding.TF_ATTR_STRING, "MklNameChangeOp"),
   ];
-  return backend.executeSingleOutput("_MklNativeFusedConv2D", attrs, [x, filter, ...given]);
+  const y = backend.executeSingleOutput("_MklNativeFusedConv2D", attrs, [x, filter, ...given]);
+  if (!relu) return y;
+  const result = backend.executeSingleOutput("Relu", [attr("T", binding.TF_ATTR_TYPE, binding.TF_FLOAT)], [y]);
+  y.dispose();
+  return result;
 }

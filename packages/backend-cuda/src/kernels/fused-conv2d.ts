@@ -34,7 +34,7 @@ function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: Fu
 }
 
 /**
- * FusedConv2D on the CPU as one op of oneDNN's, without a pass over the output for bias and activation;
+ * FusedConv2D on the CPU as one op of oneDNN's, without a pass over the output for the bias;
  * a single image in bands where that is faster. Where that op can't do it, or the addon not pass it on, it
  * goes to `original`, tfjs-node's kernel.
  */

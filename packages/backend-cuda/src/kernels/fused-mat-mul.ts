@@ -8,7 +8,7 @@ import type { KernelArgs } from "../tensorflow-backend.ts";
 const MOST_TERMS = 2048;
 
 /**
- * _FusedMatMul of one matrix on the CPU as a 1x1 convolution, which takes bias and activation along.
+ * _FusedMatMul of one matrix on the CPU as a 1x1 convolution, which takes the bias along.
  * All else goes to `original`, tfjs-node's kernel.
  */
 export function fusedMatMul(original: KernelConfig): KernelConfig {
