@@ -103,11 +103,12 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
     done = report.step + 1;
     await hooks.afterStep?.({ ...report, waited });
   };
-  const isDue = (every: number | undefined): boolean => every !== undefined && step % every === 0;
+  // Never without an interval.
+  const isDue = (every = NaN): boolean => step % every === 0;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
   try {
-    if (resume !== undefined && step > 0 && step < steps && isDue(hooks.evaluation?.every) && !stopped()) await hooks.evaluation!.run(step);
+    if (step > 0 && step < steps && isDue(hooks.evaluation?.every) && !stopped()) await hooks.evaluation!.run(step);
     while (step < steps && !stopped()) {
       const asked = performance.now();
       const batches: TrainingBatch[] = [];

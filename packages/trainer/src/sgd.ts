@@ -45,11 +45,11 @@ export interface SgdOptions {
  */
 export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOptions = {}): Optimizer {
   const velocities = new Map<string, Tensor>();
-  const decays = (variable: Variable): boolean => weightDecay > 0 && (decay === "all" || variable.rank > 1);
+  const decayOf = (variable: Variable): number => (decay === "all" || variable.rank > 1 ? weightDecay : 0);
 
   const compose = (variable: Variable, gradient: Tensor, old: Tensor | undefined, scale: number | Scalar, { rate, momentum, decay }: SgdAttrs): [Tensor, Tensor] => {
     let g = scale === 1 ? gradient : mul(gradient, scale);
-    if (decay > 0) g = add(g, mul(variable, decay));
+    if (decay !== 0) g = add(g, mul(variable, decay));
     const velocity = old === undefined ? add(g, zerosLike(g)) : add(mul(old, momentum), g);
     const moved = sub(variable, mul(velocity, rate));
     if (typeof scale === "number") return [moved, velocity];
@@ -59,7 +59,7 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
 
   const update = (name: string, variable: Variable, gradient: Tensor, scale: number | Scalar, rate: number): void => {
     const old = velocities.get(name);
-    const attrs: SgdAttrs = { rate, momentum, decay: decays(variable) ? weightDecay : 0 };
+    const attrs: SgdAttrs = { rate, momentum, decay: decayOf(variable) };
     const velocity = tidy(() => {
       const inputs = { variable, gradient, ...(old !== undefined && { velocity: old }) };
       const [moved, next] = runKernelOr<Tensor[]>(contract, { ...inputs, scale: scale as Scalar }, attrs, () => compose(variable, gradient, old, scale, attrs)) as [Tensor, Tensor];

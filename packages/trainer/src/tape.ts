@@ -7,7 +7,7 @@
  * own backward pass keeps every activation and every gradient until its end; ours frees what no earlier
  * node needs. The members used are private to TensorFlow.js; everything that knows them is in this file.
  */
-import { add, clone, engine, scalar, tensor_util, tidy } from "@tensorflow/tfjs-core";
+import { add, clone, dispose, engine, scalar, tensor_util, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, TensorContainer, Variable } from "@tensorflow/tfjs-core";
 import { BackendError } from "@mrcnn/core";
 
@@ -15,7 +15,7 @@ interface TapeNode {
   readonly kernelName: string;
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly outputs: readonly Tensor[];
-  readonly saved?: readonly Tensor[];
+  readonly saved: readonly Tensor[];
   /** By input name; `null` stands for an output that the loss does not depend on. */
   readonly gradient?: (dys: readonly (Tensor | null)[]) => Readonly<Record<string, () => Tensor>>;
 }
@@ -30,7 +30,7 @@ interface PrivateEngine {
 const privateEngine = (): PrivateEngine => engine() as unknown as PrivateEngine;
 
 /** The nodes on a path from one of `xs` to `loss`, with the names of their inputs on it. */
-function nodesBetween(tape: readonly TapeNode[], xs: readonly Tensor[], loss: Tensor): Map<TapeNode, string[]> {
+function nodesBetween(tape: readonly TapeNode[], xs: readonly Variable[], loss: Tensor): Map<TapeNode, string[]> {
   const fromXs = new Set(xs.map(({ id }) => id));
   const reached = tape.map(({ inputs, outputs }) => {
     const names = Object.keys(inputs).filter((name) => fromXs.has(inputs[name]!.id));
@@ -70,9 +70,8 @@ function inputGradients(node: TapeNode, names: readonly string[], dys: readonly 
  * The gradients of `loss` by tensor id. On its way back it disposes what every node saved and put out,
  * but for what is in `spared`, and the gradients of what lies between.
  */
-function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Tensor[], spared: ReadonlySet<number>): Map<number, Tensor> {
+function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Variable[], spared: ReadonlySet<number>): Map<number, Tensor> {
   const path = nodesBetween(tape, xs, loss);
-  const wanted = new Set(xs.map(({ id }) => id));
   const gradients = new Map<number, Tensor>([[loss.id, scalar(1)]]);
   for (let i = tape.length - 1; i >= 0; i--) {
     const node = tape[i]!;
@@ -83,11 +82,10 @@ function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Tensor[]
         const { id } = node.inputs[names[k]!]!;
         const sofar = gradients.get(id);
         gradients.set(id, sofar === undefined ? dx : add(sofar, dx));
-        if (sofar !== undefined) for (const t of [sofar, dx]) t.dispose();
+        if (sofar !== undefined) dispose([sofar, dx]);
       }
     }
     for (const { id } of node.outputs) {
-      if (wanted.has(id)) continue;
       gradients.get(id)?.dispose();
       gradients.delete(id);
     }
@@ -96,10 +94,10 @@ function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Tensor[]
   return gradients;
 }
 
-// No node before this one uses its outputs.
-function free({ saved = [], outputs }: TapeNode, spared: ReadonlySet<number>): void {
-  for (const tensor of saved) if (!tensor.isDisposed) tensor.dispose();
-  for (const tensor of outputs) if (!tensor.isDisposed && !tensor.kept && !spared.has(tensor.id)) tensor.dispose();
+// No node before this one uses its outputs. To dispose a tensor twice is harmless.
+function free({ saved, outputs }: TapeNode, spared: ReadonlySet<number>): void {
+  dispose([...saved]);
+  for (const tensor of outputs) if (!tensor.kept && !spared.has(tensor.id)) tensor.dispose();
 }
 
 /** What `onTape` hands to its caller once the forward pass is done. */
@@ -128,12 +126,11 @@ export async function onTape<T, R>(forward: () => Promise<T>, use: (tape: OpenTa
   }
   tf.startScope("step");
   tf.startTape();
+  const tape = tf.state.activeTape!;
   let open = true;
-  const close = (): TapeNode[] => {
-    const tape = tf.state.activeTape ?? [];
+  const close = (): void => {
     if (open) tf.endTape();
     open = false;
-    return tape;
   };
   try {
     const result = await forward();
@@ -141,15 +138,15 @@ export async function onTape<T, R>(forward: () => Promise<T>, use: (tape: OpenTa
       result,
       gradients(loss, xs) {
         // Closed first, so that the backward pass is not itself recorded.
-        const tape = close();
+        close();
         const spared = new Set([...tensor_util.getTensorsInContainer(result as TensorContainer), loss].map(({ id }) => id));
         const gradients = backward(tape, loss, xs, spared);
         return xs.map(({ id }) => gradients.get(id)).map((grad) => (grad === undefined ? grad : tf.keep(grad)));
       },
     });
   } finally {
-    const tape = close();
-    for (const node of tape) for (const tensor of node.saved ?? []) if (!tensor.isDisposed) tensor.dispose();
+    close();
+    for (const { saved } of tape) dispose([...saved]);
     tf.state.activeTape = null;
     tf.endScope();
   }
