@@ -1,12 +1,13 @@
 // The path of a backend that decides on its own device how far an update goes. WebGPU's kernels are tried on WebGPU;
 // elsewhere the two stand here in plain JavaScript, as their contracts describe them.
-import { backend as currentBackend, engine, getBackend, getKernel, memory, registerKernel, scalar, tensor1d, unregisterKernel, variable } from "@tensorflow/tfjs-core";
+import { backend as currentBackend, engine, getBackend, getKernel, memory, registerKernel, scalar, tensor1d, tidy, unregisterKernel, variable } from "@tensorflow/tfjs-core";
 import type { KernelConfig, NamedAttrMap, Tensor, TensorInfo, Variable } from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
 import type { TrainingBatch } from "@mrcnn/core";
 import { expectClose } from "@mrcnn/testing";
 import { fit, sgd, trainStep, warmupMultiStep } from "../src/index.ts";
+import type { CheckpointState, FitHooks } from "../src/index.ts";
 import { SGD, STEP_SCALE } from "../src/kernel.ts";
 import { submitStep } from "../src/step.ts";
 import { toyBatch, toyModel } from "./toy-model.ts";
@@ -131,6 +132,82 @@ test("a gradient that is not finite is an error where it is clipped, and changes
   await expect(trainStep(model, [huge], optimizer, { ...options, clipNorm: 1, random: createRandom(0) })).rejects.toThrow(/step 2: the gradient is not finite on a\.png, b\.png\. /);
   expect([...(await model.variables.get("weight")!.data())]).toEqual(before);
   optimizer.dispose();
+});
+
+test("a step that is not finite puts back the statistics that its forward pass has changed, when it is known", async () => {
+  const toy = toyModel();
+  const running = toy.variables.get("running_mean")!;
+  const model = {
+    ...toy,
+    statistics: ["running_mean"],
+    async losses(...args: Parameters<typeof toy.losses>) {
+      tidy(() => running.assign(running.add(1)));
+      return toy.losses(...args);
+    },
+  };
+  const optimizer = sgd();
+  const step = async (batch: TrainingBatch): Promise<unknown> => (await submitStep(model, [batch], optimizer, { ...options, random: createRandom(0) })).report();
+  await step(toyBatch(0));
+  const tensors = memory().numTensors;
+  const broken = toyBatch(1);
+  broken.images.data[13] = NaN;
+  await expect(step(broken)).rejects.toThrow("loss_fit is NaN");
+  await expectClose(running, [8]);
+  await step(toyBatch(2));
+  await expectClose(running, [9]);
+  expect(memory().numTensors).toBe(tensors);
+  optimizer.dispose();
+});
+
+/** Trains a toy for 8 steps, whose batches from `broken` on are not finite: the error, and the checkpoint after every third step and at the end. */
+async function failing({ broken = Infinity, ends = Infinity, afterStep }: { broken?: number; ends?: number; afterStep?: FitHooks["afterStep"] }): Promise<{ error: string; saves: CheckpointState[] }> {
+  const [model, optimizer, saves] = [toyModel(), sgd(), [] as CheckpointState[]];
+  const error = await fit({
+    model, optimizer, steps: 8, seed: 1, schedule: warmupMultiStep({ baseRate: 0.01 }),
+    async *batches(start): AsyncGenerator<TrainingBatch> {
+      for (let k = start; k < ends; k++) {
+        const batch = toyBatch(k);
+        if (k >= broken) batch.images.data[1] = NaN;
+        yield batch;
+      }
+    },
+    hooks: { ...(afterStep !== undefined && { afterStep }), checkpoint: { every: 3, save: async (state) => void saves.push(state) } },
+  }).catch(String);
+  optimizer.dispose();
+  return { error: String(error), saves };
+}
+const isFull: FitHooks["afterStep"] = ({ step }) => {
+  if (step === 3) throw new Error("the disk is full");
+};
+
+test.each<[string, Parameters<typeof failing>[0], { error: string; saves: number[] }]>([
+  // The step after it was submitted before that was known, and is done.
+  ["a report that is refused", { afterStep: isFull }, { error: "the disk is full", saves: [3, 5] }],
+  ["a report that is refused, before a step that is not finite", { afterStep: isFull, broken: 4 }, { error: "the disk is full", saves: [3, 4] }],
+  // The step after one that is not finite changes nothing, though it may be finite itself.
+  ["a step that is not finite", { broken: 3 }, { error: "step 3: loss_fit is NaN on a.png", saves: [3] }],
+  ["a step that is not finite, beyond a checkpoint", { broken: 4 }, { error: "step 4: loss_fit is NaN on a.png", saves: [3, 4] }],
+  ["batches that end", { ends: 5 }, { error: "the batches ended at step 5 of 8", saves: [3, 5] }],
+  ["batches that end after a step that is not finite", { ends: 5, broken: 4 }, { error: "step 4: loss_fit is NaN on a.png", saves: [3, 4] }],
+])("%s: what is saved are the steps that are done, and the first thing that went wrong is the error", async (_, what, expected) => {
+  const { error, saves } = await failing(what);
+  expect(error).toContain(expected.error);
+  expect(saves.map(({ step }) => step)).toEqual(expected.saves);
+  const whole = await failing({ ends: expected.saves.at(-1)! });
+  expect(saves.at(-1)!.weights).toEqual(whole.saves.at(-1)!.weights);
+});
+
+test("a number as scale, or none, is the same as that scalar on the device", async () => {
+  const run = async (scale: number | undefined): Promise<number[]> => {
+    const [w, g] = [variable(tensor1d([1, -2, 3])) as Variable, tensor1d([10, 20, -30])];
+    const optimizer = sgd({ momentum: 0.9, weightDecay: 0.2 });
+    optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), { rate: 0.1, ...(scale !== undefined && { scale }) });
+    optimizer.dispose();
+    return [...(await w.data())];
+  };
+  // v = g scale + 0.2 w; w - 0.1 v.
+  await expectClose(await run(0.5), [0.48, -2.96, 4.44], { atol: 1e-5 });
+  await expectClose(await run(undefined), [-0.02, -3.96, 5.94], { atol: 1e-5 });
 });
 
 test("a run reports every step in order, one behind what is submitted, and leaves no tensor", async () => {

@@ -1,9 +1,11 @@
 import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
+import { hasKernel } from "@mrcnn/core";
 import type { TrainingBatch } from "@mrcnn/core";
-import { fit, sgd, warmupMultiStep } from "../src/index.ts";
+import { fit, restoreState, sgd, warmupMultiStep } from "../src/index.ts";
 import type { CheckpointState, FitHooks, FitOptions, StepReport } from "../src/index.ts";
-import { toyBatch, toyModel } from "./toy-model.ts";
+import { STEP_SCALE } from "../src/kernel.ts";
+import { slowToy, toyBatch, toyModel } from "./toy-model.ts";
 
 async function* batches(start: number): AsyncGenerator<TrainingBatch> {
   for (let k = start; ; k++) yield toyBatch(k);
@@ -54,6 +56,100 @@ test("a run stopped at step 3 and resumed equals the uninterrupted run, bit for 
 test("checkpoints are saved every so many steps and at the end", async () => {
   expect((await run(10)).saves).toEqual([4, 8, 10]);
   expect((await run(8)).saves).toEqual([4, 8]);
+});
+
+test("a run says how many steps are done and whether it was stopped; one that is finished asks for no batch", async () => {
+  const optimizer = sgd();
+  const asked: number[] = [];
+  const until = (steps: number, options: Partial<FitOptions> = {}): ReturnType<typeof fit> =>
+    fit({
+      model: toyModel(), optimizer, schedule, steps, seed: 5,
+      async *batches(start) {
+        for (let k = start; ; k++) {
+          asked.push(k);
+          yield toyBatch(k);
+        }
+      },
+      ...options,
+    });
+  expect(await until(2)).toEqual({ step: 2, stopped: false });
+  expect(await until(2, { signal: AbortSignal.abort() })).toEqual({ step: 0, stopped: true });
+  const { last } = await run(4);
+  expect(asked.splice(0)).toEqual([0, 1]);
+  expect(await until(4, { resume: last })).toEqual({ step: 4, stopped: false });
+  expect(asked).toEqual([]);
+  expect(await until(5, { resume: last })).toEqual({ step: 5, stopped: false });
+  expect(asked).toEqual([4]);
+  optimizer.dispose();
+});
+
+test("times are in seconds: that of the step, and what was waited for its data", async () => {
+  const optimizer = sgd();
+  const reports: { seconds: number; waited: number }[] = [];
+  const start = performance.now();
+  await fit({
+    model: slowToy(60), optimizer, schedule, steps: 2, seed: 1,
+    async *batches() {
+      for (let k = 0; ; k++) {
+        await new Promise((resolve) => setTimeout(resolve, 120));
+        yield toyBatch(k);
+      }
+    },
+    hooks: { afterStep: ({ seconds, waited }) => void reports.push({ seconds, waited }) },
+  });
+  const whole = (performance.now() - start) / 1000;
+  expect(reports).toHaveLength(2);
+  for (const { seconds, waited } of reports) {
+    expect(seconds).toBeGreaterThan(0.05);
+    expect(waited).toBeGreaterThan(0.1);
+  }
+  expect(reports.reduce((sum, { seconds, waited }) => sum + seconds + waited, 0)).toBeLessThanOrEqual(whole);
+  optimizer.dispose();
+});
+
+// A device that decides by itself how far an update goes is given the next step before this one is known to have ended.
+test.skipIf(hasKernel({ name: STEP_SCALE }, {}))("a step that is waited for is reported before the next batch is asked for", async () => {
+  const optimizer = sgd();
+  const events: string[] = [];
+  await fit({
+    model: toyModel(), optimizer, schedule, steps: 3, seed: 1,
+    async *batches(start) {
+      for (let k = start; ; k++) {
+        events.push(`batch ${k}`);
+        yield toyBatch(k);
+      }
+    },
+    hooks: { afterStep: ({ step }) => void events.push(`report ${step}`) },
+  });
+  expect(events).toEqual(["batch 0", "report 0", "batch 1", "report 1", "batch 2", "report 2"]);
+  optimizer.dispose();
+});
+
+test.each(["well", "with an error"])("whoever makes the batches is told when a run ends %s, and waited for", async (how) => {
+  const optimizer = sgd();
+  let isClosed = false;
+  const done = fit({
+    model: toyModel(), optimizer, schedule, steps: 3, seed: 1,
+    async *batches(start) {
+      try {
+        yield* batches(start);
+      } finally {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        isClosed = true;
+      }
+    },
+    hooks: { afterStep: () => how === "well" ? undefined : Promise.reject(new Error("the disk is full")) },
+  });
+  await (how === "well" ? done : expect(done).rejects.toThrow("the disk is full"));
+  expect(isClosed).toBe(true);
+  optimizer.dispose();
+});
+
+test("batches may come of an iterator that can't be told when to end", async () => {
+  const optimizer = sgd();
+  const endless = { [Symbol.asyncIterator]: () => ({ next: async () => ({ value: toyBatch(0) }) }) };
+  expect(await fit({ model: toyModel(), batches: () => endless, optimizer, schedule, steps: 2, seed: 1 })).toEqual({ step: 2, stopped: false });
+  optimizer.dispose();
 });
 
 test("before every evaluation and checkpoint, all steps so far are done and reported; the last step is left to the caller", async () => {
@@ -235,6 +331,16 @@ test("an error whose checkpoint can't be saved stays the error; why the steps ar
   expect(unsaved.map(String)).toEqual(["Error: the disk is full"]);
 });
 
+test.each<[string, FitHooks]>([
+  ["no checkpoints", {}],
+  ["nobody who wants to know why", { checkpoint: { every: 2, save: () => Promise.reject(new Error("saved")) } }],
+])("an error stays the error where its steps can't be saved, with %s", async (_, hooks) => {
+  const own = sgd();
+  const cut = { ...own, apply: () => { throw new Error("memory access out of bounds"); } };
+  await expect(fit({ model: toyModel(), batches, optimizer: cut, schedule, steps: 2, seed: 1, hooks })).rejects.toThrow("memory access out of bounds");
+  own.dispose();
+});
+
 test("an update that is cut in the middle is not saved", async () => {
   const own = sgd();
   let updates = 0;
@@ -260,9 +366,19 @@ test("velocities of another shape are not put back, and nothing is changed", asy
   const { last } = await run(4);
   const model = toyModel();
   const before = await model.variables.get("weight")!.data();
-  const other = { ...last, optimizer: new Map([...last.optimizer, ["weight", { shape: [2], data: new Float32Array(2) }]]) };
-  await expect(fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 5, resume: other })).rejects.toThrow("the optimizer's weight must be of its variable's shape [3, 2], got [2]");
+  const other = { ...last, optimizer: new Map([...last.optimizer, ["weight", { shape: [2, 3], data: new Float32Array(6) }]]) };
+  await expect(fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 5, resume: other })).rejects.toThrow(
+    "restoreState: the optimizer's weight must be of its variable's shape [3, 2], got [2, 3]. It is of another run.",
+  );
   expect(await model.variables.get("weight")!.data()).toEqual(before);
+});
+
+test("an optimizer of one's own may remember under names that are no variable's", async () => {
+  const { last } = await run(4);
+  const state = { ...last, optimizer: new Map([["updates", { shape: [1], data: Float32Array.of(4) }]]) };
+  const loaded: unknown[] = [];
+  restoreState(toyModel(), { ...sgd(), load: (found) => void loaded.push(found) }, state);
+  expect(loaded).toEqual([state.optimizer]);
 });
 
 test("batches that end early are an error that says where", async () => {

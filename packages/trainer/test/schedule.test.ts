@@ -9,7 +9,8 @@ test("warm-up rises linearly from factor to 1, then the rate steps down", () => 
 });
 
 test("bad schedules are refused", () => {
-  expect(() => warmupMultiStep({ baseRate: 1, milestones: [5, 3] })).toThrow("milestones must ascend, got 5, 3");
+  expect(() => warmupMultiStep({ baseRate: 1, milestones: [5, 3] })).toThrow("warmupMultiStep: milestones must ascend, got 5, 3.");
+  expect(() => warmupMultiStep({ baseRate: 1, milestones: [3, 5, 7, 6] })).toThrow("warmupMultiStep: milestones must ascend, got 3, 5, 7, 6.");
   expect(() => warmupMultiStep({ baseRate: -1 })).toThrow("baseRate must be at least 0");
 });
 

@@ -1,11 +1,11 @@
-import { addN, dispose, div, memory, square, sum, tensor1d, tidy, variable } from "@tensorflow/tfjs-core";
+import { addN, dispose, div, memory, mul, square, sum, tensor1d, tidy, variable } from "@tensorflow/tfjs-core";
 import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
 import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
 import { expectClose } from "@mrcnn/testing";
 import { sgd, trainStep } from "../src/index.ts";
-import { toyBatch, toyModel } from "./toy-model.ts";
+import { slowToy, toyBatch, toyModel } from "./toy-model.ts";
 
 const options = { step: 7, rate: 0.1 };
 const plain = { momentum: 0, weightDecay: 0 };
@@ -18,6 +18,14 @@ test("one plain update of bias is w - rate · 2w, and the report says what happe
   expect(report).toMatchObject({ step: 7, rate: 0.1, images: 2 });
   expect(report.losses["loss_size"]).toBeCloseTo(4.25, 5);
   expect(report.loss).toBeCloseTo(report.losses["loss_fit"]! + 4.25, 5);
+  expect(report).not.toHaveProperty("gradientNorm");
+});
+
+test("a step's time is in seconds, and of the step alone", async () => {
+  const start = performance.now();
+  const { seconds } = await trainStep(slowToy(60), [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) });
+  expect(seconds).toBeGreaterThan(0.05);
+  expect(seconds).toBeLessThanOrEqual((performance.now() - start) / 1000);
 });
 
 test("two accumulated micro-batches give the mean gradient of both", async () => {
@@ -32,6 +40,22 @@ test("two accumulated micro-batches give the mean gradient of both", async () =>
   await trainStep(a, [whole], sgd(plain), { ...options, random: createRandom(0) });
   await trainStep(b, [half(0), half(1)], sgd(plain), { ...options, random: createRandom(0) });
   await expectClose(b.variables.get("weight")!, a.variables.get("weight")!, { atol: 1e-6 });
+});
+
+test("the losses of two micro-batches are the means of both, their images are counted together, and nothing is left of either", async () => {
+  const model = toyModel();
+  const optimizer = sgd(plain);
+  const fitOf = async (batches: TrainingBatch[]): Promise<number> => {
+    const { losses, images } = await trainStep(model, batches, optimizer, { ...options, rate: 0, random: createRandom(0) });
+    expect(images).toBe(2 * batches.length);
+    return losses["loss_fit"]!;
+  };
+  const [one, other] = [await fitOf([toyBatch(1)]), await fitOf([toyBatch(2)])];
+  const before = memory().numTensors;
+  expect(await fitOf([toyBatch(1), toyBatch(2)])).toBeCloseTo((one + other) / 2, 5);
+  expect(one).not.toBeCloseTo(other, 2);
+  expect(memory().numTensors).toBe(before);
+  optimizer.dispose();
 });
 
 test("a step that fails puts back the statistics that its forward pass has changed, and keeps no tensor; one that ends well keeps them", async () => {
@@ -77,6 +101,17 @@ test("clipping scales the whole gradient to the given norm", async () => {
   expect(report.gradientNorm).toBeGreaterThan(Math.hypot(1, 4));
 });
 
+test("a tiny gradient is clipped by torch's rule, which adds 1e-6 to the norm", async () => {
+  const w = tidy(() => variable(tensor1d([0]))) as Variable;
+  const model: TrainableModel = { variables: new Map([["w", w]]), trainable: ["w"], losses: async () => ({ loss: tidy(() => sum(mul(w, 3e-6))) as Scalar }) };
+  const optimizer = sgd(plain);
+  await trainStep(model, [toyBatch(0)], optimizer, { ...options, rate: 1e6, clipNorm: 1e-6, random: createRandom(0) });
+  // 3e-6 times 1e-6 / (3e-6 + 1e-6), at the rate 1e6.
+  await expectClose(w, [-0.75], { atol: 1e-4 });
+  optimizer.dispose();
+  w.dispose();
+});
+
 test("the norm is that of all gradients together, whatever their sizes", async () => {
   // The gradient of half the sum of squares is the variable.
   const values = [3, 70_001, 1].map((size, k) => Float32Array.from({ length: size }, (_, i) => Math.sin(i + k)));
@@ -105,6 +140,48 @@ test("a loss that is not finite stops the step, naming the image and the term, a
     /step 7: loss_fit is NaN on broken\.png\. .*clipNorm/,
   );
   await expectClose(model.variables.get("bias")!, before);
+});
+
+test("to find the image that is to blame, each is passed alone, with its own annotations and as it was drawn before", async () => {
+  const toy = toyModel();
+  const passed: object[] = [];
+  const drawn: number[] = [];
+  const model: TrainableModel = {
+    ...toy,
+    async losses({ names, groundTruth, images }, random) {
+      const labels = groundTruth.map((one) => one!.labels[0]!);
+      passed.push({ names, labels, heights: images.imageSizes.map(({ height }) => height), first: images.data[0]! });
+      drawn.push(random.uniform());
+      return { loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), labels.includes(8) ? NaN : 1)) as Scalar };
+    },
+  };
+  const batch = toyBatch(1, ["a.png", "b.png", "c.png"]);
+  const sizes = [1, 2, 2].map((height) => ({ height, width: 2 }));
+  const labelled = { ...batch, images: { ...batch.images, imageSizes: sizes }, groundTruth: batch.groundTruth.map((one, i) => ({ ...one!, labels: Int32Array.of(7 + i) })) };
+  await expect(trainStep(model, [labelled], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow(
+    "step 7: loss_toy is NaN on b.png. Lower the learning rate or lengthen the warm-up, set gradient clipping (optimizer.clipNorm), and look at this image with `mrcnn inspect`.",
+  );
+  const { data } = batch.images;
+  expect(passed).toEqual([
+    { names: ["a.png", "b.png", "c.png"], labels: [7, 8, 9], heights: [1, 2, 2], first: data[0] },
+    { names: ["a.png"], labels: [7], heights: [1], first: data[0] },
+    { names: ["b.png"], labels: [8], heights: [2], first: data[12] },
+  ]);
+  expect(drawn[1]).toBe(drawn[0]);
+});
+
+test("where no image alone is to blame, all of them are named", async () => {
+  const toy = toyModel();
+  const passed: string[] = [];
+  const model: TrainableModel = {
+    ...toy,
+    async losses({ names }) {
+      passed.push(names.join(" "));
+      return { loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), names.length > 1 ? NaN : 1)) as Scalar };
+    },
+  };
+  await expect(trainStep(model, [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow("step 7: loss_toy is NaN on a.png, b.png. Lower");
+  expect(passed).toEqual(["a.png b.png", "a.png", "b.png"]);
 });
 
 test("no tensor is left over 50 steps", async () => {

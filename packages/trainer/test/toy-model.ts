@@ -42,6 +42,18 @@ export function toyModel({ noise = 0 }: { noise?: number } = {}): Toy {
   };
 }
 
+/** The toy, whose forward pass takes that many milliseconds more. */
+export function slowToy(milliseconds: number): Toy {
+  const toy = toyModel();
+  return {
+    ...toy,
+    async losses(batch, random) {
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      return toy.losses(batch, random);
+    },
+  };
+}
+
 export function toyBatch(seed: number, names: readonly string[] = ["a.png", "b.png"]): TrainingBatch {
   const size = { height: 2, width: 2 };
   const data = Float32Array.from({ length: names.length * 12 }, (_, i) => Math.sin(i * 1.7 + seed));
