@@ -37,7 +37,7 @@ describe("training data", () => {
 
   it("an image that is missing", async () => {
     const err = await trainOn(changed((c) => c.images.forEach((image) => (image.file_name = "gone.png"))));
-    expect(err).toContain("gone.png: the image is missing.");
+    expect(err).toMatch(/gone\.png: the image is missing; .*Look whether the folder of the images is the right one\./);
   });
 
   it("an image that is cut", async () => {

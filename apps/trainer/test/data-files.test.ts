@@ -28,13 +28,15 @@ describe("a picture that is missing", () => {
   ])("with %s is said, with what lies there, by inspect, train and eval alike", async (_, rename, differs) => {
     const name = set.coco.images[0]!.file_name;
     const annotations = written((c) => (c.images[0]!.file_name = rename(name)));
-    const words = `${join(images, rename(name))}: the image is missing. But ${join(images, name)} is there, which differs ${differs}: correct file_name in the annotations, or rename the file.`;
+    const words = `${join(images, rename(name))}: the image is missing, but ${join(images, name)} is there, which differs ${differs}`;
+    const advice = "Correct file_name in the annotations, or rename the file.";
     const found = await inspect(annotations);
     expect(found.code).toBe(1);
     expect(found.out).toContain(words);
+    expect(found.out).toContain(advice);
     for (const { code, err } of [await train(annotations), await evaluate(annotations)]) {
       expect(code).toBe(1);
-      expect(err).toContain(`error: ${annotations}: ${words}`);
+      expect(err).toContain(`error: ${annotations}: ${words}. ${advice}`);
     }
   });
   it("in another Unicode form", async () => {

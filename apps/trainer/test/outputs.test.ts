@@ -115,7 +115,7 @@ describe("eval of a model when images can't be read", () => {
     names = coco.images.map(({ file_name }) => file_name);
     for (const name of names) copyFileSync(join(images, name), join(broken, name));
     truncateSync(join(broken, names[1]!), 900);
-    writeFileSync(join(broken, names[3]!), "no picture");
+    truncateSync(join(broken, names[3]!), 800);
     writeJson(folder, "nuclei.json", { ...coco, categories: [{ id: 1, name: "nucleus" }], annotations: coco.annotations.map((one) => ({ ...one, category_id: 1 })) });
   });
 
@@ -129,6 +129,17 @@ describe("eval of a model when images can't be read", () => {
     // What took the time is kept, of the others.
     const found = JSON.parse(readFileSync(kept, "utf8")) as { image_id: number }[];
     expect(new Set(found.map(({ image_id }) => image_id))).toEqual(new Set([coco.images[0]!.id, coco.images[2]!.id]));
+  });
+
+  it("stops before it begins where headers tell", async () => {
+    const texts = join(folder, "texts");
+    mkdirSync(texts);
+    for (const name of names) writeFileSync(join(texts, name), "no picture");
+    const kept = join(folder, "never.json");
+    const { code, err } = await mrcnn("eval", ...one, "--images", texts, "--annotations", join(folder, "nuclei.json"), "--results", kept);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^error: .*nuclei\.json: .*shapes-00000\.png: the image can't be read: .*shapes-00003\.png likewise\./);
+    expect(existsSync(kept)).toBe(false);
   });
 
   it("and --skip-unreadable are scored without them, as a set of the others is", async () => {

@@ -3,12 +3,10 @@ import { DatasetError, toJson, type RawImage } from "@mrcnn/core";
 import { createFindingList, errorOf, foreignAnnotations, parseCocoJson, type CocoJson, type CocoReviewOptions } from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
 import { readImageFile } from "./image-file.ts";
-import { addTurnedPhoto, describeMissingImage, findTurnedPhotos, missingImageFinder } from "./image-review.ts";
+import { describeMissingImage, missingImageFinder, reviewPictures } from "./image-review.ts";
+import type { PictureReviewOptions } from "./image-review.ts";
 import { readJsonFile } from "./json-file.ts";
 import { writeOutput } from "./output-file.ts";
-
-// Headers of so many photos tell whether a data set has turned ones, in a fraction of a second.
-const PHOTOS_LOOKED_AT = 200;
 
 /** A COCO data set on disk; plain data. */
 export interface CocoFiles extends Omit<CocoDatasetOptions, "name"> {
@@ -16,8 +14,12 @@ export interface CocoFiles extends Omit<CocoDatasetOptions, "name"> {
   readonly images: string;
   /** The COCO instances JSON. */
   readonly annotations: string;
-  /** Whether images that aren't there are an error when the data set is opened (default), or when each is read. */
-  readonly missingImages?: "error" | "later";
+  /**
+   * What is looked at of the images when the data set is opened: the headers of all, and what is wrong with one is an error
+   * at once (default, "checked"), or when it is read ("later"; `notes` says what is odd). "unread": nothing, as when the
+   * data set has been opened before.
+   */
+  readonly pictures?: "checked" | "later" | "unread";
 }
 
 /**
@@ -48,34 +50,30 @@ export async function writeCocoAnnotations(path: string, json: CocoJson): Promis
 }
 
 /**
- * Opens a COCO data set on disk. Images are read when asked for, but that they are there is checked at once. Photos that
- * EXIF says are turned are read as `orientation` says: "stored" (default), as COCO's own tools and torchvision do, or "exif",
- * upright, where they were annotated so; of up to 200 the headers are looked at, and `notes` says which are turned.
+ * Opens a COCO data set on disk. Pixels are read when asked for, but that all images are there, and what their headers say,
+ * is looked at at once, some thousands a second; `onImage` is told how many are done. Photos that EXIF says are turned are
+ * read as `orientation` says: "stored" (default), as COCO's own tools and torchvision do, or "exif", upright, where they
+ * were annotated so; `notes` says which are turned in a way that their size doesn't tell.
  *
  * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming the images that are missing, with what lies
- *   there instead, and a turned photo whose size shows that it was annotated the other way up.
+ *   there instead, that can't be read, that have another size than annotated, and photos that were annotated the other way up.
  */
-export async function cocoDatasetFromFiles({ images, annotations, missingImages = "error", ...options }: CocoFiles): Promise<CocoDataset> {
+export async function cocoDatasetFromFiles({ images, annotations, pictures = "checked", ...options }: CocoFiles, { onImage }: Pick<PictureReviewOptions, "onImage"> = {}): Promise<CocoDataset> {
   const { orientation = "stored", maxPixels } = options;
   const value = await readCocoValue(annotations);
-  const decoding = { orient: orientation === "exif", ...(maxPixels === undefined ? {} : { maxPixels }) };
+  const limit = maxPixels === undefined ? {} : { maxPixels };
   const findMissing = missingImageFinder(images);
   const readImage = async (file: string): Promise<RawImage> => {
     const [missing] = findMissing([file]);
     if (missing !== undefined) throw new DatasetError(describeMissingImage(missing));
-    return readImageFile(join(images, file), decoding);
+    return readImageFile(join(images, file), { orient: orientation === "exif", ...limit });
   };
   const dataset = cocoDataset(value as CocoJson, readImage, { ...options, name: annotations });
-  const missing = missingImages === "later" ? [] : findMissing(dataset.imageInfo.map(({ file_name }) => file_name));
-  if (missing.length > 0) {
-    const others = missing.length === 1 ? "" : ` Missing as well: ${missing.slice(1, 4).map(({ name }) => name).join(", ")}${missing.length > 4 ? ` and ${missing.length - 4} more` : ""}.`;
-    throw new DatasetError(`${annotations}: ${describeMissingImage(missing[0]!)}${others}`);
-  }
-  const turned = createFindingList(options.advice);
-  const lookedAt = dataset.length > PHOTOS_LOOKED_AT ? `${PHOTOS_LOOKED_AT} of ${dataset.length} photos were looked at. ` : "";
-  for (const photo of await findTurnedPhotos(images, dataset.imageInfo, { limit: PHOTOS_LOOKED_AT })) addTurnedPhoto(turned, photo, { read: orientation, lookedAt });
-  const findings = turned.all();
+  if (pictures === "unread") return dataset;
+  const found = createFindingList(options.advice);
+  await reviewPictures(images, dataset.imageInfo, found, { orientation, onImage, ...limit });
+  const findings = found.all();
   const error = errorOf(findings, annotations);
-  if (error !== undefined && missingImages === "error") throw error;
-  return { ...dataset, notes: [...dataset.notes, ...findings] };
+  if (error !== undefined && pictures === "checked") throw error;
+  return { ...dataset, notes: [...dataset.notes, ...findings.filter(({ severity }) => severity === "note")] };
 }

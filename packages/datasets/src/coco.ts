@@ -93,7 +93,7 @@ export function cocoDataset(
       const image = await readImage(file_name);
       if (image.width !== width || image.height !== height) {
         const isTurned = image.width === height && image.height === width;
-        const other = orientation === "stored" ? 'as they are stored; if this one was annotated upright, as EXIF says, choose orientation "exif"' : 'upright, as EXIF says; if this one was annotated as it is stored, choose orientation "stored"';
+        const other = orientation === "stored" ? 'as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif"' : 'upright, as EXIF says; if this one was annotated as it is stored, choose orientation "stored"';
         throw new DatasetError(
           `${file_name}: the file has ${image.width}x${image.height} pixels, ${name} says ${width}x${height}. ` +
             (isTurned ? `Photos are read ${other}. Else correct the annotations.` : "Correct the annotations, or replace the image."),

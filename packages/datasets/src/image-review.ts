@@ -1,9 +1,11 @@
-/** Looks the picture files of annotations over: which are missing, and which EXIF says are turned. */
+/** Looks the picture files of annotations over: what is missing, can't be read, has another size, or is turned by EXIF. */
 import { readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import type { ImageSize } from "@mrcnn/core";
-import type { FindingList } from "@mrcnn/masks";
-import { readImageHeader } from "./image-file.ts";
+import type { FindingList, Said } from "@mrcnn/masks";
+import { readImageFile, readImageHeader } from "./image-file.ts";
+import type { ImageHeader } from "./image-file.ts";
+import { inOrder } from "./in-order.ts";
 import { createFindNearby, type NearbyFile } from "./nearby-file.ts";
 import { whyNoFile } from "./regular-file.ts";
 
@@ -45,18 +47,15 @@ function listFiles(folder: string): ReadonlySet<string> {
 }
 
 /** Says where a missing image was looked for, and what lies there instead. */
-export function describeMissingImage({ path, near }: MissingImage): string {
-  if (near === undefined) return `${path}: the image is missing. Look whether the folder of the images is the right one.`;
-  return `${path}: the image is missing. But ${near.path} is there, which differs ${near.differs}: correct file_name in the annotations, or rename the file.`;
-}
+export const describeMissingImage = (missing: MissingImage): string => {
+  const [, { example, advice }] = missingFinding(missing);
+  return `${example}. ${advice}`;
+};
 
-/** A photo that EXIF says is turned. */
-export interface TurnedPhoto {
-  readonly name: string;
-  /** EXIF's orientation, 2 to 8. */
-  readonly orientation: number;
-  /** Which way up its annotated size fits; undefined where both or neither do. */
-  readonly fits: "stored" | "exif" | undefined;
+function missingFinding({ path, near }: MissingImage): Finding {
+  return near === undefined
+    ? ["image file that is missing", { example: `${path}: the image is missing`, advice: "Look whether the folder of the images is the right one." }]
+    : ["image file that has another name", { example: `${path}: the image is missing, but ${near.path} is there, which differs ${near.differs}`, advice: "Correct file_name in the annotations, or rename the file." }];
 }
 
 /** The size that the annotations give an image, and its file. */
@@ -64,39 +63,65 @@ export interface AnnotatedFile extends ImageSize {
   readonly file_name: string;
 }
 
+/** How the pictures of a data set are looked over. */
+export interface PictureReviewOptions {
+  /** Which way up photos are read that EXIF says are turned. Default "stored". */
+  readonly orientation?: "stored" | "exif";
+  /** Pictures of more pixels can't be read. Default 178,956,970. */
+  readonly maxPixels?: number;
+  /** What is read of each: its header (default), a fraction of a millisecond, or all its pixels, which alone finds what is cut. */
+  readonly read?: "headers" | "pixels";
+  /** Told how many are done. */
+  readonly onImage?: ((done: number) => void) | undefined;
+  /** Ends it, with what was found so far. */
+  readonly signal?: AbortSignal;
+}
+
+type Finding = readonly [kind: string, said: Said];
+
 /**
- * Finds photos that EXIF says are turned or mirrored, by their headers. With `limit` only so many are looked at, evenly spread.
- * Files that can't be read are left out: reading them says why.
+ * Looks the pictures that annotations name over, several at a time, and adds to `found`, in the order of `images`, which
+ * are missing, can't be read, have another size than annotated, or are turned by EXIF another way than they are read.
  */
-export async function findTurnedPhotos(folder: string, images: readonly AnnotatedFile[], { limit = Infinity }: { readonly limit?: number } = {}): Promise<TurnedPhoto[]> {
-  const count = Math.min(limit, images.length);
-  const turned: TurnedPhoto[] = [];
-  for (let i = 0; i < count; i++) {
-    const image = images[Math.floor((i * images.length) / count)]!;
-    const photo = await turnOf(folder, image);
-    if (photo !== undefined) turned.push(photo);
+export async function reviewPictures(folder: string, images: readonly AnnotatedFile[], found: FindingList, options: PictureReviewOptions = {}): Promise<void> {
+  const findMissing = missingImageFinder(folder);
+  const findings = await inOrder(images, (image) => review(folder, image, findMissing, options), options);
+  for (const finding of findings.flat()) found.add(...finding);
+}
+
+async function review(folder: string, image: AnnotatedFile, findMissing: ReturnType<typeof missingImageFinder>, { orientation = "stored", maxPixels, read = "headers" }: PictureReviewOptions): Promise<readonly Finding[]> {
+  const { file_name, width, height } = image;
+  const [missing] = findMissing([file_name]);
+  if (missing !== undefined) return [missingFinding(missing)];
+  const path = join(folder, file_name);
+  const limit = maxPixels === undefined ? {} : { maxPixels };
+  const found: Finding[] = [];
+  try {
+    const header = await readImageHeader(path, limit);
+    const upright = header.orientation >= 5 ? { width: header.height, height: header.width } : header;
+    const [fitsStored, fitsUpright] = [isSize(header, image), isSize(upright, image)];
+    const fits = orientation === "stored" ? fitsStored : fitsUpright;
+    if (header.orientation > 1 && (fitsStored || fitsUpright) && (fitsStored === fitsUpright || !fits)) found.push(["photo that EXIF says is turned", turned(file_name, header, { orientation, fits })]);
+    // What is no size at all is told by the rules for annotations.
+    else if (!fits && [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0)) {
+      found.push(["image of another size than its annotation says", { example: `${file_name}: the file has ${header.width}x${header.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." }]);
+    }
+    if (read === "pixels") await readImageFile(path, { orient: orientation === "exif", ...limit });
+  } catch (error) {
+    found.push(["image that can't be read", { example: (error as Error).message.replace(/\.$/, ""), advice: "Replace it, or remove it from the annotations." }]);
   }
-  return turned;
+  return found;
 }
 
-/** How EXIF says a photo is turned; undefined where it is upright or can't be read. */
-export async function turnOf(folder: string, { file_name, width, height }: AnnotatedFile): Promise<TurnedPhoto | undefined> {
-  const header = await readImageHeader(join(folder, file_name)).catch(() => undefined);
-  if (header === undefined || header.orientation === 1) return undefined;
-  const isSwapped = header.orientation >= 5;
-  const stored = header.width === width && header.height === height;
-  const upright = isSwapped ? header.width === height && header.height === width : stored;
-  return { name: file_name, orientation: header.orientation, fits: stored === upright ? undefined : stored ? "stored" : "exif" };
-}
+const isSize = (a: ImageSize, b: ImageSize): boolean => a.width === b.width && a.height === b.height;
 
-/** Adds what there is to say about a turned photo that is read as `read` says: nothing where its size tells that this is right. */
-export function addTurnedPhoto(found: FindingList, { name, orientation, fits }: TurnedPhoto, { read, lookedAt = "" }: { readonly read: "stored" | "exif"; readonly lookedAt?: string }): void {
-  if (fits === read) return;
-  const how = read === "stored" ? "as it is stored" : "upright, as EXIF says";
-  found.add("photo that EXIF says is turned", {
-    severity: fits === undefined ? "note" : "error",
-    example: `${name}: EXIF says that it is turned or mirrored (orientation ${orientation}); it is read ${how}, and its annotated size ${fits === undefined ? "does not tell which way up it was annotated" : "is that of the other way up"}`,
-    advice: lookedAt + (read === "stored" ? "Look at its objects." : 'Where photos were annotated as stored, leave orientation at "stored".'),
-    ...(read === "stored" ? { remedy: "turn photos" as const } : {}),
-  });
+// Where it fits all the same, its size doesn't tell which way up it was annotated.
+function turned(name: string, { orientation: turn }: ImageHeader, { orientation, fits }: { readonly orientation: "stored" | "exif"; readonly fits: boolean }): Said {
+  const how = orientation === "stored" ? "as it is stored" : "upright, as EXIF says";
+  return {
+    severity: fits ? "note" : "error",
+    example: `${name}: EXIF says that it is turned or mirrored (orientation ${turn}); it is read ${how}, and its annotated size ${fits ? "does not tell which way up it was annotated" : "is that of the other way up"}`,
+    advice: orientation === "stored" ? "Look at its objects." : 'Where photos were annotated as stored, leave orientation at "stored".',
+    ...(orientation === "stored" ? { remedy: "turn photos" as const } : {}),
+  };
 }

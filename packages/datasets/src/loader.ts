@@ -4,7 +4,7 @@ import { DatasetError, MrcnnError, type Dataset, type ErrorCode, type TrainingBa
 import { Piscina } from "piscina";
 import { trainingBatch, type BatchPlan } from "./batches.ts";
 import type { Failure, WorkerAnswer, WorkerData } from "./loader-worker.ts";
-import { openDataset, type DatasetDescription } from "./open.ts";
+import { openDataset, unread, type DatasetDescription } from "./open.ts";
 
 /** How batches are prepared ahead of the training steps. */
 export interface LoaderOptions extends BatchPlan {
@@ -31,7 +31,8 @@ const fromSource = import.meta.url.endsWith(".ts");
 /**
  * The batches of training steps `startStep`, `startStep + 1`, ... in order, prepared ahead in threads.
  * Batch k is `trainingBatch(dataset, k, options)` whatever the number of threads. Leaving the loop stops
- * the threads. An opened `Dataset` instead of a description is read in the calling thread.
+ * the threads. An opened `Dataset` instead of a description is read in the calling thread. Pictures are looked at when each
+ * is read: `openDataset` says beforehand what is wrong with them.
  *
  * @throws DatasetError naming the file or annotation, or a thread that died, when its batch is due; the signal's reason when aborted.
  */
@@ -85,7 +86,7 @@ interface Producer {
 }
 
 async function here(source: DatasetDescription | Dataset, plan: BatchPlan): Promise<Producer> {
-  const dataset = "kind" in source ? await openDataset(source) : source;
+  const dataset = "kind" in source ? await openDataset(unread(source)) : source;
   // One after the other: there is one thread to do them.
   let last: Promise<unknown> = Promise.resolve();
   let stopped = false;
@@ -102,7 +103,7 @@ async function here(source: DatasetDescription | Dataset, plan: BatchPlan): Prom
 }
 
 function threads(description: DatasetDescription, plan: BatchPlan, workers: number): Producer {
-  const workerData: WorkerData = { description, plan };
+  const workerData: WorkerData = { description: unread(description), plan };
   const pool = new Piscina<number, WorkerAnswer>({
     filename: fileURLToPath(new URL("./loader-worker.js", import.meta.url)),
     name: "prepareStep",

@@ -2,7 +2,9 @@ import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
 import { MASK_BYTES_PER_PIXEL, MAX_PIXELS } from "@mrcnn/masks";
-import { readImageFile, readLabelFile } from "./image-file.ts";
+import { readImageFile, readImageHeader, readLabelFile } from "./image-file.ts";
+import type { PictureReviewOptions } from "./image-review.ts";
+import { inOrder } from "./in-order.ts";
 import { lossyFormat } from "./lossy-format.ts";
 import { oneClass } from "./one-class.ts";
 import { isForeignPictureName, isPictureName } from "./picture-names.ts";
@@ -16,6 +18,8 @@ export type MaskFolders = {
   readonly orientation?: "stored" | "exif";
   /** Images of more pixels are refused. Default 178,956,970. */
   readonly maxPixels?: number;
+  /** Whether the headers of images and masks are looked at when the data set is opened (default), or nothing is until each is read. */
+  readonly pictures?: "checked" | "unread";
 } & (
   | {
       /** A folder of folders, one per image, each with `images/` (one file) and `masks/` (one file per object), as in the Data Science Bowl 2018. */
@@ -41,18 +45,28 @@ interface Entry {
 const stem = (name: string): string => basename(name, extname(name)).normalize();
 
 /**
- * Opens a data set whose objects are mask images. Boxes are those of the masks; empty masks are left out.
+ * Opens a data set whose objects are mask images. Boxes are those of the masks; empty masks are left out. `onImage` is told
+ * of how many images the headers have been looked at.
  *
- * @throws DatasetError naming what is missing, pictures of kinds that can't be read, and masks in a lossy format (which
- *   changes their values); from `get` for unreadable files or masks of another size.
+ * @throws DatasetError naming what is missing, pictures that can't be read, masks of another size than their image's, and
+ *   those in a lossy format (which changes their values); from `get` for files that are cut.
  */
-export async function maskFoldersDataset(options: MaskFolders): Promise<Dataset> {
-  const { className = "object", orientation = "stored", maxPixels = MAX_PIXELS } = options;
+export async function maskFoldersDataset(options: MaskFolders, { onImage }: Pick<PictureReviewOptions, "onImage"> = {}): Promise<Dataset> {
+  const { className = "object", orientation = "stored", maxPixels = MAX_PIXELS, pictures = "checked" } = options;
   const entries = "folder" in options ? await nested(options.folder) : await parallel(options.images, options.masks);
   if (entries.length === 0) {
     throw new DatasetError(`${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`);
   }
-  for (const path of new Set(entries.flatMap(({ masks }) => masks))) assertLossless(path);
+  const look = async ({ image, masks }: Entry): Promise<void> => {
+    const header = await readImageHeader(image, { maxPixels });
+    const isTurned = orientation === "exif" && header.orientation >= 5;
+    const size = isTurned ? { width: header.height, height: header.width } : header;
+    for (const path of masks) {
+      assertLossless(path);
+      assertSameSize(path, await readImageHeader(path, { maxPixels }), size);
+    }
+  };
+  if (pictures === "checked") await inOrder(entries, look, { onImage });
   return {
     length: entries.length,
     classNames: ["background", className],
@@ -127,14 +141,18 @@ async function parallel(images: string, masks: string): Promise<Entry[]> {
 }
 
 async function readMasks(path: string, image: ImageSize, options: { readonly labelled: boolean; readonly maxPixels: number }): Promise<Bitmap[]> {
-  const { height, width, labels } = await readLabelFile(path, options);
-  if (height !== image.height || width !== image.width) {
-    throw new DatasetError(
-      `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. ` +
-        (height === image.width && width === image.height ? 'One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored". Else replace one.' : "Replace one of them."),
-    );
-  }
-  return objectsOf({ height, width, labels }, path, options);
+  assertLossless(path);
+  const read = await readLabelFile(path, options);
+  assertSameSize(path, read, image);
+  return objectsOf(read, path, options);
+}
+
+function assertSameSize(path: string, { width, height }: ImageSize, image: ImageSize): void {
+  if (height === image.height && width === image.width) return;
+  throw new DatasetError(
+    `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. ` +
+      (height === image.width && width === image.height ? 'One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored". Else replace one.' : "Replace one of them."),
+  );
 }
 
 // One mask for each value, or one for all that isn't 0, each cut to its window.

@@ -2,8 +2,8 @@ export { cocoDatasetFromFiles, readCocoAnnotations, readCocoValue, writeCocoAnno
 export type { CocoFiles } from "./coco-files.ts";
 export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
 export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
-export { addTurnedPhoto, describeMissingImage, findTurnedPhotos, missingImageFinder, turnOf } from "./image-review.ts";
-export type { AnnotatedFile, MissingImage, TurnedPhoto } from "./image-review.ts";
+export { describeMissingImage, missingImageFinder, reviewPictures } from "./image-review.ts";
+export type { AnnotatedFile, MissingImage, PictureReviewOptions } from "./image-review.ts";
 export { readJsonFile } from "./json-file.ts";
 export type { ReadJsonFileOptions } from "./json-file.ts";
 export { loadBatches } from "./loader.ts";
@@ -14,6 +14,6 @@ export { createFindNearby } from "./nearby-file.ts";
 export type { FindNearby, NearbyFile } from "./nearby-file.ts";
 export { openOutputStream, outputTarget, replaceFile, tryOutput, withPath, writeFilesWhole, writeOutput } from "./output-file.ts";
 export type { OutputContent, OutputStream, OutputTarget, WriteBytes } from "./output-file.ts";
-export { openDataset } from "./open.ts";
+export { openDataset, readThrough } from "./open.ts";
 export type { DatasetDescription } from "./open.ts";
 export { whyNoFile } from "./regular-file.ts";

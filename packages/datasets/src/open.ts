@@ -1,5 +1,7 @@
 import type { Dataset } from "@mrcnn/core";
 import { cocoDatasetFromFiles, type CocoFiles } from "./coco-files.ts";
+import type { PictureReviewOptions } from "./image-review.ts";
+import { inOrder } from "./in-order.ts";
 import { maskFoldersDataset, type MaskFolders } from "./mask-folders.ts";
 import { shapesDataset, type ShapesOptions } from "./shapes.ts";
 
@@ -10,17 +12,42 @@ export type DatasetDescription =
   | ({ readonly kind: "shapes" } & ShapesOptions);
 
 /**
- * Opens the data set that a description names.
+ * Opens the data set that a description names; `onImage` is told how many of its pictures have been looked at.
  *
  * @throws DatasetError as the data set's own function.
  */
-export async function openDataset(description: DatasetDescription): Promise<Dataset> {
+export async function openDataset(description: DatasetDescription, looking: Pick<PictureReviewOptions, "onImage"> = {}): Promise<Dataset> {
   switch (description.kind) {
     case "coco":
-      return cocoDatasetFromFiles(description);
+      return cocoDatasetFromFiles(description, looking);
     case "maskFolders":
-      return maskFoldersDataset(description);
+      return maskFoldersDataset(description, looking);
     case "shapes":
       return shapesDataset(description);
   }
+}
+
+/** The same data set for one who has opened it before: its pictures are not looked at again. */
+export const unread = (description: DatasetDescription): DatasetDescription => (description.kind === "shapes" ? description : { ...description, pictures: "unread" });
+
+/**
+ * Reads one sample after the other, until `maxPixels` pixels have been read or all are, so that files that are cut, which
+ * only their pixels tell, are found before a long work begins. `onImage` is told how many are done.
+ *
+ * @returns how many were read, from the first on.
+ * @throws what `get` throws.
+ */
+export async function readThrough({ length, get }: Pick<Dataset, "length" | "get">, { maxPixels, onImage }: { readonly maxPixels: number } & Pick<PictureReviewOptions, "onImage">): Promise<number> {
+  const enough = new AbortController();
+  let pixels = 0;
+  const read = await inOrder(
+    Array.from({ length }, (_, i) => i),
+    async (i) => {
+      const { image } = await get(i);
+      pixels += image.width * image.height;
+      if (pixels >= maxPixels) enough.abort();
+    },
+    { onImage, signal: enough.signal },
+  );
+  return read.length;
 }

@@ -1,9 +1,12 @@
-import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Sample } from "@mrcnn/core";
+import { createFindingList } from "@mrcnn/masks";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { cocoFromSamples, shapesDataset } from "../src/index.ts";
-import { cocoDatasetFromFiles, findTurnedPhotos, openDataset, readCocoAnnotations, readImageFile, writeCocoAnnotations, writeImageFile } from "../src/node.ts";
+import { cocoDatasetFromFiles, openDataset, readCocoAnnotations, readImageFile, readThrough, reviewPictures, writeCocoAnnotations, writeImageFile } from "../src/node.ts";
+import type { PictureReviewOptions } from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
 describe("COCO on disk", () => {
@@ -42,7 +45,7 @@ describe("COCO on disk", () => {
     };
     await writeCocoAnnotations(annotations, json);
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(`${annotations}: ${join(folder, "a.png")}: the image is missing. Look whether the folder`);
-    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, missingImages: "later" });
+    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, pictures: "later" });
     await expect(dataset.get(0)).rejects.toThrow(`${join(folder, "a.png")}: the image is missing.`);
     await writeCocoAnnotations(annotations, { ...json, annotations: [{ ...json.annotations[0]!, image_id: 2 }] });
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(/gt\.json: annotation 5: image_id/);
@@ -56,7 +59,7 @@ describe("COCO on disk", () => {
       annotations: [{ id: 5, image_id: 1, category_id: 1, bbox: [0, 0, 0, 2] }, { id: 6, image_id: 1, category_id: 1, bbox: [0, 0, 1, 2] }],
     });
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(/annotation 5/);
-    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, degenerate: "drop", missingImages: "later" });
+    const dataset = await cocoDatasetFromFiles({ images: folder, annotations, degenerate: "drop", pictures: "later" });
     expect(dataset.dropped.map(({ id }) => id)).toEqual([5]);
   });
 });
@@ -86,7 +89,7 @@ describe("images of a data set", () => {
     await photo(join(folder, there), { width: 8, height: 4, orientation: 1 });
     const annotations = await annotate(folder, [{ file_name: name, width: 8, height: 4 }, { file_name: "b.jpg", width: 8, height: 4 }]);
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(
-      `${annotations}: ${join(folder, name)}: the image is missing. But ${join(folder, there)} is there, which differs ${differs}: correct file_name in the annotations, or rename the file. Missing as well: b.jpg.`,
+      `${annotations}: ${join(folder, name)}: the image is missing, but ${join(folder, there)} is there, which differs ${differs}. Correct file_name in the annotations, or rename the file. Wrong as well: image file that is missing (1).`,
     );
   });
   it("finds images in folders within, and through links", async () => {
@@ -108,7 +111,7 @@ describe("images of a data set", () => {
     );
     const upright = await annotate(folder, [{ file_name: "a.jpg", width: 4, height: 8 }]);
     await expect(cocoDatasetFromFiles({ images: folder, annotations: upright })).rejects.toThrow('choose orientation: "exif".');
-    await expect((await cocoDatasetFromFiles({ images: folder, annotations: upright, missingImages: "later" })).get(0)).rejects.toThrow('if this one was annotated upright, as EXIF says, choose orientation "exif"');
+    await expect((await cocoDatasetFromFiles({ images: folder, annotations: upright, pictures: "later" })).get(0)).rejects.toThrow('if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif"');
     const { image } = await (await openDataset({ kind: "coco", images: folder, annotations: upright, orientation: "exif" })).get(0);
     // Orientation 6: the stored left edge, which is dark, is the top.
     expect(image).toMatchObject({ width: 4, height: 8 });
@@ -131,30 +134,88 @@ describe("images of a data set", () => {
     const annotations = await annotate(folder, [{ file_name: "a.jpg", width: 8, height: 4 }, { file_name: "b.jpg", width: 8, height: 4 }]);
     expect((await cocoDatasetFromFiles({ images: folder, annotations })).notes.filter(({ kind }) => kind.startsWith("photo"))).toEqual([]);
   });
-  it("finds turned photos, and which way up their sizes fit", async () => {
+  it("looks all pictures over by their headers, in their order: those missing, unreadable, of another size, and turned", async () => {
     const folder = temporaryFolder();
     await photo(join(folder, "upright.jpg"), { width: 8, height: 4, orientation: 1 });
     await photo(join(folder, "turned.jpg"), { width: 8, height: 4, orientation: 8 });
     await photo(join(folder, "square.jpg"), { width: 4, height: 4, orientation: 6 });
     await photo(join(folder, "over.jpg"), { width: 8, height: 4, orientation: 3 });
+    await writeFile(join(folder, "text.png"), "no picture");
     const images = [
       { file_name: "upright.jpg", width: 8, height: 4 },
+      { file_name: "upright.jpg", width: 4, height: 8 }, // without EXIF there is no other way up
       { file_name: "turned.jpg", width: 8, height: 4 },
       { file_name: "turned.jpg", width: 4, height: 8 },
+      { file_name: "turned.jpg", width: 4, height: 4 },
       { file_name: "square.jpg", width: 4, height: 4 },
       { file_name: "over.jpg", width: 8, height: 4 },
+      { file_name: "text.png", width: 8, height: 4 },
       { file_name: "none.jpg", width: 8, height: 4 },
+      { file_name: "UPRIGHT.jpg", width: 8, height: 4 },
+      { file_name: "upright.jpg", width: Number.NaN, height: 4 }, // told by the rules for annotations
     ];
-    const found = await findTurnedPhotos(folder, images);
-    expect(found).toEqual([
-      { name: "turned.jpg", orientation: 8, fits: "stored" },
-      { name: "turned.jpg", orientation: 8, fits: "exif" },
-      { name: "square.jpg", orientation: 6, fits: undefined },
-      { name: "over.jpg", orientation: 3, fits: undefined },
-    ]);
-    expect((await findTurnedPhotos(folder, images, { limit: 2 })).map(({ name }) => name)).toEqual(["square.jpg"]);
+    const look = async (options: PictureReviewOptions = {}): Promise<unknown[]> => {
+      const found = createFindingList();
+      await reviewPictures(folder, images, found, options);
+      return found.all().map(({ kind, severity, examples }) => [severity, kind, ...examples.map((example) => example.split(/: E| \(/)[0])]);
+    };
+    const otherSizes = ["upright.jpg: the file has 8x4 pixels, annotated 4x8", "turned.jpg: the file has 8x4 pixels, annotated 4x4"];
+    const common = [
+      ["error", "image that can't be read", expect.stringContaining(`${join(folder, "text.png")}: the image can't be read: `)],
+      ["error", "image file that is missing", `${join(folder, "none.jpg")}: the image is missing`],
+      ["error", "image file that has another name", `${join(folder, "UPRIGHT.jpg")}: the image is missing, but ${join(folder, "upright.jpg")} is there, which differs in letter case`],
+      ["note", "photo that EXIF says is turned", "square.jpg", "over.jpg"],
+    ];
+    expect(await look()).toEqual([["error", "image of another size than its annotation says", ...otherSizes], ["error", "photo that EXIF says is turned", "turned.jpg"], ...common]);
+    const upright = await look({ orientation: "exif" });
+    expect(upright).toEqual([["error", "image of another size than its annotation says", ...otherSizes], ["error", "photo that EXIF says is turned", "turned.jpg"], ...common]);
+  });
+  it("finds a picture that is cut by its pixels alone", async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "a.jpg");
+    await photo(path, { width: 400, height: 300, orientation: 1 });
+    const bytes = await readFile(path);
+    await writeFile(path, bytes.subarray(0, bytes.length / 2));
+    for (const [read, examples] of [["headers", []], ["pixels", [expect.stringContaining(`${path}: the image can't be read`)]]] as const) {
+      const found = createFindingList();
+      await reviewPictures(folder, [{ file_name: "a.jpg", width: 400, height: 300 }], found, { read });
+      expect(found.all().flatMap((finding) => finding.examples)).toEqual(examples);
+    }
+  });
+  it("is told how many have been looked at, and looks at none that have been before", async () => {
+    const folder = temporaryFolder();
+    await photo(join(folder, "a.jpg"), { width: 8, height: 4, orientation: 1 });
+    const annotations = await annotate(folder, Array.from({ length: 9 }, () => ({ file_name: "a.jpg", width: 8, height: 4 })));
+    const told: number[] = [];
+    await openDataset({ kind: "coco", images: folder, annotations }, { onImage: (done) => told.push(done) });
+    expect(told).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await rm(join(folder, "a.jpg"));
+    const dataset = await openDataset({ kind: "coco", images: folder, annotations, pictures: "unread" }, { onImage: (done) => told.push(done) });
+    expect(told).toHaveLength(9);
+    await expect(dataset.get(0)).rejects.toThrow(`${join(folder, "a.jpg")}: the image is missing. Look whether the folder of the images is the right one.`);
   });
 
+  it("reads samples through until so many pixels are read, or one can't be", async () => {
+    const got: number[] = [];
+    const of = (length: number, bad?: number) => ({
+      length,
+      get: async (index: number) => {
+        got.push(index);
+        if (index === bad) throw new Error(`sample ${index}`);
+        return { image: { width: 10, height: 10 } } as Sample;
+      },
+    });
+    const told: number[] = [];
+    expect(await readThrough(of(9), { maxPixels: 1e9, onImage: (done) => told.push(done) })).toBe(9);
+    expect(got).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(told).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    // Four are read at a time.
+    const read = await readThrough(of(100), { maxPixels: 1000 });
+    expect(read).toBeGreaterThanOrEqual(10);
+    expect(read).toBeLessThanOrEqual(13);
+    await expect(readThrough(of(100, 6), { maxPixels: 1e9 })).rejects.toThrow("sample 6");
+    await expect(readThrough(of(100, 60), { maxPixels: 1000 })).resolves.toBeLessThan(14);
+  });
   it("bounds the pixels of images and masks before any work", async () => {
     const folder = temporaryFolder();
     await photo(join(folder, "a.jpg"), { width: 8, height: 4, orientation: 1 });
@@ -170,7 +231,8 @@ describe("images of a data set", () => {
     await write(13_000, 13_000, 4);
     await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow(`${annotations}: image 1 ("a.jpg"): the boxes of its masks have 676000000 pixels in all, more than 536870910.`);
     await write(13_000, 13_000, 3);
-    await expect((await cocoDatasetFromFiles({ images: folder, annotations })).get(0)).rejects.toThrow("a.jpg: the file has 8x4 pixels");
+    await expect(cocoDatasetFromFiles({ images: folder, annotations })).rejects.toThrow("a.jpg: the file has 8x4 pixels, annotated 13000x13000. Correct the annotations, or replace the image.");
+    await expect((await cocoDatasetFromFiles({ images: folder, annotations, pictures: "later" })).get(0)).rejects.toThrow("a.jpg: the file has 8x4 pixels");
     await write(8, 4, 4);
     expect((await (await cocoDatasetFromFiles({ images: folder, annotations, maxPixels: 43 })).get(0)).groundTruth.masks).toHaveLength(4);
     await expect(cocoDatasetFromFiles({ images: folder, annotations, maxPixels: 31 })).rejects.toThrow("has 8x4 pixels, more than the limit of 31 in all. Write the size of its file, or cut the image into pieces. Or raise maxPixels");

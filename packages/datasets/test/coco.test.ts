@@ -99,7 +99,7 @@ describe("cocoDataset", () => {
     const dataset = cocoDataset(json, async () => ({ width: 4, height: 6, data: new Uint8Array(72) }), { name: "gt.json" });
     await expect(dataset.get(0)).rejects.toMatchObject({
       code: "dataset",
-      message: 'a.png: the file has 4x6 pixels, gt.json says 6x4. Photos are read as they are stored; if this one was annotated upright, as EXIF says, choose orientation "exif". Else correct the annotations.',
+      message: 'a.png: the file has 4x6 pixels, gt.json says 6x4. Photos are read as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif". Else correct the annotations.',
     });
   });
   it("refuses an index out of range", async () => {

@@ -43,8 +43,19 @@ describe("a folder per image", () => {
     const folder = await nested();
     const file = join(folder, "b", "masks", "1.png");
     await grey(file, 2, [1, 1, 1, 1]);
-    const dataset = await maskFoldersDataset({ folder });
-    await expect(dataset.get(1)).rejects.toThrow(`${file}: the mask has 2x2 pixels, its image 3x2. Replace one of them.`);
+    const message = `${file}: the mask has 2x2 pixels, its image 3x2. Replace one of them.`;
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(message);
+    await expect((await maskFoldersDataset({ folder, pictures: "unread" })).get(1)).rejects.toThrow(message);
+  });
+  it("names an image and a mask whose headers can't be read, the first in order, when opened", async () => {
+    const folder = await nested();
+    const told: number[] = [];
+    await maskFoldersDataset({ folder }, { onImage: (done) => told.push(done) });
+    expect(told).toEqual([1, 2]);
+    await writeFile(join(folder, "b", "images", "b.png"), "text");
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${join(folder, "b", "images", "b.png")}: the image can't be read`);
+    await writeFile(join(folder, "a", "masks", "2.png"), "text");
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${join(folder, "a", "masks", "2.png")}: the image can't be read`);
   });
   it("names what is missing", async () => {
     const folder = await nested();

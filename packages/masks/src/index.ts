@@ -12,7 +12,7 @@ export type {
   CocoSegmentation,
 } from "./coco.ts";
 export { createFindingList, describeFinding, errorOf } from "./findings.ts";
-export type { CocoAdvice, CocoFinding, CocoRemedy, FindingList } from "./findings.ts";
+export type { CocoAdvice, CocoFinding, CocoRemedy, FindingList, Said } from "./findings.ts";
 export { cropMasks } from "./crop.ts";
 export { foreignAnnotations, foreignResults } from "./foreign-format.ts";
 export { boxIou, rleIou, runsIntersection } from "./iou.ts";

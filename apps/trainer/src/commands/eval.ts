@@ -111,7 +111,7 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
 async function ofModel(options: EvalOptions, name: string, { terminal, to, write }: Outputs<"--results">): Promise<Outcome | number> {
   const { images, annotations, iouType, skipUnreadable, orientation } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType), ...(orientation === undefined ? {} : { orientation }), missingImages: skipUnreadable ? "later" : "error" });
+  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType), ...(orientation === undefined ? {} : { orientation }), pictures: skipUnreadable ? "later" : "checked" });
   const groundTruth = dataset.json;
 
   assertSettable(options.set);

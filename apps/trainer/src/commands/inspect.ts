@@ -1,8 +1,7 @@
-import { join } from "node:path";
 import { quote, toJson } from "@mrcnn/core";
-import { addTurnedPhoto, cocoDatasetFromFiles, describeMissingImage, missingImageFinder, readCocoValue, readImageFile, turnOf } from "@mrcnn/datasets/node";
+import { cocoDatasetFromFiles, readCocoValue, reviewPictures } from "@mrcnn/datasets/node";
 import { createFindingList } from "@mrcnn/masks";
-import type { CocoImage, CocoReviewOptions, FindingList } from "@mrcnn/masks";
+import type { CocoImage, CocoReviewOptions } from "@mrcnn/masks";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
 import { startBackend } from "../backend.ts";
 import { changedConfig } from "../config.ts";
@@ -30,45 +29,6 @@ export interface InspectOptions {
   readonly html?: string;
   readonly samples: number;
   readonly json?: string;
-}
-
-interface CheckOptions extends Pick<DataSource, "orientation" | "maxPixels"> {
-  readonly signal: AbortSignal;
-  readonly onImage: (done: number) => void;
-}
-
-// Decodes every image: only that finds truncated files.
-async function checkImages(folder: string, images: readonly CocoImage[], found: FindingList, { orientation = "stored", maxPixels, signal, onImage }: CheckOptions): Promise<void> {
-  let next = 0;
-  let done = 0;
-  const findMissing = missingImageFinder(folder);
-  const check = async (info: CocoImage): Promise<void> => {
-    const { file_name, width, height } = info;
-    const [missing] = findMissing([file_name]);
-    if (missing !== undefined) {
-      found.add("image file that is missing", { example: describeMissingImage(missing), advice: "Look whether --images is the right folder." });
-      return;
-    }
-    const turned = await turnOf(folder, info);
-    if (turned !== undefined) addTurnedPhoto(found, turned, { read: orientation });
-    try {
-      const image = await readImageFile(join(folder, file_name), { orient: orientation === "exif", ...(maxPixels === undefined ? {} : { maxPixels }) });
-      // What is no size at all has been told.
-      const isSize = [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0);
-      if (isSize && (image.width !== width || image.height !== height) && (turned?.fits ?? orientation) === orientation) {
-        found.add("image of another size than its annotation says", { example: `${file_name}: has ${image.width}x${image.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." });
-      }
-    } catch (error) {
-      found.add("image that can't be read", { example: (error as Error).message, advice: "Replace it, or remove it from the annotations." });
-    }
-  };
-  const worker = async (): Promise<void> => {
-    while (next < images.length && !signal.aborted) {
-      await check(images[next++]!);
-      onImage(++done);
-    }
-  };
-  await Promise.all(Array.from({ length: 4 }, worker));
 }
 
 const bars = (bins: readonly Bin[]): string[] => {
@@ -143,7 +103,8 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   const progress = createProgress(terminal, { label: "inspect", unit: "images", total: listed.length });
   const { orientation, maxPixels } = training.data.train;
-  await checkImages(images, listed, found, { orientation, maxPixels, signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
+  const pictures = { ...(orientation === undefined ? {} : { orientation }), ...(maxPixels === undefined ? {} : { maxPixels }) };
+  await reviewPictures(images, listed, found, { ...pictures, read: "pixels", signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
     progress.stop();
     interrupt.release();
   });
@@ -160,7 +121,7 @@ export async function inspect(options: InspectOptions, given: Terminal): Promise
   await outputs.write({
     "--json": () => `${toJson({ ...whole, ...(memory === undefined ? {} : { memory }) }, { indent: 2 })}\n`,
     // Samples can be drawn only from a data set that opens.
-    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules, ...(orientation === undefined ? {} : { orientation }) }), samples, memory }),
+    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules, ...pictures, pictures: "unread" }), samples, memory }),
   });
   return fatal ? 1 : 0;
 }

@@ -57,14 +57,15 @@ interface Resolved {
 }
 
 // The config as the run uses it; `before` is that of the run to go on with.
-async function resolveConfig(config: TrainingConfig, file: string, { seed, out }: TrainOptions, before: TrainingConfig | undefined): Promise<Resolved> {
+async function resolveConfig(config: TrainingConfig, file: string, { seed, out }: TrainOptions, before: TrainingConfig | undefined, terminal: Terminal): Promise<Resolved> {
   const sources = {
     train: resolveSource(config.data.train),
     ...(config.data.validation === undefined ? {} : { validation: resolveSource(config.data.validation) }),
   };
+  const onNote = (note: string): void => terminal.note(note);
   const { mask } = parseMaskRcnnConfig({ ...config.model, classes: ["any"] }, `${file}: model`);
-  const train = await openSource(sources.train, "data.train", { purpose: "training", masks: mask });
-  const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation", { purpose: "evaluation", masks: mask });
+  const train = await openSource(sources.train, "data.train", { purpose: "training", masks: mask }, { onNote });
+  const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation", { purpose: "evaluation", masks: mask }, { onNote });
   const classes = train.categories.map(({ name }) => name);
   assertSameClasses(before?.model.classes, classes, out);
   if (config.model.classes !== undefined && config.model.classes.join("\n") !== classes.join("\n")) {
@@ -177,7 +178,7 @@ export async function train(file: string | undefined, options: TrainOptions, ter
 async function trainLocked(run: RunDirectory, file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
   const before = options.resume ? readRunConfig(run.path) : undefined;
   const written = file === undefined ? changedConfig(before, options.set, run.config) : readTrainingConfig(file, options.set);
-  const { config, model: modelConfig, data } = await resolveConfig(written, file ?? run.config, options, before);
+  const { config, model: modelConfig, data } = await resolveConfig(written, file ?? run.config, options, before, terminal);
   const { training, optimizer: sgdConfig } = config;
   const notes = before === undefined ? [] : assertResumable(before, config, { run: options.out, file, assignments: options.set, stated: written.data.fingerprint?.train });
   const resume = before === undefined ? undefined : await findStart(run, before, terminal);
