@@ -61,6 +61,8 @@ function isLink(path: string): boolean {
 // Reading a pipe or a device could wait for ever.
 function problemOf(path: string): { problem: string } | undefined {
   const state = stateOf(path);
+  // Names that aren't UTF-8 are listed with this in place of what can't be read.
+  if (state === undefined && path.includes("\uFFFD")) return { problem: "its name is not UTF-8, so it can't be opened. Rename it" };
   if (state === undefined) return { problem: isLink(path) ? "it is a symlink that leads to no file" : "no such image or folder. Check the path" };
   if (state.isDirectory()) return { problem: "that is a folder with the name of an image" };
   if (!state.isFile()) return { problem: "it is no regular file but a pipe, a socket or a device" };

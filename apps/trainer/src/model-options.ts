@@ -1,11 +1,11 @@
 /** What the command line says of a model that its weights don't: names of classes, and parts of its config. */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { isRecord } from "@mrcnn/core";
 import type { OptionNames } from "@mrcnn/mask-rcnn";
 import { maskRcnnConfigSchema } from "@mrcnn/model";
 import type { MaskRcnnConfig, Partially } from "@mrcnn/model";
 import { CommandError, UsageError } from "./errors.ts";
-import { readJson } from "./files.ts";
+import { readJson, stateOf } from "./files.ts";
 import { setOption } from "./set-option.ts";
 
 /** As they are given. */
@@ -68,7 +68,9 @@ function readConfig(file: string): object {
 const looksLikeFile = (text: string): boolean => /^[^,]*([/\\]|\.(txt|names|lst|list|csv|json|ya?ml))$/i.test(text) || /^(\.{0,2}[/\\]|[A-Za-z]:\\)[^,]*$/.test(text);
 
 function readClasses(text: string): string[] {
-  const isFile = statSync(text, { throwIfNoEntry: false })?.isFile() === true;
+  const state = stateOf(text);
+  if (state !== undefined && !state.isFile()) throw new CommandError(`--classes ${text}: is ${state.isDirectory() ? "a folder" : "no regular file"}. Name a file of one name a line, or give names with commas between.`);
+  const isFile = state !== undefined;
   if (!isFile && looksLikeFile(text)) throw new CommandError(`--classes ${text}: no such file. Check the path, or give names with commas between.`);
   const source = isFile ? new TextDecoder().decode(readFileSync(text)) : text;
   if (isFile && /^\s*[[{<]/.test(source)) throw new UsageError(`--classes ${text}: must hold one name a line, label 1 first, got ${JSON.stringify(source.trim().slice(0, 20))}…`);

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { assertOptions, ConfigError, isMrcnnError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
-import { amended, createPretrained, downloadFile, findInCatalog, forget, haveNames, modelOfWeights, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
+import { amended, createPretrained, downloadFile, fileInCatalog, findInCatalog, forget, haveNames, modelOfWeights, nearestInCatalog, readWeightsFile } from "@mrcnn/mask-rcnn";
 import type { CachedFile, CatalogEntry, DownloadProgress, Pretrained } from "@mrcnn/mask-rcnn";
 import { assertSizesAgree, detectRules, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
@@ -54,14 +54,17 @@ export interface ModelSourceOptions extends ModelOptions {
 export async function loadModel(name: string, options: ModelSourceOptions, terminal: Terminal): Promise<LoadedModel> {
   const { weights, offline, redownload } = options;
   if (offline === true && redownload === true) throw new UsageError("--offline and --redownload exclude each other.");
+  const entry = isRun(name) ? undefined : findInCatalog(name);
+  if (redownload === true && (weights !== undefined || (entry === undefined && existsSync(name)))) throw new UsageError("--redownload: the weights are a file that is here, and nothing is downloaded. Leave it out.");
   assertDetectOptions(options);
   const said = readModelOptions(options);
   const known = { ...said, names: optionNames, consume: true };
   if (isRun(name)) return loadRun(name, weights, said, terminal);
-  const entry = findInCatalog(name);
   if (entry === undefined && statSync(name, { throwIfNoEntry: false })?.isFile() === true) {
     if (weights !== undefined) throw new UsageError(`--model ${name} is a file of weights itself. Leave --weights out.`);
-    return loaded(name, createPretrained(await readWeightsFile(name), { ...known, where: name }), options, terminal);
+    const published = await fileInCatalog(name);
+    if (published !== undefined && options.quiet !== true) terminal.note(`${name} is ${published.name} of the catalog, by its checksum.`);
+    return loaded(name, createPretrained(await readWeightsFile(name), { ...known, entry: published, published: published !== undefined, where: name }), options, terminal);
   }
   if (entry === undefined) {
     const reason = existsSync(name) ? "has no config.json, so it is no run of `mrcnn train`" : "is neither a run directory nor a file of weights, nor in the catalog";

@@ -1,4 +1,5 @@
 // What may change when a run goes on, and what must be said on purpose.
+import { join } from "node:path";
 import { toJson } from "@mrcnn/core";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
@@ -36,6 +37,7 @@ function changesBetween(before: TrainingConfig, now: TrainingConfig): Change[] {
 }
 
 const imagesOf = (fingerprint: string): string => `${fingerprint.split("-")[0]} images`;
+const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 const shown = (value: string | undefined): string => value ?? "nothing";
 
 export interface ResumeOptions {
@@ -60,12 +62,15 @@ export function assertResumable(before: TrainingConfig, now: TrainingConfig, { r
   const set = assignments.map((assignment) => assignment.slice(0, assignment.indexOf("=")));
   const isSet = (path: string): boolean => set.some((key) => within(path, [key]) || within(key, [path]));
   const changes = changesBetween(before, now);
+  // Without a config, a --set or an edit of the run's own makes a difference.
+  const back = (changed: readonly Change[]): string =>
+    file !== undefined ? "leave the config out to go on with the run's own" : changed.every(({ path }) => isSet(path)) ? "leave the --set out" : `put it back as it was in ${join(run, "config.json")}`;
   const other = `train into another --out (with --set training.initialWeights=${run} it starts from this run's weights)`;
 
   const fixed = changes.filter(({ path }) => within(path, FIXED));
   if (fixed.length > 0) {
     const each = fixed.map(({ path, before: old, now: value }) => `${path} is ${shown(value)}, the run in ${run} has ${shown(old)}`);
-    throw new CommandError(`--resume: ${each.join("; ")}. That can't change on the way: ${file === undefined ? "leave it as it was" : "leave the config out to go on with the run's own"}, or ${other}.`);
+    throw new CommandError(`--resume: ${each.join("; ")}. That can't change on the way: ${back(fixed)}, or ${other}.`);
   }
 
   const [was, is] = [before.data.fingerprint?.train, now.data.fingerprint?.train];
@@ -73,9 +78,9 @@ export function assertResumable(before: TrainingConfig, now: TrainingConfig, { r
   const asked = changes.filter(({ path }) => within(path, ASKED) && !(isSameData && PLACES.includes(path)));
   const unasked = asked.filter(({ path }) => !isSet(path));
   if (unasked.length > 0) {
-    const each = unasked.map(({ path, before: old, now: value }) => `${path} is ${shown(value)}${file === undefined ? "" : ` in ${file}`}, the run in ${run} has ${shown(old)}`);
+    const each = unasked.map(({ path, before: old, now: value }) => `${path} is ${shown(value)} in ${file ?? join(run, "config.json")}, the run in ${run} has ${shown(old)}`);
     const say = unasked.flatMap(({ path, now: value }) => (value === undefined ? [] : [`--set ${path}=${value.replaceAll(/^"|"$/g, "")}`]));
-    throw new CommandError(`--resume: ${each.join("; ")}. Leave the config out to go on with the run's own, ${say.length > 0 ? `say on purpose what changes (${say.join(" ")}), ` : ""}or ${other}.`);
+    throw new CommandError(`--resume: ${each.join("; ")}. ${capitalized(back(unasked))}, ${say.length > 0 ? `say on purpose what changes (${say.join(" ")}), ` : ""}or ${other}.`);
   }
   const notes: string[] = [];
   if (was === undefined) notes.push(`The run in ${run} is of an earlier version, which did not keep what its data are known by: whether they are the same can't be checked.`);

@@ -15,6 +15,8 @@ export interface RunDirectory {
   readonly metrics: string;
   readonly evaluations: string;
   readonly checkpoints: string;
+  /** The config that the checkpoints were made with: `config` may be edited by hand. */
+  readonly madeWith: string;
   readonly report: string;
 }
 
@@ -26,6 +28,7 @@ export function runDirectory(path: string): RunDirectory {
     metrics: join(path, "metrics.jsonl"),
     evaluations: join(path, "eval.jsonl"),
     checkpoints: join(path, "checkpoints"),
+    madeWith: join(path, "checkpoints", "config.json"),
     report: join(path, "report.html"),
   };
 }
@@ -34,16 +37,20 @@ export function runDirectory(path: string): RunDirectory {
 export const isRun = (path: string): boolean => existsSync(runDirectory(path).config);
 
 /** The resolved config of a run. @throws CommandError or ConfigError naming the file. */
-export function readRunConfig(path: string): TrainingConfig {
-  const { config } = runDirectory(path);
-  if (statSync(config, { throwIfNoEntry: false })?.isFile() === false) throw new CommandError(`${config}: the run's config must be a file.`);
-  return parseConfig(trainingConfigSchema, readJson(config, "The run's config"), config);
+export const readRunConfig = (path: string): TrainingConfig => readConfigFile(runDirectory(path).config);
+
+function readConfigFile(file: string): TrainingConfig {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new CommandError(`${file}: the run's config must be a file.`);
+  return parseConfig(trainingConfigSchema, readJson(file, "The run's config"), file);
 }
 
-/** Writes the resolved config, as indented JSON. */
-export function writeRunConfig(run: RunDirectory, config: TrainingConfig): void {
-  mkdirSync(run.path, { recursive: true });
-  writeWhole(run.config, `${toJson(config, { indent: 2 })}\n`);
+/** The config that a run's checkpoints were made with; that of the run where none is kept beside them, as by earlier versions. */
+export const configMadeWith = ({ madeWith, config }: RunDirectory): TrainingConfig => readConfigFile(existsSync(madeWith) ? madeWith : config);
+
+/** Writes the resolved config as indented JSON: beside the checkpoints, where it stays as it is, and for people to see. */
+export function writeRunConfig({ checkpoints, madeWith, config: file }: RunDirectory, config: TrainingConfig): void {
+  mkdirSync(checkpoints, { recursive: true });
+  for (const place of [madeWith, file]) writeWhole(place, `${toJson(config, { indent: 2 })}\n`);
 }
 
 const listed = (names: readonly string[]): string => names.slice(0, 10).map((name) => JSON.stringify(name)).join(", ") + (names.length > 10 ? " …" : "");

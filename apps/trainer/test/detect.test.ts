@@ -149,6 +149,14 @@ describe("which pictures", () => {
     expect(readdirSync(overlay, { recursive: true }).map(String).filter((name) => name.endsWith(".png")).toSorted()).toEqual(["a.png", "other/c.png", "sub/a.png", "sub/deeper/b.png"]);
   });
 
+  it.runIf(process.platform === "linux")("whose names are not UTF-8 are named, with what to do", async () => {
+    const odd = folderOf("odd", "good.png");
+    copyFileSync(join(odd, "good.png"), Buffer.concat([Buffer.from(`${odd}/b`), Buffer.from([0xff]), Buffer.from(".png")]));
+    const { code, err } = await detect(odd);
+    expect(code).toBe(3);
+    expect(err).toContain(`error: ${join(odd, "b\uFFFD.png")}: its name is not UTF-8, so it can't be opened. Rename it.`);
+  });
+
   it("that are links in a circle are bad pictures like any other", async () => {
     const circle = folderOf("circle", "good.png");
     symlinkSync("loop.png", join(circle, "loop.png"));

@@ -94,6 +94,37 @@ describe("a model of the catalog with a file of one's own", () => {
   });
 });
 
+describe("a file that is the catalog's own", () => {
+  it("is known by its checksum: nothing of it is guessed, and its classes have names", async () => {
+    const file = await theirs("published.pth", 90);
+    const guessed = await detect("--model", file);
+    expect(guessed.err).toContain("does not say, so this is assumed");
+    expect(guessed.err).toContain("has no names for its 90 classes");
+    const entry = catalogEntry("maskrcnn_resnet50_fpn");
+    const { checksum } = entry;
+    const json = join(folder, "published.json");
+    try {
+      Object.assign(entry, { checksum: { algorithm: "sha256", prefix: createHash("sha256").update(readFileSync(file)).digest("hex").slice(0, 8) } });
+      const { code, err } = await detect("--model", file, "--json", json);
+      expect({ code, err: err.split("\n").filter((line) => !line.startsWith("Backend")) }).toEqual({ code: 0, err: [`${file} is maskrcnn_resnet50_fpn of the catalog, by its checksum.`] });
+    } finally {
+      Object.assign(entry, { checksum });
+    }
+    const found = JSON.parse(readFileSync(json, "utf8")) as { category_name: string }[];
+    expect(found.length).toBeGreaterThan(0);
+    for (const { category_name } of found) expect(entry.categories.map(({ name }) => name)).toContain(category_name);
+  });
+  it("and options that would do nothing are refused", async () => {
+    const file = await theirs("own.pth", 3);
+    const words = "--redownload: the weights are a file that is here, and nothing is downloaded. Leave it out.";
+    for (const args of [["--model", file], ["--model", "maskrcnn_resnet50_fpn", "--weights", file]]) {
+      expect(await detect(...args, "--redownload")).toMatchObject({ code: 2, err: expect.stringContaining(words) });
+    }
+    expect(await detect("--model", file, "--recursive")).toMatchObject({ code: 2, err: expect.stringContaining("--recursive: no folder is given to look into. Leave it out.") });
+    expect(await detect("--model", file, "--classes", folder)).toMatchObject({ code: 1, err: expect.stringContaining(`--classes ${folder}: is a folder. Name a file of one name a line, or give names with commas between.`) });
+  });
+});
+
 describe("a model of the catalog", () => {
   const wrong = Buffer.from("not what it should be, ".repeat(50_000));
   let content: Buffer = wrong;

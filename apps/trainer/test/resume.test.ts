@@ -138,7 +138,36 @@ describe("--resume", () => {
     const { data, ...rest } = JSON.parse(readFileSync(file, "utf8")) as { data: { fingerprint?: object } };
     delete data.fingerprint;
     writeFileSync(file, JSON.stringify({ ...rest, data }));
+    rmSync(join(run, "checkpoints", "config.json"));
     expect(await train("--out", run, "--resume")).toMatchObject({ code: 0, err: expect.stringContaining("which did not keep what its data are known by") });
+  });
+
+  it("an edit of the run's own config.json is a change like any other: named, and refused or said", async () => {
+    const run = copyOf("edited");
+    const file = join(run, "config.json");
+    const edit = (change: (config: { optimizer: { rate: number }; model: { fpn: { channels: number } }; training: { steps: number } }) => void): void => {
+      const config = JSON.parse(readFileSync(join(run, "checkpoints", "config.json"), "utf8")) as Parameters<typeof change>[0];
+      change(config);
+      writeFileSync(file, JSON.stringify(config));
+    };
+    edit((c) => (c.optimizer.rate = 0.05));
+    const other = `or train into another --out (with --set training.initialWeights=${run} it starts from this run's weights).`;
+    expect(await train("--out", run, "--resume")).toMatchObject({
+      code: 1,
+      err: `error: --resume: optimizer.rate is 0.05 in ${file}, the run in ${run} has 0.01. Put it back as it was in ${file}, say on purpose what changes (--set optimizer.rate=0.05), ${other}`,
+    });
+    edit((c) => (c.model.fpn.channels = 16));
+    expect(await train("--out", run, "--resume")).toMatchObject({
+      code: 1,
+      err: `error: --resume: model.fpn.channels is 16, the run in ${run} has 8. That can't change on the way: put it back as it was in ${file}, ${other}`,
+    });
+    expect((await train("--out", run, "--resume", "--set", "model.fpn.channels=32")).err).toContain("That can't change on the way: leave the --set out, or");
+    edit((c) => (c.training.steps = 4));
+    expect(await train("--out", run, "--resume")).toMatchObject({ code: 0, err: expect.stringContaining("Changed from the run so far: training.steps 3 → 4.") });
+    edit((c) => (c.optimizer.rate = 0.002));
+    expect(await train("--out", run, "--resume", "--set", "optimizer.rate=0.002", "--set", "training.steps=5")).toMatchObject({ code: 0, err: expect.stringContaining("optimizer.rate 0.01 → 0.002") });
+    // From now on it is the run's.
+    expect(await train("--out", run, "--resume")).toMatchObject({ code: 0, err: expect.not.stringContaining("Changed") });
   });
 });
 
@@ -300,9 +329,9 @@ describe("an error that nobody catches", () => {
 });
 
 describe("a run's files that are links", () => {
-  it.each(["config.json", "metrics.jsonl", "eval.jsonl", "report.html"])("%s is not written through", async (name) => {
+  it.each(["config.json", "checkpoints/config.json", "metrics.jsonl", "eval.jsonl", "report.html"])("%s is not written through", async (name) => {
     const run = copyOf(`linked ${name}`);
-    const elsewhere = join(folder, `elsewhere ${name}`);
+    const elsewhere = join(folder, `elsewhere ${name.replace("/", " ")}`);
     if (existsSync(join(run, name))) renameSync(join(run, name), elsewhere);
     else writeFileSync(elsewhere, "");
     symlinkSync(elsewhere, join(run, name));

@@ -4,7 +4,8 @@ import { mkdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMrcnnError, WeightsError } from "@mrcnn/core";
-import type { Checksum } from "./catalog.ts";
+import { catalog } from "./catalog.ts";
+import type { CatalogEntry, Checksum } from "./catalog.ts";
 import { cachedPath } from "./cache-folder.ts";
 import type { CacheFolderOptions } from "./cache-folder.ts";
 import { readStringRecord } from "./cache-record.ts";
@@ -64,6 +65,12 @@ async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promi
 }
 
 const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean => hashes[algorithm]?.startsWith(prefix) === true;
+
+/** The model of the catalog whose published file a file is, by its checksum; undefined for any other. */
+export async function fileInCatalog(path: string): Promise<CatalogEntry | undefined> {
+  const hashes = await hashFile(path, { md5: true });
+  return catalog.find(({ checksum }) => checksum !== undefined && fits(hashes, checksum));
+}
 
 /** Whether `url` is in the cache, or a file that is here anyway; its bytes are checked when it is used. */
 export async function isCached(url: string, options: CacheFolderOptions = {}): Promise<boolean> {

@@ -15,7 +15,7 @@ import type { CatalogEntry } from "./catalog.ts";
 import { assertEffect, assertLoadOptions, loaderRules } from "./check-options.ts";
 import { createDetector, isRawImage, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
-import { downloadFile, forget } from "./download.ts";
+import { downloadFile, fileInCatalog, forget } from "./download.ts";
 import type { DownloadOptions } from "./download.ts";
 
 /** An image in Node: decoded already, a path, a file: URL, or the bytes of an image file. */
@@ -37,7 +37,8 @@ export type MaskRcnnDetector = Detector<NodeImage>;
 
 /**
  * Loads a model: `await loadMaskRcnn({ weights: "maskrcnn_resnet50_fpn" })`. Weights that the catalog
- * names are downloaded once, checked, and kept in the user's cache. The caller disposes the model.
+ * names are downloaded once, checked, and kept in the user's cache; a file that is one of theirs is known
+ * by its checksum. The caller disposes the model.
  *
  * @throws ConfigError for a name that is nothing, with the nearest; WeightsError for a download that
  * fails, or weights that are cut, corrupt, or not those of `model`; BackendError when the backend does
@@ -48,9 +49,10 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   const { weights, backend = "auto", model, signal } = options;
   const source = locate(weights, options);
   assertEffect(options, { isOfCatalog: source.entry !== undefined, isHere: source.isHere });
-  const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
+  const published = source.entry ?? (source.isFile === true && model === undefined && whyNoFile(source.where) === undefined ? await fileInCatalog(source.where) : undefined);
+  const entry = published ?? (model === undefined ? undefined : catalogEntry(model));
   try {
-    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, signal) });
+    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, published: published !== undefined, backend: () => startBackend(backend, signal) });
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
     if (isWeightsError(error)) for (const url of source.unverified) await forget(url, options);
@@ -63,6 +65,8 @@ const rules: OptionRules = { ...loaderRules, cacheDir: ofType("string", "the pat
 interface Source {
   /** Whether nothing has to be downloaded. */
   readonly isHere: boolean;
+  /** Whether `where` is the path of a file. */
+  readonly isFile?: boolean;
   readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
@@ -79,7 +83,7 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   if (place === undefined) {
     // Most likely a name with a slip.
     if (!existsSync(text)) throw unknownWeights(text, ", or the path of a file");
-    return { bring: () => readWeightsFile(text), where: text, isHere: true, unverified };
+    return { bring: () => readWeightsFile(text), where: text, isHere: true, isFile: true, unverified };
   }
   const { url, entry } = place;
   const where = entry?.name ?? url;

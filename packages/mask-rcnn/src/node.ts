@@ -4,7 +4,7 @@ export { catalog, catalogEntry, findInCatalog, nearestInCatalog } from "./catalo
 export type { CatalogEntry, CatalogMetrics, CatalogNetwork, Checksum } from "./catalog.ts";
 export type { Category } from "./coco.ts";
 export type { Detector, DetectorOptions } from "./detector.ts";
-export { downloadFile, forget, isCached } from "./download.ts";
+export { downloadFile, fileInCatalog, forget, isCached } from "./download.ts";
 export type { CachedFile, Downloadable, DownloadOptions } from "./download.ts";
 export { maskToBitmap, maskToRgba, toFound } from "./found.ts";
 export type { Found, FoundKeypoint, FoundMask, FoundObject } from "./found.ts";

@@ -105,6 +105,8 @@ function assertNetwork({ architecture, backbone, rpn, mask, keypoints }: MaskRcn
   throw new WeightsError(`${where}: ${entry.name} has ${listed(wanted)}; these weights are of a network with ${listed(got)}. Name the model they are of.`);
 }
 
+const someOf = (names: readonly string[]): string => names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ") + (names.length > 5 ? `, … (${names.length})` : "");
+const areEqual = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((name, i) => name === b[i]);
 const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
 const unnamed = (count: number): Category[] => numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
 
@@ -118,7 +120,11 @@ function categoriesOf(count: number, stated: MaskRcnnConfig | undefined, weights
     if (classes.length === count) return numbered(classes);
     throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${classes.length} names were given. Give ${count} as ${names.classes}, label 1 first; the background has no name.`);
   }
-  const own = statedCategories(weights, where) ?? (stated && numbered(stated.classes));
+  const listed = statedCategories(weights, where);
+  if (listed !== undefined && stated !== undefined && !areEqual(distinct(listed), stated.classes)) {
+    throw new WeightsError(`${where}: its metadata's categories are ${someOf(distinct(listed))}, but those of its config ${someOf(stated.classes)}. Give the names as ${names.classes}, or convert the weights anew.`);
+  }
+  const own = listed ?? (stated && numbered(stated.classes));
   if (own !== undefined) {
     if (own.length === count) return own;
     throw new WeightsError(`${where}: the weights tell ${count} classes apart, but its metadata names ${own.length}. Give ${count} names as ${names.classes}.`);

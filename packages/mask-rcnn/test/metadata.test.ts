@@ -34,6 +34,16 @@ describe("metadata of weights", () => {
     }
   });
 
+  it("whose categories are others than its config's are refused, not taken for the one or the other", () => {
+    const config = JSON.stringify({ classes: ["cat", "dog"] });
+    for (const names of [["dog", "cat"], ["cat"], ["cat", "dog", "cow"]]) {
+      const categories = JSON.stringify(names.map((name, i) => ({ id: i + 1, name })));
+      expect(refusal(weightsWith({ config, categories }))).toBe(
+        `w.safetensors: its metadata's categories are ${names.map((name) => `"${name}"`).join(", ")}, but those of its config "cat", "dog". Give the names as classes, or convert the weights anew.`,
+      );
+    }
+  });
+
   it("that name a library which is none are refused, not taken for torchvision's", () => {
     for (const [name, value] of [["numerics", "tensorflow"], ["numerics", "null"], ["source", "Torchvision"], ["source", "null"]] as const) {
       expect(refusal(weightsWith({ [name]: value }))).toContain(`its metadata's ${name} must be one of torchvision, detectron2, matterport`);

@@ -29,7 +29,7 @@ import { createProgress, duration } from "../progress.ts";
 import type { Progress } from "../progress.ts";
 import { writeRunReport } from "../report.ts";
 import { assertResumable, assertSameClasses } from "../resume.ts";
-import { assertClassesKnown, isRun, readRunConfig, runDirectory, writeRunConfig } from "../run-directory.ts";
+import { assertClassesKnown, configMadeWith, isRun, readRunConfig, runDirectory, writeRunConfig } from "../run-directory.ts";
 import type { RunDirectory } from "../run-directory.ts";
 import { lockRun } from "../run-lock.ts";
 import { appendLine, readEvaluations, readMetrics, truncateLogs } from "../run-log.ts";
@@ -101,7 +101,7 @@ function assertStartable(run: RunDirectory, resume: boolean): void {
   }
   if (resume && !isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
   // A run folder may be anyone's: what is written stays in it.
-  const link = [run.config, run.metrics, run.evaluations, run.report].find((file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true);
+  const link = [run.config, run.madeWith, run.metrics, run.evaluations, run.report].find((file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true);
   if (resume && link !== undefined) throw new CommandError(`--resume: ${link} is a link, and would be written to where it leads. Put the file itself there.`);
   if (!resume && isRun(run.path)) throw new CommandError(`${run.path} holds a run already. Continue it with --resume, or give another --out.`);
 }
@@ -176,8 +176,8 @@ export async function train(file: string | undefined, options: TrainOptions, ter
 }
 
 async function trainLocked(run: RunDirectory, file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
-  const before = options.resume ? readRunConfig(run.path) : undefined;
-  const written = file === undefined ? changedConfig(before, options.set, run.config) : readTrainingConfig(file, options.set);
+  const before = options.resume ? configMadeWith(run) : undefined;
+  const written = file === undefined ? changedConfig(readRunConfig(run.path), options.set, run.config) : readTrainingConfig(file, options.set);
   const { config, model: modelConfig, data } = await resolveConfig(written, file ?? run.config, options, before, terminal);
   const { training, optimizer: sgdConfig } = config;
   const notes = before === undefined ? [] : assertResumable(before, config, { run: options.out, file, assignments: options.set, stated: written.data.fingerprint?.train });
