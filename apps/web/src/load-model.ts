@@ -60,6 +60,8 @@ export async function loadModel(source: ModelSource, backend: BackendName, { sig
       backend,
       device: device ?? (backend === "wasm" ? threadsOf(await startWasm()) : "one thread"),
       parameters: parametersOf(detector),
+      assumed: detector.assumed,
+      notes: detector.notes,
       scoreThreshold: settings.scoreThreshold ?? model.config.box.scoreThreshold,
       maxDetections: settings.maxDetections ?? model.config.box.maxDetections,
     },

@@ -50,7 +50,7 @@ const engine = createEngine({
     source = from;
     byId("model-name", HTMLSpanElement).textContent = model.name;
     byId("choose-model", HTMLButtonElement).title = `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
-    setStatus(`Ready on ${titleOf(model)}.`);
+    setStatus(`Ready on ${titleOf(model)}${model.assumed.length === 0 ? "" : `, with ${plural(model.assumed.length, "setting")} assumed: listed beside the picture`}.`);
     backend.options[0]!.textContent = backend.value === "auto" ? `Automatic: ${titleOf(model).split(",")[0]}` : "Automatic";
     insideView?.close();
     panel.setModel(model);

@@ -48,6 +48,14 @@ export interface PanelEvents {
 
 const numberOf = ({ value }: HTMLSelectElement): number | undefined => (value === "" ? undefined : Number(value));
 
+// What was guessed of a model may be why it finds nothing.
+function showAssumed({ name, assumed, notes }: ModelInfo): void {
+  byId("assumed", HTMLDetailsElement).hidden = assumed.length + notes.length === 0;
+  byId("assumed-title", HTMLElement).textContent = assumed.length === 0 ? "Chosen of this model" : `${plural(assumed.length, "setting")} assumed`;
+  const guess = assumed.length === 0 ? [] : [`${name} does not say, so this is assumed: ${assumed.join(" ")}. \`mrcnn convert --set path=value\` writes weights that say it.`];
+  byId("assumed-text", HTMLParagraphElement).textContent = [...notes, ...guess].join(" ");
+}
+
 /** Takes charge of the elements inside #panel. */
 export function createPanel(events: PanelEvents): Panel {
   const threshold = byId("threshold", HTMLInputElement);
@@ -161,6 +169,7 @@ export function createPanel(events: PanelEvents): Panel {
       most.options[0]!.textContent = plural(next.maxDetections, "object");
       if (!next.hasMasks) toggles.boxes.checked = true;
       toggles.masks.disabled = !next.hasMasks;
+      showAssumed(next);
     },
     update(state) {
       ({ shown, selected } = state);

@@ -37,6 +37,10 @@ export interface ModelInfo {
   readonly device: string;
   /** Weights and buffers. */
   readonly parameters: number;
+  /** What weights can't tell and nobody says, as `path=value` of the config: a guess. */
+  readonly assumed: readonly string[];
+  /** What was chosen where a file leaves a choice: sentences. */
+  readonly notes: readonly string[];
   /** The lowest score that the worker answers with. */
   readonly scoreThreshold: number;
   /** The best so many objects of an image are kept. */

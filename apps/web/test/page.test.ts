@@ -111,6 +111,12 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await drop(page, [{ name: "w.safetensors", bytes: weights }]);
     await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "w.safetensors", undefined, { timeout: 60_000 });
     await looked(page);
+    // What the file can't tell is said, as by the command.
+    expect(await textOf(page, "#status")).toMatch(/^Ready on .*, with \d+ settings assumed: listed beside the picture\.$/);
+    expect(await textOf(page, "#assumed-title")).toMatch(/^\d+ settings assumed$/);
+    expect(await textOf(page, "#assumed-text")).toMatch(/^w\.safetensors does not say, so this is assumed: .*anchors\.sizes=\[\[32\].*`mrcnn convert --set path=value` writes weights that say it\.$/);
+    await page.click("#assumed-title");
+    expect(await page.locator("#assumed").isVisible()).toBe(true);
     await setThreshold(page, 0.05);
     const { annotations } = await saveCoco(page);
     expect(annotations.map(({ category_id }) => category_id)).toEqual(expected.map(({ category_id }) => category_id));
