@@ -159,7 +159,7 @@ test("a step that is not finite puts back the statistics that its forward pass h
   optimizer.dispose();
 });
 
-/** Trains a toy for 8 steps, whose batches from `broken` on are not finite: the error, and the checkpoint after every third step and at the end. */
+/** Trains a toy for 8 steps, whose batch `broken` is not finite: the error, and the checkpoints after every third step and at the end. */
 async function failing({ broken = Infinity, ends = Infinity, afterStep }: { broken?: number; ends?: number; afterStep?: FitHooks["afterStep"] }): Promise<{ error: string; saves: CheckpointState[] }> {
   const [model, optimizer, saves] = [toyModel(), sgd(), [] as CheckpointState[]];
   const error = await fit({
@@ -167,7 +167,7 @@ async function failing({ broken = Infinity, ends = Infinity, afterStep }: { brok
     async *batches(start): AsyncGenerator<TrainingBatch> {
       for (let k = start; k < ends; k++) {
         const batch = toyBatch(k);
-        if (k >= broken) batch.images.data[1] = NaN;
+        if (k === broken) batch.images.data[1] = NaN;
         yield batch;
       }
     },

@@ -196,7 +196,7 @@ describe("checksums", () => {
     expect(error.message).toBe(`readCheckpoint: ${folder} has no whole checkpoint: ${steps(2)}/state.json is not JSON: ${cause.message}. ${restore}`);
   });
 
-  // A right of root's is to read everything; only the main thread can give it up.
+  // Root may read everything, and only the main thread can become another user.
   const isRoot = process.geteuid?.() === 0;
   test.skipIf(process.platform === "win32" || (isRoot && !isMainThread))("files that may not be read are named with why", async () => {
     for (const step of [1, 2, 3]) await writeCheckpoint(folder, state(step), { keep: 3 });
