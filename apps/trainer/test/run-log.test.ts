@@ -33,10 +33,10 @@ describe("a run's logs", () => {
 
   it.each<[string, string, RegExp]>([
     ["null", `${line(1)}\nnull\n${line(3)}\n`, /bad\.jsonl: line 2: .*got null.*Correct the line or remove it\.$/],
-    ["a list", `[]\n${line(3)}\n`, /bad\.jsonl: line 1: step: /],
+    ["a list", `[]\n${line(3)}\n`, /bad\.jsonl: line 1: step\b/],
     ["text for a number", `${line(1)}\n${line(2).replace("1.5", '"1.5"')}\n`, /bad\.jsonl: line 2: loss: .*got "1\.5"/],
     ["a step that is none", `${line(1).replace('"step":1', '"step":-1')}\n`, /bad\.jsonl: line 1: step: .*got -1/],
-    ["a line without a step", `{"lr":1,"loss":1}\n`, /bad\.jsonl: line 1: step: /],
+    ["a line without a step", `{"lr":1,"loss":1}\n`, /bad\.jsonl: line 1: step\b/],
     ["a whole line that is no JSON", `${line(1)}\n{"step":2\n${line(3)}\n`, /bad\.jsonl: line 2 is not JSON/],
     ["the last line, with its end, that is no JSON", `${line(1)}\n{"step":2\n`, /bad\.jsonl: line 2 is not JSON/],
     ["an empty line between", `${line(1)}\n\n${line(2)}\n`, /bad\.jsonl: line 2 is not JSON/],

@@ -62,6 +62,8 @@ export function parseConfig<const S extends v.GenericSchema>(schema: S, value: u
       const hint = near !== undefined ? `Did you mean "${near}"?` : `Known keys: ${known.join(", ")}.`;
       return `${at} is not a known key. ${hint}`;
     }
+    // valibot says of a key that is missing that it is itself expected.
+    if (issue.received === "undefined") return `${at} must be given.`;
     return `${at}: expected ${issue.expected ?? issue.message}, got ${issue.received}.`;
   });
   // A thousand wrong entries have one cause.

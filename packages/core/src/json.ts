@@ -9,11 +9,11 @@ export function toJson(value: unknown, { indent = 0 }: { readonly indent?: numbe
 }
 
 /**
- * A value as messages quote it: JSON, so that the text "1" and the number 1 differ; bigints as their digits, NaN, Infinity and
- * undefined by name, a function as such. Longer than `most` characters it is cut.
+ * A value as messages quote it: JSON, so that the text "1" and the number 1 differ; bigints as their digits, NaN and
+ * Infinity by name, undefined as nothing, a function as such. Longer than `most` characters it is cut.
  */
 export function quote(value: unknown, { most = 60 }: { readonly most?: number } = {}): string {
-  if (value === undefined) return "undefined";
+  if (value === undefined) return "nothing";
   if (typeof value === "function") return "a function";
   const text = write(value, { indent: 0, number: String, atMost: most }, 0);
   return text.length > most ? `${text.slice(0, most - 3)}...` : text;

@@ -45,7 +45,7 @@ describe("quote", () => {
     ["1", '"1"'],
     [1, "1"],
     [[NaN, Infinity, null, 2n ** 64n], "[NaN,Infinity,null,18446744073709551616]"],
-    [undefined, "undefined"],
+    [undefined, "nothing"],
     [JSON.parse("[".repeat(1e5) + "]".repeat(1e5)), `${"[".repeat(57)}...`],
     [{ a: "\u001b" }, '{"a":"\\u001b"}'],
     ["x".repeat(100), `"${"x".repeat(56)}...`],

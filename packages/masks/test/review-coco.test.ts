@@ -65,7 +65,7 @@ describe("an annotation file is refused, naming it and the entry:", () => {
   it.each<[string, unknown, string]>([
     ["a list", [1], "must be a COCO annotation object, got [1]"],
     ["text", "{}", 'must be a COCO annotation object, got "{}"'],
-    ["no lists", {}, 'key "images" must be a list, got undefined. Is it a COCO annotation file?'],
+    ["no lists", {}, 'key "images" must be a list, got nothing. Is it a COCO annotation file?'],
     ["categories by id", changed((j) => Object.assign(j, { categories: { 1: "dog" } })), 'key "categories" must be a list'],
     ["null for an annotation", changed((j) => Object.assign(j, { annotations: [null] })), "annotations[0] must be an object, got null"],
     // Ids.
@@ -79,13 +79,13 @@ describe("an annotation file is refused, naming it and the entry:", () => {
     ["a number where ids are text", changed((j) => (j.images[0]!.id = "1")), 'annotation 5: image_id must be the id of an image of the file, and those of images are text: "1" with quotes, got 1'],
     ["the neighbour of a large id", changed((j) => [Object.assign(j.images[0]!, { id: 7706992903151817197n }), j.annotations.forEach((a) => (a.image_id = 7706992903151817198n))]), "got 7706992903151817198"],
     ["text where categories are numbers", first({ category_id: "18" }), 'annotation 5 of a.jpg: category_id must be the id of a category of the file, and those of categories are numbers: 18 without quotes, got "18"'],
-    ["no category", first({ category_id: undefined }), "annotation 5 of a.jpg: category_id must be the id of a category of the file, got undefined"],
+    ["no category", first({ category_id: undefined }), "annotation 5 of a.jpg: category_id must be the id of a category of the file, got nothing"],
     // Images and categories.
     ["a height of 0", changed((j) => (j.images[0]!.height = 0)), "image 1: height must be a whole number > 0, got 0"],
     ["a width in text", changed((j) => (j.images[0]!.width = "100")), 'image 1: width must be a whole number > 0, got "100"'],
     ["half a pixel", changed((j) => (j.images[0]!.width = 100.5)), "image 1: width must be a whole number > 0, got 100.5"],
-    ["no height", changed((j) => delete j.images[0]!.height), "image 1: height must be a whole number > 0, got undefined"],
-    ["no file name", changed((j) => delete j.images[0]!.file_name), "image 1: file_name must be a string, got undefined"],
+    ["no height", changed((j) => delete j.images[0]!.height), "image 1: height must be a whole number > 0, got nothing"],
+    ["no file name", changed((j) => delete j.images[0]!.file_name), "image 1: file_name must be a string, got nothing"],
     ["a number for a name", changed((j) => (j.categories[0]!.name = 3)), "category 18: name must be a string, got 3"],
     ["a name used twice", changed((j) => j.categories.push({ id: 2, name: "dog" })), 'categories 18, 2: both are named "dog"; of 2 there are no objects. Classes are told by their names'],
     ["no images", changed((j) => Object.assign(j, { images: [], annotations: [] })), "images must hold at least one, got none"],
@@ -103,7 +103,7 @@ describe("an annotation file is refused, naming it and the entry:", () => {
     ["a box of text", first({ bbox: ["10", 10, 20, 20] }), 'bbox must be [x, y, width, height] in numbers, got ["10",10,20,20]'],
     ["a box with NaN", first({ bbox: [1, NaN, 3, 4] }), "in numbers, got [1,NaN,3,4]"],
     ["an endless box", first({ bbox: [1, 2, Infinity, 4] }), "in numbers, got [1,2,Infinity,4]"],
-    ["no box", first({ bbox: undefined }), "in numbers, got undefined"],
+    ["no box", first({ bbox: undefined }), "in numbers, got nothing"],
     ["a box of no width", first({ bbox: [10, 10, 0, 20] }), 'annotation 5 of a.jpg: bbox must have a positive width and height, got [10,10,0,20]. Correct it. Or leave such objects out with degenerate: "drop".'],
     ["a box of negative height", first({ bbox: [10, 10, 20, -1] }), "must have a positive width and height, got [10,10,20,-1]"],
     ["a box beside its image", first({ bbox: [100, 10, 20, 20] }), "bbox must lie within its image (100x80), got [100,10,20,20]"],
@@ -120,7 +120,7 @@ describe("an annotation file is refused, naming it and the entry:", () => {
     // Run lengths.
     ["run lengths of another size", first({ segmentation: { size: [100, 80], counts: [8000] } }), "segmentation must be of the image's size 80 x 100 (height x width), got 100 x 80"],
     ["run lengths of a size in text", first({ segmentation: { size: ["80", "100"], counts: [8000] } }), 'segmentation\'s size must be [height, width] in whole pixels, got ["80","100"]'],
-    ["run lengths without a size", first({ segmentation: { counts: [8000] } }), "got undefined"],
+    ["run lengths without a size", first({ segmentation: { counts: [8000] } }), "got nothing"],
     ["run lengths that don't add up", first({ segmentation: { size: [80, 100], counts: [1, 2] } }), "segmentation: counts must add up to height * width = 80 * 100 = 8000, got 3"],
     ["null among run lengths", first({ segmentation: { size: [80, 100], counts: [8000, null] } }), "segmentation's counts must be whole numbers >= 0, got null at place 1"],
     ["run lengths in text numbers", first({ segmentation: { size: [80, 100], counts: ["8000"] } }), 'got "8000" at place 0'],
@@ -316,7 +316,7 @@ describe("an evaluation", () => {
     expect(reviewCoco(value, "val.json", { purpose: "evaluation" }).json).toBe(value);
     const boxless = every(() => ({ bbox: undefined }));
     expect(refusal(boxless, { purpose: "evaluation", boxes: "unneeded", masks: "needed" })).toBe("");
-    expect(refusal(boxless, { purpose: "evaluation" })).toContain("bbox must be [x, y, width, height] in numbers, got undefined");
+    expect(refusal(boxless, { purpose: "evaluation" })).toContain("bbox must be [x, y, width, height] in numbers, got nothing");
     const sizeless = changed((j) => Object.assign(j.images[0]!, { width: undefined, height: undefined }));
     expect(refusal(sizeless, { purpose: "evaluation", masks: "unneeded" })).toBe("");
     expect(refusal(sizeless, { purpose: "evaluation", masks: "needed" })).toContain("image 1: width must be a whole number > 0");
