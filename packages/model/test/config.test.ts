@@ -81,6 +81,17 @@ test.each([
   [{ anchors: { sizes: [[8, 16], [32], [64], [128], [256]] } }, "anchors.sizes must list as many sizes on each level, got 2, 1, 1, 1, 1"],
   [{ rpn: { targets: { high: 0.2 } } }, "rpn.targets.low must be at most high, got 0.3 and 0.2"],
   [{ box: { targets: { low: 0.6 } } }, "box.targets.low must be at most high, got 0.6 and 0.5"],
+  [{ fpn: { norm: "group_norm", channels: 48 } }, "the channels of fpn must be multiples of fpn.groups, got 48 and 32."],
+  [{ box: { norm: "group_norm", groups: 8, layers: [16, 12] } }, "the channels of box must be multiples of box.groups, got 16, 12 and 8."],
+  [{ maskHead: { norm: "group_norm", layers: [64, 40] } }, "the channels of maskHead must be multiples of maskHead.groups, got 64, 40 and 32."],
+  [{ backbone: { depth: 34, cardinality: 32 } }, "backbone.cardinality needs a depth of 50 or more, got depth 34."],
+  [{ backbone: { depth: 18, widthPerGroup: 8 } }, "backbone.widthPerGroup needs a depth of 50 or more, got depth 18."],
+  [{ architecture: "c4", box: { layers: [256] } }, 'architecture "c4" has conv5 as its box head; it takes neither box.layers nor numerics "matterport".'],
+  [{ architecture: "c4", numerics: "matterport" }, 'architecture "c4" has conv5 as its box head; it takes neither box.layers nor numerics "matterport".'],
+  [{ maskHead: { layers: [] } }, 'maskHead.layers must hold at least one, except with architecture "c4".'],
+  [{ architecture: "c4", keypoints: ["nose"] }, 'architecture "c4" has no keypoint head; use "fpn".'],
+  [{ architecture: "dc5", numerics: "matterport" }, 'numerics "matterport" knows architecture "fpn" without keypoints only.'],
+  [{ numerics: "matterport", keypoints: ["nose"] }, 'numerics "matterport" knows architecture "fpn" without keypoints only.'],
 ])("the contradiction %j is named", (options, text) => {
   expect(() => parse(options)).toThrow(`model.json: ${text}`);
 });
@@ -117,6 +128,36 @@ test("sizes that are too much together are refused before anything is made", () 
   expect(() => parse({ box: { representation: 60_000 } })).toThrow(/the model would have 4\.\d* billion parameters, more than the 1\.07 billion/);
   expect(() => parse({ maskHead: { poolSize: 128 }, box: { maxDetections: 10_000 } })).toThrow(/maskHead\.poolSize 128 and box\.maxDetections 10000 would hold \d+ billion values/);
   expect(() => parse({ image: { minSize: 4096, maxSize: 4096 }, backbone: { width: 512 } })).toThrow(/billion (parameters|values)/);
+});
+
+test("what looks like those contradictions and is none passes", () => {
+  parse({ fpn: { norm: "group_norm", channels: 64 }, box: { norm: "group_norm", groups: 8, layers: [16, 24] }, maskHead: { norm: "group_norm", layers: [64, 32] } });
+  parse({ fpn: { channels: 48 }, maskHead: { layers: [40] } }); // without norms
+  parse({ architecture: "c4", maskHead: { layers: [] } });
+  parse({ mask: false, maskHead: { layers: [] } });
+});
+
+test.each<[object, string]>([
+  // Exactly 2 ** 30 values pass: 4096 · 4096 · 256 / 4 of the stem, 64 · 64 · 256 · 1024 of the boxes, 100 · 256 · 256 · … of the masks.
+  [{ image: { minSize: 4096, maxSize: 4096 }, backbone: { width: 256, depth: 18 } }, ""],
+  [{ image: { minSize: 4000, maxSize: 4096 }, backbone: { width: 272, depth: 18 } }, "image.minSize 4000, image.maxSize 4096 and backbone.width 272 would hold 1.11 billion values"],
+  [{ box: { poolSize: 64, representation: 8 }, rpn: { detection: { preNmsTopK: 1024, postNmsTopK: 1024 } } }, ""],
+  [{ box: { poolSize: 64, representation: 8 }, rpn: { detection: { preNmsTopK: 1025, postNmsTopK: 1025 } } }, "box.poolSize 64 and 1025 proposals (rpn.detection.postNmsTopK, box.targets.batchSize) would hold 1.07 billion values"],
+  [{ box: { poolSize: 64, representation: 8, targets: { batchSize: 1030 } } }, "box.poolSize 64 and 1030 proposals"],
+  [{ box: { poolSize: 64, representation: 8, layers: [8, 512] } }, "box.poolSize 64 and 1000 proposals (rpn.detection.postNmsTopK, box.targets.batchSize) would hold 2.10 billion values"],
+  [{ architecture: "dc5", box: { poolSize: 24, representation: 8 } }, "box.poolSize 24 and 1000 proposals (rpn.detection.postNmsTopK, box.targets.batchSize) would hold 1.18 billion values"],
+  [{ architecture: "c4", box: { poolSize: 34, representation: 8 } }, "box.poolSize 34 and 1000 proposals (rpn.detection.postNmsTopK, box.targets.batchSize) would hold 1.18 billion values"],
+  [{ maskHead: { poolSize: 32, layers: [8, 256], channels: 16 }, box: { maxDetections: 1024 } }, ""],
+  [{ maskHead: { poolSize: 32, layers: [8, 256], channels: 16 }, box: { maxDetections: 1025 } }, "maskHead.poolSize 32 and box.maxDetections 1025 would hold 1.07 billion values"],
+  [{ maskHead: { poolSize: 32, layers: [8, 16], channels: 257 }, box: { maxDetections: 1024 } }, "maskHead.poolSize 32 and box.maxDetections 1024 would hold 1.08 billion values"],
+  [{ mask: false, maskHead: { poolSize: 32, layers: [8, 16], channels: 257 }, box: { maxDetections: 1024 } }, ""],
+  [{ mask: false, keypoints: ["a"], keypointHead: { poolSize: 32, layers: [1024, 8] }, box: { maxDetections: 1024 } }, ""],
+  [{ mask: false, keypoints: ["a"], keypointHead: { poolSize: 32, layers: [1024, 8] }, box: { maxDetections: 1025 } }, "keypointHead.poolSize 32 and box.maxDetections 1025 would hold 1.07 billion values"],
+  [{ mask: false, keypoints: Array.from({ length: 65 }, (_, i) => `k${i}`), keypointHead: { poolSize: 32, layers: [8] }, box: { maxDetections: 1024 } }, "keypointHead.poolSize 32 and box.maxDetections 1024 would hold 1.09 billion values"],
+  [{ mask: false, keypointHead: { poolSize: 32, layers: [1024] }, box: { maxDetections: 1025 } }, ""],
+])("the largest map of %j is bounded at 2 ** 30 values", (options, text) => {
+  if (text === "") parse(options);
+  else expect(() => parse(options)).toThrow(`model.json: ${text}`);
 });
 
 test("published models are far from the bounds", () => {
