@@ -47,6 +47,35 @@ describe("assertWeightsSound", () => {
     expect(() => assertWeightsSound(configOf(), weights, "w.pth")).toThrow(message);
   });
 
+  it("goes by the eps of mask and box heads, and says what each norm has that can't be computed with", () => {
+    const norms = { maskHead: { layers: [8], channels: 8, norm: "batch_norm" as const, eps: 0 }, box: { representation: 12, layers: [8], norm: "batch_norm" as const, eps: 0 } };
+    const config = maskRcnnConfig({ classes: ["cat"], backbone: { width: 8, depth: 18 }, fpn: { channels: 8 }, ...norms });
+    for (const [norm, path] of [["roi_heads.mask_head.", "maskHead.eps"], ["roi_heads.box_head.", "box.eps"]] as const) {
+      const weights = soundWeights(config);
+      const name = [...weights.keys()].find((one) => one.startsWith(norm) && one.endsWith("running_var"))!;
+      weights.get(name)!.data[3] = 0;
+      expect(() => assertWeightsSound(config, weights, "w.pth")).toThrow(`w.pth: ${name} holds 0 (place 3) and the norm's eps is 0: the file lost it in half precision.`);
+      expect(() => assertWeightsSound(config, weights, "w.pth", (at, value) => `--set ${at}=${String(value)}`)).toThrow(`say so: --set ${path}=0.00001.`);
+    }
+    // A variance and a weight that are numbers, whose quotient is none; the mean takes part too.
+    const weights = soundWeights();
+    const norm = "backbone.body.layer1.0.bn1";
+    const set = (part: string, value: number): void => void (weights.get(`${norm}.${part}`)!.data[1] = value);
+    set("running_var", 2 ** -100);
+    set("weight", 2);
+    set("running_mean", 2 ** 100);
+    const words = `w.pth: ${norm} has the variance ${2 ** -100}, the weight 2 and the mean ${2 ** 100} (place 1) and the norm's eps is`;
+    expect(() => assertWeightsSound(configOf(), weights, "w.pth")).toThrow(`${words} 0: the file lost it in half precision.`);
+    assertWeightsSound(configOf({ backbone: { eps: 1e-5 } }), weights, "w.pth");
+    set("running_var", 0);
+    set("weight", 2 ** 120);
+    expect(() => assertWeightsSound(configOf({ backbone: { eps: 1e-10 } }), weights, "w.pth")).toThrow(
+      /has the variance 0, the weight 1\.3\d*e\+36 and the mean 1\.2\d*e\+30 \(place 1\) and the norm's eps is 1e-10: nothing can be computed with that, so the file is damaged, or the training diverged\. Take another checkpoint\./,
+    );
+    // Without weight and mean, as of a part of a model, they are 1 and 0.
+    assertWeightsSound(configOf(), new Map([[`${norm}.running_var`, { shape: [2], data: new Float32Array([2 ** -100, 1]) }]]), "w.pth");
+  });
+
   it("goes by the eps that the config says of each part", () => {
     const weights = soundWeights();
     weights.get("backbone.body.bn1.running_var")!.data[0] = 0;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ConfigError } from "@mrcnn/core";
-import { maskRcnnConfig, parseMaskRcnnConfig } from "../src/index.ts";
+import { assertSizesAgree, maskRcnnConfig, mergeConfig, parseMaskRcnnConfig } from "../src/index.ts";
+import type { MaskRcnnOptions } from "../src/index.ts";
 
 const classes = ["cat", "dog"];
 const parse = (options: object): unknown => parseMaskRcnnConfig({ classes, ...options }, "model.json");
@@ -48,6 +49,26 @@ test("what differs replaces its default only", () => {
   const config = maskRcnnConfig({ classes, mask: false, rpn: { targets: { batchSize: 64 } }, image: { minSize: undefined, maxSize: 900 } });
   expect(config).toMatchObject({ mask: false, image: { minSize: 800, maxSize: 900 } });
   expect(config.rpn.targets).toEqual({ high: 0.7, low: 0.3, batchSize: 64, positiveFraction: 0.5 });
+});
+
+// detectron2's Base-RCNN-FPN, -C4 and -DilatedC5; matterport's config.py: RPN_ANCHOR_RATIOS are widths over heights, PRE_NMS_LIMIT 6000.
+test.each<[MaskRcnnOptions["numerics"], MaskRcnnOptions["architecture"], object]>([
+  ["detectron2", "fpn", { rpn: { minSize: 2 ** -149, training: { preNmsTopK: 2000, postNmsTopK: 1000 }, detection: { preNmsTopK: 1000, postNmsTopK: 1000 } }, box: { minSize: 0, poolSize: 7 }, image: { divisor: 32 } }],
+  ["detectron2", "c4", { rpn: { minSize: 2 ** -149, training: { preNmsTopK: 12_000, postNmsTopK: 2000 }, detection: { preNmsTopK: 6000, postNmsTopK: 1000 } }, box: { minSize: 0, poolSize: 14 }, maskHead: { layers: [] }, image: { divisor: 1 } }],
+  ["detectron2", "dc5", { rpn: { training: { preNmsTopK: 12_000, postNmsTopK: 2000 } }, box: { poolSize: 7 }, anchors: { sizes: [[32, 64, 128, 256, 512]] } }],
+  ["matterport", "fpn", { rpn: { channels: 512, minSize: 0, training: { preNmsTopK: 6000, postNmsTopK: 2000 }, detection: { preNmsTopK: 6000, postNmsTopK: 1000 } }, box: { scoreThreshold: 0.7, nmsThreshold: 0.3, minSize: 0 }, anchors: { aspectRatios: [2, 1, 0.5] }, backbone: { depth: 101, eps: 1e-3 } }],
+])("%s's %s has the defaults of its library", (numerics, architecture, values) => {
+  expect(maskRcnnConfig({ classes, numerics, architecture })).toMatchObject(values);
+});
+
+test("configs are put over each other key by key; lists and values are replaced, but not by undefined", () => {
+  expect(mergeConfig({ a: { b: 1, c: [1, 2] }, d: 3 }, { a: { c: [4] }, d: undefined, e: { f: 5 } })).toEqual({ a: { b: 1, c: [4] }, d: 3, e: { f: 5 } });
+  expect(mergeConfig({ a: { b: 1 }, c: 2 }, { a: 7, c: { d: 1 } })).toEqual({ a: 7, c: { d: 1 } });
+});
+
+test("limits of the edges must not contradict each other", () => {
+  expect(() => assertSizesAgree({ minSize: 100, maxSize: 99 }, "detect")).toThrow("detect: minSize must be at most maxSize, got 100 and 99.");
+  for (const sizes of [{ minSize: 100, maxSize: 100 }, { minSize: 100 }, { maxSize: 5 }, {}]) assertSizesAgree(sizes, "detect");
 });
 
 test("an unknown key suggests the nearest of its place", () => {

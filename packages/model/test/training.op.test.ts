@@ -7,7 +7,7 @@ import type { StepReport } from "@mrcnn/trainer";
 import { toArrays } from "@mrcnn/weights";
 import { createMaskRcnn } from "../src/index.ts";
 import type { MaskRcnn } from "../src/index.ts";
-import { trainingModel } from "../src/training.ts";
+import { trainingLosses, trainingModel } from "../src/training.ts";
 import { batchOf, squares, tinyConfig } from "./tiny-model.ts";
 
 const size = { height: 64, width: 64 };
@@ -22,6 +22,32 @@ async function trained(model: MaskRcnn, batch: TrainingBatch, steps: number, eac
   }
   optimizer.dispose();
 }
+
+test.each([
+  ["matterport's arithmetic", { numerics: "matterport" as const }, "got matterport with 0 keypoints"],
+  ["keypoints", { keypoints: ["head", "tail"] }, "got torchvision with 2 keypoints"],
+])("a model with %s is not trained: that is said, and no step begins", async (_, options, words) => {
+  const model = createMaskRcnn(tinyConfig({ backbone: { depth: 18, width: 4 }, ...options }));
+  await expect(trainingLosses(model, batchOf(model.config, [one]), createRandom(1))).rejects.toThrow(
+    `trainingLosses: models of numerics "matterport" and models with keypoints detect only, ${words}. Train with numerics "torchvision" or "detectron2" and without keypoints.`,
+  );
+  model.dispose();
+});
+
+test.each<[string, Parameters<typeof tinyConfig>[0], boolean]>([
+  ["frozen norms alone", { backbone: { depth: 18, width: 4 } }, false],
+  ["norms of groups alone", {}, false],
+  ["norms of batches in the backbone", { backbone: { depth: 18, width: 4, norm: "batch_norm" } }, true],
+  ["norms of batches in the pyramid", { fpn: { channels: 8, norm: "batch_norm" } }, true],
+  ["norms of batches in the mask head", { maskHead: { poolSize: 7, layers: [8], channels: 8, norm: "batch_norm" } }, true],
+])("the statistics that follow the batches are told of a model with %s", (_, options, follows) => {
+  const model = createMaskRcnn(tinyConfig(options));
+  const { statistics, variables } = trainingModel(model);
+  const running = [...variables.keys()].filter((name) => /\.running_(mean|var)$/.test(name));
+  expect(statistics).toEqual(follows ? running : []);
+  if (follows) expect(running.length).toBeGreaterThan(0);
+  model.dispose();
+});
 
 // Many steps: a page runs the single ones below.
 test("fifty steps on one image lower its loss and leave nothing on the device", async () => {
