@@ -15,7 +15,7 @@ export function lossyFormat(path: string): string | undefined {
     const head = read(0, 32);
     const text = head.toString("latin1");
     if (text.startsWith("\xff\xd8\xff")) return "JPEG";
-    if (/^....ftyp(avi[fs]|mif1|msf1|he[imv][cfsx])/s.test(text)) return "AVIF or HEIF";
+    if (/^....ftyp(avi[fs]|mif1|msf1|he[iv][cmsx])/s.test(text)) return "AVIF or HEIF";
     if (/^RIFF....WEBP/s.test(text)) return webpIsLossy(read) ? "lossy WebP" : undefined;
     if (/^(II\*\0|MM\0\*)/.test(text)) return tiffHasJpeg(head, read) ? "TIFF with JPEG inside" : undefined;
     return undefined;

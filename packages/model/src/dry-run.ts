@@ -1,5 +1,5 @@
 import { sigmoid, tidy } from "@tensorflow/tfjs-core";
-import type { ImageSize } from "@mrcnn/core";
+import type { ImageSize, Rois } from "@mrcnn/core";
 import { applyKeypointHead, pasteOnDevice, selectDetectionsOnDevice } from "@mrcnn/heads";
 import { planPaste } from "@mrcnn/masks";
 import { notFiniteOnDevice } from "@mrcnn/nn";
@@ -23,9 +23,12 @@ export function dryRun({ config, params }: MaskRcnn, size: ImageSize, options: D
     const anchors = modelAnchors(config, grids, batch.size);
     const count = options.maxDetections ?? config.box.maxDetections;
     const whole = [0, 0, limits[0]!.width, limits[0]!.height];
-    const found = { boxes: Float32Array.from({ length: 4 * count }, (_, i) => whole[i & 3]!), imageIndex: new Int32Array(count) };
+    const times = (n: number): Rois => ({ boxes: Float32Array.from({ length: 4 * n }, (_, i) => whole[i & 3]!), imageIndex: new Int32Array(n) });
+    const found = times(count);
     const proposals = selectProposalsOnDevice(rpn, anchors, limits, proposalConfig(config, config.rpn.detection));
-    const boxes = applyBoxBranch(config, params, poolRois(config, features, proposals ?? found, config.box.poolSize, batch.size), "running");
+    // Chosen on the host they are mostly as many as there may be.
+    const pooled = poolRois(config, features, proposals ?? times(config.rpn.detection.postNmsTopK), config.box.poolSize, batch.size);
+    const boxes = applyBoxBranch(config, params, pooled, "running");
     if (proposals !== undefined) selectDetectionsOnDevice(boxes, proposals.boxes, limits, detectionConfig(config, input, options));
     if (config.mask) {
       const masks = sigmoid(applyMaskBranchOfLabels(config, params, poolRois(config, features, found, config.maskHead.poolSize, batch.size), new Int32Array(count).fill(1)));
