@@ -52,7 +52,7 @@ const tiff = (isLittle: boolean, compression: number, { before = 1, gap = 0 } = 
     Buffer.alloc(gap),
     u16(before + 1, isLittle),
     ...Array.from({ length: before }, (_, i) => [u16(254 + i, isLittle), u16(3, isLittle), u32(1, isLittle), u16(7, isLittle), u16(0, isLittle)]).flat(),
-    ...[u16(259, isLittle), u16(3, isLittle), u32(1, isLittle), u16(compression, isLittle), u16(0, isLittle)],
+    u16(259, isLittle), u16(3, isLittle), u32(1, isLittle), u16(compression, isLittle), u16(0, isLittle),
   );
 test.each([[true], [false]])("of TIFF the compression of its first picture, in both orders of bytes (little: %s)", (isLittle) => {
   for (const compression of [6, 7]) {
