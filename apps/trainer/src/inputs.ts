@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { isForeignPictureName, isPictureName, PICTURE_ENDINGS } from "@mrcnn/datasets";
-import { CommandError } from "./errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { stateOf } from "./files.ts";
 import { plural } from "./plural.ts";
 import { shownName } from "./terminal.ts";
@@ -35,10 +35,11 @@ const few = (names: readonly string[]): string => `${names.slice(0, 3).map(shown
 /**
  * Lists the pictures at `paths`: files as they are given, folders by the names in them.
  *
- * @throws CommandError for a folder without pictures.
+ * @throws CommandError for a folder without pictures; UsageError for `recursive` without a folder.
  */
 export function findInputs(paths: readonly string[], options: FindOptions): Input[] {
   const folders = paths.filter((path) => stateOf(path)?.isDirectory() === true);
+  if (options.recursive && folders.length === 0) throw new UsageError("--recursive: no folder is given to look into. Leave it out.");
   return paths.flatMap((path): Input[] => {
     if (!folders.includes(path)) return [{ path, name: path, within: basename(path), ...problemOf(path) }];
     const found = walk(path, options);

@@ -1,8 +1,8 @@
 // What may change when a run goes on, and what must be said on purpose.
-import { join } from "node:path";
 import { toJson } from "@mrcnn/core";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
+import { runDirectory } from "./run-directory.ts";
 
 /** A config's values by their paths; lists are values. */
 function leaves(value: unknown, path = ""): Map<string, string> {
@@ -62,9 +62,10 @@ export function assertResumable(before: TrainingConfig, now: TrainingConfig, { r
   const set = assignments.map((assignment) => assignment.slice(0, assignment.indexOf("=")));
   const isSet = (path: string): boolean => set.some((key) => within(path, [key]) || within(key, [path]));
   const changes = changesBetween(before, now);
+  const own = runDirectory(run).config;
   // Without a config, a --set or an edit of the run's own makes a difference.
   const back = (changed: readonly Change[]): string =>
-    file !== undefined ? "leave the config out to go on with the run's own" : changed.every(({ path }) => isSet(path)) ? "leave the --set out" : `put it back as it was in ${join(run, "config.json")}`;
+    file !== undefined ? "leave the config out to go on with the run's own" : changed.every(({ path }) => isSet(path)) ? "leave the --set out" : `put it back as it was in ${own}`;
   const other = `train into another --out (with --set training.initialWeights=${run} it starts from this run's weights)`;
 
   const fixed = changes.filter(({ path }) => within(path, FIXED));
@@ -78,7 +79,7 @@ export function assertResumable(before: TrainingConfig, now: TrainingConfig, { r
   const asked = changes.filter(({ path }) => within(path, ASKED) && !(isSameData && PLACES.includes(path)));
   const unasked = asked.filter(({ path }) => !isSet(path));
   if (unasked.length > 0) {
-    const each = unasked.map(({ path, before: old, now: value }) => `${path} is ${shown(value)} in ${file ?? join(run, "config.json")}, the run in ${run} has ${shown(old)}`);
+    const each = unasked.map(({ path, before: old, now: value }) => `${path} is ${shown(value)} in ${file ?? own}, the run in ${run} has ${shown(old)}`);
     const say = unasked.flatMap(({ path, now: value }) => (value === undefined ? [] : [`--set ${path}=${value.replaceAll(/^"|"$/g, "")}`]));
     throw new CommandError(`--resume: ${each.join("; ")}. ${capitalized(back(unasked))}, ${say.length > 0 ? `say on purpose what changes (${say.join(" ")}), ` : ""}or ${other}.`);
   }

@@ -26,6 +26,9 @@ export interface ImageHeader extends ImageSize {
   readonly orientation: number;
 }
 
+/** The size that reading an image gives: as it is stored, or upright, as EXIF says. */
+export const sizeAsRead = ({ width, height, orientation }: ImageHeader, which: "stored" | "exif"): ImageSize => (which === "exif" && orientation >= 5 ? { width: height, height: width } : { width, height });
+
 const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
 // The bands that each kind of picture may have, transparency included. Pillow knows no more: further ones are measurements
 // whose meaning nobody tells.

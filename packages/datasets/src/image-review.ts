@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import type { ImageSize } from "@mrcnn/core";
 import type { FindingList, Said } from "@mrcnn/masks";
-import { readImageFile, readImageHeader } from "./image-file.ts";
+import { readImageFile, readImageHeader, sizeAsRead } from "./image-file.ts";
 import type { ImageHeader } from "./image-file.ts";
 import { inOrder } from "./in-order.ts";
 import { createFindNearby, type NearbyFile } from "./nearby-file.ts";
@@ -98,12 +98,12 @@ async function review(folder: string, image: AnnotatedFile, findMissing: ReturnT
   const found: Finding[] = [];
   try {
     const header = await readImageHeader(path, limit);
-    const upright = header.orientation >= 5 ? { width: header.height, height: header.width } : header;
-    const [fitsStored, fitsUpright] = [isSize(header, image), isSize(upright, image)];
-    const fits = orientation === "stored" ? fitsStored : fitsUpright;
-    if (header.orientation > 1 && (fitsStored || fitsUpright) && (fitsStored === fitsUpright || !fits)) found.push(["photo that EXIF says is turned", turned(file_name, header, { orientation, fits })]);
-    // What is no size at all is told by the rules for annotations.
-    else if (!fits && [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0)) {
+    const fits = isSize(sizeAsRead(header, orientation), image);
+    const fitsOther = isSize(sizeAsRead(header, orientation === "stored" ? "exif" : "stored"), image);
+    if (header.orientation > 1 && fitsOther) {
+      found.push(["photo that EXIF says is turned", turned(file_name, header, { orientation, fits })]);
+    } else if (!fits && [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0)) {
+      // What is no size at all is told by the rules for annotations.
       found.push(["image of another size than its annotation says", { example: `${file_name}: the file has ${header.width}x${header.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." }]);
     }
     if (read === "pixels") await readImageFile(path, { orient: orientation === "exif", ...limit });

@@ -1,10 +1,10 @@
-/** Work on many files, a few at a time. */
+/** Works on many files, a few at a time, and gives the results in the files' order. */
 
 const AT_ONCE = 4;
 
 /**
- * What `work` gives for each item, in their order; several are worked on at a time. `onImage` is told how many are done.
- * `signal` ends it early, with what was done until then.
+ * Calls `work` for each item, several at a time, and returns the results in the order of the items. `onImage` is told how
+ * many are done; `signal` ends it early, with the results so far.
  *
  * @throws the error of the first item, in their order, that has one; no further items are begun then.
  */
@@ -24,6 +24,8 @@ export async function inOrder<T, R>(items: readonly T[], work: (item: T) => Prom
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  for (const i in errors) throw errors[i];
-  return results.filter(() => true); // without holes
+  // In ascending order, without the holes of what was not done.
+  const [failed] = Object.entries(errors);
+  if (failed !== undefined) throw failed[1];
+  return Object.values(results);
 }

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
 import { MASK_BYTES_PER_PIXEL, MAX_PIXELS } from "@mrcnn/masks";
-import { readImageFile, readImageHeader, readLabelFile } from "./image-file.ts";
+import { readImageFile, readImageHeader, readLabelFile, sizeAsRead } from "./image-file.ts";
 import type { PictureReviewOptions } from "./image-review.ts";
 import { inOrder } from "./in-order.ts";
 import { lossyFormat } from "./lossy-format.ts";
@@ -58,9 +58,7 @@ export async function maskFoldersDataset(options: MaskFolders, { onImage }: Pick
     throw new DatasetError(`${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`);
   }
   const look = async ({ image, masks }: Entry): Promise<void> => {
-    const header = await readImageHeader(image, { maxPixels });
-    const isTurned = orientation === "exif" && header.orientation >= 5;
-    const size = isTurned ? { width: header.height, height: header.width } : header;
+    const size = sizeAsRead(await readImageHeader(image, { maxPixels }), orientation);
     for (const path of masks) {
       assertLossless(path);
       assertSameSize(path, await readImageHeader(path, { maxPixels }), size);

@@ -2,8 +2,8 @@ export { cocoDatasetFromFiles, readCocoAnnotations, readCocoValue, writeCocoAnno
 export type { CocoFiles } from "./coco-files.ts";
 export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
 export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
-export { describeMissingImage, missingImageFinder, reviewPictures } from "./image-review.ts";
-export type { AnnotatedFile, MissingImage, PictureReviewOptions } from "./image-review.ts";
+export { reviewPictures } from "./image-review.ts";
+export type { AnnotatedFile, PictureReviewOptions } from "./image-review.ts";
 export { readJsonFile } from "./json-file.ts";
 export type { ReadJsonFileOptions } from "./json-file.ts";
 export { loadBatches } from "./loader.ts";

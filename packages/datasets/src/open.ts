@@ -27,12 +27,12 @@ export async function openDataset(description: DatasetDescription, looking: Pick
   }
 }
 
-/** The same data set for one who has opened it before: its pictures are not looked at again. */
+/** Returns the description of the same data set that is opened without a look at its pictures, for a data set that was opened before. */
 export const unread = (description: DatasetDescription): DatasetDescription => (description.kind === "shapes" ? description : { ...description, pictures: "unread" });
 
 /**
- * Reads one sample after the other, until `maxPixels` pixels have been read or all are, so that files that are cut, which
- * only their pixels tell, are found before a long work begins. `onImage` is told how many are done.
+ * Reads the samples in order, several at a time, until `maxPixels` pixels have been read or all are, so that files that
+ * are cut, which only their pixels tell, are found before a long work begins. `onImage` is told how many are done.
  *
  * @returns how many were read, from the first on.
  * @throws what `get` throws.

@@ -170,6 +170,20 @@ describe("images of a data set", () => {
     const upright = await look({ orientation: "exif" });
     expect(upright).toEqual([["error", "image of another size than its annotation says", ...otherSizes], ["error", "photo that EXIF says is turned", "turned.jpg"], ...common]);
   });
+  it.each(["jpeg", "png", "webp", "tiff", "avif"] as const)("expects of a turned %s the size that reading it gives, either way up", async (format) => {
+    const folder = temporaryFolder();
+    const name = `a.${format}`;
+    const data = Uint8Array.from({ length: 64 * 32 * 3 }, (_, i) => i % 251);
+    await sharp(data, { raw: { width: 64, height: 32, channels: 3 } }).withMetadata({ orientation: 6 })[format]().toFile(join(folder, name));
+    for (const orientation of ["stored", "exif"] as const) {
+      const { width, height } = await readImageFile(join(folder, name), { orient: orientation === "exif" });
+      for (const [size, count] of [[{ width, height }, 0], [{ width: height, height: width }, 1]] as const) {
+        const found = createFindingList();
+        await reviewPictures(folder, [{ file_name: name, ...size }], found, { orientation });
+        expect(found.all()).toHaveLength(count);
+      }
+    }
+  });
   it("finds a picture that is cut by its pixels alone", async () => {
     const folder = temporaryFolder();
     const path = join(folder, "a.jpg");

@@ -66,8 +66,12 @@ async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promi
 
 const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean => hashes[algorithm]?.startsWith(prefix) === true;
 
-/** The model of the catalog whose published file a file is, by its checksum; undefined for any other. */
+// Files in the formats that this project writes say themselves what they are.
+const OWN_FORMATS = /\.(safetensors|index\.json)$/i;
+
+/** Finds the model of the catalog whose published file a file is, by its checksum; undefined for any other, and for files in this project's own formats. */
 export async function fileInCatalog(path: string): Promise<CatalogEntry | undefined> {
+  if (OWN_FORMATS.test(path)) return undefined;
   const hashes = await hashFile(path, { md5: true });
   return catalog.find(({ checksum }) => checksum !== undefined && fits(hashes, checksum));
 }

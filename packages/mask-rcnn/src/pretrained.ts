@@ -1,4 +1,4 @@
-import { isMrcnnError, parseJson, WeightsError } from "@mrcnn/core";
+import { isMrcnnError, parseJson, quoteIds, toJson, WeightsError } from "@mrcnn/core";
 import { inferMaskRcnnConfig, mergeConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { InferredConfig, MaskRcnn, MaskRcnnConfig, Numerics, Partially } from "@mrcnn/model";
 import type { SourceWeights } from "@mrcnn/weights";
@@ -105,8 +105,6 @@ function assertNetwork({ architecture, backbone, rpn, mask, keypoints }: MaskRcn
   throw new WeightsError(`${where}: ${entry.name} has ${listed(wanted)}; these weights are of a network with ${listed(got)}. Name the model they are of.`);
 }
 
-const someOf = (names: readonly string[]): string => names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ") + (names.length > 5 ? `, … (${names.length})` : "");
-const areEqual = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((name, i) => name === b[i]);
 const numbered = (names: readonly string[]): Category[] => names.map((name, i) => ({ id: i + 1, name }));
 const unnamed = (count: number): Category[] => numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
 
@@ -121,8 +119,8 @@ function categoriesOf(count: number, stated: MaskRcnnConfig | undefined, weights
     throw new WeightsError(`${where}: the weights tell ${count} classes apart, ${classes.length} names were given. Give ${count} as ${names.classes}, label 1 first; the background has no name.`);
   }
   const listed = statedCategories(weights, where);
-  if (listed !== undefined && stated !== undefined && !areEqual(distinct(listed), stated.classes)) {
-    throw new WeightsError(`${where}: its metadata's categories are ${someOf(distinct(listed))}, but those of its config ${someOf(stated.classes)}. Give the names as ${names.classes}, or convert the weights anew.`);
+  if (listed !== undefined && stated !== undefined && toJson(distinct(listed)) !== toJson(stated.classes)) {
+    throw new WeightsError(`${where}: its metadata's categories are ${quoteIds(distinct(listed))}, but those of its config ${quoteIds(stated.classes)}. Give the names as ${names.classes}, or convert the weights anew.`);
   }
   const own = listed ?? (stated && numbered(stated.classes));
   if (own !== undefined) {

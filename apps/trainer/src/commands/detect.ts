@@ -8,7 +8,7 @@ import type { Category } from "../data-source.ts";
 import { openDetectionsFile } from "../detections-file.ts";
 import { categoryIds, detectImage, isOfImage } from "../detection.ts";
 import { inOptions, messageOf, UsageError } from "../errors.ts";
-import { assertWritable, identityOf, stateOf } from "../files.ts";
+import { assertWritable, identityOf } from "../files.ts";
 import { findInputs, overlayNames } from "../inputs.ts";
 import type { Input } from "../inputs.ts";
 import { INTERRUPTED, onInterrupt } from "../interrupt.ts";
@@ -44,7 +44,6 @@ export interface DetectOptions extends BackendOptions, ModelOptions {
 /** `mrcnn detect`. @returns the exit code. */
 export async function detect(paths: readonly string[], options: DetectOptions, given: Terminal): Promise<number> {
   assertSettable(options.set);
-  if (options.recursive && !paths.some((path) => stateOf(path)?.isDirectory() === true)) throw new UsageError("--recursive: no folder is given to look into. Leave it out.");
   const inputs = findInputs(paths, { recursive: options.recursive, except: options.overlay, note: given.note });
   const overlays = options.overlay === undefined ? undefined : overlayNames(inputs).map((name) => join(options.overlay!, name));
   const { terminal, to } = openOutputs({ "--json": options.json }, { terminal: given, inputs: [...inputs.map(({ path }) => path), options.weights, options.model] });
