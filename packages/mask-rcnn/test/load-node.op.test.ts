@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,8 @@ import { writeImageFile } from "@mrcnn/datasets/node";
 import { toArrays, toTorch, writeShards } from "@mrcnn/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cachedPath } from "../src/cache-folder.ts";
-import { isCached } from "../src/download.ts";
+import { catalogEntry } from "../src/catalog.ts";
+import { fileInCatalog, isCached } from "../src/download.ts";
 import { toFound } from "../src/found.ts";
 import { cocoKeypoints } from "../src/coco.ts";
 import { loadMaskRcnn, readWeightsFile } from "../src/load-node.ts";
@@ -61,6 +63,33 @@ describe("loadMaskRcnn", () => {
     model.dispose();
     await model.detect(image).catch(() => {});
     expect(memory().numTensors).toBe(before);
+  });
+
+  it("knows a file that is the catalog's by its checksum, whatever its name, and takes none of this project's own formats for one", async () => {
+    const file = join(folder, "renamed.pt");
+    writeFileSync(file, bytes);
+    const [entry, other] = [catalogEntry("maskrcnn_resnet50_fpn"), catalogEntry("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x")];
+    const before = [entry.checksum, other.checksum];
+    const guessed = await loadMaskRcnn({ ...small, weights: file });
+    expect(guessed.assumed).toContain("backbone.eps=0");
+    expect(guessed.categories).toEqual(unnamed);
+    guessed.dispose();
+    try {
+      Object.assign(entry, { checksum: { algorithm: "sha256", prefix: createHash("sha256").update(bytes).digest("hex").slice(0, 8) } });
+      const known = await loadMaskRcnn({ ...small, weights: file });
+      expect(known.assumed).toEqual([]);
+      expect(known.categories).toEqual(entry.categories);
+      known.dispose();
+      expect(await fileInCatalog(path)).toBeUndefined();
+      // detectron2 publishes md5.
+      Object.assign(entry, { checksum: before[0] });
+      Object.assign(other, { checksum: { algorithm: "md5", prefix: createHash("md5").update(bytes).digest("hex").slice(0, 6) } });
+      expect(await fileInCatalog(file)).toBe(other);
+    } finally {
+      Object.assign(entry, { checksum: before[0] });
+      Object.assign(other, { checksum: before[1] });
+    }
+    expect(await fileInCatalog(file)).toBeUndefined();
   });
 
   it("reads shards by their index, from a folder or a server", async () => {
