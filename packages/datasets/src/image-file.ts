@@ -76,7 +76,7 @@ async function decode(input: string | Uint8Array, name: string, { orient = true,
     const upright = orient ? file.autoOrient() : file;
     const pixels = isCmyk ? upright.pipelineColourspace("cmyk").toColourspace("cmyk") : upright.removeAlpha().toColourspace("srgb");
     const { data, info } = await pixels.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    return { height: info.height, width: info.width, data: isCmyk ? cmykToRgb(data, info.channels) : toRgb(data, info.channels) };
+    return { height: info.height, width: info.width, data: isCmyk ? cmykToRgb(data, info.channels) : ownMemory(data) };
   } catch (cause) {
     throw unreadable(name, cause);
   }
@@ -119,13 +119,8 @@ async function open(input: string | Uint8Array, name: string, maxPixels: number)
 // Above, pictures are not copied once more.
 const LARGE = 2 ** 26;
 
-// Memory of its own, which can be handed to another thread: neither Node's shared pool nor sharp's memory can.
-function toRgb(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return data.byteLength < LARGE ? new Uint8Array(data) : data;
-  const rgb = new Uint8Array((data.length / channels) * 3);
-  for (let i = 0, o = 0; i < data.length; i += channels) for (let c = 0; c < 3; c++) rgb[o++] = data[i]!;
-  return rgb;
-}
+// For another thread: neither Node's shared pool nor sharp's memory can be handed over.
+const ownMemory = (data: Uint8Array): Uint8Array => (data.byteLength < LARGE ? new Uint8Array(data) : data);
 
 // libvips would take a CMYK profile of its own; Pillow and OpenCV multiply, Pillow with this rounding.
 function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createRandom } from "@mrcnn/core";
@@ -57,6 +58,55 @@ describe("a folder per image", () => {
     await writeFile(join(folder, "a", "masks", "2.png"), "text");
     await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${join(folder, "a", "masks", "2.png")}: the image can't be read`);
   });
+  it("calls the class \"object\" by default, and refuses an index out of range", async () => {
+    const dataset = await maskFoldersDataset({ folder: await nested() });
+    expect(dataset.classNames).toEqual(["background", "object"]);
+    await expect(dataset.get(2)).rejects.toThrow("maskFoldersDataset: index must be within 0..1, got 2.");
+    await expect(dataset.get(-1)).rejects.toThrow("got -1.");
+  });
+  it.each([0, 2])("names a folder of %d images where one should be", async (count) => {
+    const folder = await nested();
+    const images = join(folder, "b", "images");
+    if (count === 0) await rm(join(images, "b.png"));
+    else await writeImageFile(join(images, "c.png"), image);
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${images}: must hold one image, got ${count}. Leave one.`);
+  });
+  it("names a mask that is cut, a pipe and an image above the limit", async () => {
+    const folder = await nested();
+    const mask = join(folder, "a", "masks", "1.png");
+    await writeFile(mask, "");
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${mask}: the `);
+    await expect((await maskFoldersDataset({ folder, pictures: "unread" })).get(0)).rejects.toThrow(mask);
+    await rm(mask);
+    execFileSync("mkfifo", [mask]);
+    await expect(maskFoldersDataset({ folder })).rejects.toThrow(`${mask}: the mask can't be read: `);
+    await rm(mask);
+    await expect(maskFoldersDataset({ folder, maxPixels: 5 })).rejects.toThrow("a.png: the image has 3x2 pixels, more than the limit of 5");
+    await expect((await maskFoldersDataset({ folder, maxPixels: 5, pictures: "unread" })).get(0)).rejects.toThrow("more than the limit of 5");
+    expect(await maskFoldersDataset({ folder, maxPixels: 6 })).toMatchObject({ length: 2 });
+  });
+  it("reads photos that EXIF turns as stored, or upright, as asked, and says so where a mask fits the other way", async () => {
+    const folder = temporaryFolder();
+    for (const name of ["images", "masks"]) await mkdir(join(folder, "a", name), { recursive: true });
+    const photo = join(folder, "a", "images", "a.jpg");
+    const pixels = (): sharp.Sharp => sharp(image.data, { raw: { width: 3, height: 2, channels: 3 } });
+    for (const turn of [5, 6, 8]) {
+      await pixels().withMetadata({ orientation: turn }).jpeg().toFile(photo);
+      const mask = join(folder, "a", "masks", "1.png");
+      await grey(mask, 2, [1, 0, 0, 0, 0, 0]); // 2 wide, 3 high: upright
+      const upright = await (await maskFoldersDataset({ folder, orientation: "exif" })).get(0);
+      expect([upright.image.width, upright.image.height, [...upright.groundTruth.boxes]]).toEqual([2, 3, [0, 0, 1, 1]]);
+      const message = `${mask}: the mask has 2x3 pixels, its image 3x2. One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored".`;
+      await expect(maskFoldersDataset({ folder })).rejects.toThrow(message);
+      await expect((await maskFoldersDataset({ folder, pictures: "unread" })).get(0)).rejects.toThrow(message);
+      await grey(mask, 3, [1, 0, 0, 0, 0, 0]);
+      const stored = await (await maskFoldersDataset({ folder })).get(0);
+      expect([stored.image.width, stored.image.height]).toEqual([3, 2]);
+      await expect(maskFoldersDataset({ folder, orientation: "exif" })).rejects.toThrow("the mask has 3x2 pixels, its image 2x3. One of them may be turned");
+    }
+    await pixels().withMetadata({ orientation: 3 }).jpeg().toFile(photo); // upside down: its size stays
+    expect((await (await maskFoldersDataset({ folder, orientation: "exif" })).get(0)).image).toMatchObject({ width: 3, height: 2 });
+  });
   it("names what is missing", async () => {
     const folder = await nested();
     await rm(join(folder, "b", "masks"), { recursive: true });
@@ -90,6 +140,42 @@ describe("a label image per image", () => {
     const { masks } = (await dataset.get(0)).groundTruth;
     expect(masks.map((mask) => [...toFullBitmap(mask)])).toEqual(expected);
   });
+  it("cuts each label's mask out of a larger image, in the order of their values", async () => {
+    const random = createRandom(4);
+    const [height, width] = [17, 23];
+    // Rectangles over one another: some labels come in several pieces, with rows and columns between.
+    const labels = new Uint8Array(height * width);
+    for (let k = 1; k <= 9; k++) {
+      const [top, left, h, w] = [random.int(12), random.int(16), 2 + random.int(5), 2 + random.int(7)];
+      for (let y = top; y < top + h; y++) labels.fill(k % 6, y * width + left, y * width + left + w);
+    }
+    const folder = temporaryFolder();
+    await writeImageFile(join(folder, "i", "a.png"), { height, width, data: new Uint8Array(height * width * 3) });
+    await mkdir(join(folder, "m"));
+    await grey(join(folder, "m", "a.png"), width, [...labels]);
+    const { masks, boxes } = (await (await maskFoldersDataset({ images: join(folder, "i"), masks: join(folder, "m") })).get(0)).groundTruth;
+    const values = [...new Set(labels)].filter((value) => value !== 0).toSorted((a, b) => a - b);
+    expect(masks.map((mask) => [...toFullBitmap(mask)])).toEqual(values.map((value) => [...labels].map((label) => Number(label === value))));
+    values.forEach((value, k) => {
+      const at = [...labels.keys()].filter((i) => labels[i] === value);
+      const [xs, ys] = [at.map((i) => i % width), at.map((i) => Math.floor(i / width))];
+      const box = [Math.min(...xs), Math.min(...ys), Math.max(...xs) + 1, Math.max(...ys) + 1];
+      expect([...boxes.subarray(4 * k, 4 * k + 4)]).toEqual(box);
+      expect([masks[k]!.left, masks[k]!.top, masks[k]!.width, masks[k]!.height], "no larger than its object").toEqual([box[0], box[1], box[2]! - box[0]!, box[3]! - box[1]!]);
+    });
+  });
+  it("takes _mask off the end of a name only", async () => {
+    const folder = temporaryFolder();
+    await writeImageFile(join(folder, "i", "a_mask_1.png"), image);
+    await mkdir(join(folder, "m"));
+    await grey(join(folder, "m", "a_mask_1_mask.png"), 3, [0, 0, 0, 1, 0, 0]);
+    expect(await maskFoldersDataset({ images: join(folder, "i"), masks: join(folder, "m") })).toMatchObject({ length: 1 });
+  });
+  it("names a folder without images", async () => {
+    const { images, masks } = await parallel((file) => grey(file, 3, [0, 0, 0, 0, 0, 0]));
+    await rm(join(images, "one.png"));
+    await expect(maskFoldersDataset({ images, masks })).rejects.toThrow(`${images}: no images were found. Check the path and the layout.`);
+  });
   it("names an image without a mask", async () => {
     const { images, masks } = await parallel((file) => grey(file, 3, [0, 0, 0, 0, 0, 0]));
     await writeImageFile(join(images, "two.png"), image);
@@ -116,7 +202,7 @@ describe("masks in a lossy format", () => {
     ["a_mask.tif", "TIFF with JPEG inside", () => picture().tiff({ compression: "jpeg" }).toBuffer()],
     ["a.tif", "TIFF with JPEG inside", () => picture().tiff({ compression: "jpeg", bigtiff: false, tile: true }).toBuffer()],
   ])("%s: %s is refused when opened", async (name, format, make) => {
-    await expect(withMask(name, await make())).rejects.toThrow(new RegExp(`${name}: the mask is ${format}, a format that changes values`));
+    await expect(withMask(name, await make())).rejects.toThrow(new RegExp(`${name}: the mask is ${format}, a format that changes values: pixels near an object's edge would become other objects. Make the masks anew as PNG`));
   });
   it.each([
     ["a.png", () => picture().png().toBuffer()],
