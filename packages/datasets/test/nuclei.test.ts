@@ -31,6 +31,16 @@ function countRegions(bits: Uint8Array, width: number): number {
 }
 
 describe("nucleiDataset", () => {
+  // Published figures were measured on such pictures: another version, machine or browser draws the same.
+  it.each<[Partial<NucleiOptions>, string]>([
+    [{}, "53fee5ab4d960d3c4ffde1466681371ab169aa02ca821da4d043957682a72d99"],
+    [{ stain: "haematoxylin-eosin", seed: 2 }, "98cd691fb9320844c45bad9ce692cc878b25fb2b57185e9df82c0ce8ef88aabd"],
+    [{ size: { height: 90, width: 131 }, nuclei: [30, 60], diameter: [6, 22], overlap: 0.3, noise: 0, seed: 9 }, "bc93e4566b43e0363a229c4d4bc9fbfdfcd7fcade515e38c01518a94bca85567"],
+    [{ stain: "haematoxylin-eosin", size: { height: 131, width: 90 }, nuclei: [40, 40], diameter: [10, 10], overlap: 0, seed: 5 }, "993d72e4e606a433feed0e3e4cbe0ff9d4645c5075f18248be578af5befee435"],
+  ])("%j draws the pictures it always drew", async (options, expected) => {
+    expect(await fingerprint(nucleiDataset({ count: 3, ...options }))).toBe(expected);
+  });
+
   it("draws image i alike in any order, from any length", async () => {
     const third = await nucleiDataset({ count: 4, seed: 3 }).get(3);
     const other = nucleiDataset({ count: 100, seed: 3 });
@@ -123,16 +133,6 @@ describe("nucleiDataset", () => {
     expect(red).toBeGreaterThan(green);
     expect(outside[0], "tissue takes more green than red").toBeGreaterThan(outside[1] + 15);
     expect(outside[0]).toBeGreaterThan(red + 60);
-  });
-
-  // Published figures were measured on such pictures: another version, machine or browser draws the same.
-  it.each<[Partial<NucleiOptions>, string]>([
-    [{}, "53fee5ab4d960d3c4ffde1466681371ab169aa02ca821da4d043957682a72d99"],
-    [{ stain: "haematoxylin-eosin", seed: 2 }, "98cd691fb9320844c45bad9ce692cc878b25fb2b57185e9df82c0ce8ef88aabd"],
-    [{ size: { height: 90, width: 131 }, nuclei: [30, 60], diameter: [6, 22], overlap: 0.3, noise: 0, seed: 9 }, "bc93e4566b43e0363a229c4d4bc9fbfdfcd7fcade515e38c01518a94bca85567"],
-    [{ stain: "haematoxylin-eosin", size: { height: 131, width: 90 }, nuclei: [40, 40], diameter: [10, 10], overlap: 0, seed: 5 }, "993d72e4e606a433feed0e3e4cbe0ff9d4645c5075f18248be578af5befee435"],
-  ])("%j draws the pictures it always drew", async (options, expected) => {
-    expect(await fingerprint(nucleiDataset({ count: 3, ...options }))).toBe(expected);
   });
 
   it("takes what lies on the bounds", () => {
