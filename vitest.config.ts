@@ -38,7 +38,14 @@ const chromium = (executablePath: string) => ({
   // Or they are found one after the other, and the page is loaded anew each time.
   optimizeDeps: { include: ["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgpu"] },
   test: {
-    ...project("chromium", [ops], ["./packages/testing/src/setup/chromium.ts"], Object.values(notInPage).flat().map((start) => start.endsWith("/") ? `${start}**` : `${start}*`)).test,
+    ...project(
+      "chromium",
+      [ops],
+      ["./packages/testing/src/setup/chromium.ts"],
+      Object.values(notInPage)
+        .flat()
+        .map((start) => (start.endsWith("/") ? `${start}**` : `${start}*`)),
+    ).test,
     isolate: false,
     fileParallelism: false,
     testTimeout: 300_000,

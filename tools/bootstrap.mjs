@@ -17,12 +17,12 @@ const time = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 /** @param {string} folder @returns {number} */
 const newest = (folder) =>
-  existsSync(folder)
-    ? readdirSync(folder, { withFileTypes: true }).reduce((latest, entry) => {
-        const path = join(folder, entry.name);
-        return Math.max(latest, entry.isDirectory() ? newest(path) : time(path));
-      }, 0)
-    : 0;
+  existsSync(folder) ?
+    readdirSync(folder, { withFileTypes: true }).reduce((latest, entry) => {
+      const path = join(folder, entry.name);
+      return Math.max(latest, entry.isDirectory() ? newest(path) : time(path));
+    }, 0)
+  : 0;
 
 const workspaces = () =>
   ["packages", "apps"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => join(root, kind, name)));
@@ -35,17 +35,23 @@ function run(command, args, remedy) {
     stdio: ["ignore", 2, 2],
     shell: process.platform === "win32",
   });
-  if (status !== 0) throw new BootstrapError(`\`${command} ${args.join(" ")}\` failed${error ? ` (${error.message})` : ""}. ${remedy}`);
+  if (status !== 0)
+    throw new BootstrapError(
+      `\`${command} ${args.join(" ")}\` failed${error ? ` (${error.message})` : ""}. ${remedy}`,
+    );
 }
 
 /** Whether node_modules follows the lock file. */
 export const isInstalled = () =>
-  time(installed) >= time(join(root, "pnpm-lock.yaml")) && ["trainer", "web"].every((app) => existsSync(join(root, "apps", app, "node_modules")));
+  time(installed) >= time(join(root, "pnpm-lock.yaml")) &&
+  ["trainer", "web"].every((app) => existsSync(join(root, "apps", app, "node_modules")));
 
 /** Whether every dist is newer than its sources. */
 export const isBuilt = () =>
   existsSync(join(root, "apps", "trainer", "dist", "index.js")) &&
-  workspaces().every((folder) => Math.max(newest(join(folder, "src")), time(join(folder, "tsconfig.json"))) <= time(built));
+  workspaces().every(
+    (folder) => Math.max(newest(join(folder, "src")), time(join(folder, "tsconfig.json"))) <= time(built),
+  );
 
 export function install() {
   if (isInstalled()) return;
@@ -63,7 +69,11 @@ export function build() {
   if (isBuilt()) return;
   process.stderr.write("Building …\n");
   const started = new Date();
-  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b", "apps/trainer", "apps/web"], "Fix the errors above and try again.");
+  run(
+    process.execPath,
+    [join(root, "node_modules", "typescript", "bin", "tsc"), "-b", "apps/trainer", "apps/web"],
+    "Fix the errors above and try again.",
+  );
   mkdirSync(join(root, ".cache"), { recursive: true });
   writeFileSync(built, "");
   utimesSync(built, started, started);
@@ -72,7 +82,9 @@ export function build() {
 export function bootstrap() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 12)) {
-    throw new BootstrapError(`Node ${process.versions.node} is too old. Install Node 20.12 or newer (22 is fine).`);
+    throw new BootstrapError(
+      `Node ${process.versions.node} is too old. Install Node 20.12 or newer (22 is fine).`,
+    );
   }
   install();
   build();

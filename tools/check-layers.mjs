@@ -12,13 +12,19 @@ const problems = [];
 const graph = new Map();
 
 // Import, export-from and dynamic import of a module; a module's name is all we need of a file.
-const IMPORT = /(?:^|[\s;}])(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
+const IMPORT =
+  /(?:^|[\s;}])(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']|import\s*\(\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
 
 /** @param {string} file */
-const importsOf = (file) => [...readFileSync(file, "utf8").matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
+const importsOf = (file) =>
+  [...readFileSync(file, "utf8").matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
 
 /** @param {string} specifier */
-const packageOf = (specifier) => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+const packageOf = (specifier) =>
+  specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
 
 /** @param {"packages" | "apps"} kind @param {string} name @param {string[] | "*"} uses @param {boolean} tensors */
 function checkRoom(kind, name, uses, tensors) {
@@ -32,45 +38,60 @@ function checkRoom(kind, name, uses, tensors) {
   for (const dependency of declared) {
     if (!dependency.startsWith("@mrcnn/")) continue;
     const other = dependency.slice("@mrcnn/".length);
-    if (!allowed(other)) problems.push(`${kind}/${name}/package.json depends on ${dependency}, which layers.json does not allow.`);
-    if (manifest.dependencies?.[dependency] !== "workspace:^") problems.push(`${kind}/${name}/package.json: ${dependency} must be "workspace:^".`);
+    if (!allowed(other))
+      problems.push(
+        `${kind}/${name}/package.json depends on ${dependency}, which layers.json does not allow.`,
+      );
+    if (manifest.dependencies?.[dependency] !== "workspace:^")
+      problems.push(`${kind}/${name}/package.json: ${dependency} must be "workspace:^".`);
     edges.add(`packages/${other}`);
   }
   for (const other of uses === "*" ? [] : uses) {
-    if (!edges.has(`packages/${other}`)) problems.push(`layers.json: ${name} does not use ${other}; take it off its list.`);
+    if (!edges.has(`packages/${other}`))
+      problems.push(`layers.json: ${name} does not use ${other}; take it off its list.`);
   }
   const used = new Set();
   for (const file of filesBelow(join(folder, "src"), ".ts")) {
     for (const specifier of importsOf(file)) {
       const where = relative(root, file);
       if (specifier.startsWith(".")) {
-        if (!specifier.endsWith(".ts") && !specifier.endsWith(".json")) problems.push(`${where}: own files are imported with their ending, got ${specifier}.`);
-        if (relative(folder, join(file, "..", specifier)).startsWith("..")) problems.push(`${where} imports ${specifier} from outside its package.`);
+        if (!specifier.endsWith(".ts") && !specifier.endsWith(".json"))
+          problems.push(`${where}: own files are imported with their ending, got ${specifier}.`);
+        if (relative(folder, join(file, "..", specifier)).startsWith(".."))
+          problems.push(`${where} imports ${specifier} from outside its package.`);
         continue;
       }
       if (specifier.startsWith("node:")) continue;
       const target = packageOf(specifier);
       used.add(target);
-      if (!tensors && target.startsWith("@tensorflow/")) problems.push(`${where} imports ${target}, but ${name} works without tensors.`);
-      if (target !== manifest.name && !declared.has(target)) problems.push(`${where} imports ${target}, which ${kind}/${name}/package.json does not declare.`);
+      if (!tensors && target.startsWith("@tensorflow/"))
+        problems.push(`${where} imports ${target}, but ${name} works without tensors.`);
+      if (target !== manifest.name && !declared.has(target))
+        problems.push(`${where} imports ${target}, which ${kind}/${name}/package.json does not declare.`);
     }
   }
   for (const dependency of Object.keys(manifest.dependencies ?? {})) {
-    if (dependency.startsWith("@mrcnn/") && !used.has(dependency)) problems.push(`${kind}/${name}/package.json declares ${dependency}, but nothing imports it.`);
+    if (dependency.startsWith("@mrcnn/") && !used.has(dependency))
+      problems.push(`${kind}/${name}/package.json declares ${dependency}, but nothing imports it.`);
   }
   const references = new Set(
-    (readJson(`${kind}/${name}/tsconfig.json`).references ?? []).map((/** @type {{ path: string }} */ r) => r.path.split("/").at(-1)),
+    (readJson(`${kind}/${name}/tsconfig.json`).references ?? []).map((/** @type {{ path: string }} */ r) =>
+      r.path.split("/").at(-1),
+    ),
   );
   for (const edge of edges) {
     const other = edge.slice("packages/".length);
     if (!references.has(other)) problems.push(`${kind}/${name}/tsconfig.json does not reference ${edge}.`);
   }
   if (!existsSync(join(folder, "README.md"))) problems.push(`${kind}/${name} has no README.md.`);
-  if (filesBelow(join(folder, "test"), ".test.ts").length === 0) problems.push(`${kind}/${name} has no tests.`);
+  if (filesBelow(join(folder, "test"), ".test.ts").length === 0)
+    problems.push(`${kind}/${name} has no tests.`);
   if (manifest.type !== "module") problems.push(`${kind}/${name}/package.json: type must be "module".`);
-  if (manifest.private !== true && manifest.publishConfig?.access !== "public") problems.push(`${kind}/${name}/package.json: publishConfig.access must be "public".`);
+  if (manifest.private !== true && manifest.publishConfig?.access !== "public")
+    problems.push(`${kind}/${name}/package.json: publishConfig.access must be "public".`);
   for (const file of filesBelow(join(folder, "src"), ".ts")) {
-    if (/^export default/m.test(readFileSync(file, "utf8"))) problems.push(`${relative(root, file)} has a default export.`);
+    if (/^export default/m.test(readFileSync(file, "utf8")))
+      problems.push(`${relative(root, file)} has a default export.`);
   }
 }
 
@@ -85,12 +106,16 @@ for (const name of folders("apps")) {
   else checkRoom("apps", name, rule.uses, true);
 }
 for (const [name, rule] of Object.entries(layers.packages)) {
-  if (!existsSync(join(root, "packages", name))) problems.push(`layers.json names packages/${name}, which does not exist.`);
+  if (!existsSync(join(root, "packages", name)))
+    problems.push(`layers.json names packages/${name}, which does not exist.`);
   if (rule.uses === "*" || typeof rule.layer !== "number") continue;
   for (const other of rule.uses) {
     const above = layers.packages[other];
     if (above === undefined) problems.push(`layers.json: ${name} uses ${other}, which is not listed.`);
-    else if (typeof above.layer === "number" && above.layer > rule.layer) problems.push(`layers.json: ${name} (L${rule.layer}) uses ${other} (L${above.layer}): arrows only go down.`);
+    else if (typeof above.layer === "number" && above.layer > rule.layer)
+      problems.push(
+        `layers.json: ${name} (L${rule.layer}) uses ${other} (L${above.layer}): arrows only go down.`,
+      );
   }
 }
 
@@ -111,4 +136,6 @@ if (problems.length > 0) {
   for (const problem of problems) console.error(`error: ${problem}`);
   process.exit(1);
 }
-console.log(`layers: ${graph.size} packages, ${[...graph.values()].reduce((n, e) => n + e.size, 0)} arrows, all allowed`);
+console.log(
+  `layers: ${graph.size} packages, ${[...graph.values()].reduce((n, e) => n + e.size, 0)} arrows, all allowed`,
+);

@@ -2,6 +2,7 @@
 // Makes a package as all packages are: node tools/make-package.mjs NAME "One sentence." (after adding NAME to layers.json).
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { format, resolveConfig } from "prettier";
 import { readLayers, root } from "./workspace.mjs";
 
 const [name, sentence] = process.argv.slice(2);
@@ -36,12 +37,12 @@ const manifest = {
   publishConfig: { access: "public" },
   scripts: { build: "tsc -b" },
   dependencies: Object.fromEntries(uses.map((used) => [`@mrcnn/${used}`, "workspace:^"])),
-  ...(tensors
-    ? {
-        peerDependencies: { "@tensorflow/tfjs-core": "^4.22.0" },
-        devDependencies: { "@tensorflow/tfjs-core": "catalog:" },
-      }
-    : {}),
+  ...(tensors ?
+    {
+      peerDependencies: { "@tensorflow/tfjs-core": "^4.22.0" },
+      devDependencies: { "@tensorflow/tfjs-core": "catalog:" },
+    }
+  : {}),
 };
 const files = {
   "package.json": `${JSON.stringify(manifest, null, 2)}\n`,
@@ -50,5 +51,10 @@ const files = {
   "README.md": `# @mrcnn/${name}\n\n${sentence}\n\n## Install\n\n\`\`\`sh\nnpm i @mrcnn/${name}${tensors ? " @tensorflow/tfjs-core" : ""}\n\`\`\`\n\n## Example\n\n\`\`\`ts\n\`\`\`\n\n## Exports\n\n| | |\n|---|---|\n\n## Limits\n`,
 };
 for (const sub of ["src", "test"]) mkdirSync(join(folder, sub), { recursive: true });
-for (const [file, text] of Object.entries(files)) if (!existsSync(join(folder, file))) writeFileSync(join(folder, file), text);
+for (const [file, text] of Object.entries(files)) {
+  const filepath = join(folder, file);
+  if (existsSync(filepath)) continue;
+  const style = await resolveConfig(filepath);
+  writeFileSync(filepath, file.endsWith(".md") ? text : await format(text, { ...style, filepath }));
+}
 console.log(`packages/${name}: made. Write src/, test/ and README.md; then node tools/check-layers.mjs.`);

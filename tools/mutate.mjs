@@ -17,20 +17,42 @@ const copy = join(cache, "tree");
 
 /** @param {string} command @param {readonly string[]} args @param {string} cwd @param {Record<string, string>} [env] */
 function run(command, args, cwd, env = {}) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: "inherit", env: { ...process.env, ...env } });
+  const { status, error } = spawnSync(command, args, {
+    cwd,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
   if (error !== undefined) throw error;
   return status ?? 1;
 }
 
 // What git knows and what is new, as it stands: mutants take the place of the sources, which must not be the originals.
 function copyCheckout() {
-  const { stdout } = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8", maxBuffer: 1 << 28 });
+  const { stdout } = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
   rmSync(copy, { recursive: true, force: true });
   for (const file of stdout.split("\0").filter((name) => name !== "" && existsSync(join(root, name)))) {
     mkdirSync(dirname(join(copy, file)), { recursive: true });
     cpSync(join(root, file), join(copy, file));
   }
-  if (run("npx", ["--yes", packageManager(), "install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"], copy) !== 0) process.exit(1);
+  if (
+    run(
+      "npx",
+      [
+        "--yes",
+        packageManager(),
+        "install",
+        "--frozen-lockfile",
+        "--prefer-offline",
+        "--reporter=append-only",
+      ],
+      copy,
+    ) !== 0
+  )
+    process.exit(1);
 }
 
 /**
@@ -46,7 +68,13 @@ function count(mutants) {
   /** @param {ReadonlySet<string>} which */
   const of = (which) => mutants.filter(({ status }) => which.has(status)).length;
   const [killed, left] = [of(seen), of(unseen)];
-  return { killed, left, uncovered: of(new Set(["NoCoverage"])), ignored: of(new Set(["Ignored"])), score: killed + left === 0 ? 100 : (100 * killed) / (killed + left) };
+  return {
+    killed,
+    left,
+    uncovered: of(new Set(["NoCoverage"])),
+    ignored: of(new Set(["Ignored"])),
+    score: killed + left === 0 ? 100 : (100 * killed) / (killed + left),
+  };
 }
 
 /**
@@ -56,11 +84,19 @@ function count(mutants) {
  */
 function sample(room, files) {
   const all = readdirSync(join(copy, room, "src"), { recursive: true, encoding: "utf8" });
-  const sources = files.length > 0 ? files : all.filter((file) => /(?<!index)\.ts$/.test(file)).toSorted().map((file) => `${room}/src/${file}`);
+  const sources =
+    files.length > 0 ?
+      files
+    : all
+        .filter((file) => /(?<!index)\.ts$/.test(file))
+        .toSorted()
+        .map((file) => `${room}/src/${file}`);
   let line = 0;
   return sources.flatMap((file) => {
     const { length } = readFileSync(join(copy, file), "utf8").split("\n");
-    return Array.from({ length }, (_, i) => i + 1).filter(() => line++ % every === 0).map((at) => `${file}:${at}-${at}`);
+    return Array.from({ length }, (_, i) => i + 1)
+      .filter(() => line++ % every === 0)
+      .map((at) => `${file}:${at}-${at}`);
   });
 }
 
@@ -68,19 +104,27 @@ function sample(room, files) {
 const row = (name, { killed, left, uncovered, ignored, score }) =>
   `| ${name} | ${killed + left} | ${killed} | ${left} | ${uncovered} | ${ignored} | ${score.toFixed(1)} % |`;
 
-const { values, positionals: only } = parseArgs({ allowPositionals: true, options: { every: { type: "string", default: "1" } } });
+const { values, positionals: only } = parseArgs({
+  allowPositionals: true,
+  options: { every: { type: "string", default: "1" } },
+});
 const every = Number(values.every);
 if (!Number.isInteger(every) || every < 1) {
   console.error(`error: --every must be a whole number from 1, got ${values.every}.`);
   process.exit(1);
 }
-const chosen = rooms.filter((room) => only.length === 0 || only.some((path) => `${path}/`.startsWith(`${room}/`)));
+const chosen = rooms.filter(
+  (room) => only.length === 0 || only.some((path) => `${path}/`.startsWith(`${room}/`)),
+);
 if (chosen.length === 0) {
   console.error(`error: ${only.join(", ")} is in none of the folders that have a goal: ${rooms.join(", ")}.`);
   process.exit(1);
 }
 copyCheckout();
-const table = ["| source | mutants | seen | not seen | of them never run | static | score |", "|---|---|---|---|---|---|---|"];
+const table = [
+  "| source | mutants | seen | not seen | of them never run | static | score |",
+  "|---|---|---|---|---|---|---|",
+];
 /** @type {string[]} */
 const survivors = [];
 let isEnough = true;
@@ -88,7 +132,10 @@ for (const room of chosen) {
   const files = only.filter((path) => path.startsWith(`${room}/src/`));
   const report = join(cache, `${room.replaceAll("/", "-")}.json`);
   rmSync(report, { force: true });
-  const mutate = every > 1 ? sample(room, files) : files.length > 0 ? files : [`${room}/src/**/*.ts`, `!${room}/src/**/index.ts`];
+  const mutate =
+    every > 1 ? sample(room, files)
+    : files.length > 0 ? files
+    : [`${room}/src/**/*.ts`, `!${room}/src/**/index.ts`];
   const config = join(copy, "stryker.config.json");
   writeFileSync(
     config,
@@ -109,7 +156,12 @@ for (const room of chosen) {
       timeoutMS: 20_000,
     }),
   );
-  const status = run(process.execPath, [join(copy, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js"), "run", config], copy, { MUTATED_ROOM: room });
+  const status = run(
+    process.execPath,
+    [join(copy, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js"), "run", config],
+    copy,
+    { MUTATED_ROOM: room },
+  );
   if (status !== 0 || !existsSync(report)) process.exit(status || 1);
   const found = /** @type {Report} */ (JSON.parse(readFileSync(report, "utf8"))).files;
   const counts = count(Object.values(found).flatMap(({ mutants }) => mutants));
@@ -120,7 +172,9 @@ for (const room of chosen) {
     const lines = source.split("\n");
     for (const { status: outcome, mutatorName, replacement, location } of mutants) {
       if (!unseen.has(outcome)) continue;
-      survivors.push(`${file}:${location.start.line} ${outcome} ${mutatorName} -> ${(replacement ?? "").replaceAll(/\s+/g, " ").slice(0, 100)}\n    ${lines[location.start.line - 1]?.trim()}`);
+      survivors.push(
+        `${file}:${location.start.line} ${outcome} ${mutatorName} -> ${(replacement ?? "").replaceAll(/\s+/g, " ").slice(0, 100)}\n    ${lines[location.start.line - 1]?.trim()}`,
+      );
     }
   }
 }

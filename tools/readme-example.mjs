@@ -34,8 +34,12 @@ export function takeApart(code) {
 /** A value as README comments write it. @param {unknown} value @returns {string} */
 export function show(value, isInside = false) {
   if (typeof value === "string") return isInside ? JSON.stringify(value) : value;
-  if (ArrayBuffer.isView(value) || Array.isArray(value)) return `[${Array.from(/** @type {number[]} */ (value), (one) => show(one, true)).join(", ")}]`;
-  if (typeof value === "object" && value !== null) return `{ ${Object.entries(value).map(([key, one]) => `${key}: ${show(one, true)}`).join(", ")} }`;
+  if (ArrayBuffer.isView(value) || Array.isArray(value))
+    return `[${Array.from(/** @type {number[]} */ (value), (one) => show(one, true)).join(", ")}]`;
+  if (typeof value === "object" && value !== null)
+    return `{ ${Object.entries(value)
+      .map(([key, one]) => `${key}: ${show(one, true)}`)
+      .join(", ")} }`;
   return Object.is(value, -0) ? "0" : String(value);
 }
 
@@ -43,11 +47,19 @@ const NUMBER = /(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/g;
 
 /** @param {string} stated @param {string} printed */
 function isSame(stated, printed) {
-  const literal = (/** @type {string} */ text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("\\.\\.\\.", ".*");
+  const literal = (/** @type {string} */ text) =>
+    text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("\\.\\.\\.", ".*");
   const pattern = `${stated.split(NUMBER).map(literal).join(`(${NUMBER.source})`)}`;
   const found = new RegExp(`^${pattern}$`).exec(printed);
   // To as many digits as are written.
-  return found !== null && (stated.match(NUMBER) ?? []).every((text, i) => Math.abs(Number(found[i + 1]) - Number(text)) <= 0.5 * 10 ** -(text.split(".")[1]?.length ?? Infinity) * 1.000001);
+  return (
+    found !== null &&
+    (stated.match(NUMBER) ?? []).every(
+      (text, i) =>
+        Math.abs(Number(found[i + 1]) - Number(text)) <=
+        0.5 * 10 ** -(text.split(".")[1]?.length ?? Infinity) * 1.000001,
+    )
+  );
 }
 
 /** Whether a comment is true of what was printed: all of it, or what stands before a ": ". @param {string} comment @param {readonly unknown[]} values */

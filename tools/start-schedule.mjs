@@ -10,7 +10,11 @@ const RESERVE = 0.93;
 // Fewer find nothing.
 const LEAST = 200;
 /** Mask AP50 on 120 unseen images after so many steps with the schedule in proportion; see docs/performance.md. */
-const measured = /** @type {const} */ ([[400, 0.43], [600, 0.8], [800, 0.87]]);
+const measured = /** @type {const} */ ([
+  [400, 0.43],
+  [600, 0.8],
+  [800, 0.87],
+]);
 
 /** @param {readonly number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
@@ -44,7 +48,10 @@ export function fitSchedule({ optimizer, training }, secondsPerStep) {
 export function describeSchedule({ steps, secondsPerStep, seconds }, full) {
   const minutes = Math.max(1, Math.round(seconds / 60));
   const near = measured.findLast(([count]) => count <= steps);
-  const expected = near === undefined ? `too few to find much (mask AP50 ${measured[0][1]} takes ${measured[0][0]})` : `enough for a mask AP50 of about ${near[1]} or more on images it has not seen`;
+  const expected =
+    near === undefined ?
+      `too few to find much (mask AP50 ${measured[0][1]} takes ${measured[0][0]})`
+    : `enough for a mask AP50 of about ${near[1]} or more on images it has not seen`;
   const shortened = steps < full ? ` instead of ${full}, so that it does not take longer` : "";
   return `A step takes ${secondsPerStep.toFixed(2)} s here: training ${steps} steps${shortened}, about ${minutes} minute${minutes === 1 ? "" : "s"}; ${expected}.`;
 }

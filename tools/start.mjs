@@ -18,15 +18,23 @@ const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
 
 /** @param {string[]} args @param {{ quietly?: boolean }} options `quietly`: says something only when it fails */
 function mrcnn(args, { quietly = false } = {}) {
-  if (!quietly) say(`\n$ npm run -s mrcnn -- ${args.map((text) => (/[[\]* ]/.test(text) ? `'${text}'` : text)).join(" ")}`);
-  const { status, stderr } = spawnSync(process.execPath, [join("apps", "trainer", "bin", "mrcnn.mjs"), ...args], { cwd: root, stdio: quietly ? ["ignore", "ignore", "pipe"] : "inherit", encoding: "utf8" });
+  if (!quietly)
+    say(
+      `\n$ npm run -s mrcnn -- ${args.map((text) => (/[[\]* ]/.test(text) ? `'${text}'` : text)).join(" ")}`,
+    );
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [join("apps", "trainer", "bin", "mrcnn.mjs"), ...args],
+    { cwd: root, stdio: quietly ? ["ignore", "ignore", "pipe"] : "inherit", encoding: "utf8" },
+  );
   if (status === 0) return;
   if (quietly) process.stderr.write(stderr);
   process.exit(status ?? 1);
 }
 
 /** @param {Record<string, unknown>} settings */
-const set = (settings) => Object.entries(settings).flatMap(([path, value]) => ["--set", `${path}=${JSON.stringify(value)}`]);
+const set = (settings) =>
+  Object.entries(settings).flatMap(([path, value]) => ["--set", `${path}=${JSON.stringify(value)}`]);
 
 /** Times the first steps of the training: seconds of each. */
 function timeSteps() {
@@ -34,8 +42,27 @@ function timeSteps() {
   const folder = mkdtempSync(join(tmpdir(), "mrcnn-start-"));
   try {
     const out = join(folder, "run");
-    mrcnn(["train", config, "--out", out, ...set({ "training.steps": timing.steps, "training.evaluateEvery": 0, "training.logEvery": 1, "optimizer.warmupSteps": timing.steps, "optimizer.milestones": [], "data.validation.shapes.count": 1 })], { quietly: true });
-    return readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line).secondsPerStep);
+    mrcnn(
+      [
+        "train",
+        config,
+        "--out",
+        out,
+        ...set({
+          "training.steps": timing.steps,
+          "training.evaluateEvery": 0,
+          "training.logEvery": 1,
+          "optimizer.warmupSteps": timing.steps,
+          "optimizer.milestones": [],
+          "data.validation.shapes.count": 1,
+        }),
+      ],
+      { quietly: true },
+    );
+    return readFileSync(join(out, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).secondsPerStep);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -62,13 +89,40 @@ if (existsSync(join(root, run))) {
 const whole = readJson(config);
 const schedule = fitSchedule(whole, timeSteps());
 say(describeSchedule(schedule, whole.training.steps));
-mrcnn(["train", config, "--out", run, ...(schedule.steps < whole.training.steps ? set(schedule.settings) : [])]);
+mrcnn([
+  "train",
+  config,
+  "--out",
+  run,
+  ...(schedule.steps < whole.training.steps ? set(schedule.settings) : []),
+]);
 // Another seed than the training's and the validation's: images that the run has not seen.
 mrcnn(["shapes", "--out", unseen, "--count", "120", "--seed", "1000"]);
 const images = join(unseen, "images");
-mrcnn(["eval", "--model", run, "--images", images, "--annotations", join(unseen, "annotations.json"), "--results", join(unseen, "results.json"), "--json", join(run, "eval.json")]);
+mrcnn([
+  "eval",
+  "--model",
+  run,
+  "--images",
+  images,
+  "--annotations",
+  join(unseen, "annotations.json"),
+  "--results",
+  join(unseen, "results.json"),
+  "--json",
+  join(run, "eval.json"),
+]);
 const few = Array.from({ length: 6 }, (_, i) => join(images, `shapes-${String(i).padStart(5, "0")}.png`));
-mrcnn(["detect", ...few, "--model", run, "--json", join(run, "detections.json"), "--overlay", join(run, "overlays")]);
+mrcnn([
+  "detect",
+  ...few,
+  "--model",
+  run,
+  "--json",
+  join(run, "detections.json"),
+  "--overlay",
+  join(run, "overlays"),
+]);
 
 const minutes = (performance.now() - began) / 60000;
 say(`
@@ -83,5 +137,6 @@ Next:
                   npm run -s mrcnn -- train configs/nuclei.json --out runs/mine \\
                     --set data.train.images=DIR --set data.train.annotations=COCO.json …
                   (docs/guides/own-data.md)`);
-if (!backendState("tensorflow").available) say("  large networks  npm run setup:tensorflow (native TensorFlow, faster on those)");
+if (!backendState("tensorflow").available)
+  say("  large networks  npm run setup:tensorflow (native TensorFlow, faster on those)");
 say("  all commands    npm run -s mrcnn -- --help");

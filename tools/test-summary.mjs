@@ -28,11 +28,15 @@ const needsChromium = (/** @type {string} */ file) => {
  *   `opFiles`: suites that each backend runs; `failed`: checks beside the tests; `troubles`: why something could not be installed.
  * @returns {{ lines: string[], failures: number }}
  */
-export function summarize(report, { opFiles, backends, chromium, isFiltered, mustRunAll, failed, suitesPassed, troubles = {} }) {
+export function summarize(
+  report,
+  { opFiles, backends, chromium, isFiltered, mustRunAll, failed, suitesPassed, troubles = {} },
+) {
   let skipped = report.numPendingTests;
   const skips = [];
   const missing = [];
-  const because = (/** @type {string} */ name, /** @type {string | undefined} */ reason) => `${reason}${troubles[name] ? ` (${troubles[name]})` : ""}`;
+  const because = (/** @type {string} */ name, /** @type {string | undefined} */ reason) =>
+    `${reason}${troubles[name] ? ` (${troubles[name]})` : ""}`;
   for (const [reason, starts] of Object.entries(chromium.path === undefined ? {} : notInPage)) {
     const left = opFiles.filter((file) => starts.some((start) => file.startsWith(start)));
     skipped += left.length;
@@ -41,20 +45,26 @@ export function summarize(report, { opFiles, backends, chromium, isFiltered, mus
   for (const { name, assertionResults } of report.testResults) {
     const pending = assertionResults.filter(({ status }) => ["pending", "skipped"].includes(status));
     if (pending.length === 0) continue;
-    if (chromium.path === undefined && needsChromium(name)) missing.push(`not run: ${pending.length} tests of ${name}: ${because("chromium", chromium.reason)}.`);
+    if (chromium.path === undefined && needsChromium(name))
+      missing.push(`not run: ${pending.length} tests of ${name}: ${because("chromium", chromium.reason)}.`);
     // Those that a filter leaves out need no words.
     else if (!isFiltered) skips.push(...pending.map(({ fullName }) => `skipped: ${fullName}`));
   }
   for (const [name, { available, reason, command }] of Object.entries(backends)) {
     if (available) continue;
     skipped += opFiles.length;
-    missing.push(`not run: ${opFiles.length} suites on ${name}: ${because(name, reason)}.${command ? ` To run them: ${command}` : ""}`);
+    missing.push(
+      `not run: ${opFiles.length} suites on ${name}: ${because(name, reason)}.${command ? ` To run them: ${command}` : ""}`,
+    );
   }
   if (chromium.path === undefined) {
     skipped += opFiles.length;
-    missing.push(`not run: ${opFiles.length} suites on webgpu in a page: ${because("chromium", chromium.reason)}.`);
+    missing.push(
+      `not run: ${opFiles.length} suites on webgpu in a page: ${because("chromium", chromium.reason)}.`,
+    );
   }
-  const failures = failed.length + Math.max(report.numFailedTests, suitesPassed ? 0 : 1) + (mustRunAll ? missing.length : 0);
+  const failures =
+    failed.length + Math.max(report.numFailedTests, suitesPassed ? 0 : 1) + (mustRunAll ? missing.length : 0);
   return {
     lines: [
       ...skips,

@@ -1,5 +1,5 @@
 // @ts-check
-// `npm test` on a bare clone: installs and builds what is missing, checks layers, lint and types, runs
+// `npm test` on a bare clone: installs and builds what is missing, checks layers, lint, format and types, runs
 // every suite on every backend that is here, in Chromium too, and says last what did not run, with its reason and
 // the command that would enable it. Arguments go to vitest. The very last line is `N passed, N failed, N skipped`.
 // With MRCNN_TEST_ALL=1, as in the workflow, a suite that can't run here is a failure.
@@ -18,7 +18,11 @@ await bootstrap();
 /** @param {string} title @param {string} command @param {string[]} args */
 function check(title, command, args) {
   console.log(`\n> ${title}`);
-  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell: process.platform === "win32" });
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: "inherit",
+    shell: process.platform === "win32",
+  });
   return status === 0;
 }
 const bin = (/** @type {string} */ name) => join(root, "node_modules", ".bin", name);
@@ -27,13 +31,21 @@ const failed = [];
 if (only.length === 0) {
   if (!check("layers", process.execPath, ["tools/check-layers.mjs"])) failed.push("layers");
   if (!check("lint", bin("oxlint"), ["--deny-warnings"])) failed.push("lint");
+  const format = ["--check", "--log-level=warn", "--cache", "--cache-location=.cache/prettier", "."];
+  if (!check("format (`npm run format` mends it)", bin("prettier"), format)) failed.push("format");
   if (!check("types of tests and tools", bin("tsc"), ["-p", "tsconfig.test.json"])) failed.push("types");
 }
 
 const report = join(root, ".cache", "test-report.json");
 mkdirSync(join(root, ".cache"), { recursive: true });
 rmSync(report, { force: true });
-const suites = check("tests", bin("vitest"), ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...only]);
+const suites = check("tests", bin("vitest"), [
+  "run",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...only,
+]);
 
 /** @type {import("./test-summary.mjs").Report} */
 let counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
@@ -45,9 +57,17 @@ try {
 
 const { MRCNN_TEST_ALL, MRCNN_NO_CHROMIUM, MRCNN_NO_WEBGPU } = process.env;
 const { lines, failures } = summarize(
-  { ...counts, testResults: counts.testResults.map((one) => ({ ...one, name: relative(root, one.name).replaceAll("\\", "/") })) },
   {
-    opFiles: ["packages", "apps"].flatMap((kind) => filesBelow(join(root, kind), ".op.test.ts")).map((file) => relative(root, file).replaceAll("\\", "/")),
+    ...counts,
+    testResults: counts.testResults.map((one) => ({
+      ...one,
+      name: relative(root, one.name).replaceAll("\\", "/"),
+    })),
+  },
+  {
+    opFiles: ["packages", "apps"]
+      .flatMap((kind) => filesBelow(join(root, kind), ".op.test.ts"))
+      .map((file) => relative(root, file).replaceAll("\\", "/")),
     backends: { tensorflow: backendState("tensorflow"), webgpu: backendState("webgpu") },
     chromium: findChromium(),
     isFiltered: only.length > 0,

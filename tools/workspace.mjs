@@ -21,9 +21,11 @@ export const readLayers = () => readJson("layers.json");
 
 /** Folders of `packages/` or `apps/`. @param {"packages" | "apps"} kind */
 export const folders = (kind) =>
-  existsSync(join(root, kind))
-    ? readdirSync(join(root, kind)).filter((name) => existsSync(join(root, kind, name, "package.json"))).toSorted()
-    : [];
+  existsSync(join(root, kind)) ?
+    readdirSync(join(root, kind))
+      .filter((name) => existsSync(join(root, kind, name, "package.json")))
+      .toSorted()
+  : [];
 
 /** Every file below `folder` whose name ends with `suffix`. @param {string} folder @param {string} suffix @returns {string[]} */
 export function filesBelow(folder, suffix) {

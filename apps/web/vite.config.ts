@@ -5,10 +5,15 @@ import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 import { contentSecurityPolicy } from "./src/content-security-policy.ts";
 
-const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
 const SERVICE_WORKER = "service-worker";
 const publicDir = join(import.meta.dirname, "public");
-const publicFiles = readdirSync(publicDir, { recursive: true, withFileTypes: true }).flatMap((one) => (one.isFile() ? [relative(publicDir, join(one.parentPath, one.name)).replaceAll("\\", "/")] : []));
+const publicFiles = readdirSync(publicDir, { recursive: true, withFileTypes: true }).flatMap((one) =>
+  one.isFile() ? [relative(publicDir, join(one.parentPath, one.name)).replaceAll("\\", "/")] : [],
+);
 
 /** Tells the service worker which files the site has. It must lie at the site's root, under a name that stays. */
 function serviceWorker(): Plugin {
@@ -18,7 +23,8 @@ function serviceWorker(): Plugin {
     enforce: "post",
     generateBundle(_, bundle) {
       const own = bundle[`${SERVICE_WORKER}.js`];
-      if (own?.type !== "chunk") throw new Error("vite.config: the service worker must be among the build's chunks.");
+      if (own?.type !== "chunk")
+        throw new Error("vite.config: the service worker must be among the build's chunks.");
       const hash = createHash("sha256");
       const files: string[] = [];
       const add = (name: string, content: string | Uint8Array): void => {
@@ -27,7 +33,9 @@ function serviceWorker(): Plugin {
         if (name !== "index.html") files.push(name);
       };
       // Weights are kept elsewhere, once they are used.
-      for (const [name, one] of Object.entries(bundle)) if (one !== own && !name.endsWith(".safetensors")) add(name, one.type === "chunk" ? one.code : one.source);
+      for (const [name, one] of Object.entries(bundle))
+        if (one !== own && !name.endsWith(".safetensors"))
+          add(name, one.type === "chunk" ? one.code : one.source);
       for (const name of publicFiles) add(name, readFileSync(join(publicDir, name)));
       const site = { version: hash.digest("hex").slice(0, 12), files };
       own.code = `const SITE = ${JSON.stringify(site)};\n${own.code}`;
@@ -40,7 +48,16 @@ function policyTag(): Plugin {
   return {
     name: "mrcnn:content-security-policy",
     apply: "build",
-    transformIndexHtml: { order: "post", handler: () => [{ tag: "meta", attrs: { "http-equiv": "Content-Security-Policy", content: contentSecurityPolicy }, injectTo: "head-prepend" }] },
+    transformIndexHtml: {
+      order: "post",
+      handler: () => [
+        {
+          tag: "meta",
+          attrs: { "http-equiv": "Content-Security-Policy", content: contentSecurityPolicy },
+          injectTo: "head-prepend",
+        },
+      ],
+    },
   };
 }
 
@@ -58,7 +75,9 @@ export default defineConfig({
     rolldownOptions: {
       checks: { bundlerTimings: false },
       input: { index: "index.html", [SERVICE_WORKER]: `src/${SERVICE_WORKER}.ts` },
-      output: { entryFileNames: ({ name }) => (name === SERVICE_WORKER ? "[name].js" : "assets/[name]-[hash].js") },
+      output: {
+        entryFileNames: ({ name }) => (name === SERVICE_WORKER ? "[name].js" : "assets/[name]-[hash].js"),
+      },
     },
   },
 });

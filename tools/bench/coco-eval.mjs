@@ -38,15 +38,26 @@ async function ours(type) {
   const file = createReadStream(join(folder, `${type}.json`), { highWaterMark: 2 ** 20 });
   const { stats } = await evaluateCocoStream(truth, file, { iouType: /** @type {"bbox" | "segm"} */ (type) });
   const total = (performance.now() - start) / 1000;
-  console.log(JSON.stringify({ total, megabytes: process.resourceUsage().maxRSS / 1024, stats: Object.values(stats) }));
+  console.log(
+    JSON.stringify({ total, megabytes: process.resourceUsage().maxRSS / 1024, stats: Object.values(stats) }),
+  );
 }
 
 /** @typedef {{ total: number, load?: number, evaluate?: number, megabytes: number, stats: number[] }} Run */
 
 /** @param {string} who @param {string} type @returns {Run} */
 function contend(who, type) {
-  const [command, ...args] = who === "mrcnn" ? [process.execPath, here, "--run", type, "--folder", folder] : [values.python, python, who, folder, type];
-  return JSON.parse(execFileSync(command, args, { encoding: "utf8", env: { ...process.env, OMP_NUM_THREADS: "1" }, stdio: ["ignore", "pipe", "inherit"] }));
+  const [command, ...args] =
+    who === "mrcnn" ?
+      [process.execPath, here, "--run", type, "--folder", folder]
+    : [values.python, python, who, folder, type];
+  return JSON.parse(
+    execFileSync(command, args, {
+      encoding: "utf8",
+      env: { ...process.env, OMP_NUM_THREADS: "1" },
+      stdio: ["ignore", "pipe", "inherit"],
+    }),
+  );
 }
 
 /** @param {number[]} all */
@@ -54,11 +65,15 @@ const median = (all) => all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)
 
 if (values.run !== undefined) await ours(values.run);
 else {
-  if (!existsSync(join(folder, "truth.json"))) console.log(execFileSync(values.python, [python, "make", folder, values.images], { encoding: "utf8" }).trim());
+  if (!existsSync(join(folder, "truth.json")))
+    console.log(
+      execFileSync(values.python, [python, "make", folder, values.images], { encoding: "utf8" }).trim(),
+    );
   for (const type of values.types.split(",")) {
     /** @type {Map<string, Run[]>} */
     const runs = new Map(values.only.split(",").map((who) => [who, []]));
-    for (let round = 0; round < Number(values.rounds); round++) for (const [who, done] of runs) done.push(contend(who, type));
+    for (let round = 0; round < Number(values.rounds); round++)
+      for (const [who, done] of runs) done.push(contend(who, type));
     const reference = runs.get("pycocotools")?.[0]?.stats;
     for (const [who, done] of runs) {
       const stats = done[0]?.stats ?? [];

@@ -39,8 +39,10 @@ const newPython = values.torch ?? (existsSync(venv) ? venv : values.python);
 
 /** @param {string} text */
 function parseSize(text) {
-  const [, height = 0, width = height] = /^(\d+)(?:x(\d+))?$/.exec(text)?.map((part) => (part === undefined ? part : Number(part))) ?? [];
-  if (!(Number(height) >= 64 && Number(width) >= 64)) fail(`--size must be a side or HEIGHTxWIDTH in pixels from 64 up, got ${text}.`);
+  const [, height = 0, width = height] =
+    /^(\d+)(?:x(\d+))?$/.exec(text)?.map((part) => (part === undefined ? part : Number(part))) ?? [];
+  if (!(Number(height) >= 64 && Number(width) >= 64))
+    fail(`--size must be a side or HEIGHTxWIDTH in pixels from 64 up, got ${text}.`);
   return { height: Number(height), width: Number(width) };
 }
 
@@ -51,14 +53,21 @@ function fail(text) {
 }
 
 if (!(rounds >= 1 && threads >= 1)) fail("--rounds and --threads must be numbers from 1 up.");
-if (!existsSync(join(root, "packages", "model", "dist", "index.js"))) fail("the packages are not built. Run `npm run build` first.");
+if (!existsSync(join(root, "packages", "model", "dist", "index.js")))
+  fail("the packages are not built. Run `npm run build` first.");
 
 // What is from npm is brought here, so that the workspace needs none of it.
 mkdirSync(cache, { recursive: true });
-const missing = [...onnxruntimes, ...plotters].filter((spec) => !existsSync(join(cache, "node_modules", spec.slice(0, spec.lastIndexOf("@")))));
+const missing = [...onnxruntimes, ...plotters].filter(
+  (spec) => !existsSync(join(cache, "node_modules", spec.slice(0, spec.lastIndexOf("@")))),
+);
 if (missing.length > 0) {
   writeFileSync(join(cache, "package.json"), '{ "private": true }\n');
-  const { status } = spawnSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...onnxruntimes, ...plotters], { cwd: cache, stdio: ["ignore", "ignore", "inherit"] });
+  const { status } = spawnSync(
+    "npm",
+    ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...onnxruntimes, ...plotters],
+    { cwd: cache, stdio: ["ignore", "ignore", "inherit"] },
+  );
   if (status !== 0) console.error(`${missing.join(", ")} could not be installed; going on without.`);
 }
 
@@ -68,13 +77,24 @@ function makeCase({ height, width }) {
   const make = (/** @type {"make" | "export"} */ action) => {
     const maker = [values.python, newPython].find((python) => lookAt(python)?.torchvision !== undefined);
     if (maker === undefined) throw new Error("no torchvision");
-    execFileSync(maker, ["-W", "ignore", join(root, "tools", "bench", "r50", "torchvision_contender.py"), JSON.stringify({ action, folder, height, width })], { stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(
+      maker,
+      [
+        "-W",
+        "ignore",
+        join(root, "tools", "bench", "r50", "torchvision_contender.py"),
+        JSON.stringify({ action, folder, height, width }),
+      ],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
   };
   mkdirSync(folder, { recursive: true });
   try {
     if (!existsSync(join(folder, "case.json"))) make("make");
   } catch {
-    fail("torchvision makes the weights that all run on. Install it (apt-get install python3-torch python3-torchvision), or name a Python that has it with --python.");
+    fail(
+      "torchvision makes the weights that all run on. Install it (apt-get install python3-torch python3-torchvision), or name a Python that has it with --python.",
+    );
   }
   try {
     if (!existsSync(join(folder, "model.onnx"))) make("export");
@@ -86,11 +106,18 @@ function makeCase({ height, width }) {
 
 const { tensorflowAvailable } = await import(join(root, "packages", "backend-cuda", "dist", "index.js"));
 const cuda = spawnSync("nvidia-smi", ["-L"]).status === 0;
-const wanted = contendersOf({ threads, python: values.python, newPython, cuda, tensorflow: tensorflowAvailable() }).filter(
-  ({ title }) => values.only.some((part) => title.includes(part)),
-);
+const wanted = contendersOf({
+  threads,
+  python: values.python,
+  newPython,
+  cuda,
+  tensorflow: tensorflowAvailable(),
+}).filter(({ title }) => values.only.some((part) => title.includes(part)));
 const present = wanted.filter(({ absent }) => absent === undefined);
-const sizes = values.size.flatMap((text) => text.split(",")).map(parseSize).map((size) => ({ ...size, name: `${size.height}x${size.width}`, folder: makeCase(size) }));
+const sizes = values.size
+  .flatMap((text) => text.split(","))
+  .map(parseSize)
+  .map((size) => ({ ...size, name: `${size.height}x${size.width}`, folder: makeCase(size) }));
 const smallest = sizes.toSorted((a, b) => a.height * a.width - b.height * b.width)[0]?.name;
 
 /** @type {Map<string, Result>} */
@@ -105,7 +132,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 // Seconds that all processors together have worked, of any program.
-const busy = () => cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0) / 1000;
+const busy = () =>
+  cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0) / 1000;
 
 /**
  * Runs a contender's program and reads the last line it prints.
@@ -113,7 +141,13 @@ const busy = () => cpus().reduce((sum, { times: { user, nice, sys, irq } }) => s
  */
 function run({ command: [file = "", ...args], env }, job) {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, [...args, JSON.stringify(job)], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], signal: stop.signal, killSignal: "SIGKILL", timeout: LONGEST_MS });
+    const child = spawn(file, [...args, JSON.stringify(job)], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+      signal: stop.signal,
+      killSignal: "SIGKILL",
+      timeout: LONGEST_MS,
+    });
     let [out, err] = ["", ""];
     child.stdout.on("data", (data) => (out += data));
     child.stderr.on("data", (data) => (err = (err + data).slice(-4000)));
@@ -139,15 +173,31 @@ for (let round = 0; round < rounds; round++) {
         const before = results.get(key);
         if (runs === undefined || before?.failure !== undefined || stop.signal.aborted) continue;
         const training = action === "train";
-        const rois = training ? { batch: 2, boxRois: 1024, maskRois, maskClasses: 91 } : { batch: 1, boxRois: 1000, maskRois: 100, maskClasses: 1 };
+        const rois =
+          training ?
+            { batch: 2, boxRois: 1024, maskRois, maskClasses: 91 }
+          : { batch: 1, boxRois: 1000, maskRois: 100, maskClasses: 1 };
         const layers = contender.kind === "limit" ? layersOf({ ...size, ...rois }) : undefined;
         const base = { size: size.name, action, title: contender.title, kind: contender.kind, layers };
         try {
           const [began, busyBefore] = [performance.now(), busy()];
-          const found = await run(contender, { ...contender.job, action, folder: size.folder, warmup: WARMUP, runs, ...(layers && { layers, training }) });
+          const found = await run(contender, {
+            ...contender.job,
+            action,
+            folder: size.folder,
+            warmup: WARMUP,
+            runs,
+            ...(layers && { layers, training }),
+          });
           maskRois = found.maskRois ?? maskRois;
-          const others = (busy() - busyBefore - found.cpuSeconds) / ((performance.now() - began) / 1000) / cpus().length;
-          const stages = Object.fromEntries(Object.entries(found.stages ?? {}).map(([name, own]) => [name, [...(before?.stages?.[name] ?? []), ...own]]));
+          const others =
+            (busy() - busyBefore - found.cpuSeconds) / ((performance.now() - began) / 1000) / cpus().length;
+          const stages = Object.fromEntries(
+            Object.entries(found.stages ?? {}).map(([name, own]) => [
+              name,
+              [...(before?.stages?.[name] ?? []), ...own],
+            ]),
+          );
           results.set(key, {
             ...base,
             ...found,
@@ -156,15 +206,26 @@ for (let round = 0; round < rounds; round++) {
             memoryMb: Math.max(before?.memoryMb ?? 0, found.memoryMb),
             others: Math.max(before?.others ?? 0, others),
           });
-          const shown = found.seconds ?? [Object.values(found.stages ?? {}).reduce((sum, own) => sum + (own[0] ?? 0), 0)];
-          console.error(`${key}: ${shown.map((s) => s.toFixed(3)).join(" ")} s, ${found.memoryMb} MB${disturbance(others)}`);
+          const shown = found.seconds ?? [
+            Object.values(found.stages ?? {}).reduce((sum, own) => sum + (own[0] ?? 0), 0),
+          ];
+          console.error(
+            `${key}: ${shown.map((s) => s.toFixed(3)).join(" ")} s, ${found.memoryMb} MB${disturbance(others)}`,
+          );
         } catch (error) {
           if (stop.signal.aborted) continue;
           const message = error instanceof Error ? error.message : String(error);
           console.error(`${key} failed: ${message}`);
           // A later failure leaves what earlier rounds have measured.
-          const [failure = ""] = [message.split("\n").findLast((line) => /error/i.test(line)) ?? message.split("\n")[0]];
-          results.set(before === undefined ? key : `${key}, failed`, { ...base, seconds: [], memoryMb: 0, failure: failure.trim() });
+          const [failure = ""] = [
+            message.split("\n").findLast((line) => /error/i.test(line)) ?? message.split("\n")[0],
+          ];
+          results.set(before === undefined ? key : `${key}, failed`, {
+            ...base,
+            seconds: [],
+            memoryMb: 0,
+            failure: failure.trim(),
+          });
         }
       }
     }

@@ -34,20 +34,36 @@ const config = {
   ...start,
   model: { ...start.model, backbone: { ...start.model.backbone, width: 16 } },
   data: { train: { format: "shapes", shapes } },
-  augment: values.sizes === "varied" ? { flip: 0.5, rotate90: 0.5, minSizes: [64, 96, 112, 128, 144, 160] } : { flip: 0.5 },
+  augment:
+    values.sizes === "varied" ?
+      { flip: 0.5, rotate90: 0.5, minSizes: [64, 96, 112, 128, 144, 160] }
+    : { flip: 0.5 },
   training: { steps, batchSize: 2, checkpointEvery: 500, workers: 1 },
 };
 writeFileSync(join(folder, "steady.json"), JSON.stringify(config));
-const command = [join(root, "apps/trainer/bin/mrcnn.mjs"), "train", join(folder, "steady.json"), "--out", join(folder, "run"), "--backend", values.backend];
+const command = [
+  join(root, "apps/trainer/bin/mrcnn.mjs"),
+  "train",
+  join(folder, "steady.json"),
+  "--out",
+  join(folder, "run"),
+  "--backend",
+  values.backend,
+];
 const { status } = spawnSync(process.execPath, command, { stdio: "inherit" });
 if (status !== 0) process.exit(1);
 /** @type {Record<string, number>[]} */
-const lines = readFileSync(join(folder, "run", "metrics.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const lines = readFileSync(join(folder, "run", "metrics.jsonl"), "utf8")
+  .trim()
+  .split("\n")
+  .map((line) => JSON.parse(line));
 if (values.out === undefined) rmSync(folder, { recursive: true });
 
 /** @param {readonly number[]} numbers */
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? NaN;
-const windows = Array.from({ length: Math.floor(lines.length / width) }, (_, k) => lines.slice(k * width, (k + 1) * width));
+const windows = Array.from({ length: Math.floor(lines.length / width) }, (_, k) =>
+  lines.slice(k * width, (k + 1) * width),
+);
 const rows = windows.map((window) => {
   const of = (/** @type {string} */ key) => median(window.map((line) => line[key] ?? NaN));
   return {
@@ -58,10 +74,16 @@ const rows = windows.map((window) => {
     waiting: of("waitingShare"),
   };
 });
-console.log(`\n${values.sizes} sizes on ${values.backend}, ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}\n`);
-console.log("| steps | tensors | memory, MB | peak, MB | s per step | waiting for data |\n|---|---|---|---|---|---|");
+console.log(
+  `\n${values.sizes} sizes on ${values.backend}, ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}\n`,
+);
+console.log(
+  "| steps | tensors | memory, MB | peak, MB | s per step | waiting for data |\n|---|---|---|---|---|---|",
+);
 for (const [k, row] of rows.entries()) {
-  console.log(`| ${k * width + 1} to ${(k + 1) * width} | ${row.tensors} | ${row.memoryMb} | ${row.peakMemoryMb} | ${row.secondsPerStep.toFixed(4)} | ${(100 * row.waiting).toFixed(1)} % |`);
+  console.log(
+    `| ${k * width + 1} to ${(k + 1) * width} | ${row.tensors} | ${row.memoryMb} | ${row.peakMemoryMb} | ${row.secondsPerStep.toFixed(4)} | ${(100 * row.waiting).toFixed(1)} % |`,
+  );
 }
 
 const [first, ...rest] = rows.slice(Math.ceil(warmup / width));
@@ -73,13 +95,19 @@ if (first === undefined || last === undefined) {
 /** @param {string} what @param {number[]} changes @param {number} judged */
 const judge = (what, changes, judged) => {
   const within = judged <= 0.02;
-  console.log(`${what}: ${within ? "" : "NOT "}within 2 %, window by window ${changes.map((change) => `${(100 * change).toFixed(1)} %`).join(", ")}`);
+  console.log(
+    `${what}: ${within ? "" : "NOT "}within 2 %, window by window ${changes.map((change) => `${(100 * change).toFixed(1)} %`).join(", ")}`,
+  );
   return within;
 };
 const tensors = rest.every((row) => row.tensors === first.tensors);
 console.log(`\nAfter ${warmup} steps\ntensors: ${tensors ? "the same" : "NOT the same"}`);
 const verdicts = /** @type {const} */ (["memoryMb", "peakMemoryMb", "secondsPerStep"]).map((key) => {
   const changes = rest.map((row) => row[key] / first[key] - 1);
-  return judge(key, changes, key === "secondsPerStep" ? last[key] / first[key] - 1 : Math.max(...changes.map(Math.abs)));
+  return judge(
+    key,
+    changes,
+    key === "secondsPerStep" ? last[key] / first[key] - 1 : Math.max(...changes.map(Math.abs)),
+  );
 });
 process.exit(tensors && verdicts.every(Boolean) ? 0 : 1);

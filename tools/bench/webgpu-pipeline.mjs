@@ -24,7 +24,12 @@ const { values } = parseArgs({
   },
 });
 const [height = 480, width = 640] = values.size.split("x").map(Number);
-const [channels, proposals, detections, rounds] = [Number(values.channels), Number(values.proposals), Number(values.detections), Number(values.rounds)];
+const [channels, proposals, detections, rounds] = [
+  Number(values.channels),
+  Number(values.proposals),
+  Number(values.detections),
+  Number(values.rounds),
+];
 const outside = ["proposals", "box pooling", "selection", "mask pooling", "paste"];
 
 /**
@@ -42,7 +47,11 @@ async function measure(isPlain) {
   const ours = (/** @type {string} */ path) => import(join(root, "packages", path));
   const { startWebgpu } = await import(testing.resolve("@mrcnn/backend-webgpu/node"));
   const { webgpuBackend } = await import(testing.resolve("@mrcnn/backend-webgpu"));
-  await import(createRequire(join(root, "packages", "backend-webgpu", "package.json")).resolve("@tensorflow/tfjs-backend-webgpu"));
+  await import(
+    createRequire(join(root, "packages", "backend-webgpu", "package.json")).resolve(
+      "@tensorflow/tfjs-backend-webgpu",
+    )
+  );
   const original = new Map(tf.getKernelsForBackend("webgpu").map((config) => [config.kernelName, config]));
   const { description } = await startWebgpu();
   if (isPlain) {
@@ -68,7 +77,10 @@ async function measure(isPlain) {
     fpn: { channels },
     box: { representation: 64 },
     maskHead: { layers: [16], channels: 16 },
-    rpn: { detection: { preNmsTopK: 1000, postNmsTopK: proposals }, training: { preNmsTopK: 1000, postNmsTopK: proposals } },
+    rpn: {
+      detection: { preNmsTopK: 1000, postNmsTopK: proposals },
+      training: { preNmsTopK: 1000, postNmsTopK: proposals },
+    },
   });
   const model = createMaskRcnn(config);
   const dataset = shapesDataset({ count: 2, size: { height, width }, seed: 1 });
@@ -84,7 +96,9 @@ async function measure(isPlain) {
     seconds.push((performance.now() - start) / 1000);
   }
   const total = backend.traffic;
-  const detection = /** @type {any} */ (Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / rounds])));
+  const detection = /** @type {any} */ (
+    Object.fromEntries(Object.entries(total).map(([name, value]) => [name, value / rounds]))
+  );
   /** @type {Record<string, number[]>} */
   const stages = {};
   for (let i = 0; i <= rounds; i++) {
@@ -122,16 +136,24 @@ if (values.child !== undefined) {
 
 /** @param {"plain" | "ours"} which @returns {Measured} */
 function run(which) {
-  const { stdout, status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--child", which], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const { stdout, status } = spawnSync(
+    process.execPath,
+    [fileURLToPath(import.meta.url), ...process.argv.slice(2), "--child", which],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
+  );
   if (status !== 0) process.exit(status ?? 1);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }
 const plain = run("plain");
 const ours = run("ours");
-const sum = (/** @type {Measured} */ { stages }) => outside.reduce((total, stage) => total + (stages[stage] ?? 0), 0);
-console.log(`${ours.device}, Node ${process.version}: ${height} x ${width}, ${channels} channels, ${proposals} proposals, ${ours.found} detections\n`);
+const sum = (/** @type {Measured} */ { stages }) =>
+  outside.reduce((total, stage) => total + (stages[stage] ?? 0), 0);
+console.log(
+  `${ours.device}, Node ${process.version}: ${height} x ${width}, ${channels} channels, ${proposals} proposals, ${ours.found} detections\n`,
+);
 console.log("| | TensorFlow.js's kernels | ours |\n|---|---|---|");
-const row = (/** @type {string} */ name, /** @type {(m: Measured) => string} */ show) => console.log(`| ${name} | ${show(plain)} | ${show(ours)} |`);
+const row = (/** @type {string} */ name, /** @type {(m: Measured) => string} */ show) =>
+  console.log(`| ${name} | ${show(plain)} | ${show(ours)} |`);
 const kb = (/** @type {number} */ bytes) => `${Math.round(bytes / 1024)} KB`;
 for (const what of /** @type {const} */ (["detection", "training"])) {
   const name = what === "detection" ? "a detection" : "a training step";
@@ -146,4 +168,8 @@ row("the whole detection, s", (m) => m.seconds.toFixed(2));
 row("a training step, s", (m) => m.step.toFixed(2));
 row("most GPU memory, MB", (m) => String(m.peakMb));
 console.log(`\nOutside the convolutions ${(sum(plain) / sum(ours)).toFixed(1)} times as fast.`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), plain, ours }, null, 2)}\n`);
+if (values.json !== undefined)
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), plain, ours }, null, 2)}\n`,
+  );

@@ -9,5 +9,8 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith(".case.jso
   const { truth, results, options } = JSON.parse(readFileSync(join(folder, name), "utf8"));
   const { stats, accumulated } = evaluateCoco(truth, results, options);
   const { precision, recall, scores } = accumulated;
-  writeFileSync(join(folder, name.replace("case", "ours")), JSON.stringify({ stats, precision: [...precision], recall: [...recall], scores: [...scores] }));
+  writeFileSync(
+    join(folder, name.replace("case", "ours")),
+    JSON.stringify({ stats, precision: [...precision], recall: [...recall], scores: [...scores] }),
+  );
 }

@@ -6,7 +6,16 @@
 // built against the TensorFlow of the Python wheel `tensorflow-cpu`: nothing of Python runs later,
 // the wheel is only where a current libtensorflow comes from. For a GPU that is the first choice on
 // Linux: the installer's TensorFlow 2.9 is of CUDA 11.2, older than the GPUs of 2022 and later.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { platform } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -36,14 +45,22 @@ const help = `Usage: npm run setup:tensorflow -- [options]
   --help        show this`;
 
 const options = {
-  gpu: { type: "boolean" }, cuda: { type: "boolean" }, "no-cuda": { type: "boolean" },
-  installer: { type: "boolean" }, wheel: { type: "boolean" }, into: { type: "string" },
-  force: { type: "boolean" }, uninstall: { type: "boolean" }, help: { type: "boolean" },
+  gpu: { type: "boolean" },
+  cuda: { type: "boolean" },
+  "no-cuda": { type: "boolean" },
+  installer: { type: "boolean" },
+  wheel: { type: "boolean" },
+  into: { type: "string" },
+  force: { type: "boolean" },
+  uninstall: { type: "boolean" },
+  help: { type: "boolean" },
 };
 
 function readOptions() {
   try {
-    const { values } = parseArgs({ options: /** @type {typeof options & Record<string, { type: "boolean" | "string" }>} */ (options) });
+    const { values } = parseArgs({
+      options: /** @type {typeof options & Record<string, { type: "boolean" | "string" }>} */ (options),
+    });
     return /** @type {{ [name in keyof typeof options]?: boolean } & { into?: string }} */ (values);
   } catch (error) {
     throw new SetupError(`${/** @type {Error} */ (error).message.split(". ")[0]}.\n${help}`);
@@ -56,14 +73,18 @@ const MANIFEST = '{ "name": "mrcnn-tensorflow", "private": true }\n';
 function assertOurs(folder) {
   if (folder === tensorflowFolder || !existsSync(folder) || readdirSync(folder).length === 0) return;
   const manifest = join(folder, "package.json");
-  if (!existsSync(manifest) || readFileSync(manifest, "utf8") !== MANIFEST) throw new SetupError(`${folder} holds something else. Name an empty folder.`);
+  if (!existsSync(manifest) || readFileSync(manifest, "utf8") !== MANIFEST)
+    throw new SetupError(`${folder} holds something else. Name an empty folder.`);
 }
 
 /** @param {string} folder @param {number} needed GB */
 function assertRoom(folder, needed) {
   const disk = statfsSync(folder);
   const free = (disk.bavail * disk.bsize) / 1e9;
-  if (free < needed) throw new SetupError(`Only ${free.toFixed(1)} GB free at ${folder}; ${needed} GB are needed. Free some, or choose another disk with --into.`);
+  if (free < needed)
+    throw new SetupError(
+      `Only ${free.toFixed(1)} GB free at ${folder}; ${needed} GB are needed. Free some, or choose another disk with --into.`,
+    );
 }
 
 /** @param {string} folder @param {string} name */
@@ -73,10 +94,25 @@ async function npmInstall(folder, name) {
   writeFileSync(join(folder, "package.json"), MANIFEST);
   const result = await attempt(
     platform() === "win32" ? "npm.cmd" : "npm",
-    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", folder, `${name}@${TFJS_NODE}`, `node-api-headers@${HEADERS}`],
+    [
+      "install",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+      "--no-save",
+      "--prefix",
+      folder,
+      `${name}@${TFJS_NODE}`,
+      `node-api-headers@${HEADERS}`,
+    ],
     { cwd: folder },
   );
-  if (!result.ok) throw failure(`${name} could not be installed`, "Check the network and `npm config get registry`.", result);
+  if (!result.ok)
+    throw failure(
+      `${name} could not be installed`,
+      "Check the network and `npm config get registry`.",
+      result,
+    );
   await shareTfjs(folder, name);
 }
 
@@ -88,14 +124,22 @@ async function npmInstall(folder, name) {
 async function shareTfjs(folder, name) {
   if (!existsSync(join(root, "node_modules", "@tensorflow", "tfjs"))) {
     say("Installing the workspace ...");
-    const result = await attempt("npx", ["--yes", packageManager(), "install", "--frozen-lockfile"], { cwd: root });
-    if (!result.ok) throw failure("The workspace could not be installed", `Run \`npx ${packageManager()} install\` and look.`, result);
+    const result = await attempt("npx", ["--yes", packageManager(), "install", "--frozen-lockfile"], {
+      cwd: root,
+    });
+    if (!result.ok)
+      throw failure(
+        "The workspace could not be installed",
+        `Run \`npx ${packageManager()} install\` and look.`,
+        result,
+      );
   }
   const scope = join(folder, "node_modules", "@tensorflow");
   for (const other of readdirSync(scope)) {
     if (`@tensorflow/${other}` !== name) rmSync(join(scope, other), { recursive: true });
   }
-  for (const shared of ["tfjs", "tfjs-core"]) symlinkSync(join(root, "node_modules", "@tensorflow", shared), join(scope, shared), "junction");
+  for (const shared of ["tfjs", "tfjs-core"])
+    symlinkSync(join(root, "node_modules", "@tensorflow", shared), join(scope, shared), "junction");
 }
 
 /**
@@ -103,14 +147,18 @@ async function shareTfjs(folder, name) {
  * @param {string} folder @param {string} name @returns {Promise<{ why: string, output: string } | undefined>}
  */
 async function runInstaller(folder, name) {
-  const host = process.env.TFJS_NODE_CDN_STORAGE ?? process.env.CDN_STORAGE ?? "https://storage.googleapis.com/";
+  const host =
+    process.env.TFJS_NODE_CDN_STORAGE ?? process.env.CDN_STORAGE ?? "https://storage.googleapis.com/";
   if (!process.env.HTTPS_PROXY && !process.env.https_proxy) {
     // Blocked hosts often hang: ask first, briefly.
     try {
       await fetch(host, { method: "HEAD", signal: AbortSignal.timeout(15_000) });
     } catch (error) {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      return { why: `${host} is out of reach (${/** @type {NodeJS.ErrnoException} */ (cause).code ?? cause})`, output: "" };
+      return {
+        why: `${host} is out of reach (${/** @type {NodeJS.ErrnoException} */ (cause).code ?? cause})`,
+        output: "",
+      };
     }
   }
   const modules = join(folder, "node_modules");
@@ -143,8 +191,15 @@ async function setUp(folder, { gpu, ways }) {
     await npmInstall(folder, name);
     const blocked = await runInstaller(folder, name);
     if (blocked === undefined) return { ...common, how: `the installer of ${name}`, name, patched: false };
-    if (!ways.includes("wheel")) throw failure("tfjs-node's installer did not work", "Allow its download, or build against the Python wheel with --wheel (Linux).", blocked);
-    say(`tfjs-node's installer did not work (${blocked.why}). Building against TensorFlow's Python wheel instead.`);
+    if (!ways.includes("wheel"))
+      throw failure(
+        "tfjs-node's installer did not work",
+        "Allow its download, or build against the Python wheel with --wheel (Linux).",
+        blocked,
+      );
+    say(
+      `tfjs-node's installer did not work (${blocked.why}). Building against TensorFlow's Python wheel instead.`,
+    );
   }
   const { python, compiler } = await findTools();
   const name = "@tensorflow/tfjs-node"; // its source is tfjs-node-gpu's
@@ -157,7 +212,13 @@ async function setUp(folder, { gpu, ways }) {
   const test = await selfTest(folder, { patched: true, name });
   if (!test.ok) throw failure("tfjs-node is installed but its test fails", "Run again with --force.", test);
   const cuda = cudaOf(wheel);
-  return { ...common, how: `addon built against ${gpu ? "tensorflow" : "tensorflow-cpu"} ${TENSORFLOW}`, name, patched: true, ...(cuda && { cuda }) };
+  return {
+    ...common,
+    how: `addon built against ${gpu ? "tensorflow" : "tensorflow-cpu"} ${TENSORFLOW}`,
+    name,
+    patched: true,
+    ...(cuda && { cuda }),
+  };
 }
 
 /** The setup that is there, when it is what was asked for and works. @param {string} folder @param {{ gpu: boolean, ways: readonly string[] }} what */
@@ -180,7 +241,8 @@ async function main() {
   const { gpu = false, cuda = false, installer = false, wheel = false, into, ...asked } = readOptions();
   if (asked.help) return say(help);
   if (installer && wheel) throw new SetupError(`--installer and --wheel exclude each other.\n${help}`);
-  if ((cuda || asked["no-cuda"]) && !gpu) throw new SetupError(`--cuda and --no-cuda go with --gpu.\n${help}`);
+  if ((cuda || asked["no-cuda"]) && !gpu)
+    throw new SetupError(`--cuda and --no-cuda go with --gpu.\n${help}`);
   const folder = into === undefined ? tensorflowFolder : resolve(into);
   assertOurs(folder);
   if (asked.uninstall) {
@@ -188,8 +250,12 @@ async function main() {
     return say(`Removed ${folder}.`);
   }
   const major = Number(process.versions.node.split(".")[0]);
-  if (major >= 23) throw new SetupError(`tfjs-node ${TFJS_NODE} does not run on Node ${process.versions.node}. Use Node 20 or 22.`);
-  if (gpu && platform() === "darwin") throw new SetupError("There is no CUDA for macOS. Run it without --gpu.");
+  if (major >= 23)
+    throw new SetupError(
+      `tfjs-node ${TFJS_NODE} does not run on Node ${process.versions.node}. Use Node 20 or 22.`,
+    );
+  if (gpu && platform() === "darwin")
+    throw new SetupError("There is no CUDA for macOS. Run it without --gpu.");
 
   /** @type {("installer" | "wheel")[]} */
   let ways = ["installer", "wheel"];
@@ -201,9 +267,15 @@ async function main() {
   if (ready === undefined) {
     mkdirSync(folder, { recursive: true });
     assertRoom(folder, gpu ? NEEDED_GB.gpu : NEEDED_GB.cpu);
-    if (gpu && ways[0] === "wheel") say(`For the GPU: TensorFlow ${TENSORFLOW} of the Python wheel, which is of CUDA 12. (tfjs-node-gpu's own TensorFlow 2.9 is of CUDA 11.2 and cuDNN 8.1, for GPUs up to 2021: --installer takes it.)`);
+    if (gpu && ways[0] === "wheel")
+      say(
+        `For the GPU: TensorFlow ${TENSORFLOW} of the Python wheel, which is of CUDA 12. (tfjs-node-gpu's own TensorFlow 2.9 is of CUDA 11.2 and cuDNN 8.1, for GPUs up to 2021: --installer takes it.)`,
+      );
     ready = await setUp(folder, { gpu, ways });
-    writeFileSync(join(folder, "ready.json"), `${JSON.stringify({ ...ready, date: new Date().toISOString() }, null, 2)}\n`);
+    writeFileSync(
+      join(folder, "ready.json"),
+      `${JSON.stringify({ ...ready, date: new Date().toISOString() }, null, 2)}\n`,
+    );
   }
   if (gpu && ready.cuda !== undefined) {
     if (cuda || (!asked["no-cuda"] && (await hasGpu()))) {
@@ -213,7 +285,11 @@ async function main() {
       say("No NVIDIA GPU here, so CUDA's libraries are not fetched; --cuda does.");
     }
   }
-  say(already ? `Backend "tensorflow" is set up already (${ready.how}). Start over with --force.` : `Backend "tensorflow" is ready: ${ready.how}.`);
+  say(
+    already ?
+      `Backend "tensorflow" is set up already (${ready.how}). Start over with --force.`
+    : `Backend "tensorflow" is ready: ${ready.how}.`,
+  );
   if (into !== undefined) say(`To use it: export MRCNN_TENSORFLOW=${folder}`);
 }
 
@@ -227,6 +303,8 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`setup:tensorflow: ${error instanceof SetupError ? error.message : /** @type {Error} */ (error).stack}\n`);
+  process.stderr.write(
+    `setup:tensorflow: ${error instanceof SetupError ? error.message : /** @type {Error} */ (error).stack}\n`,
+  );
   process.exitCode = 1;
 }

@@ -4,7 +4,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../workspace.mjs";
 
-const { startWebgpu } = await import(createRequire(join(root, "packages", "testing", "package.json")).resolve("@mrcnn/backend-webgpu/node"));
+const { startWebgpu } = await import(
+  createRequire(join(root, "packages", "testing", "package.json")).resolve("@mrcnn/backend-webgpu/node")
+);
 try {
   const { description, isSoftware } = await startWebgpu();
   console.log(`${description}${isSoftware ? " (software)" : ""}`);

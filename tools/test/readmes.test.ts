@@ -13,7 +13,9 @@ interface Manifest {
   readonly private?: boolean;
   readonly exports: Readonly<Record<string, { "@mrcnn/source"?: string }>>;
 }
-const manifests = new Map(folders("packages").map((folder) => [folder, readJson(`packages/${folder}/package.json`) as Manifest]));
+const manifests = new Map(
+  folders("packages").map((folder) => [folder, readJson(`packages/${folder}/package.json`) as Manifest]),
+);
 
 /** The source file of "@mrcnn/model/training". */
 function sourceOf(specifier: string): string {
@@ -27,7 +29,10 @@ function sourceOf(specifier: string): string {
 function exampleFile(folder: string, code: string): string {
   const file = join(root, "packages", folder, ".cache", "readme.ts");
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, code.replace(/"(@mrcnn\/[^"]+)"/g, (_, specifier: string) => JSON.stringify(sourceOf(specifier))));
+  writeFileSync(
+    file,
+    code.replace(/"(@mrcnn\/[^"]+)"/g, (_, specifier: string) => JSON.stringify(sourceOf(specifier))),
+  );
   return file;
 }
 
@@ -45,7 +50,11 @@ describe.each([...manifests])("packages/%s/README.md", (folder, manifest) => {
   test("has its parts", () => {
     const headings = [...readme.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
     expect(readme.startsWith(`# ${manifest.name}\n\n`)).toBe(true);
-    expect(headings).toEqual(expect.arrayContaining(manifest.private === true ? ["Example", "Exports"] : ["Install", "Example", "Exports", "Limits"]));
+    expect(headings).toEqual(
+      expect.arrayContaining(
+        manifest.private === true ? ["Example", "Exports"] : ["Install", "Example", "Exports", "Limits"],
+      ),
+    );
   });
 
   const { code, stated, unchecked } = takeApart(exampleOf(readme) ?? "");
@@ -58,11 +67,18 @@ describe.each([...manifests])("packages/%s/README.md", (folder, manifest) => {
   if (notRun.includes(folder)) return;
   test("has an example that runs, and prints what its comments say", async () => {
     const printed: { line: number; values: unknown[] }[] = [];
-    Object.assign(globalThis, { printed: (line: number, ...values: unknown[]) => printed.push({ line, values }) });
+    Object.assign(globalThis, {
+      printed: (line: number, ...values: unknown[]) => printed.push({ line, values }),
+    });
     await import(exampleFile(folder, code));
     expect([...stated.keys()].filter((line) => !printed.some((one) => one.line === line))).toEqual([]);
     const wrong = printed.filter(({ line, values }) => !agrees(stated.get(line)!, values));
-    expect(wrong.map(({ line, values }) => `prints ${values.map((value) => show(value)).join(" ")}, says ${stated.get(line)}`)).toEqual([]);
+    expect(
+      wrong.map(
+        ({ line, values }) =>
+          `prints ${values.map((value) => show(value)).join(" ")}, says ${stated.get(line)}`,
+      ),
+    ).toEqual([]);
   });
 });
 
@@ -70,7 +86,11 @@ describe("a README's comment", () => {
   const taken = (line: string): ReturnType<typeof takeApart> => takeApart(`const a = 1;\n${line}\n`);
 
   test("is told from code, and must stand behind what it states", () => {
-    expect(taken("console.log(f(1), b); // 3 [1, 2]")).toMatchObject({ code: "const a = 1;\nglobalThis.printed(1, f(1), b);\n", stated: new Map([[1, "3 [1, 2]"]]), unchecked: [] });
+    expect(taken("console.log(f(1), b); // 3 [1, 2]")).toMatchObject({
+      code: "const a = 1;\nglobalThis.printed(1, f(1), b);\n",
+      stated: new Map([[1, "3 [1, 2]"]]),
+      unchecked: [],
+    });
     expect(taken("f(1); // [1, 2]").unchecked).toEqual(["f(1); // [1, 2]"]);
     expect(taken("const b = f(1); // 0.5").unchecked).toHaveLength(1);
     expect(taken("const b = f(1); // RGB bytes").unchecked).toEqual([]);

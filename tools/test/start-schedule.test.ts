@@ -6,7 +6,8 @@ import { readJson } from "../workspace.mjs";
 const config = readJson("configs/start.json");
 const { steps: full } = config.training;
 /** Slow first steps, then some of `seconds` each, one of them disturbed. */
-const timed = (seconds: number): number[] => Array.from({ length: timing.steps }, (_, i) => (i < timing.warm || i === 9 ? 5 : seconds));
+const timed = (seconds: number): number[] =>
+  Array.from({ length: timing.steps }, (_, i) => (i < timing.warm || i === 9 ? 5 : seconds));
 
 describe("npm start's schedule", () => {
   test("is the whole one where four minutes hold it", () => {
@@ -16,7 +17,9 @@ describe("npm start's schedule", () => {
       expect(schedule.settings["optimizer.milestones"]).toEqual(config.optimizer.milestones);
       expect(schedule.settings["optimizer.warmupSteps"]).toBe(config.optimizer.warmupSteps);
     }
-    expect(describeSchedule(fitSchedule(config, timed(0.2)), full)).toBe("A step takes 0.20 s here: training 800 steps, about 3 minutes; enough for a mask AP50 of about 0.87 or more on images it has not seen.");
+    expect(describeSchedule(fitSchedule(config, timed(0.2)), full)).toBe(
+      "A step takes 0.20 s here: training 800 steps, about 3 minutes; enough for a mask AP50 of about 0.87 or more on images it has not seen.",
+    );
   });
 
   test("is shortened in proportion where they don't, and ends within them", () => {
@@ -26,16 +29,21 @@ describe("npm start's schedule", () => {
       expect(steps * seconds).toBeLessThan(240);
       expect(steps * seconds).toBeGreaterThan(200);
       expect(schedule.seconds).toBeLessThanOrEqual(240);
-      for (const [i, milestone] of settings["optimizer.milestones"].entries()) expect(milestone / steps).toBeCloseTo(config.optimizer.milestones[i] / full, 2);
+      for (const [i, milestone] of settings["optimizer.milestones"].entries())
+        expect(milestone / steps).toBeCloseTo(config.optimizer.milestones[i] / full, 2);
       expect(settings["optimizer.warmupSteps"] / steps).toBeCloseTo(config.optimizer.warmupSteps / full, 2);
       expect(settings["training.evaluateEvery"]).toBeLessThan(steps);
     }
-    expect(describeSchedule(fitSchedule(config, timed(0.31)), full)).toMatch(/^A step takes 0\.31 s here: training 720 steps instead of 800, .*about 4 minutes; .*0\.8 or more/);
+    expect(describeSchedule(fitSchedule(config, timed(0.31)), full)).toMatch(
+      /^A step takes 0\.31 s here: training 720 steps instead of 800, .*about 4 minutes; .*0\.8 or more/,
+    );
   });
 
   test("has a least length, and says that it takes longer and finds little", () => {
     const schedule = fitSchedule(config, timed(3));
     expect(schedule.steps).toBe(200);
-    expect(describeSchedule(schedule, full)).toMatch(/200 steps instead of 800, .*about 11 minutes; too few to find much/);
+    expect(describeSchedule(schedule, full)).toMatch(
+      /200 steps instead of 800, .*about 11 minutes; too few to find much/,
+    );
   });
 });

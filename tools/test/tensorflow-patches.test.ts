@@ -11,9 +11,15 @@ const passages = [
 describe("patchBackend", () => {
   it("puts each patch right after its passage and leaves the rest alone", () => {
     const patched = patchBackend(passages.join("// between\n"));
-    expect(patched).toMatch(/#include <cstring>\n#include <cstdlib>\n#include "absl\/log\/globals.h"\n\/\/ between/);
-    expect(patched).toMatch(/case TF_ATTR_STRING: \{\n +if \(IsArray[^]*TFE_OpSetAttrStringList[^]*\/\/ between\n +case TF_ATTR_TYPE: \{\n +if \(IsArray[^]*TFE_OpSetAttrTypeList/);
-    expect(patched).toMatch(/TFE_NewContextOptions\(\);\n[^]*absl::SetMinLogLevel[^]*TFE_ContextOptionsSetConfig/);
+    expect(patched).toMatch(
+      /#include <cstring>\n#include <cstdlib>\n#include "absl\/log\/globals.h"\n\/\/ between/,
+    );
+    expect(patched).toMatch(
+      /case TF_ATTR_STRING: \{\n +if \(IsArray[^]*TFE_OpSetAttrStringList[^]*\/\/ between\n +case TF_ATTR_TYPE: \{\n +if \(IsArray[^]*TFE_OpSetAttrTypeList/,
+    );
+    expect(patched).toMatch(
+      /TFE_NewContextOptions\(\);\n[^]*absl::SetMinLogLevel[^]*TFE_ContextOptionsSetConfig/,
+    );
     expect(patched.split("// between\n")).toHaveLength(passages.length);
   });
 

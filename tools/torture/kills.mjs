@@ -12,7 +12,10 @@ import { root } from "../workspace.mjs";
 const command = join(root, "apps", "trainer", "bin", "mrcnn.mjs");
 
 const few = { preNmsTopK: 50, postNmsTopK: 20 };
-const shapes = (/** @type {number} */ count, /** @type {number} */ seed) => ({ format: "shapes", shapes: { count, seed, size: { height: 64, width: 64 }, objectSize: [16, 40] } });
+const shapes = (/** @type {number} */ count, /** @type {number} */ seed) => ({
+  format: "shapes",
+  shapes: { count, seed, size: { height: 64, width: 64 }, objectSize: [16, 40] },
+});
 /** @param {number} steps */
 const config = (steps) => ({
   model: {
@@ -35,10 +38,10 @@ const config = (steps) => ({
  * @type {Record<string, { stops: boolean, act(child: import("node:child_process").ChildProcess): void }>}
  */
 export const events = {
-  "SIGKILL": { stops: false, act: (child) => void child.kill("SIGKILL") },
-  "SIGTERM": { stops: true, act: (child) => void child.kill("SIGTERM") },
-  "SIGINT": { stops: true, act: (child) => void child.kill("SIGINT") },
-  "SIGHUP": { stops: true, act: (child) => void child.kill("SIGHUP") },
+  SIGKILL: { stops: false, act: (child) => void child.kill("SIGKILL") },
+  SIGTERM: { stops: true, act: (child) => void child.kill("SIGTERM") },
+  SIGINT: { stops: true, act: (child) => void child.kill("SIGINT") },
+  SIGHUP: { stops: true, act: (child) => void child.kill("SIGHUP") },
   "SIGTERM twice": {
     stops: false,
     act(child) {
@@ -67,16 +70,28 @@ function randomFrom(seed) {
   };
 }
 
-const lines = (/** @type {string} */ file) => (existsSync(file) ? readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line)) : []);
-const newest = (/** @type {string} */ run) => join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
-const without = (/** @type {Record<string, unknown>} */ line, /** @type {RegExp} */ names) => Object.fromEntries(Object.entries(line).filter(([name]) => !names.test(name)));
+const lines = (/** @type {string} */ file) =>
+  existsSync(file) ?
+    readFileSync(file, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line))
+  : [];
+const newest = (/** @type {string} */ run) =>
+  join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
+const without = (/** @type {Record<string, unknown>} */ line, /** @type {RegExp} */ names) =>
+  Object.fromEntries(Object.entries(line).filter(([name]) => !names.test(name)));
 
 /** What two runs of the same arithmetic have alike: everything but time and memory. @param {string} run */
 function result(run) {
   const checkpoint = newest(run);
   return {
-    ...Object.fromEntries(readdirSync(checkpoint).map((name) => [name, readFileSync(join(checkpoint, name)).toString("base64")])),
-    metrics: JSON.stringify(lines(join(run, "metrics.jsonl")).map((line) => without(line, /seconds|Second|waiting|Mb$|tensors/))),
+    ...Object.fromEntries(
+      readdirSync(checkpoint).map((name) => [name, readFileSync(join(checkpoint, name)).toString("base64")]),
+    ),
+    metrics: JSON.stringify(
+      lines(join(run, "metrics.jsonl")).map((line) => without(line, /seconds|Second|waiting|Mb$|tensors/)),
+    ),
     evaluations: JSON.stringify(lines(join(run, "eval.jsonl")).map((line) => without(line, /seconds/))),
   };
 }
@@ -104,15 +119,21 @@ export async function torture({ kills, seed = 1, backend = "wasm", steps = 40, s
     new Promise((resolve) => {
       const began = performance.now();
       const resumes = existsSync(join(run, "config.json"));
-      const child = spawn(process.execPath, [command, "train", ...(resumes ? ["--resume"] : [file]), "--out", run, "--backend", backend], { stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(
+        process.execPath,
+        [command, "train", ...(resumes ? ["--resume"] : [file]), "--out", run, "--backend", backend],
+        { stdio: ["ignore", "pipe", "pipe"] },
+      );
       let text = "";
       child.stdout.on("data", () => {});
       child.stderr.on("data", (data) => (text += data));
       let happened = false;
-      const timer = disturb && setTimeout(() => {
-        happened = child.exitCode === null;
-        if (happened) events[disturb.event]?.act(child);
-      }, disturb.after * 1000);
+      const timer =
+        disturb &&
+        setTimeout(() => {
+          happened = child.exitCode === null;
+          if (happened) events[disturb.event]?.act(child);
+        }, disturb.after * 1000);
       child.on("exit", (code) => {
         clearTimeout(timer);
         resolve({ code, happened, seconds: (performance.now() - began) / 1000, text });
@@ -132,7 +153,11 @@ export async function torture({ kills, seed = 1, backend = "wasm", steps = 40, s
   /** @type {string[]} */
   let deck = [];
   const draw = () => {
-    if (deck.length === 0) deck = Object.keys(events).map((name) => ({ name, at: random() })).toSorted((a, b) => a.at - b.at).map(({ name }) => name);
+    if (deck.length === 0)
+      deck = Object.keys(events)
+        .map((name) => ({ name, at: random() }))
+        .toSorted((a, b) => a.at - b.at)
+        .map(({ name }) => name);
     return /** @type {string} */ (deck.pop());
   };
   // An event that came too late happens next.
@@ -150,20 +175,26 @@ export async function torture({ kills, seed = 1, backend = "wasm", steps = 40, s
       if (ended.happened) {
         done++;
         counts[event] = (counts[event] ?? 0) + 1;
-        say(`${done} ${event}: ended with ${ended.code} after ${ended.seconds.toFixed(1)} s, ${lines(join(run, "metrics.jsonl")).length} of ${steps} steps`);
+        say(
+          `${done} ${event}: ended with ${ended.code} after ${ended.seconds.toFixed(1)} s, ${lines(join(run, "metrics.jsonl")).length} of ${steps} steps`,
+        );
       }
       if (ended.code === 0) break;
-      if (!ended.happened) fail(`${run}: ended with ${ended.code} though nothing was done to it: ${ended.text}`);
+      if (!ended.happened)
+        fail(`${run}: ended with ${ended.code} though nothing was done to it: ${ended.text}`);
       // Streams that nobody reads end nothing.
       if (event.startsWith("std")) fail(`${run}: ${event} ended it with ${ended.code}.`);
       if (ended.code === 130 && events[event]?.stops && existsSync(join(run, "metrics.jsonl"))) {
         const last = lines(join(run, "metrics.jsonl")).at(-1)?.step ?? 0;
-        if (last > 0 && !newest(run).endsWith(String(last))) fail(`${run}: ${event} after step ${last} left ${newest(run)} as the newest checkpoint.`);
+        if (last > 0 && !newest(run).endsWith(String(last)))
+          fail(`${run}: ${event} after step ${last} left ${newest(run)} as the newest checkpoint.`);
       }
       resumed++;
     }
     const found = result(run);
-    for (const [name, value] of Object.entries(wanted)) if (/** @type {Record<string, string>} */ (found)[name] !== value) fail(`${run}: ${name} is not that of the training without a kill.`);
+    for (const [name, value] of Object.entries(wanted))
+      if (/** @type {Record<string, string>} */ (found)[name] !== value)
+        fail(`${run}: ${name} is not that of the training without a kill.`);
     if (existsSync(join(run, "train.lock"))) fail(`${run}: the lock was left behind.`);
     rmSync(run, { recursive: true });
     runs++;
@@ -173,9 +204,26 @@ export async function torture({ kills, seed = 1, backend = "wasm", steps = 40, s
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({ options: { kills: { type: "string", default: "100" }, seed: { type: "string", default: "1" }, backend: { type: "string", default: "wasm" }, steps: { type: "string", default: "40" } } });
+  const { values } = parseArgs({
+    options: {
+      kills: { type: "string", default: "100" },
+      seed: { type: "string", default: "1" },
+      backend: { type: "string", default: "wasm" },
+      steps: { type: "string", default: "40" },
+    },
+  });
   const began = performance.now();
-  const { kills, runs, resumed } = await torture({ kills: Number(values.kills), seed: Number(values.seed), backend: values.backend, steps: Number(values.steps), say: (line) => console.log(line) });
-  const all = Object.entries(kills).map(([name, count]) => `${name} ${count}`).join(", ");
-  console.log(`${Object.values(kills).reduce((a, b) => a + b, 0)} kills (${all}) of ${runs} trainings, which were resumed ${resumed} times and all ended bit for bit as the one without, in ${((performance.now() - began) / 60000).toFixed(1)} minutes.`);
+  const { kills, runs, resumed } = await torture({
+    kills: Number(values.kills),
+    seed: Number(values.seed),
+    backend: values.backend,
+    steps: Number(values.steps),
+    say: (line) => console.log(line),
+  });
+  const all = Object.entries(kills)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(", ");
+  console.log(
+    `${Object.values(kills).reduce((a, b) => a + b, 0)} kills (${all}) of ${runs} trainings, which were resumed ${resumed} times and all ended bit for bit as the one without, in ${((performance.now() - began) / 60000).toFixed(1)} minutes.`,
+  );
 }

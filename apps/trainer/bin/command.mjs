@@ -15,7 +15,13 @@ try {
     // `npm run mrcnn` starts scripts in the checkout; paths are meant from where the user stands.
     const { npm_lifecycle_event: script, INIT_CWD: caller } = process.env;
     const root = realpathSync(fileURLToPath(new URL("../../..", import.meta.url)));
-    if (script === "mrcnn" && caller !== undefined && existsSync(caller) && realpathSync(process.cwd()) === root) process.chdir(caller);
+    if (
+      script === "mrcnn" &&
+      caller !== undefined &&
+      existsSync(caller) &&
+      realpathSync(process.cwd()) === root
+    )
+      process.chdir(caller);
   }
   const { createProcessTerminal, main } = await import("../dist/index.js");
   const terminal = createProcessTerminal();
@@ -32,6 +38,7 @@ try {
   process.exitCode = await main(process.argv.slice(2), terminal);
 } catch (error) {
   process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (error?.code === "ERR_MODULE_NOT_FOUND") process.stderr.write("The command is not built. Run `npm run build` (or `npm start`) first.\n");
+  if (error?.code === "ERR_MODULE_NOT_FOUND")
+    process.stderr.write("The command is not built. Run `npm run build` (or `npm start`) first.\n");
   process.exitCode = 1;
 }

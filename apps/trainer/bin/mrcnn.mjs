@@ -14,14 +14,22 @@ const GRACE_MS = 1500;
 
 const args = process.argv.slice(2);
 // Files that a shell has opened and calls by number, as in `--json >(jq .)`. Node leaves no others to its children.
-const given = [...args.join("\n").matchAll(/\/(?:dev|proc\/self)\/fd\/(\d+)/g)].map((match) => Number(match[1])).filter((fd) => fd < 256);
+const given = [...args.join("\n").matchAll(/\/(?:dev|proc\/self)\/fd\/(\d+)/g)]
+  .map((match) => Number(match[1]))
+  .filter((fd) => fd < 256);
 const lifeline = Math.max(2, ...given) + 1;
-const stdio = Array.from({ length: lifeline + 1 }, (_, fd) => (fd < 3 || given.includes(fd) ? "inherit" : "ignore"));
-const command = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("command.mjs", import.meta.url)), ...args], {
-  // When this process is gone, however it ended, the lifeline closes.
-  stdio: /** @type {import("node:child_process").StdioOptions} */ (stdio.with(lifeline, "pipe")),
-  env: { ...process.env, [LIFELINE]: String(lifeline) },
-});
+const stdio = Array.from({ length: lifeline + 1 }, (_, fd) =>
+  fd < 3 || given.includes(fd) ? "inherit" : "ignore",
+);
+const command = spawn(
+  process.execPath,
+  [...process.execArgv, fileURLToPath(new URL("command.mjs", import.meta.url)), ...args],
+  {
+    // When this process is gone, however it ended, the lifeline closes.
+    stdio: /** @type {import("node:child_process").StdioOptions} */ (stdio.with(lifeline, "pipe")),
+    env: { ...process.env, [LIFELINE]: String(lifeline) },
+  },
+);
 
 /** @type {number | undefined} */
 let first;
@@ -47,7 +55,9 @@ command.on("exit", (code, signal) => {
     return;
   }
   if (signal === "SIGKILL" && stoppedBy === undefined) {
-    process.stderr.write("error: the command was killed, most likely by the system for want of memory. Use smaller images, or fewer at a time.\n");
+    process.stderr.write(
+      "error: the command was killed, most likely by the system for want of memory. Use smaller images, or fewer at a time.\n",
+    );
     process.exitCode = 128 + constants.signals.SIGKILL;
     return;
   }

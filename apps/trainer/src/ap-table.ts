@@ -12,7 +12,10 @@ function lines(type: string, { stats }: IouScores, maxDetections: number): strin
     const title = key.startsWith("AP") ? "Average Precision  (AP)" : "Average Recall     (AR)";
     const iou = kind === "50" || kind === "75" ? `0.${kind}` : RANGE;
     const area = AREAS[kind as keyof typeof AREAS] ?? "all";
-    const limit = kind === "1" ? 1 : kind === "10" ? 10 : most;
+    const limit =
+      kind === "1" ? 1
+      : kind === "10" ? 10
+      : most;
     return ` ${title} @[ IoU=${iou.padEnd(9)} | area=${area.padStart(6)} | maxDets=${String(limit).padStart(3)} ] = ${value.toFixed(3)}`;
   });
 }
@@ -24,11 +27,21 @@ function categoryTable({ perCategory }: IouScores): string[] {
   const width = Math.max(8, ...names.map(({ length }) => length));
   const figure = (value: number): string => (value < 0 ? "-" : value.toFixed(3)).padStart(6);
   const head = ` ${"category".padEnd(width)}  objects ${columns.map((name) => name.padStart(6)).join(" ")}`;
-  return ["", head, ...perCategory.map((one, i) => ` ${names[i]!.padEnd(width)} ${String(one.instances).padStart(8)} ${columns.map((name) => figure(one[name])).join(" ")}`)];
+  return [
+    "",
+    head,
+    ...perCategory.map(
+      (one, i) =>
+        ` ${names[i]!.padEnd(width)} ${String(one.instances).padStart(8)} ${columns.map((name) => figure(one[name])).join(" ")}`,
+    ),
+  ];
 }
 
 /** The scores as text: pycocotools' lines for each IoU type, and a table of the categories when there are several. */
-export function apTable(scores: Scores, { maxDetections = 100 }: { readonly maxDetections?: number | undefined } = {}): string {
+export function apTable(
+  scores: Scores,
+  { maxDetections = 100 }: { readonly maxDetections?: number | undefined } = {},
+): string {
   return Object.entries(scores as Record<string, IouScores>)
     .map(([type, one]) => [`${type}:`, ...lines(type, one, maxDetections), ...categoryTable(one)].join("\n"))
     .join("\n\n");

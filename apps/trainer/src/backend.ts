@@ -1,5 +1,10 @@
 import { availableParallelism } from "node:os";
-import { precisions as tensorflowPrecisions, loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
+import {
+  precisions as tensorflowPrecisions,
+  loadTensorflow,
+  registerCudaKernels,
+  tensorflowAvailable,
+} from "@mrcnn/backend-cuda";
 import type { Precision as TensorflowPrecision } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { startWebgpu } from "@mrcnn/backend-webgpu/node";
@@ -40,14 +45,24 @@ const ofHost = (threads: number): Device => ({ description: plural(threads, "thr
 const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Promise<Device>>> = {
   async tensorflow({ precision, threads, memoryLimit, verbose }) {
     process.env.TF_CPP_MIN_LOG_LEVEL ??= verbose === true ? "0" : "2";
-    await loadTensorflow({ ...(precision !== undefined && precision !== "float16" && { precision }), ...(threads && { threads }), ...(memoryLimit && { memoryLimitMb: memoryLimit }) });
+    await loadTensorflow({
+      ...(precision !== undefined && precision !== "float16" && { precision }),
+      ...(threads && { threads }),
+      ...(memoryLimit && { memoryLimitMb: memoryLimit }),
+    });
     registerCudaKernels();
     await tf.setBackend("tensorflow");
     const { isUsingGpuDevice } = tf.backend() as unknown as { readonly isUsingGpuDevice: boolean };
-    return isUsingGpuDevice ? { description: "on the GPU", isGpu: true } : ofHost(threads ?? availableParallelism());
+    return isUsingGpuDevice ?
+        { description: "on the GPU", isGpu: true }
+      : ofHost(threads ?? availableParallelism());
   },
   async webgpu({ precision, memoryLimit, verbose }) {
-    const { description, isSoftware } = await startWebgpu({ quiet: verbose !== true, memoryLimitMb: memoryLimit, precision: precision === "float16" ? precision : "float32" });
+    const { description, isSoftware } = await startWebgpu({
+      quiet: verbose !== true,
+      memoryLimitMb: memoryLimit,
+      precision: precision === "float16" ? precision : "float32",
+    });
     return { description: isSoftware ? `${description}, which is no GPU` : description, isGpu: !isSoftware };
   },
   wasm: async ({ threads }) => ofHost(await startWasm(threads === undefined ? {} : { threads })),
@@ -59,10 +74,12 @@ const starters: Readonly<Record<Exclude<BackendName, "auto">, (how: How) => Prom
 };
 
 // What only backend "tensorflow" can do.
-const ofTensorflow = ({ precision = "float32" }: How): string | undefined => (precision === "float32" || precision === "float16" ? undefined : `--precision ${precision}`);
+const ofTensorflow = ({ precision = "float32" }: How): string | undefined =>
+  precision === "float32" || precision === "float16" ? undefined : `--precision ${precision}`;
 
 // What only a GPU has.
-const ofGpu = ({ memoryLimit }: How): string | undefined => (memoryLimit === undefined ? undefined : `--memory-limit ${memoryLimit}`);
+const ofGpu = ({ memoryLimit }: How): string | undefined =>
+  memoryLimit === undefined ? undefined : `--memory-limit ${memoryLimit}`;
 
 /**
  * Refuses options that the backend asked for can't do, before anything is loaded.
@@ -72,13 +89,29 @@ const ofGpu = ({ memoryLimit }: How): string | undefined => (memoryLimit === und
 export function assertBackendCan(options: BackendOptions): void {
   const { backend, threads } = options;
   const limit = ofGpu(options);
-  if (limit !== undefined && (backend === "wasm" || backend === "cpu")) throw new UsageError(`${limit}: backend ${backend} can't do that. Use --backend tensorflow or webgpu, or leave it out.`);
-  if (threads !== undefined && backend === "webgpu") throw new UsageError(`--threads ${threads}: backend webgpu computes on the GPU. Leave it out.`);
-  if (options.precision === "float16" && backend !== "webgpu") throw new UsageError(`--precision float16: ${backend === "auto" ? "only backend webgpu can do that" : `backend ${backend} can't do that`}. Use --backend webgpu, or leave it out.`);
+  if (limit !== undefined && (backend === "wasm" || backend === "cpu"))
+    throw new UsageError(
+      `${limit}: backend ${backend} can't do that. Use --backend tensorflow or webgpu, or leave it out.`,
+    );
+  if (threads !== undefined && backend === "webgpu")
+    throw new UsageError(`--threads ${threads}: backend webgpu computes on the GPU. Leave it out.`);
+  if (options.precision === "float16" && backend !== "webgpu")
+    throw new UsageError(
+      `--precision float16: ${backend === "auto" ? "only backend webgpu can do that" : `backend ${backend} can't do that`}. Use --backend webgpu, or leave it out.`,
+    );
   const option = ofTensorflow(options);
-  if (option !== undefined && backend !== "tensorflow" && backend !== "auto") throw new UsageError(`${option}: backend ${backend} can't do that. Use --backend tensorflow, or leave it out.`);
-  if (option !== undefined && !tensorflowAvailable()) throw new UsageError(`${option}: only backend tensorflow can do that, and it is not here. Run \`npm run setup:tensorflow\`, or leave it out.`);
-  if (threads !== undefined && threads > 1 && backend === "cpu") throw new UsageError(`--threads ${threads}: backend cpu computes with one thread. Use --backend wasm or tensorflow.`);
+  if (option !== undefined && backend !== "tensorflow" && backend !== "auto")
+    throw new UsageError(
+      `${option}: backend ${backend} can't do that. Use --backend tensorflow, or leave it out.`,
+    );
+  if (option !== undefined && !tensorflowAvailable())
+    throw new UsageError(
+      `${option}: only backend tensorflow can do that, and it is not here. Run \`npm run setup:tensorflow\`, or leave it out.`,
+    );
+  if (threads !== undefined && threads > 1 && backend === "cpu")
+    throw new UsageError(
+      `--threads ${threads}: backend cpu computes with one thread. Use --backend wasm or tensorflow.`,
+    );
 }
 
 /**
@@ -103,7 +136,8 @@ export async function chooseBackend(options: BackendOptions, terminal: Terminal)
   const { backend: name, precision } = options;
   if (name !== "auto") await startBackend(name, options);
   else terminal.note(`Backend: ${await startFastest(options)}.`);
-  if (precision === "bf16" && bf16Instructions()?.length === 0) terminal.note("This processor has no bf16 arithmetic: --precision bf16 is not faster here.");
+  if (precision === "bf16" && bf16Instructions()?.length === 0)
+    terminal.note("This processor has no bf16 arithmetic: --precision bf16 is not faster here.");
   return tf.getBackend();
 }
 
@@ -120,7 +154,11 @@ async function startFastest(options: BackendOptions): Promise<string> {
     }
   }
   try {
-    const { description } = await startWebgpu({ software: false, quiet: options.verbose !== true, memoryLimitMb: options.memoryLimit });
+    const { description } = await startWebgpu({
+      software: false,
+      quiet: options.verbose !== true,
+      memoryLimitMb: options.memoryLimit,
+    });
     return `webgpu, ${description}`;
   } catch (error) {
     if (ofGpu(options) !== undefined) throw error;
@@ -129,6 +167,9 @@ async function startFastest(options: BackendOptions): Promise<string> {
     await tf.setBackend("tensorflow");
     return `tensorflow, ${native.description}`;
   }
-  const hint = failure === undefined ? "`npm run setup:tensorflow` computes large networks faster" : `tensorflow does not load: ${failure}`;
+  const hint =
+    failure === undefined ?
+      "`npm run setup:tensorflow` computes large networks faster"
+    : `tensorflow does not load: ${failure}`;
   return `wasm, ${(await startBackend("wasm", options)).description} (${hint})`;
 }

@@ -7,7 +7,10 @@ import { mul, tidy } from "@tensorflow/tfjs";
 
 /** The config of the network of another library's entry, without its weights. */
 export function catalogConfig({ source, categories, keypoints, network }: CatalogEntry): MaskRcnnConfig {
-  if (source === "mrcnn") throw new ConfigError("catalogConfig: the entry must be another library's; this project's files carry their config.");
+  if (source === "mrcnn")
+    throw new ConfigError(
+      "catalogConfig: the entry must be another library's; this project's files carry their config.",
+    );
   const { architecture, depth, cardinality, rpnConvs, mask } = network;
   const matterport = source === "matterport";
   // torchvision's v2: norms everywhere, and convolutions in the box head.
@@ -19,7 +22,12 @@ export function catalogConfig({ source, categories, keypoints, network }: Catalo
     architecture,
     mask,
     keypoints: keypoints?.names ?? [],
-    backbone: { depth, cardinality, ...(cardinality > 1 && { widthPerGroup: 8, strideIn1x1: false }), ...(v2 && { norm: "batch_norm" }) },
+    backbone: {
+      depth,
+      cardinality,
+      ...(cardinality > 1 && { widthPerGroup: 8, strideIn1x1: false }),
+      ...(v2 && { norm: "batch_norm" }),
+    },
     ...(architecture === "fpn" && { fpn: { norm } }),
     rpn: { convs: rpnConvs },
     ...(architecture !== "c4" && { box: { norm, ...(v2 && { layers: [256, 256, 256, 256] }) } }),

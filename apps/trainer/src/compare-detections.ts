@@ -28,14 +28,26 @@ export function compareDetections(before: Detections, after: Detections): Detect
   const differences = {
     boxes: pairs.map(([i, j]) => largest(before.boxes, after.boxes, 4, i, j)),
     scores: pairs.map(([i, j]) => Math.abs(before.scores[i]! - after.scores[j]!)),
-    masks: before.masks === undefined || after.masks === undefined ? [] : pairs.map(([i, j]) => 1 - maskOverlap(before.masks![i]!, after.masks![j]!)),
-    keypoints: before.keypoints === undefined || after.keypoints === undefined ? [] : pairs.map(([i, j]) => largest(before.keypoints!.points, after.keypoints!.points, 3 * before.keypoints!.count, i, j)),
+    masks:
+      before.masks === undefined || after.masks === undefined ?
+        []
+      : pairs.map(([i, j]) => 1 - maskOverlap(before.masks![i]!, after.masks![j]!)),
+    keypoints:
+      before.keypoints === undefined || after.keypoints === undefined ?
+        []
+      : pairs.map(([i, j]) =>
+          largest(before.keypoints!.points, after.keypoints!.points, 3 * before.keypoints!.count, i, j),
+        ),
   };
   return {
     before: before.scores.length,
     after: after.scores.length,
     same: pairs.length,
-    ...Object.fromEntries(Object.entries(differences).filter(([, values]) => values.length > 0).map(([what, values]) => [what, spread(values)])),
+    ...Object.fromEntries(
+      Object.entries(differences)
+        .filter(([, values]) => values.length > 0)
+        .map(([what, values]) => [what, spread(values)]),
+    ),
   };
 }
 
@@ -43,7 +55,8 @@ type Pair = readonly [before: number, after: number];
 type RleMask = NonNullable<Detections["masks"]>[number];
 
 // Two empty masks are the same.
-const maskOverlap = (a: RleMask, b: RleMask): number => (a.counts.length <= 1 && b.counts.length <= 1 ? 1 : rleIou([a], [b], [0])[0]!);
+const maskOverlap = (a: RleMask, b: RleMask): number =>
+  a.counts.length <= 1 && b.counts.length <= 1 ? 1 : rleIou([a], [b], [0])[0]!;
 
 function pairUp(before: Detections, after: Detections): Pair[] {
   const count = after.labels.length;
@@ -52,7 +65,13 @@ function pairUp(before: Detections, after: Detections): Pair[] {
   const pairs: Pair[] = [];
   for (const [i, label] of before.labels.entries()) {
     let best: number | undefined;
-    for (const j of free) if (after.labels[j] === label && iou[i * count + j]! >= 0.5 && iou[i * count + j]! > (best === undefined ? 0 : iou[i * count + best]!)) best = j;
+    for (const j of free)
+      if (
+        after.labels[j] === label &&
+        iou[i * count + j]! >= 0.5 &&
+        iou[i * count + j]! > (best === undefined ? 0 : iou[i * count + best]!)
+      )
+        best = j;
     if (best === undefined) continue;
     free.delete(best);
     pairs.push([i, best]);
@@ -61,7 +80,8 @@ function pairUp(before: Detections, after: Detections): Pair[] {
 }
 
 // Corners as x, y, width and height.
-const sizes = (boxes: Float32Array): number[] => Array.from(boxes, (v, i) => (i % 4 < 2 ? v : v - boxes[i - 2]!));
+const sizes = (boxes: Float32Array): number[] =>
+  Array.from(boxes, (v, i) => (i % 4 < 2 ? v : v - boxes[i - 2]!));
 
 /** The largest difference of rows `i` and `j`, `length` long. */
 function largest(a: Float32Array, b: Float32Array, length: number, i: number, j: number): number {

@@ -44,7 +44,8 @@ export interface TrainingConfig {
     readonly train: DataSource;
     readonly validation?: DataSource | undefined;
     /** What the data sets are known by, whatever their paths; training fills them in. */
-    readonly fingerprint?: { readonly train?: string | undefined; readonly validation?: string | undefined } | undefined;
+    readonly fingerprint?:
+      { readonly train?: string | undefined; readonly validation?: string | undefined } | undefined;
     /** The ids that the data set gives `model.classes`; training fills them in. */
     readonly categories?: readonly { readonly id: CocoId; readonly name: string }[] | undefined;
   };
@@ -139,7 +140,11 @@ const dataSource = v.strictObject({
 });
 
 // The model's schema is a strict object, typed as its result: `classes` is made optional behind the type's back.
-const model = v.lazy((value) => v.partial(maskRcnnConfigSchema(value) as unknown as v.StrictObjectSchema<v.ObjectEntries, undefined>, ["classes"]));
+const model = v.lazy((value) =>
+  v.partial(maskRcnnConfigSchema(value) as unknown as v.StrictObjectSchema<v.ObjectEntries, undefined>, [
+    "classes",
+  ]),
+);
 
 /** The schema of TrainingConfig. */
 export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.strictObject({
@@ -149,8 +154,12 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
   data: v.strictObject({
     train: dataSource,
     validation: v.optional(dataSource),
-    fingerprint: v.optional(v.strictObject({ train: v.optional(v.string()), validation: v.optional(v.string()) })),
-    categories: v.optional(v.array(v.strictObject({ id: v.union([v.number(), v.string(), v.bigint()]), name: v.string() }))),
+    fingerprint: v.optional(
+      v.strictObject({ train: v.optional(v.string()), validation: v.optional(v.string()) }),
+    ),
+    categories: v.optional(
+      v.array(v.strictObject({ id: v.union([v.number(), v.string(), v.bigint()]), name: v.string() })),
+    ),
   }),
   augment: v.optional(
     v.strictObject({
@@ -220,6 +229,9 @@ export function readTrainingConfig(file: string, assignments: readonly string[] 
 
 /** Applies each --set to a config, and fills in defaults. @throws ConfigError naming the file; UsageError naming the --set. */
 export function changedConfig(config: unknown, assignments: readonly string[], file: string): TrainingConfig {
-  const value = assignments.reduce((changed, assignment) => setOption(changed, assignment, trainingConfigSchema), config);
+  const value = assignments.reduce(
+    (changed, assignment) => setOption(changed, assignment, trainingConfigSchema),
+    config,
+  );
   return parseConfig(trainingConfigSchema, value, file);
 }

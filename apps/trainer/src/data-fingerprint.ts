@@ -8,8 +8,12 @@ import type { DataSource } from "./config.ts";
 // Names and sizes of all files below, whose pixels are not read.
 async function addFolder(hash: ReturnType<typeof createHash>, folder: string): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath ?? entry.path, entry.name)).toSorted();
-  for (const file of files) hash.update(JSON.stringify([relative(folder, file).replaceAll("\\", "/"), (await stat(file)).size]));
+  const files = entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .toSorted();
+  for (const file of files)
+    hash.update(JSON.stringify([relative(folder, file).replaceAll("\\", "/"), (await stat(file)).size]));
 }
 
 async function addFile(hash: ReturnType<typeof createHash>, file: string): Promise<void> {
@@ -27,10 +31,13 @@ export async function dataFingerprint(source: DataSource, images: number): Promi
       await addFile(hash, source.annotations!);
       break;
     case "folders":
-      for (const folder of [source.folder, source.images, source.masks]) if (folder !== undefined) await addFolder(hash, folder);
+      for (const folder of [source.folder, source.images, source.masks])
+        if (folder !== undefined) await addFolder(hash, folder);
       break;
     case "shapes":
-      hash.update(JSON.stringify(Object.entries(source.shapes ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+      hash.update(
+        JSON.stringify(Object.entries(source.shapes ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+      );
   }
   return `${images}-${hash.digest("hex").slice(0, 16)}`;
 }

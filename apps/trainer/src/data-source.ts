@@ -41,7 +41,15 @@ export interface SourceUse {
 }
 
 /** The rules for COCO annotations of a source of a config, and what its user can set; `where` is its path in the config ("data.train"). */
-export function reviewOptionsOf({ degenerate, emptyCategories, maxPixels }: Pick<DataSource, "degenerate" | "emptyCategories" | "maxPixels">, where: string, { purpose, masks }: SourceUse): CocoReviewOptions {
+export function reviewOptionsOf(
+  {
+    degenerate,
+    emptyCategories,
+    maxPixels,
+  }: Pick<DataSource, "degenerate" | "emptyCategories" | "maxPixels">,
+  where: string,
+  { purpose, masks }: SourceUse,
+): CocoReviewOptions {
   const advice: CocoAdvice = {
     "drop degenerate": `Or leave such objects out with --set ${where}.degenerate=drop.`,
     "drop empty categories": `Or leave categories without objects out with --set ${where}.emptyCategories=drop.`,
@@ -50,12 +58,20 @@ export function reviewOptionsOf({ degenerate, emptyCategories, maxPixels }: Pick
     "turn photos": `Where photos were annotated upright, as EXIF turns them, choose --set ${where}.orientation=exif.`,
   };
   // In validation such objects count, as with pycocotools, unless they are dropped.
-  const degenerates = degenerate === undefined || (degenerate === "error" && purpose === "evaluation") ? {} : { degenerate };
-  return { purpose, masks: masks ? "needed" : "unneeded", ...degenerates, ...given({ emptyCategories, maxPixels }), advice };
+  const degenerates =
+    degenerate === undefined || (degenerate === "error" && purpose === "evaluation") ? {} : { degenerate };
+  return {
+    purpose,
+    masks: masks ? "needed" : "unneeded",
+    ...degenerates,
+    ...given({ emptyCategories, maxPixels }),
+    advice,
+  };
 }
 
 /** Findings as lines for the person at the terminal. */
-export const noteLines = (findings: readonly CocoFinding[], file: string): string[] => findings.map((finding) => `${file}: ${describeFinding(finding)}`);
+export const noteLines = (findings: readonly CocoFinding[], file: string): string[] =>
+  findings.map((finding) => `${file}: ${describeFinding(finding)}`);
 
 // Options that are set.
 const given = <T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
@@ -64,7 +80,9 @@ const given = <T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], u
 function describe(source: DataSource, where: string, use: SourceUse): DatasetDescription {
   const { format, images, annotations, folder, masks, className, shapes } = source;
   const missing = (what: string): never => {
-    throw new ConfigError(`${where}: ${what} must be given for format "${format}". Set it in the config, or with --set ${where}.${what}=…`);
+    throw new ConfigError(
+      `${where}: ${what} must be given for format "${format}". Set it in the config, or with --set ${where}.${what}=…`,
+    );
   };
   const pictures = given({ orientation: source.orientation, maxPixels: source.maxPixels });
   const named = { ...given({ className }), ...pictures };
@@ -78,8 +96,13 @@ function describe(source: DataSource, where: string, use: SourceUse): DatasetDes
         ...pictures,
       };
     case "folders":
-      return folder === undefined
-        ? { kind: "maskFolders", images: images ?? missing("folder"), masks: masks ?? missing("masks"), ...named }
+      return folder === undefined ?
+          {
+            kind: "maskFolders",
+            images: images ?? missing("folder"),
+            masks: masks ?? missing("masks"),
+            ...named,
+          }
         : { kind: "maskFolders", folder, ...named };
     case "shapes":
       return { ...(shapes ?? missing("shapes")), kind: "shapes" };
@@ -107,24 +130,34 @@ const TOLD_EVERY_MS = 10_000;
  *
  * @throws ConfigError for what is not given; DatasetError for what is wrong with the data.
  */
-export async function openSource(source: DataSource, where: string, use: SourceUse, { onNote = () => {} }: { readonly onNote?: (note: string) => void } = {}): Promise<OpenSource> {
+export async function openSource(
+  source: DataSource,
+  where: string,
+  use: SourceUse,
+  { onNote = () => {} }: { readonly onNote?: (note: string) => void } = {},
+): Promise<OpenSource> {
   const description = describe(source, where, use);
   let told = performance.now();
-  const looking = (what: string) => (done: number): void => {
-    if (performance.now() - told < TOLD_EVERY_MS) return;
-    told = performance.now();
-    onNote(`${where}: ${what} ${plural(done, "image")} so far.`);
-  };
+  const looking =
+    (what: string) =>
+    (done: number): void => {
+      if (performance.now() - told < TOLD_EVERY_MS) return;
+      told = performance.now();
+      onNote(`${where}: ${what} ${plural(done, "image")} so far.`);
+    };
   const dataset = await openDataset(description, { onImage: looking("looked at the headers of") });
   if (description.kind !== "shapes") {
     const read = await readThrough(dataset, { maxPixels: READ_FIRST, onImage: looking("read") });
-    if (read < dataset.length) onNote(`${where}: ${read} of ${plural(dataset.length, "image")} were read to their end. Whether another is cut shows when it is drawn; \`mrcnn inspect\` reads all of them.`);
+    if (read < dataset.length)
+      onNote(
+        `${where}: ${read} of ${plural(dataset.length, "image")} were read to their end. Whether another is cut shows when it is drawn; \`mrcnn inspect\` reads all of them.`,
+      );
   }
   const { notes = [], emptyCategories = [] } = dataset as Partial<CocoDataset>;
   const categories =
-    "categories" in dataset
-      ? (dataset.categories as readonly Category[]).map(({ id, name }) => ({ id, name }))
-      : dataset.classNames.slice(1).map((name, i) => ({ id: i + 1, name }));
+    "categories" in dataset ?
+      (dataset.categories as readonly Category[]).map(({ id, name }) => ({ id, name }))
+    : dataset.classNames.slice(1).map((name, i) => ({ id: i + 1, name }));
   return {
     dataset,
     categories,

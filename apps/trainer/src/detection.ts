@@ -13,16 +13,22 @@ export interface DetectionSettings extends DetectOptions {
 }
 
 /** Detects on one image. @throws ConfigError naming the image when it can't be brought to the model's size; MemoryError naming it when there is not enough. */
-export async function detectImage(model: MaskRcnn, { image, name }: NamedImage, settings: DetectionSettings): Promise<Detections> {
+export async function detectImage(
+  model: MaskRcnn,
+  { image, name }: NamedImage,
+  settings: DetectionSettings,
+): Promise<Detections> {
   const { scoreThreshold, maxDetections, nativeSize = false } = settings;
-  const [minSize, maxSize] = nativeSize
-    ? [Math.min(image.height, image.width), Math.max(image.height, image.width)]
+  const [minSize, maxSize] =
+    nativeSize ?
+      [Math.min(image.height, image.width), Math.max(image.height, image.width)]
     : [settings.minSize, settings.maxSize];
   try {
     const [detections] = await model.detect([image], { scoreThreshold, maxDetections, minSize, maxSize });
     return detections!;
   } catch (cause) {
-    if (cause instanceof MemoryError) throw new MemoryError(`${name}: ${cause.shortage}`, cause.remedy, { cause });
+    if (cause instanceof MemoryError)
+      throw new MemoryError(`${name}: ${cause.shortage}`, cause.remedy, { cause });
     if (!(cause instanceof ConfigError)) throw cause;
     throw new ConfigError(`${name}: ${cause.message}`, { cause });
   }
@@ -36,10 +42,15 @@ export interface NamedImage {
 
 /** Whether an error is of one picture, as its file or its shape is: with any other all may be well. */
 export const isOfImage = (error: unknown): boolean =>
-  isMrcnnError(error) ? error.code === "dataset" || error.code === "config" : typeof (error as NodeJS.ErrnoException | undefined)?.syscall === "string";
+  isMrcnnError(error) ?
+    error.code === "dataset" || error.code === "config"
+  : typeof (error as NodeJS.ErrnoException | undefined)?.syscall === "string";
 
 /** The category id of each label, as @mrcnn/coco-eval wants it: place 0, the background, is not used. */
-export const categoryIds = (categories: readonly Category[]): CocoId[] => [0, ...categories.map(({ id }) => id)];
+export const categoryIds = (categories: readonly Category[]): CocoId[] => [
+  0,
+  ...categories.map(({ id }) => id),
+];
 
 export interface DetectAllOptions {
   readonly settings: DetectionSettings;
@@ -58,7 +69,11 @@ export interface DetectAllOptions {
  *
  * @returns COCO results, or undefined when interrupted.
  */
-export async function detectAll(model: MaskRcnn, dataset: Dataset, options: DetectAllOptions): Promise<CocoResult[] | undefined> {
+export async function detectAll(
+  model: MaskRcnn,
+  dataset: Dataset,
+  options: DetectAllOptions,
+): Promise<CocoResult[] | undefined> {
   const { settings, limit = Infinity, interrupt, onImage, onUnreadable } = options;
   const count = Math.min(limit, dataset.length);
   const ids = [undefined, ...options.categoryIds];
@@ -80,7 +95,11 @@ export async function detectAll(model: MaskRcnn, dataset: Dataset, options: Dete
       const { id, image, name } = await sample;
       const found = await detectImage(model, { image, name }, settings);
       // An id of no category goes no further than here.
-      results.push(...toCocoResults(id, found, ids as readonly CocoId[]).filter((_, k) => ids[found.labels[k]!] !== undefined));
+      results.push(
+        ...toCocoResults(id, found, ids as readonly CocoId[]).filter(
+          (_, k) => ids[found.labels[k]!] !== undefined,
+        ),
+      );
     } catch (error) {
       if (onUnreadable === undefined || !isOfImage(error)) throw error;
       onUnreadable(i, error);

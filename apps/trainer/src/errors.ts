@@ -42,7 +42,17 @@ export function messageOf(error: unknown): string {
 }
 
 // What functions of the packages call by one name, the command calls by another.
-const options: Readonly<Record<string, string>> = { minSize: "--min-size", maxSize: "--max-size", maxDetections: "--max-detections", scoreThreshold: "--score-threshold", maxPixels: "--max-pixels" };
+const options: Readonly<Record<string, string>> = {
+  minSize: "--min-size",
+  maxSize: "--max-size",
+  maxDetections: "--max-detections",
+  scoreThreshold: "--score-threshold",
+  maxPixels: "--max-pixels",
+};
 
 /** A message of the packages in the options of `detect` and `eval`. */
-export const inOptions = (message: string): string => message.replaceAll(/`?\b(minSize|maxSize|maxDetections|scoreThreshold|maxPixels)\b`?/g, (_, name: string) => options[name]!);
+export const inOptions = (message: string): string =>
+  message.replaceAll(
+    /`?\b(minSize|maxSize|maxDetections|scoreThreshold|maxPixels)\b`?/g,
+    (_, name: string) => options[name]!,
+  );

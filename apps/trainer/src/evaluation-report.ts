@@ -38,13 +38,19 @@ const shown = (value: number): number | null => (value < 0 ? null : value);
 
 function curves([type, { precisionRecall }]: Entry): NonNullable<Report["curves"]>[number] {
   const { recall, curves: all } = precisionRecall;
-  const near = SHOWN_OVERLAPS.flatMap((wanted) => all.find(({ iouThreshold }) => Math.abs(iouThreshold - wanted) < 1e-9) ?? []);
+  const near = SHOWN_OVERLAPS.flatMap(
+    (wanted) => all.find(({ iouThreshold }) => Math.abs(iouThreshold - wanted) < 1e-9) ?? [],
+  );
   return {
     title: `Precision over recall, ${NAMES[type]}`,
     xLabel: "recall",
     yLabel: "precision, mean of the classes",
     showLast: false,
-    series: near.map(({ iouThreshold, precision }) => ({ name: `${type === "keypoints" ? "OKS" : "IoU"} ${iouThreshold.toFixed(2)}`, x: recall, y: precision.map((value) => (value < 0 ? NaN : value)) })),
+    series: near.map(({ iouThreshold, precision }) => ({
+      name: `${type === "keypoints" ? "OKS" : "IoU"} ${iouThreshold.toFixed(2)}`,
+      x: recall,
+      y: precision.map((value) => (value < 0 ? NaN : value)),
+    })),
   };
 }
 
@@ -74,28 +80,54 @@ const errorTable = (type: Entry[0], { kinds }: ErrorBreakdown): ReportTable => (
     .map(([kind, { count, costs }]) => [kind, ERRORS[kind as ErrorKind], count, costs]),
 });
 
-async function worstImages({ dataset, resultsOf }: EvaluationReportInput, errors: ErrorBreakdown): Promise<ReportImage[]> {
+async function worstImages(
+  { dataset, resultsOf }: EvaluationReportInput,
+  errors: ErrorBreakdown,
+): Promise<ReportImage[]> {
   if (dataset === undefined) return [];
-  const worst = errors.images.filter(({ weight }) => weight > 0).toSorted((a, b) => b.weight - a.weight).slice(0, SHOWN_IMAGES);
+  const worst = errors.images
+    .filter(({ weight }) => weight > 0)
+    .toSorted((a, b) => b.weight - a.weight)
+    .slice(0, SHOWN_IMAGES);
   const results = await resultsOf(new Set(worst.map(({ imageId }) => imageId)));
   const images: ReportImage[] = [];
   for (const { imageId, missed, wrong } of worst) {
     const sample = await dataset.get(dataset.imageInfo.findIndex(({ id }) => id === imageId));
-    const found = toDetections(results.filter(({ image_id }) => image_id === imageId), sample.image, dataset);
+    const found = toDetections(
+      results.filter(({ image_id }) => image_id === imageId),
+      sample.image,
+      dataset,
+    );
     const caption = `${sample.name}: ${missed} of ${sample.groundTruth.labels.length} objects not found, ${wrong} detections wrong. Found (left), annotated (right)`;
-    images.push(await reportImage(drawPair(sample.image, found, sample.groundTruth, dataset.categories, SHOWN_SCORE), caption));
+    images.push(
+      await reportImage(
+        drawPair(sample.image, found, sample.groundTruth, dataset.categories, SHOWN_SCORE),
+        caption,
+      ),
+    );
   }
   return images;
 }
 
-function toDetections(results: readonly CocoResult[], { height, width }: ImageSize, { categories }: CocoDataset): Detections {
+function toDetections(
+  results: readonly CocoResult[],
+  { height, width }: ImageSize,
+  { categories }: CocoDataset,
+): Detections {
   const imageSize = { height, width };
   const boxed = results.filter(({ bbox }) => bbox !== undefined).toSorted((a, b) => b.score - a.score);
-  const masks = boxed.flatMap(({ segmentation }) => (segmentation === undefined ? [] : [segmentationToRle(segmentation, imageSize)]));
+  const masks = boxed.flatMap(({ segmentation }) =>
+    segmentation === undefined ? [] : [segmentationToRle(segmentation, imageSize)],
+  );
   return {
     imageSize,
-    boxes: Float32Array.from(boxed.flatMap(({ bbox }) => [bbox![0], bbox![1], bbox![0] + bbox![2], bbox![1] + bbox![3]])),
-    labels: Int32Array.from(boxed, ({ category_id }) => 1 + categories.findIndex(({ id }) => id === category_id)),
+    boxes: Float32Array.from(
+      boxed.flatMap(({ bbox }) => [bbox![0], bbox![1], bbox![0] + bbox![2], bbox![1] + bbox![3]]),
+    ),
+    labels: Int32Array.from(
+      boxed,
+      ({ category_id }) => 1 + categories.findIndex(({ id }) => id === category_id),
+    ),
     scores: Float32Array.from(boxed, ({ score }) => score),
     ...(masks.length === boxed.length ? { masks } : {}),
   };
@@ -104,21 +136,36 @@ function toDetections(results: readonly CocoResult[], { height, width }: ImageSi
 /** What `mrcnn eval` found, as a page: curves, classes and sizes, kinds of errors, and the images with the most of them. */
 export async function evaluationReport(input: EvaluationReportInput): Promise<string> {
   const entries = Object.entries(input.evaluations) as Entry[];
-  const broken = entries.flatMap(([type, evaluation]) => (type === "keypoints" ? [] : [[type, evaluation.errors()] as const]));
+  const broken = entries.flatMap(([type, evaluation]) =>
+    type === "keypoints" ? [] : [[type, evaluation.errors()] as const],
+  );
   // Masks tell more than boxes.
   const images = broken.length === 0 ? [] : await worstImages(input, broken.at(-1)![1]);
   const sizes = COCO_AREA_RANGES.slice(1, 3).map(({ max }) => `${Math.sqrt(max)}²`);
   return reportHtml({
     title: "Evaluation",
     subtitle: input.subtitle,
-    summary: entries.flatMap(([type, { stats }]) => (["AP", "AP50"] as const).map((key) => ({ label: `${NAMES[type]} ${key}`, value: stats[key] < 0 ? "–" : stats[key].toFixed(3) }))),
+    summary: entries.flatMap(([type, { stats }]) =>
+      (["AP", "AP50"] as const).map((key) => ({
+        label: `${NAMES[type]} ${key}`,
+        value: stats[key] < 0 ? "–" : stats[key].toFixed(3),
+      })),
+    ),
     curves: entries.map(curves),
-    tables: [statsTable(entries), ...broken.map(([type, errors]) => errorTable(type, errors)), ...entries.map(categoryTable)],
+    tables: [
+      statsTable(entries),
+      ...broken.map(([type, errors]) => errorTable(type, errors)),
+      ...entries.map(categoryTable),
+    ],
     images,
     notes: [
       `AP is the mean over overlaps 0.50 to 0.95, AP50 at 0.50. Objects are small up to ${sizes[0]} pixels, medium up to ${sizes[1]}, large above. A dash: there are no such objects.`,
       "Kinds of errors are TIDE's (Bolya et al., 2020), at overlap 0.5 and among an image's best 100 detections; what overlaps no object by more than 0.1 is background.",
-      ...(images.length > 0 ? [`Examples are the images with the highest sum of objects that are not found and scores of wrong detections; shown are detections scored ${SHOWN_SCORE} or more.`] : []),
+      ...(images.length > 0 ?
+        [
+          `Examples are the images with the highest sum of objects that are not found and scores of wrong detections; shown are detections scored ${SHOWN_SCORE} or more.`,
+        ]
+      : []),
     ],
   });
 }

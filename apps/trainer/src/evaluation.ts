@@ -21,11 +21,28 @@ export interface EvaluateOptions {
  * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints keep COCO's 20, and
  * are compared in those categories whose objects have some.
  */
-export function evaluationOptions(groundTruth: CocoJson, iouType: IouType, { name, maxDetections = 100 }: EvaluateOptions): EvaluateCocoOptions {
+export function evaluationOptions(
+  groundTruth: CocoJson,
+  iouType: IouType,
+  { name, maxDetections = 100 }: EvaluateOptions,
+): EvaluateCocoOptions {
   const groundTruthName = name;
-  if (iouType !== "keypoints") return { iouType, groundTruthName, ...(maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {}) };
-  const marked = new Set(groundTruth.annotations.flatMap(({ keypoints, category_id }) => (keypoints === undefined ? [] : [category_id])));
-  return { iouType, groundTruthName, categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id) };
+  if (iouType !== "keypoints")
+    return {
+      iouType,
+      groundTruthName,
+      ...(maxDetections > 10 ? { maxDetections: [1, 10, maxDetections] } : {}),
+    };
+  const marked = new Set(
+    groundTruth.annotations.flatMap(({ keypoints, category_id }) =>
+      keypoints === undefined ? [] : [category_id],
+    ),
+  );
+  return {
+    iouType,
+    groundTruthName,
+    categoryIds: marked.size > 0 ? [...marked] : groundTruth.categories.map(({ id }) => id),
+  };
 }
 
 /** What was found, by IoU type. */
@@ -33,15 +50,30 @@ export type Evaluations = Partial<Readonly<Record<IouType, CocoEvaluation>>>;
 
 /** The numbers of evaluations. */
 export const scoresOf = (evaluations: Evaluations): Scores =>
-  Object.fromEntries(Object.entries(evaluations).map(([type, { stats, perCategory }]) => [type, { stats, perCategory }]));
+  Object.fromEntries(
+    Object.entries(evaluations).map(([type, { stats, perCategory }]) => [type, { stats, perCategory }]),
+  );
 
 /** Evaluates results by the types given. @throws DatasetError for results that don't fit the ground truth. */
-export function evaluateResults(groundTruth: CocoJson, results: readonly CocoResult[], types: readonly IouType[], options: EvaluateOptions): Evaluations {
-  return Object.fromEntries(types.map((type) => [type, evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, type, options))]));
+export function evaluateResults(
+  groundTruth: CocoJson,
+  results: readonly CocoResult[],
+  types: readonly IouType[],
+  options: EvaluateOptions,
+): Evaluations {
+  return Object.fromEntries(
+    types.map((type) => [
+      type,
+      evaluateCoco(groundTruth, results, evaluationOptions(groundTruth, type, options)),
+    ]),
+  );
 }
 
 /** The ids that `annotations` gives the model's classes, by name, in the order of the labels; undefined where it has no such category. */
-export function categoriesIn(annotations: readonly Category[], classes: readonly Category[]): (CocoId | undefined)[] {
+export function categoriesIn(
+  annotations: readonly Category[],
+  classes: readonly Category[],
+): (CocoId | undefined)[] {
   const idOf = new Map(annotations.map(({ id, name }) => [name, id]));
   return classes.map(({ name }) => idOf.get(name));
 }
@@ -54,20 +86,37 @@ export interface EvaluateModelOptions {
 }
 
 /** Evaluates a model on a data source: a line of eval.jsonl, or undefined when stopped by the signal. */
-export async function evaluateModel(model: MaskRcnn, source: OpenSource, classes: readonly Category[], options: EvaluateModelOptions): Promise<EvaluationLine | undefined> {
+export async function evaluateModel(
+  model: MaskRcnn,
+  source: OpenSource,
+  classes: readonly Category[],
+  options: EvaluateModelOptions,
+): Promise<EvaluationLine | undefined> {
   const { settings, limit, interrupt, step } = options;
   const start = performance.now();
   const dataset: Dataset = source.dataset;
-  const results = await detectAll(model, dataset, { settings, categoryIds: categoriesIn(source.categories, classes), limit, interrupt });
+  const results = await detectAll(model, dataset, {
+    settings,
+    categoryIds: categoriesIn(source.categories, classes),
+    limit,
+    interrupt,
+  });
   if (results === undefined) return undefined;
   const groundTruth = await source.annotations(limit);
-  const scores = scoresOf(evaluateResults(groundTruth, results, model.config.mask ? ["bbox", "segm"] : ["bbox"], { name: source.name, maxDetections: settings.maxDetections }));
+  const scores = scoresOf(
+    evaluateResults(groundTruth, results, model.config.mask ? ["bbox", "segm"] : ["bbox"], {
+      name: source.name,
+      maxDetections: settings.maxDetections,
+    }),
+  );
   return { step, images: groundTruth.images.length, seconds: (performance.now() - start) / 1000, ...scores };
 }
 
 /** "mask AP 0.371, AP50 0.664; box AP 0.402, AP50 0.731". */
 export function headline({ bbox, segm }: Scores): string {
   const one = (name: string, scores: Scores["bbox"]): string[] =>
-    scores === undefined ? [] : [`${name} AP ${scores.stats.AP.toFixed(3)}, AP50 ${scores.stats.AP50.toFixed(3)}`];
+    scores === undefined ?
+      []
+    : [`${name} AP ${scores.stats.AP.toFixed(3)}, AP50 ${scores.stats.AP50.toFixed(3)}`];
   return [...one("mask", segm), ...one("box", bbox)].join("; ");
 }

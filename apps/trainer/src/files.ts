@@ -1,5 +1,13 @@
 /** Files are written whole or not at all. */
-import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { readJsonBytes } from "@mrcnn/core";
@@ -28,7 +36,11 @@ export function identityOf(path: string): string | undefined {
 }
 
 /** Appends all of `data`, or leaves the file as it was. */
-export function appendWhole(path: string, data: string | Uint8Array, append: (path: string, data: string | Uint8Array) => void = appendFileSync): void {
+export function appendWhole(
+  path: string,
+  data: string | Uint8Array,
+  append: (path: string, data: string | Uint8Array) => void = appendFileSync,
+): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size;
   try {
     append(path, data);
@@ -52,7 +64,10 @@ export function readJson(path: string, what: string): unknown {
   try {
     return readJsonBytes(bytes);
   } catch (cause) {
-    throw new CommandError(`${what} ${path} is not valid JSON: ${(cause as Error).message.replace(/\.$/, "")}.`, { cause });
+    throw new CommandError(
+      `${what} ${path} is not valid JSON: ${(cause as Error).message.replace(/\.$/, "")}.`,
+      { cause },
+    );
   }
 }
 

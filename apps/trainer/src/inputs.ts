@@ -30,7 +30,8 @@ export interface FindOptions {
 const KINDS = PICTURE_ENDINGS.join(", ");
 
 /** "a.txt, b.txt, c.txt, …" */
-const few = (names: readonly string[]): string => `${names.slice(0, 3).map(shownName).join(", ")}${names.length > 3 ? ", …" : ""}`;
+const few = (names: readonly string[]): string =>
+  `${names.slice(0, 3).map(shownName).join(", ")}${names.length > 3 ? ", …" : ""}`;
 
 /**
  * Lists the pictures at `paths`: files as they are given, folders by the names in them.
@@ -39,14 +40,20 @@ const few = (names: readonly string[]): string => `${names.slice(0, 3).map(shown
  */
 export function findInputs(paths: readonly string[], options: FindOptions): Input[] {
   const folders = paths.filter((path) => stateOf(path)?.isDirectory() === true);
-  if (options.recursive && folders.length === 0) throw new UsageError("--recursive: no folder is given to look into. Leave it out.");
+  if (options.recursive && folders.length === 0)
+    throw new UsageError("--recursive: no folder is given to look into. Leave it out.");
   return paths.flatMap((path): Input[] => {
     if (!folders.includes(path)) return [{ path, name: path, within: basename(path), ...problemOf(path) }];
     const found = walk(path, options);
     if (found.length === 0) throw new CommandError(`${path}: the folder holds no images (${KINDS}).`);
     return found.map(({ within, problem }) => {
       const whole = join(path, within);
-      return { path: whole, name: folders.length > 1 ? whole : within, within, ...(problem === undefined ? problemOf(whole) : { problem }) };
+      return {
+        path: whole,
+        name: folders.length > 1 ? whole : within,
+        within,
+        ...(problem === undefined ? problemOf(whole) : { problem }),
+      };
     });
   });
 }
@@ -63,15 +70,23 @@ function isLink(path: string): boolean {
 function problemOf(path: string): { problem: string } | undefined {
   const state = stateOf(path);
   // Names that aren't UTF-8 are listed with this in place of what can't be read.
-  if (state === undefined && path.includes("\uFFFD")) return { problem: "its name is not UTF-8, so it can't be opened. Rename it" };
-  if (state === undefined) return { problem: isLink(path) ? "it is a symlink that leads to no file" : "no such image or folder. Check the path" };
+  if (state === undefined && path.includes("\uFFFD"))
+    return { problem: "its name is not UTF-8, so it can't be opened. Rename it" };
+  if (state === undefined)
+    return {
+      problem:
+        isLink(path) ? "it is a symlink that leads to no file" : "no such image or folder. Check the path",
+    };
   if (state.isDirectory()) return { problem: "that is a folder with the name of an image" };
   if (!state.isFile()) return { problem: "it is no regular file but a pipe, a socket or a device" };
   return undefined;
 }
 
 /** The pictures in a folder by name, and the folders in it that can't be looked into. */
-function walk(folder: string, { recursive, except, note }: FindOptions): { within: string; problem?: string }[] {
+function walk(
+  folder: string,
+  { recursive, except, note }: FindOptions,
+): { within: string; problem?: string }[] {
   const found: { within: string; problem?: string }[] = [];
   const passedOver: string[] = [];
   const notEntered: string[] = [];
@@ -103,8 +118,14 @@ function walk(folder: string, { recursive, except, note }: FindOptions): { withi
     }
   };
   enter("");
-  if (passedOver.length > 0) note(`${folder}: ${passedOver.length} file${passedOver.length === 1 ? " that is no image is" : "s that are no images are"} passed over: ${few(passedOver)}`);
-  if (notEntered.length > 0) note(`${folder}: ${plural(notEntered.length, "folder")} in it ${notEntered.length === 1 ? "is" : "are"} not looked into: ${few(notEntered)}. --recursive does that.`);
+  if (passedOver.length > 0)
+    note(
+      `${folder}: ${passedOver.length} file${passedOver.length === 1 ? " that is no image is" : "s that are no images are"} passed over: ${few(passedOver)}`,
+    );
+  if (notEntered.length > 0)
+    note(
+      `${folder}: ${plural(notEntered.length, "folder")} in it ${notEntered.length === 1 ? "is" : "are"} not looked into: ${few(notEntered)}. --recursive does that.`,
+    );
   return found;
 }
 

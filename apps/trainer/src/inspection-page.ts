@@ -14,8 +14,15 @@ export interface InspectionPageOptions {
 }
 
 const bins = (title: string, what: string, rows: readonly Bin[]): ReportTable => {
-  const total = Math.max(1, rows.reduce((n, { count }) => n + count, 0));
-  return { title, columns: [what, "count", "percent"], rows: rows.map(({ label, count }) => [label, count, Math.round((1000 * count) / total) / 10]) };
+  const total = Math.max(
+    1,
+    rows.reduce((n, { count }) => n + count, 0),
+  );
+  return {
+    title,
+    columns: [what, "count", "percent"],
+    rows: rows.map(({ label, count }) => [label, count, Math.round((1000 * count) / total) / 10]),
+  };
 };
 
 async function samplesOf(dataset: Dataset, wanted: number): Promise<ReportImage[]> {
@@ -31,30 +38,58 @@ async function samplesOf(dataset: Dataset, wanted: number): Promise<ReportImage[
 }
 
 /** What `mrcnn inspect` found, as a page with samples. */
-export async function inspectionPage(found: Inspection, { title, dataset, samples, memory }: InspectionPageOptions): Promise<string> {
+export async function inspectionPage(
+  found: Inspection,
+  { title, dataset, samples, memory }: InspectionPageOptions,
+): Promise<string> {
   const classes = found.classes.toSorted((a, b) => b.objects - a.objects);
   return reportHtml({
     title: "Data set",
     subtitle: title,
     summary: [
       { label: "images", value: found.images, detail: `${found.imagesWithoutObjects} without objects` },
-      { label: "objects", value: found.objects, detail: `${found.withMasks} with masks, ${found.crowds} crowds` },
+      {
+        label: "objects",
+        value: found.objects,
+        detail: `${found.withMasks} with masks, ${found.crowds} crowds`,
+      },
       { label: "classes", value: found.classes.length },
-      { label: "objects per image", value: found.medianObjectsPerImage, detail: `median; at most ${found.maxObjectsPerImage}` },
-      ...(memory === undefined ? [] : [{ label: "memory", value: `${(memory.totalBytes / 1e9).toFixed(1)} GB`, detail: "to train, about" }]),
+      {
+        label: "objects per image",
+        value: found.medianObjectsPerImage,
+        detail: `median; at most ${found.maxObjectsPerImage}`,
+      },
+      ...(memory === undefined ?
+        []
+      : [
+          { label: "memory", value: `${(memory.totalBytes / 1e9).toFixed(1)} GB`, detail: "to train, about" },
+        ]),
     ],
     tables: [
       {
         title: found.problems.length === 0 ? "No problems" : "Problems",
         columns: ["", "what", "count", "first ones", "what to do"],
-        rows: found.problems.map(({ kind, severity, count, examples, advice }) => [severity, kind, String(count), examples.join("; "), advice]),
+        rows: found.problems.map(({ kind, severity, count, examples, advice }) => [
+          severity,
+          kind,
+          String(count),
+          examples.join("; "),
+          advice,
+        ]),
       },
       bins("Objects per image", "objects", found.objectsPerImage),
       bins("Object sizes", "√area, pixels", found.objectSizes),
       bins("Image sizes", "width x height", found.imageSizes.slice(0, 20)),
-      { title: "Classes", columns: ["class", "objects", "images"], rows: classes.map(({ name, objects, images }) => [name, objects, images]) },
+      {
+        title: "Classes",
+        columns: ["class", "objects", "images"],
+        rows: classes.map(({ name, objects, images }) => [name, objects, images]),
+      },
     ],
     images: dataset === undefined ? [] : await samplesOf(dataset, samples),
-    notes: dataset === undefined ? ["There are no samples because the data set can't be opened before its errors are mended."] : [],
+    notes:
+      dataset === undefined ?
+        ["There are no samples because the data set can't be opened before its errors are mended."]
+      : [],
   });
 }

@@ -38,7 +38,11 @@ export interface InterruptOptions {
  * Turns the first SIGINT, SIGTERM or SIGHUP into `signal`, saying `message`; the second ends the process at once. Two within
  * half a second count as one: npm and the terminal each send theirs.
  */
-export function onInterrupt(terminal: Terminal, message: string, { faults = false }: InterruptOptions = {}): Interrupt {
+export function onInterrupt(
+  terminal: Terminal,
+  message: string,
+  { faults = false }: InterruptOptions = {},
+): Interrupt {
   const controller = new AbortController();
   let first: number | undefined;
   const listener = (name: NodeJS.Signals): void => {

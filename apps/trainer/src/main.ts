@@ -11,7 +11,10 @@ import type { Terminal } from "./terminal.ts";
  * @returns the exit code: 0 success, 2 wrong usage, 3 `detect` could not read some of the images, 130 stopped by
  * Ctrl-C, 1 anything else.
  */
-export async function main(args: readonly string[], given: Terminal = createProcessTerminal()): Promise<number> {
+export async function main(
+  args: readonly string[],
+  given: Terminal = createProcessTerminal(),
+): Promise<number> {
   const terminal = showing(given);
   let code = 0;
   const program = createProgram(terminal, (result) => (code = result));

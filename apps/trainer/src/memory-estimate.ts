@@ -22,35 +22,58 @@ export interface MemoryEstimate {
 const PROCESS = 700e6;
 
 // A batch is as high as its highest image and as wide as its widest: portraits and landscapes together make a square.
-function batchSize({ augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0 }, training }: TrainingConfig, images: readonly ImageSize[]): ImageSize {
+function batchSize(
+  { augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0 }, training }: TrainingConfig,
+  images: readonly ImageSize[],
+): ImageSize {
   if (crop !== undefined) return crop;
-  const turned = rotate90 > 0 ? [...images, ...images.map(({ height, width }) => ({ height: width, width: height }))] : images;
-  const resized = minSizes === undefined ? turned : turned.map((size) => shortestEdgeSize(size, { minSize: Math.max(...minSizes), maxSize }));
+  const turned =
+    rotate90 > 0 ?
+      [...images, ...images.map(({ height, width }) => ({ height: width, width: height }))]
+    : images;
+  const resized =
+    minSizes === undefined ? turned : (
+      turned.map((size) => shortestEdgeSize(size, { minSize: Math.max(...minSizes), maxSize }))
+    );
   const area = ({ height, width }: ImageSize): number => height * width;
   if (training.batchSize === 1) return resized.reduce((a, b) => (area(b) > area(a) ? b : a));
-  return resized.reduce((a, b) => ({ height: Math.max(a.height, b.height), width: Math.max(a.width, b.width) }));
+  return resized.reduce((a, b) => ({
+    height: Math.max(a.height, b.height),
+    width: Math.max(a.width, b.width),
+  }));
 }
 
 /**
  * The least that a batch's images come to at the network's input, where the config alone says it: crops and generated
  * shapes. Undefined where it is the data's.
  */
-export function leastImageSize({ augment: { crop, minSizes, maxSize = Infinity }, data: { train } }: TrainingConfig): ImageSize | undefined {
+export function leastImageSize({
+  augment: { crop, minSizes, maxSize = Infinity },
+  data: { train },
+}: TrainingConfig): ImageSize | undefined {
   if (crop !== undefined) return crop;
   if (train.format !== "shapes" || train.shapes?.size === undefined) return undefined;
-  return minSizes === undefined ? train.shapes.size : shortestEdgeSize(train.shapes.size, { minSize: Math.min(...minSizes), maxSize });
+  return minSizes === undefined ?
+      train.shapes.size
+    : shortestEdgeSize(train.shapes.size, { minSize: Math.min(...minSizes), maxSize });
 }
 
 /** Estimates what training with `config` takes, on images of the given sizes (at least one). */
-export function estimateMemory(config: TrainingConfig, classes: readonly string[], images: readonly ImageSize[]): MemoryEstimate {
+export function estimateMemory(
+  config: TrainingConfig,
+  classes: readonly string[],
+  images: readonly ImageSize[],
+): MemoryEstimate {
   const modelConfig = parseMaskRcnnConfig({ ...config.model, classes }, "model");
   const model = createMaskRcnn(modelConfig, noRandom);
   const parameters = [...model.variables.values()].reduce((n, { size }) => n + size, 0);
   model.dispose();
-  const up = (length: number): number => Math.ceil(length / modelConfig.image.divisor) * modelConfig.image.divisor;
+  const up = (length: number): number =>
+    Math.ceil(length / modelConfig.image.divisor) * modelConfig.image.divisor;
   const { height, width } = batchSize(config, images);
   const weightBytes = parameters * 4 * 3;
   // The backward pass gives maps back as it goes, but holds gradients of the largest beside them.
-  const activationBytes = trainingValues(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
+  const activationBytes =
+    trainingValues(modelConfig, up(height) * up(width)) * config.training.batchSize * 4 * 1.5;
   return { parameters, weightBytes, activationBytes, totalBytes: weightBytes + activationBytes + PROCESS };
 }

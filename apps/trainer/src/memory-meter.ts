@@ -69,9 +69,13 @@ function gpuMeter(everyMs: number): () => number | undefined {
   return () => {
     if (performance.now() - asked >= everyMs) {
       asked = performance.now();
-      execFile("nvidia-smi", ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"], (error, stdout) => {
-        if (error === null) megabytes = ofProcess(stdout, process.pid);
-      });
+      execFile(
+        "nvidia-smi",
+        ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
+        (error, stdout) => {
+          if (error === null) megabytes = ofProcess(stdout, process.pid);
+        },
+      );
     }
     return megabytes;
   };

@@ -45,8 +45,13 @@ const STDOUT = "-";
  *
  * @throws UsageError for two results in one place, or in place of what is read; the system's error naming the path.
  */
-export function openOutputs<Option extends string>(paths: Readonly<Record<Option, string | undefined>>, { terminal, inputs = [] }: OutputsOptions): Outputs<Option> {
-  const asked = (Object.entries(paths) as [Option, string | undefined][]).flatMap(([option, path]) => (path === undefined ? [] : [{ option, path }]));
+export function openOutputs<Option extends string>(
+  paths: Readonly<Record<Option, string | undefined>>,
+  { terminal, inputs = [] }: OutputsOptions,
+): Outputs<Option> {
+  const asked = (Object.entries(paths) as [Option, string | undefined][]).flatMap(([option, path]) =>
+    path === undefined ? [] : [{ option, path }],
+  );
   const read = inputs.flatMap((path) => (path === undefined ? [] : [{ path, key: identityOf(path) }]));
   const taken = new Map<string, { option: Option; path: string }>();
   const to: Partial<Record<Option, Output>> = {};
@@ -55,9 +60,15 @@ export function openOutputs<Option extends string>(paths: Readonly<Record<Option
     const target = path === STDOUT || isStdout(path) ? undefined : tryOutput(path);
     const key = target === undefined ? STDOUT : (identityOf(path) ?? target.file);
     const clash = taken.get(key);
-    if (clash !== undefined && target?.isFile !== false) throw new UsageError(`${clash.option} ${JSON.stringify(clash.path)} and ${option} ${JSON.stringify(path)} are the same place. Name two.`);
+    if (clash !== undefined && target?.isFile !== false)
+      throw new UsageError(
+        `${clash.option} ${JSON.stringify(clash.path)} and ${option} ${JSON.stringify(path)} are the same place. Name two.`,
+      );
     const input = target?.isFile === true ? read.find((one) => one.key === key) : undefined;
-    if (input !== undefined) throw new UsageError(`${option} ${JSON.stringify(path)} would overwrite what is read: ${input.path}. Name another file.`);
+    if (input !== undefined)
+      throw new UsageError(
+        `${option} ${JSON.stringify(path)} would overwrite what is read: ${input.path}. Name another file.`,
+      );
     taken.set(key, { option, path });
     to[option] = output(path, target, terminal);
   }
@@ -92,7 +103,8 @@ const allOnStderr = (terminal: Terminal): Terminal => ({
 
 function output(path: string, target: OutputTarget | undefined, terminal: Terminal): Output {
   const open = async (): Promise<OutputStream> => {
-    if (target === undefined) return { write: async (data) => terminal.out(String(data).replace(/\n$/, "")), close() {} };
+    if (target === undefined)
+      return { write: async (data) => terminal.out(String(data).replace(/\n$/, "")), close() {} };
     return openOutputStream(path, { onWait: () => terminal.note(`Waiting for a reader of ${path}.`) });
   };
   return {
@@ -105,7 +117,10 @@ function output(path: string, target: OutputTarget | undefined, terminal: Termin
       try {
         await stream.write(data);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EPIPE") throw new CommandError(`${path}: its reader has closed it before all was written.`, { cause: error });
+        if ((error as NodeJS.ErrnoException).code === "EPIPE")
+          throw new CommandError(`${path}: its reader has closed it before all was written.`, {
+            cause: error,
+          });
         throw error;
       } finally {
         stream.close();

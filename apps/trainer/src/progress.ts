@@ -81,7 +81,9 @@ export function createPace(start: number, now: () => number): Pace {
 }
 
 const rateText = (rate: number, unit: string): string =>
-  rate >= 1 || rate === 0 ? `${rate.toFixed(1)} ${unit}/s` : `${(1 / rate).toFixed(1)} s/${unit.replace(/s$/, "")}`;
+  rate >= 1 || rate === 0 ?
+    `${rate.toFixed(1)} ${unit}/s`
+  : `${(1 / rate).toFixed(1)} s/${unit.replace(/s$/, "")}`;
 
 /** Starts a progress display. */
 export function createProgress(terminal: Terminal, options: ProgressOptions): Progress {
@@ -116,13 +118,16 @@ export function createProgress(terminal: Terminal, options: ProgressOptions): Pr
       gracefulExit: false,
     });
     bar.start(total, start, { timing: "", info: "" });
-    const above = (say: (line: string) => void) => (line: string): void => {
-      process.stderr.write("\r\u001B[K");
-      say(line);
-      bar.render();
-    };
+    const above =
+      (say: (line: string) => void) =>
+      (line: string): void => {
+        process.stderr.write("\r\u001B[K");
+        say(line);
+        bar.render();
+      };
     return {
-      update: (done, info) => bar.update(done, { timing: timing(done), info: info === undefined ? "" : ` · ${shownName(info)}` }),
+      update: (done, info) =>
+        bar.update(done, { timing: timing(done), info: info === undefined ? "" : ` · ${shownName(info)}` }),
       note: above(terminal.note),
       out: above(terminal.out),
       aside,

@@ -28,53 +28,81 @@ export interface ReportInput {
 }
 
 type Curves = NonNullable<Report["curves"]>;
-const types = [["mask", "segm"], ["box", "bbox"]] as const;
+const types = [
+  ["mask", "segm"],
+  ["box", "bbox"],
+] as const;
 
 const lossCurves = (metrics: readonly MetricsLine[]): Curves => {
   const x = metrics.map(({ step }) => step);
-  const series = (name: string, key = name): Curves[number]["series"][number] => ({ name, x, y: metrics.map((line) => line[key] ?? NaN) });
+  const series = (name: string, key = name): Curves[number]["series"][number] => ({
+    name,
+    x,
+    y: metrics.map((line) => line[key] ?? NaN),
+  });
   const terms = Object.keys(metrics[0] ?? {}).filter((key) => key.startsWith("loss_"));
-  const chart = (title: string, yLabel: string, all: Curves[number]["series"]): Curves[number] => ({ title, xLabel: "step", yLabel, smooth: true, series: all });
+  const chart = (title: string, yLabel: string, all: Curves[number]["series"]): Curves[number] => ({
+    title,
+    xLabel: "step",
+    yLabel,
+    smooth: true,
+    series: all,
+  });
   return [
     chart("Loss", "loss", [series("loss")]),
-    chart("Loss terms", "loss", terms.map((key) => series(key.replace("loss_", "").replaceAll("_", " "), key))),
+    chart(
+      "Loss terms",
+      "loss",
+      terms.map((key) => series(key.replace("loss_", "").replaceAll("_", " "), key)),
+    ),
     { title: "Learning rate", xLabel: "step", yLabel: "rate", series: [series("rate", "lr")] },
-    ...(metrics[0]?.gradientNorm === undefined ? [] : [chart("Gradient norm before clipping", "L2 norm", [series("norm", "gradientNorm")])]),
-    chart("Speed", "seconds per step", [series("seconds", "secondsPerStep"), series("of them waiting for data", "secondsWaiting")]),
+    ...(metrics[0]?.gradientNorm === undefined ?
+      []
+    : [chart("Gradient norm before clipping", "L2 norm", [series("norm", "gradientNorm")])]),
+    chart("Speed", "seconds per step", [
+      series("seconds", "secondsPerStep"),
+      series("of them waiting for data", "secondsWaiting"),
+    ]),
     {
       title: "Memory",
       xLabel: "step",
       yLabel: "MB",
-      series: [series("peak", "peakMemoryMb"), series("after the step", "memoryMb"), ...(metrics.some((line) => "gpuMemoryMb" in line) ? [series("GPU", "gpuMemoryMb")] : [])],
+      series: [
+        series("peak", "peakMemoryMb"),
+        series("after the step", "memoryMb"),
+        ...(metrics.some((line) => "gpuMemoryMb" in line) ? [series("GPU", "gpuMemoryMb")] : []),
+      ],
     },
   ];
 };
 
 const apCurves = (evaluations: readonly EvaluationLine[]): Curves =>
-  evaluations.length === 0
-    ? []
-    : [
-        {
-          title: "Average precision on the validation images",
-          xLabel: "step",
-          yLabel: "AP",
-          series: types.flatMap(([name, type]) =>
-            evaluations[0]![type] === undefined
-              ? []
-              : (["AP", "AP50"] as const).map((key) => ({
-                  name: `${name} ${key}`,
-                  x: evaluations.map(({ step }) => step),
-                  y: evaluations.map((line) => line[type]?.stats[key] ?? NaN),
-                })),
-          ),
-        },
-      ];
+  evaluations.length === 0 ?
+    []
+  : [
+      {
+        title: "Average precision on the validation images",
+        xLabel: "step",
+        yLabel: "AP",
+        series: types.flatMap(([name, type]) =>
+          evaluations[0]![type] === undefined ?
+            []
+          : (["AP", "AP50"] as const).map((key) => ({
+              name: `${name} ${key}`,
+              x: evaluations.map(({ step }) => step),
+              y: evaluations.map((line) => line[type]?.stats[key] ?? NaN),
+            })),
+        ),
+      },
+    ];
 
 // -1 is COCO's "no object of that kind".
 const shown = (value: number): number | null => (value < 0 ? null : value);
 
 const apTables = (last: EvaluationLine | undefined): ReportTable[] => {
-  const scores = types.flatMap(([name, type]): [string, IouScores][] => (last?.[type] === undefined ? [] : [[name, last[type]]]));
+  const scores = types.flatMap(([name, type]): [string, IouScores][] =>
+    last?.[type] === undefined ? [] : [[name, last[type]]],
+  );
   if (last === undefined || scores.length === 0) return [];
   const columns = Object.keys(scores[0]![1].stats);
   return [
@@ -92,7 +120,13 @@ const apTables = (last: EvaluationLine | undefined): ReportTable[] => {
 };
 
 // Spread over the data set; the first images of many sets are alike.
-async function examples({ model, config, source, categories, isValidation }: ReportInput): Promise<ReportImage[]> {
+async function examples({
+  model,
+  config,
+  source,
+  categories,
+  isValidation,
+}: ReportInput): Promise<ReportImage[]> {
   const count = Math.min(EXAMPLES, source.dataset.length);
   const images: ReportImage[] = [];
   for (let k = 0; k < count; k++) {
@@ -100,7 +134,12 @@ async function examples({ model, config, source, categories, isValidation }: Rep
     const detections = await detectImage(model, sample, config.evaluation);
     const found = detections.scores.filter((score) => score >= SHOWN_SCORE).length;
     const caption = `${sample.name}${isValidation ? "" : " (a training image)"}: ${found} found (left), ${sample.groundTruth.labels.length} annotated (right)`;
-    images.push(await reportImage(drawPair(sample.image, detections, sample.groundTruth, categories, SHOWN_SCORE), caption));
+    images.push(
+      await reportImage(
+        drawPair(sample.image, detections, sample.groundTruth, categories, SHOWN_SCORE),
+        caption,
+      ),
+    );
   }
   return images;
 }
@@ -115,27 +154,46 @@ export async function writeRunReport(run: RunDirectory, input: ReportInput): Pro
   const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
   const sum = (key: string): number => metrics.reduce((total, line) => total + (line[key] ?? 0), 0);
   const scores = types.flatMap(([name, type]) =>
-    last?.[type] === undefined ? [] : (["AP", "AP50"] as const).map((key) => ({ label: `${name} ${key}`, value: last[type]!.stats[key].toFixed(3) })),
+    last?.[type] === undefined ?
+      []
+    : (["AP", "AP50"] as const).map((key) => ({
+        label: `${name} ${key}`,
+        value: last[type]!.stats[key].toFixed(3),
+      })),
   );
   const report: Report = {
     title: "Training report",
     ...(config.description === undefined ? {} : { subtitle: config.description }),
     summary: [
       ...scores,
-      { label: "steps", value: metrics.at(-1)?.step ?? 0, detail: `of ${config.training.batchSize * config.training.accumulate} images` },
+      {
+        label: "steps",
+        value: metrics.at(-1)?.step ?? 0,
+        detail: `of ${config.training.batchSize * config.training.accumulate} images`,
+      },
       { label: "seconds per step", value: median, detail: "median" },
-      { label: "training", value: duration((metrics.at(-1)?.step ?? 0) * (sum("secondsPerStep") / Math.max(1, metrics.length))) },
-      { label: "waiting for data", value: `${((100 * sum("secondsWaiting")) / Math.max(Number.MIN_VALUE, sum("secondsPerStep"))).toFixed(1)} %`, detail: "of the training time" },
-      { label: "peak memory", value: gigabytes(metrics.reduce((most, line) => Math.max(most, line.peakMemoryMb), 0)) },
+      {
+        label: "training",
+        value: duration((metrics.at(-1)?.step ?? 0) * (sum("secondsPerStep") / Math.max(1, metrics.length))),
+      },
+      {
+        label: "waiting for data",
+        value: `${((100 * sum("secondsWaiting")) / Math.max(Number.MIN_VALUE, sum("secondsPerStep"))).toFixed(1)} %`,
+        detail: "of the training time",
+      },
+      {
+        label: "peak memory",
+        value: gigabytes(metrics.reduce((most, line) => Math.max(most, line.peakMemoryMb), 0)),
+      },
     ],
     curves: [...lossCurves(metrics), ...apCurves(evaluations)],
     tables: apTables(last),
     images: await examples(input),
     notes: [
       `Examples show detections scored ${SHOWN_SCORE} or more, each object in a colour of its own; the annotation is on the right.`,
-      isValidation
-        ? "The validation images were not trained on."
-        : "No validation set was given (data.validation), so there is no average precision, and the examples are images that were trained on.",
+      isValidation ?
+        "The validation images were not trained on."
+      : "No validation set was given (data.validation), so there is no average precision, and the examples are images that were trained on.",
     ],
   };
   writeWhole(run.report, reportHtml(report));

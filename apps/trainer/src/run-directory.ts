@@ -40,27 +40,42 @@ export const isRun = (path: string): boolean => existsSync(runDirectory(path).co
 export const readRunConfig = (path: string): TrainingConfig => readConfigFile(runDirectory(path).config);
 
 function readConfigFile(file: string): TrainingConfig {
-  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new CommandError(`${file}: the run's config must be a file.`);
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+    throw new CommandError(`${file}: the run's config must be a file.`);
   return parseConfig(trainingConfigSchema, readJson(file, "The run's config"), file);
 }
 
 /** The config that a run's checkpoints were made with; that of the run where none is kept beside them, as by earlier versions. */
-export const configMadeWith = ({ madeWith, config }: RunDirectory): TrainingConfig => readConfigFile(existsSync(madeWith) ? madeWith : config);
+export const configMadeWith = ({ madeWith, config }: RunDirectory): TrainingConfig =>
+  readConfigFile(existsSync(madeWith) ? madeWith : config);
 
 /** Writes the resolved config as indented JSON: beside the checkpoints, where it stays as it is, and for people to see. */
-export function writeRunConfig({ checkpoints, madeWith, config: file }: RunDirectory, config: TrainingConfig): void {
+export function writeRunConfig(
+  { checkpoints, madeWith, config: file }: RunDirectory,
+  config: TrainingConfig,
+): void {
   mkdirSync(checkpoints, { recursive: true });
   for (const place of [madeWith, file]) writeWhole(place, `${toJson(config, { indent: 2 })}\n`);
 }
 
-const listed = (names: readonly string[]): string => names.slice(0, 10).map((name) => JSON.stringify(name)).join(", ") + (names.length > 10 ? " …" : "");
+const listed = (names: readonly string[]): string =>
+  names
+    .slice(0, 10)
+    .map((name) => JSON.stringify(name))
+    .join(", ") + (names.length > 10 ? " …" : "");
 
 /** Finds the label each of `names` has among a model's `classes`. @throws CommandError for one the model lacks. */
-export function assertClassesKnown(names: readonly string[], classes: readonly string[], where: string): void {
+export function assertClassesKnown(
+  names: readonly string[],
+  classes: readonly string[],
+  where: string,
+): void {
   const unknown = names.filter((name) => !classes.includes(name));
   if (unknown.length === 0) return;
   if (!haveNames(classes.map((one, i) => ({ id: i + 1, name: one })))) {
-    throw new CommandError(`${where}: the model's ${plural(classes.length, "class")} have no names, so which are ${listed(names)} can't be told. Name them with --classes, label 1 first.`);
+    throw new CommandError(
+      `${where}: the model's ${plural(classes.length, "class")} have no names, so which are ${listed(names)} can't be told. Name them with --classes, label 1 first.`,
+    );
   }
   const near = didYouMean(unknown[0]!, classes);
   throw new CommandError(

@@ -22,7 +22,9 @@ function startOf(pid: number): string | undefined {
     try {
       // Fields 3 and 22, after the name in parentheses, which may hold anything: its state, and the clock ticks of the
       // machine when it began. One that has ended is listed until its parent has asked how, which some never do.
-      const fields = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "").split(" ");
+      const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
+        .replace(/^.*\) /s, "")
+        .split(" ");
       const [state, ticks] = [fields[0], fields[19]];
       if (state === "Z" || state === "X") return undefined;
       return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${ticks}`;
@@ -50,7 +52,8 @@ function ownerIn(file: string): Owner | undefined {
   }
 }
 
-const isSame = (a: Owner | undefined, b: Owner): boolean => a?.pid === b.pid && a.started === b.started && a.host === b.host;
+const isSame = (a: Owner | undefined, b: Owner): boolean =>
+  a?.pid === b.pid && a.started === b.started && a.host === b.host;
 
 const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
@@ -65,9 +68,9 @@ function assertGone(owner: Owner | undefined, folder: string, file: string): voi
     if (owner.pid === process.pid || performance.now() - began > PATIENCE_MS) break;
   }
   throw new CommandError(
-    here
-      ? `${folder}: another training is writing there (process ${owner.pid}). Wait for it or stop it, or give another --out.`
-      : `${folder}: another training is writing there (process ${owner.pid} on host ${owner.host}). Whether it still runs can't be seen from host ${hostname()}: when it doesn't, remove ${file}.`,
+    here ?
+      `${folder}: another training is writing there (process ${owner.pid}). Wait for it or stop it, or give another --out.`
+    : `${folder}: another training is writing there (process ${owner.pid} on host ${owner.host}). Whether it still runs can't be seen from host ${hostname()}: when it doesn't, remove ${file}.`,
   );
 }
 
@@ -96,7 +99,8 @@ export function lockRun(folder: string): RunLock {
       linkSync(aside, file); // fails where one is
     } catch (error) {
       const found = ownerIn(file);
-      if ((error as NodeJS.ErrnoException).code === "EEXIST" || found !== undefined) assertGone(found, folder, file);
+      if ((error as NodeJS.ErrnoException).code === "EEXIST" || found !== undefined)
+        assertGone(found, folder, file);
       // Two may find the same lock left behind: the last to put its own there has it.
       renameSync(aside, file);
       pause(50);

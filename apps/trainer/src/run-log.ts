@@ -27,18 +27,44 @@ export interface MetricsLine {
 }
 
 /** A line of eval.jsonl: the validation set after `step` updates. */
-export type EvaluationLine = { readonly step: number; readonly images: number; readonly seconds: number } & Scores;
+export type EvaluationLine = {
+  readonly step: number;
+  readonly images: number;
+  readonly seconds: number;
+} & Scores;
 
 const step = v.pipe(v.number(), v.integer(), v.minValue(0));
 // What earlier versions did not measure is 0.
 const measured = v.optional(v.number(), 0);
 const metricsSchema = v.objectWithRest(
-  { step, lr: v.number(), loss: v.number(), secondsPerStep: measured, secondsWaiting: measured, waitingShare: measured, imagesPerSecond: measured, memoryMb: measured, peakMemoryMb: measured },
+  {
+    step,
+    lr: v.number(),
+    loss: v.number(),
+    secondsPerStep: measured,
+    secondsWaiting: measured,
+    waitingShare: measured,
+    imagesPerSecond: measured,
+    memoryMb: measured,
+    peakMemoryMb: measured,
+  },
   v.number(),
 ) as unknown as v.GenericSchema<unknown, MetricsLine>;
 
-const scores = v.optional(v.looseObject({ stats: v.record(v.string(), v.number()), perCategory: v.array(v.looseObject({ name: v.string() })) }));
-const evaluationSchema = v.looseObject({ step, images: v.number(), seconds: v.number(), bbox: scores, segm: scores, keypoints: scores }) as unknown as v.GenericSchema<unknown, EvaluationLine>;
+const scores = v.optional(
+  v.looseObject({
+    stats: v.record(v.string(), v.number()),
+    perCategory: v.array(v.looseObject({ name: v.string() })),
+  }),
+);
+const evaluationSchema = v.looseObject({
+  step,
+  images: v.number(),
+  seconds: v.number(),
+  bbox: scores,
+  segm: scores,
+  keypoints: scores,
+}) as unknown as v.GenericSchema<unknown, EvaluationLine>;
 
 /** How a log is read. */
 export interface ReadLogOptions {
@@ -52,9 +78,14 @@ interface Line<T> {
 }
 
 // A last line without its end is what a kill or a full disk leaves; anything else that isn't a line of the log is not ours.
-function readLines<T>(file: string, schema: v.GenericSchema<unknown, T>, { onNote }: ReadLogOptions): { readonly lines: readonly Line<T>[]; readonly isCut: boolean } {
+function readLines<T>(
+  file: string,
+  schema: v.GenericSchema<unknown, T>,
+  { onNote }: ReadLogOptions,
+): { readonly lines: readonly Line<T>[]; readonly isCut: boolean } {
   if (!existsSync(file)) return { lines: [], isCut: false };
-  if (!statSync(file).isFile()) throw new CommandError(`${file}: the run's log must be a file. Move it away, or give another --out.`);
+  if (!statSync(file).isFile())
+    throw new CommandError(`${file}: the run's log must be a file. Move it away, or give another --out.`);
   const texts = readFileSync(file, "utf8").split("\n");
   const rest = texts.pop()!;
   const advice = "Correct the line or remove it.";
@@ -72,17 +103,21 @@ function readLines<T>(file: string, schema: v.GenericSchema<unknown, T>, { onNot
       throw new CommandError(`${(cause as Error).message} ${advice}`, { cause });
     }
   });
-  if (rest !== "") onNote?.(`${file}: line ${lines.length + 1} was cut when the training was stopped, and is left out.`);
+  if (rest !== "")
+    onNote?.(`${file}: line ${lines.length + 1} was cut when the training was stopped, and is left out.`);
   return { lines, isCut: rest !== "" };
 }
 
-const valuesOf = <T>(file: string, schema: v.GenericSchema<unknown, T>, options: ReadLogOptions): T[] => readLines(file, schema, options).lines.map(({ value }) => value);
+const valuesOf = <T>(file: string, schema: v.GenericSchema<unknown, T>, options: ReadLogOptions): T[] =>
+  readLines(file, schema, options).lines.map(({ value }) => value);
 
 /** The lines of metrics.jsonl; none when there is no file. A last line that was cut is left out. @throws CommandError naming file and line. */
-export const readMetrics = (file: string, options: ReadLogOptions = {}): MetricsLine[] => valuesOf(file, metricsSchema, options);
+export const readMetrics = (file: string, options: ReadLogOptions = {}): MetricsLine[] =>
+  valuesOf(file, metricsSchema, options);
 
 /** The lines of eval.jsonl; none when there is no file. A last line that was cut is left out. @throws CommandError naming file and line. */
-export const readEvaluations = (file: string, options: ReadLogOptions = {}): EvaluationLine[] => valuesOf(file, evaluationSchema, options);
+export const readEvaluations = (file: string, options: ReadLogOptions = {}): EvaluationLine[] =>
+  valuesOf(file, evaluationSchema, options);
 
 /** Adds a line to metrics.jsonl or eval.jsonl. */
 export function appendLine(file: string, line: object): void {
@@ -95,7 +130,11 @@ export function appendLine(file: string, line: object): void {
  *
  * @throws CommandError naming file and line.
  */
-export function truncateLogs({ metrics, evaluations }: { readonly metrics: string; readonly evaluations: string }, last: number, options: ReadLogOptions = {}): void {
+export function truncateLogs(
+  { metrics, evaluations }: { readonly metrics: string; readonly evaluations: string },
+  last: number,
+  options: ReadLogOptions = {},
+): void {
   const logs = [
     { file: metrics, ...readLines<{ step: number }>(metrics, metricsSchema, options) },
     { file: evaluations, ...readLines<{ step: number }>(evaluations, evaluationSchema, options) },

@@ -27,9 +27,15 @@ function parseValue(text: string): unknown {
  * @param example an assignment, for whoever writes none.
  * @throws UsageError for a key that `schema` does not know, naming the nearest one.
  */
-export function setOption(config: unknown, assignment: string, schema: unknown, example = "training.steps=1000"): unknown {
+export function setOption(
+  config: unknown,
+  assignment: string,
+  schema: unknown,
+  example = "training.steps=1000",
+): unknown {
   const equals = assignment.indexOf("=");
-  if (equals <= 0) throw new UsageError(`--set ${assignment}: write it as path=value, for example ${example}.`);
+  if (equals <= 0)
+    throw new UsageError(`--set ${assignment}: write it as path=value, for example ${example}.`);
   const path = assignment.slice(0, equals).split(".");
   const value = parseValue(assignment.slice(equals + 1));
 
@@ -37,8 +43,13 @@ export function setOption(config: unknown, assignment: string, schema: unknown, 
   for (const [i, key] of path.entries()) {
     if (known !== undefined && !(key in known)) {
       const near = didYouMean(key, Object.keys(known));
-      const hint = near === undefined ? `Known keys: ${Object.keys(known).join(", ")}.` : `Did you mean "${[...path.slice(0, i), near].join(".")}"?`;
-      throw new UsageError(`--set ${assignment}: ${path.slice(0, i + 1).join(".")} is not a known key. ${hint}`);
+      const hint =
+        near === undefined ?
+          `Known keys: ${Object.keys(known).join(", ")}.`
+        : `Did you mean "${[...path.slice(0, i), near].join(".")}"?`;
+      throw new UsageError(
+        `--set ${assignment}: ${path.slice(0, i + 1).join(".")} is not a known key. ${hint}`,
+      );
     }
     known = entriesOf(known?.[key]);
   }

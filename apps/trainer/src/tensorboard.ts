@@ -43,11 +43,22 @@ function varint(value: number): number[] {
   return [...bytes, rest];
 }
 const field = (number: number, wire: number): number[] => varint(number * 8 + wire);
-const bytesField = (number: number, bytes: ArrayLike<number>): number[] => [...field(number, 2), ...varint(bytes.length), ...Array.from(bytes)];
-const textField = (number: number, text: string): number[] => bytesField(number, new TextEncoder().encode(text));
+const bytesField = (number: number, bytes: ArrayLike<number>): number[] => [
+  ...field(number, 2),
+  ...varint(bytes.length),
+  ...Array.from(bytes),
+];
+const textField = (number: number, text: string): number[] =>
+  bytesField(number, new TextEncoder().encode(text));
 const integerField = (number: number, value: number): number[] => [...field(number, 0), ...varint(value)];
-const doubleField = (number: number, value: number): number[] => [...field(number, 1), ...new Uint8Array(Float64Array.of(value).buffer)];
-const floatField = (number: number, value: number): number[] => [...field(number, 5), ...new Uint8Array(Float32Array.of(value).buffer)];
+const doubleField = (number: number, value: number): number[] => [
+  ...field(number, 1),
+  ...new Uint8Array(Float64Array.of(value).buffer),
+];
+const floatField = (number: number, value: number): number[] => [
+  ...field(number, 5),
+  ...new Uint8Array(Float32Array.of(value).buffer),
+];
 
 // tensorflow/core/util/event.proto: Event { 1: wall_time, 2: step, 3: file_version, 5: summary, 7: session_log }
 // tensorflow/core/framework/summary.proto: Summary { 1: value { 1: tag, 2: simple_value } }
@@ -65,7 +76,10 @@ export interface EventWriter {
  * Starts a new event file in `folder`, which must exist. `step` is where a resumed run goes on: TensorBoard
  * then forgets what older files say of later steps.
  */
-export function createEventWriter(folder: string, { step = 0 }: { readonly step?: number } = {}): EventWriter {
+export function createEventWriter(
+  folder: string,
+  { step = 0 }: { readonly step?: number } = {},
+): EventWriter {
   const stamp = (Date.now() / 1000).toFixed(3).replace(".", "");
   const file = join(folder, `events.out.tfevents.${stamp}.${hostname()}.${process.pid}.mrcnn`);
   appendWhole(file, event(0, textField(3, "brain.Event:2")));
@@ -73,7 +87,9 @@ export function createEventWriter(folder: string, { step = 0 }: { readonly step?
   return {
     file,
     scalars(at, values) {
-      const summary = Object.entries(values).flatMap(([tag, value]) => bytesField(1, [...textField(1, tag), ...floatField(2, value)]));
+      const summary = Object.entries(values).flatMap(([tag, value]) =>
+        bytesField(1, [...textField(1, tag), ...floatField(2, value)]),
+      );
       appendWhole(file, event(at, bytesField(5, summary)));
     },
   };

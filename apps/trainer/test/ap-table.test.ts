@@ -6,7 +6,10 @@ import { describe, expect, it } from "vitest";
 const keypoints = Array.from({ length: 17 }, (_, k) => [10 + k, 20 + k, 2]).flat();
 const truth: CocoJson = {
   images: [{ id: 1, width: 100, height: 100, file_name: "a.png" }],
-  categories: [{ id: 1, name: "person" }, { id: 7, name: "a very long dog" }],
+  categories: [
+    { id: 1, name: "person" },
+    { id: 7, name: "a very long dog" },
+  ],
   annotations: [
     { id: 1, image_id: 1, category_id: 1, bbox: [10, 20, 40, 40], area: 1600, keypoints, num_keypoints: 17 },
     { id: 2, image_id: 1, category_id: 7, bbox: [0, 0, 10, 10], area: 100 },
@@ -33,7 +36,9 @@ describe("apTable", () => {
   });
 
   it("prints pycocotools' ten lines of keypoints, of the categories that have some", () => {
-    const lines = apTable(scoresOf(evaluateResults(truth, results, ["keypoints"], { name: "a.json" }))).split("\n");
+    const lines = apTable(scoresOf(evaluateResults(truth, results, ["keypoints"], { name: "a.json" }))).split(
+      "\n",
+    );
     expect(lines).toHaveLength(11);
     expect(lines).toMatchObject({
       0: "keypoints:",
@@ -44,6 +49,10 @@ describe("apTable", () => {
   });
 
   it("names another limit", () => {
-    expect(apTable(scoresOf(evaluateResults(truth, results, ["bbox"], { name: "a.json", maxDetections: 300 })), { maxDetections: 300 })).toContain("maxDets=300 ] = 0.500");
+    expect(
+      apTable(scoresOf(evaluateResults(truth, results, ["bbox"], { name: "a.json", maxDetections: 300 })), {
+        maxDetections: 300,
+      }),
+    ).toContain("maxDets=300 ] = 0.500");
   });
 });

@@ -20,13 +20,25 @@ describe("--precision, --threads and --memory-limit", () => {
   };
 
   it.each([
-    ["--backend wasm --precision bf16", /^error: --precision bf16: backend wasm can't do that\. Use --backend tensorflow/],
+    [
+      "--backend wasm --precision bf16",
+      /^error: --precision bf16: backend wasm can't do that\. Use --backend tensorflow/,
+    ],
     ["--backend cpu --precision tf32", /^error: --precision tf32: backend cpu can't do that/],
     ["--backend wasm --memory-limit 2000", /^error: --memory-limit 2000: backend wasm can't do that/],
     ["--backend cpu --threads 2", /^error: --threads 2: backend cpu computes with one thread/],
-    ["--backend wasm --precision float16", /^error: --precision float16: backend wasm can't do that\. Use --backend webgpu/],
-    ["--precision float16", /^error: --precision float16: only backend webgpu can do that\. Use --backend webgpu/],
-    ["--backend webgpu --precision bf16", /^error: --precision bf16: backend webgpu can't do that\. Use --backend tensorflow/],
+    [
+      "--backend wasm --precision float16",
+      /^error: --precision float16: backend wasm can't do that\. Use --backend webgpu/,
+    ],
+    [
+      "--precision float16",
+      /^error: --precision float16: only backend webgpu can do that\. Use --backend webgpu/,
+    ],
+    [
+      "--backend webgpu --precision bf16",
+      /^error: --precision bf16: backend webgpu can't do that\. Use --backend tensorflow/,
+    ],
     ["--precision half", /Allowed choices are float32, bf16, tf32, float16/],
     ["--threads 1.5", /a whole number from 1 up/],
     ["--memory-limit 0", /a number above 0/],
@@ -38,11 +50,17 @@ describe("--precision, --threads and --memory-limit", () => {
 
   it("says how to get the backend that could", async () => {
     const { code, err } = await detect("absent", "--precision", "bf16");
-    expect(err).toMatch(/^error: --precision bf16: only backend tensorflow can do that, and it is not here\. Run `npm run setup:tensorflow`/);
+    expect(err).toMatch(
+      /^error: --precision bf16: only backend tensorflow can do that, and it is not here\. Run `npm run setup:tensorflow`/,
+    );
     expect(code).toBe(2);
   });
 
-  it.each(["--backend wasm --precision float32 --threads 2", "--backend cpu --threads 1 --precision float32", "--precision bf16 --threads 2 --memory-limit 500"])("takes %s", async (options) => {
+  it.each([
+    "--backend wasm --precision float32 --threads 2",
+    "--backend cpu --threads 1 --precision float32",
+    "--precision bf16 --threads 2 --memory-limit 500",
+  ])("takes %s", async (options) => {
     const { code, err } = await detect("present", ...options.split(" "));
     expect(err).toContain("none.png: no such image");
     expect(code).toBe(3);

@@ -15,7 +15,8 @@ function picture(seed: number, encode: (image: sharp.Sharp) => sharp.Sharp): Pro
 const png = (seed: number): Promise<Buffer> => picture(seed, (image) => image.png());
 const jpeg = (seed: number): Promise<Buffer> => picture(seed, (image) => image.jpeg());
 const cut = (bytes: Buffer): Buffer => bytes.subarray(0, Math.floor(bytes.length * 0.6));
-const zeroed = (bytes: Buffer): Buffer => Buffer.from(bytes).fill(0, Math.floor(bytes.length * 0.4), Math.floor(bytes.length * 0.6));
+const zeroed = (bytes: Buffer): Buffer =>
+  Buffer.from(bytes).fill(0, Math.floor(bytes.length * 0.4), Math.floor(bytes.length * 0.6));
 
 // The header says so, and its checksum is right.
 function huge(bytes: Buffer): Buffer {
@@ -50,7 +51,8 @@ export const badKinds: Readonly<Record<string, Make>> = {
   "folder.jpg": (path) => mkdirSync(path),
   "gone.png": (path) => symlinkSync("nowhere.png", path),
   "pipe.jpg": (path) => void execFileSync("mkfifo", [path]),
-  "cmyk.jpg": async (path, seed) => writeFileSync(path, cut(await picture(seed, (image) => image.toColourspace("cmyk").jpeg()))),
+  "cmyk.jpg": async (path, seed) =>
+    writeFileSync(path, cut(await picture(seed, (image) => image.toColourspace("cmyk").jpeg()))),
   "zeros.png": async (path, seed) => writeFileSync(path, zeroed(await png(seed))),
 };
 
@@ -61,7 +63,10 @@ const kinds = Object.keys(badKinds).filter((kind) => kind !== "pipe.jpg" || proc
  *
  * @returns the names of both.
  */
-export async function mixedFolder(folder: string, { good, bad }: { readonly good: number; readonly bad: number }): Promise<{ good: string[]; bad: string[] }> {
+export async function mixedFolder(
+  folder: string,
+  { good, bad }: { readonly good: number; readonly bad: number },
+): Promise<{ good: string[]; bad: string[] }> {
   mkdirSync(folder, { recursive: true });
   const names = { good: [] as string[], bad: [] as string[] };
   const number = (n: number): string => String(n).padStart(5, "0");

@@ -15,7 +15,11 @@ export interface Outcome {
 export async function mrcnn(...args: readonly string[]): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
-  const code = await main(args, { out: (line) => out.push(line), note: (line) => err.push(line), interactive: false });
+  const code = await main(args, {
+    out: (line) => out.push(line),
+    note: (line) => err.push(line),
+    interactive: false,
+  });
   return { code, out: out.join("\n"), err: err.join("\n") };
 }
 
@@ -42,8 +46,14 @@ export const tinyConfig = {
     maskHead: { poolSize: 7, layers: [8], channels: 8 },
   },
   data: {
-    train: { format: "shapes", shapes: { count: 6, seed: 1, size: { height: 64, width: 64 }, objectSize: [16, 40] } },
-    validation: { format: "shapes", shapes: { count: 2, seed: 2, size: { height: 64, width: 64 }, objectSize: [16, 40] } },
+    train: {
+      format: "shapes",
+      shapes: { count: 6, seed: 1, size: { height: 64, width: 64 }, objectSize: [16, 40] },
+    },
+    validation: {
+      format: "shapes",
+      shapes: { count: 2, seed: 2, size: { height: 64, width: 64 }, objectSize: [16, 40] },
+    },
   },
   optimizer: { rate: 0.01, warmupSteps: 2, milestones: [3], clipNorm: 5 },
   training: { steps: 4, batchSize: 1, accumulate: 2, checkpointEvery: 2, workers: 0 },

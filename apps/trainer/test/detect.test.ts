@@ -1,6 +1,14 @@
 // `mrcnn detect` over many pictures: bad ones are named, the others done, and what was done is kept.
 import { execFileSync, spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -9,7 +17,22 @@ import { mrcnn, temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
 const photos = join(folder, "photos");
-const settings = ["--model", "nuclei", "--backend", "wasm", "--threads", "1", "--min-size", "32", "--max-size", "64", "--score-threshold", "0", "--max-detections", "1"];
+const settings = [
+  "--model",
+  "nuclei",
+  "--backend",
+  "wasm",
+  "--threads",
+  "1",
+  "--min-size",
+  "32",
+  "--max-size",
+  "64",
+  "--score-threshold",
+  "0",
+  "--max-detections",
+  "1",
+];
 let names: { good: string[]; bad: string[] };
 let one: string;
 
@@ -18,8 +41,10 @@ interface Found {
   image_id: number;
 }
 const readFound = (path: string): Found[] => JSON.parse(readFileSync(path, "utf8")) as Found[];
-const namesIn = (found: readonly Found[]): string[] => [...new Set(found.map(({ file_name }) => file_name))].toSorted();
-const detect = (path: string | string[], ...more: string[]): ReturnType<typeof mrcnn> => mrcnn("detect", ...[path].flat(), ...settings, ...more);
+const namesIn = (found: readonly Found[]): string[] =>
+  [...new Set(found.map(({ file_name }) => file_name))].toSorted();
+const detect = (path: string | string[], ...more: string[]): ReturnType<typeof mrcnn> =>
+  mrcnn("detect", ...[path].flat(), ...settings, ...more);
 /** A folder with the picture that can be read under the names given. */
 function folderOf(name: string, ...files: string[]): string {
   const made = join(folder, name);
@@ -43,10 +68,17 @@ describe("a folder with bad pictures of every kind", () => {
     expect(out.split("\n").map((line) => line.split(":")[0])).toEqual(names.good);
     expect(readdirSync(overlay)).toHaveLength(names.good.length);
     const errors = err.split("\n").filter((line) => line.startsWith("error: "));
-    expect(errors.map((line) => line.slice("error: ".length).split(": ")[0]!).toSorted()).toEqual(names.bad.map((name) => join(photos, name)).toSorted());
+    expect(errors.map((line) => line.slice("error: ".length).split(": ")[0]!).toSorted()).toEqual(
+      names.bad.map((name) => join(photos, name)).toSorted(),
+    );
     expect(err).toMatch(/200000x200000 pixels.* raise --max-pixels /);
-    for (const line of errors) expect(line).toMatch(/: (it is a symlink|that is a folder|it is no regular file|the image (can't be read|has 200000x200000)).*\.$/);
-    expect(err).toContain(`${names.bad.length} of ${names.good.length + names.bad.length} images are left out; they are named above. The other ${names.good.length} are done.`);
+    for (const line of errors)
+      expect(line).toMatch(
+        /: (it is a symlink|that is a folder|it is no regular file|the image (can't be read|has 200000x200000)).*\.$/,
+      );
+    expect(err).toContain(
+      `${names.bad.length} of ${names.good.length + names.bad.length} images are left out; they are named above. The other ${names.good.length} are done.`,
+    );
     const found = readFound(json);
     expect(namesIn(found).every((name) => names.good.includes(name))).toBe(true);
     // Ids are places in the list, bad ones counted.
@@ -59,7 +91,11 @@ describe("a folder with bad pictures of every kind", () => {
     const bad = join(folder, "bad");
     mkdirSync(bad);
     for (const kind of ["empty.jpg", "text.png"]) await badKinds[kind]!(join(bad, kind), 1);
-    const { code, out, err } = await detect([bad, join(folder, "typo.jpg")], "--json", join(folder, "bad.json"));
+    const { code, out, err } = await detect(
+      [bad, join(folder, "typo.jpg")],
+      "--json",
+      join(folder, "bad.json"),
+    );
     expect({ code, out }).toEqual({ code: 3, out: "" });
     expect(err).toContain(`error: ${join(folder, "typo.jpg")}: no such image or folder. Check the path.`);
     expect(err.match(/^error: /gm)).toHaveLength(3);
@@ -68,15 +104,26 @@ describe("a folder with bad pictures of every kind", () => {
   });
 
   it("is not what is wrong when the first picture shows that the model is", async () => {
-    expect(await mrcnn("detect", photos, "--model", "no-such-model", "--backend", "wasm")).toMatchObject({ code: 1, out: "" });
+    expect(await mrcnn("detect", photos, "--model", "no-such-model", "--backend", "wasm")).toMatchObject({
+      code: 1,
+      out: "",
+    });
   });
 });
 
 describe("killed in the middle", () => {
   const command = fileURLToPath(new URL("../bin/mrcnn.mjs", import.meta.url));
-  const stopped = (signal: NodeJS.Signals, json: string, overlay: string): Promise<{ code: number | null; lines: string[]; err: string }> =>
+  const stopped = (
+    signal: NodeJS.Signals,
+    json: string,
+    overlay: string,
+  ): Promise<{ code: number | null; lines: string[]; err: string }> =>
     new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [command, "detect", photos, ...settings, "--json", json, "--overlay", overlay], { stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(
+        process.execPath,
+        [command, "detect", photos, ...settings, "--json", json, "--overlay", overlay],
+        { stdio: ["ignore", "pipe", "pipe"] },
+      );
       let [out, err, sent] = ["", "", false];
       child.stderr.on("data", (data: Buffer) => (err += String(data)));
       child.stdout.on("data", (data: Buffer) => {
@@ -98,17 +145,22 @@ describe("killed in the middle", () => {
     const found = JSON.parse(`${readFileSync(`${json}.partial-2`, "utf8")}]`) as Found[];
     const seen = lines.filter((line) => !line.includes("nothing found")).map((line) => line.split(":")[0]!);
     expect(namesIn(found)).toEqual(expect.arrayContaining(seen));
-    expect(readdirSync(overlay).filter((name) => name.endsWith(".png")).length).toBeGreaterThanOrEqual(lines.length);
+    expect(readdirSync(overlay).filter((name) => name.endsWith(".png")).length).toBeGreaterThanOrEqual(
+      lines.length,
+    );
   });
 
-  it.each<NodeJS.Signals>(["SIGINT", "SIGTERM"])("by %s finishes its picture and says where the results are", async (signal) => {
-    const json = join(folder, `${signal}.json`);
-    const { code, lines, err } = await stopped(signal, json, join(folder, signal));
-    expect(code).toBe(130);
-    expect(existsSync(json)).toBe(false);
-    expect(err).toContain(`images that were done are in ${json}.partial.`);
-    expect(namesIn(readFound(`${json}.partial`)).length).toBeLessThanOrEqual(lines.length);
-  });
+  it.each<NodeJS.Signals>(["SIGINT", "SIGTERM"])(
+    "by %s finishes its picture and says where the results are",
+    async (signal) => {
+      const json = join(folder, `${signal}.json`);
+      const { code, lines, err } = await stopped(signal, json, join(folder, signal));
+      expect(code).toBe(130);
+      expect(existsSync(json)).toBe(false);
+      expect(err).toContain(`images that were done are in ${json}.partial.`);
+      expect(namesIn(readFound(`${json}.partial`)).length).toBeLessThanOrEqual(lines.length);
+    },
+  );
 });
 
 describe("which pictures", () => {
@@ -118,7 +170,9 @@ describe("which pictures", () => {
     const { code, out, err } = await detect(mixed);
     expect(code).toBe(0);
     expect(out.split("\n").map((line) => line.split(":")[0])).toEqual(["b.jfif", "c.JPE", "photo.jpg"]);
-    expect(err).toContain(`${mixed}: 4 files that are no images are passed over: ._photo.jpg, .hidden.png, notes.txt, …`);
+    expect(err).toContain(
+      `${mixed}: 4 files that are no images are passed over: ._photo.jpg, .hidden.png, notes.txt, …`,
+    );
   });
 
   it("of kinds that can't be read are no silent loss: each is named, and the end is 3", async () => {
@@ -126,11 +180,14 @@ describe("which pictures", () => {
     for (const name of ["b.HEIC", "c.bmp", "d.cr2"]) writeFileSync(join(mixed, name), "of another kind");
     const { code, out, err } = await detect(mixed);
     expect({ code, out: out.split(":")[0] }).toEqual({ code: 3, out: "a.jpg" });
-    for (const name of ["b.HEIC", "c.bmp", "d.cr2"]) expect(err).toContain(`error: ${join(mixed, name)}: the image can't be read`);
+    for (const name of ["b.HEIC", "c.bmp", "d.cr2"])
+      expect(err).toContain(`error: ${join(mixed, name)}: the image can't be read`);
   });
 
   it("are too large is for --max-pixels to say", async () => {
-    expect((await detect(one, "--max-pixels", "4031")).err).toContain("72x56 pixels, more than the limit of 4031 in all");
+    expect((await detect(one, "--max-pixels", "4031")).err).toContain(
+      "72x56 pixels, more than the limit of 4031 in all",
+    );
     expect((await detect(one, "--max-pixels", "4032")).code).toBe(0);
   });
 
@@ -139,29 +196,59 @@ describe("which pictures", () => {
     symlinkSync("..", join(nested, "sub", "up"));
     const flat = await detect(nested);
     expect(flat.out).toMatch(/^a\.jpg: [^\n]*$/);
-    expect(flat.err).toContain(`${nested}: 2 folders in it are not looked into: other, sub. --recursive does that.`);
+    expect(flat.err).toContain(
+      `${nested}: 2 folders in it are not looked into: other, sub. --recursive does that.`,
+    );
     const overlay = join(nested, "overlays");
     for (let run = 0; run < 2; run++) {
-      const deep = await detect(nested, "--recursive", "--overlay", overlay, "--json", join(folder, "nested.json"));
+      const deep = await detect(
+        nested,
+        "--recursive",
+        "--overlay",
+        overlay,
+        "--json",
+        join(folder, "nested.json"),
+      );
       expect(deep).toMatchObject({ code: 0 });
-      expect(deep.out.split("\n").map((line) => line.split(":")[0])).toEqual(["a.jpg", "other/c.jpg", "sub/a.jpg", "sub/deeper/b.jpg"]);
+      expect(deep.out.split("\n").map((line) => line.split(":")[0])).toEqual([
+        "a.jpg",
+        "other/c.jpg",
+        "sub/a.jpg",
+        "sub/deeper/b.jpg",
+      ]);
     }
-    expect(readdirSync(overlay, { recursive: true }).map(String).filter((name) => name.endsWith(".png")).toSorted()).toEqual(["a.png", "other/c.png", "sub/a.png", "sub/deeper/b.png"]);
+    expect(
+      readdirSync(overlay, { recursive: true })
+        .map(String)
+        .filter((name) => name.endsWith(".png"))
+        .toSorted(),
+    ).toEqual(["a.png", "other/c.png", "sub/a.png", "sub/deeper/b.png"]);
   });
 
   it.runIf(process.platform === "linux")("whose names are not UTF-8 are named, with what to do", async () => {
     const odd = folderOf("odd", "good.png");
-    copyFileSync(join(odd, "good.png"), Buffer.concat([Buffer.from(`${odd}/b`), Buffer.from([0xff]), Buffer.from(".png")]));
+    copyFileSync(
+      join(odd, "good.png"),
+      Buffer.concat([Buffer.from(`${odd}/b`), Buffer.from([0xff]), Buffer.from(".png")]),
+    );
     const { code, err } = await detect(odd);
     expect(code).toBe(3);
-    expect(err).toContain(`error: ${join(odd, "b\uFFFD.png")}: its name is not UTF-8, so it can't be opened. Rename it.`);
+    expect(err).toContain(
+      `error: ${join(odd, "b\uFFFD.png")}: its name is not UTF-8, so it can't be opened. Rename it.`,
+    );
   });
 
   it("that are links in a circle are bad pictures like any other", async () => {
     const circle = folderOf("circle", "good.png");
     symlinkSync("loop.png", join(circle, "loop.png"));
     const json = join(folder, "circle.json");
-    const { code, out, err } = await detect(circle, "--json", json, "--overlay", join(folder, "circle-overlays"));
+    const { code, out, err } = await detect(
+      circle,
+      "--json",
+      json,
+      "--overlay",
+      join(folder, "circle-overlays"),
+    );
     expect({ code, out: out.split(":")[0] }).toEqual({ code: 3, out: "good.png" });
     expect(err).toContain(`error: ${join(circle, "loop.png")}: it is a symlink that leads to no file.`);
     expect(namesIn(readFound(json))).toEqual(["good.png"]);
@@ -173,14 +260,22 @@ describe("which pictures", () => {
     const { code, out } = await detect([a, b], "--overlay", overlay);
     expect(code).toBe(0);
     expect(new Set(readdirSync(overlay).map((name) => name.toLowerCase())).size).toBe(5);
-    expect(out.split("\n").map((line) => line.split(": ")[0])).toEqual(["X.jfif", "x.jpeg", "x.jpg"].map((name) => join(a, name)).concat(["x-2.jpg", "x.jpg"].map((name) => join(b, name))));
+    expect(out.split("\n").map((line) => line.split(": ")[0])).toEqual(
+      ["X.jfif", "x.jpeg", "x.jpg"]
+        .map((name) => join(a, name))
+        .concat(["x-2.jpg", "x.jpg"].map((name) => join(b, name))),
+    );
   });
 
   it("are never overwritten: not by an overlay, not by the results", async () => {
     const own = folderOf("own", "a.png", "b.jpg");
     const before = readFileSync(join(own, "a.png"));
     symlinkSync("own", join(folder, "link"));
-    for (const args of [["--overlay", own], ["--overlay", join(folder, "link")], ["--json", join(own, "a.png")]]) {
+    for (const args of [
+      ["--overlay", own],
+      ["--overlay", join(folder, "link")],
+      ["--json", join(own, "a.png")],
+    ]) {
       const { code, err } = await detect(own, ...args);
       expect(code).toBe(2);
       expect(err).toContain("would overwrite");
@@ -190,11 +285,16 @@ describe("which pictures", () => {
 });
 
 describe("where results go", () => {
-  it.runIf(process.platform === "linux")("a disk that is full is one sentence, and nothing has the final name", async () => {
-    const { code, err } = await detect(one, "--json", "/dev/full");
-    expect(code).toBe(1);
-    expect(err.split("\n").at(-1)).toBe("error: /dev/full: the disk is full. Free some space or choose another folder.");
-  });
+  it.runIf(process.platform === "linux")(
+    "a disk that is full is one sentence, and nothing has the final name",
+    async () => {
+      const { code, err } = await detect(one, "--json", "/dev/full");
+      expect(code).toBe(1);
+      expect(err.split("\n").at(-1)).toBe(
+        "error: /dev/full: the disk is full. Free some space or choose another folder.",
+      );
+    },
+  );
 
   it("a place that can't be written is told before the work", async () => {
     const file = join(folder, "file");

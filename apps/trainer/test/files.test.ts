@@ -6,7 +6,8 @@ import { appendWhole, readJson, writeWhole } from "../src/files.ts";
 import { temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
-const full = (): Error => Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+const full = (): Error =>
+  Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
 
 // Each writes half of the data before the disk is full.
 const writeHalf = (file: number, data: string | Uint8Array): void => {
@@ -44,7 +45,9 @@ describe("files on a full disk", () => {
     } catch (error) {
       message = messageOf(error);
     }
-    expect(message).toBe(`${join(folder, "b.json")}: the disk is full. Free some space or choose another folder.`);
+    expect(message).toBe(
+      `${join(folder, "b.json")}: the disk is full. Free some space or choose another folder.`,
+    );
   });
 });
 
@@ -54,9 +57,15 @@ describe("reading", () => {
     writeFileSync(path, '{"a": [1, 2');
     expect(() => readJson(path, "The config")).toThrow(`The config ${path} is not valid JSON`);
     mkdirSync(join(folder, "dir"));
-    expect(() => readJson(join(folder, "dir"), "The config")).toThrow(`The config ${join(folder, "dir")} is a folder. Name a file.`);
-    expect(() => readJson("/dev/zero", "The config")).toThrow("The config /dev/zero is a device, not a regular file");
-    expect(() => readJson(join(folder, "CUT.json"), "The config")).toThrow(`does not exist. But ${path} is there, which differs in letter case.`);
+    expect(() => readJson(join(folder, "dir"), "The config")).toThrow(
+      `The config ${join(folder, "dir")} is a folder. Name a file.`,
+    );
+    expect(() => readJson("/dev/zero", "The config")).toThrow(
+      "The config /dev/zero is a device, not a regular file",
+    );
+    expect(() => readJson(join(folder, "CUT.json"), "The config")).toThrow(
+      `does not exist. But ${path} is there, which differs in letter case.`,
+    );
     expect(() => readJson(path, "The config")).toThrow("line 1, column 12 (a[2]): the file ends here");
   });
 });

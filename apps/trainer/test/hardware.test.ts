@@ -30,11 +30,26 @@ describe("bf16Instructions", () => {
 
 describe.skipIf(process.platform === "win32")("nvidiaGpus", () => {
   it("are those that nvidia-smi lists", async () => {
-    program("nvidia-smi", "NVIDIA H100 80GB HBM3, 550.54.15, 81559, 80994, 9.0\nNVIDIA GeForce RTX 4090, 550.54.15, 24564, 1200, 8.9\n");
+    program(
+      "nvidia-smi",
+      "NVIDIA H100 80GB HBM3, 550.54.15, 81559, 80994, 9.0\nNVIDIA GeForce RTX 4090, 550.54.15, 24564, 1200, 8.9\n",
+    );
     process.env.PATH = folder + delimiter + path;
     expect(await nvidiaGpus()).toEqual([
-      { name: "NVIDIA H100 80GB HBM3", driver: "550.54.15", memoryMb: 81559, freeMb: 80994, computeCapability: "9.0" },
-      { name: "NVIDIA GeForce RTX 4090", driver: "550.54.15", memoryMb: 24564, freeMb: 1200, computeCapability: "8.9" },
+      {
+        name: "NVIDIA H100 80GB HBM3",
+        driver: "550.54.15",
+        memoryMb: 81559,
+        freeMb: 80994,
+        computeCapability: "9.0",
+      },
+      {
+        name: "NVIDIA GeForce RTX 4090",
+        driver: "550.54.15",
+        memoryMb: 24564,
+        freeMb: 1200,
+        computeCapability: "8.9",
+      },
     ]);
   });
   it("are none where its driver does not answer", async () => {
@@ -55,7 +70,8 @@ describe("codeFor", () => {
     ["9.0", "compiled first"],
     ["12.0", "compiled first"],
   ])("a GPU of %s: %s", (capability, how) => expect(codeFor(capability, built)).toBe(how));
-  it("is none for GPUs later than all there is", () => expect(codeFor("9.0", ["sm_80", "sm_86"])).toBe("none"));
+  it("is none for GPUs later than all there is", () =>
+    expect(codeFor("9.0", ["sm_80", "sm_86"])).toBe("none"));
   it("needs a minor version that is not later", () => expect(codeFor("8.0", ["sm_86"])).toBe("none"));
 });
 
@@ -69,7 +85,10 @@ describe.skipIf(process.platform === "win32")("cudaLibraries", () => {
       "stderr",
     );
     expect(await cudaLibraries(folder)).toEqual([
-      { name: "libcuda.so.1", problem: "libcuda.so.1: cannot open shared object file: No such file or directory" },
+      {
+        name: "libcuda.so.1",
+        problem: "libcuda.so.1: cannot open shared object file: No such file or directory",
+      },
       { name: "libcudart.so.12" },
     ]);
     expect(await cudaLibraries(join(folder, "none"))).toBeUndefined();

@@ -25,21 +25,56 @@ it.each([
 });
 
 it.each([
-  ["generated shapes", ["data.train.shapes.size={\"height\":1536,\"width\":1536}", "training.batchSize=320"], "320 images of 1536 x 1536"],
-  ["crops", ["augment.crop={\"height\":4000,\"width\":3000}", "training.batchSize=64"], "64 images of 3008 x 4000"],
+  [
+    "generated shapes",
+    ['data.train.shapes.size={"height":1536,"width":1536}', "training.batchSize=320"],
+    "320 images of 1536 x 1536",
+  ],
+  [
+    "crops",
+    ['augment.crop={"height":4000,"width":3000}', "training.batchSize=64"],
+    "64 images of 3008 x 4000",
+  ],
   ["resized shapes", ["augment.minSizes=[2000,3000]", "training.batchSize=200"], "200 images of 2016 x 2016"],
 ])("train: %s", async (_, settings, what) => {
   const out = join(folder, what);
-  const { code, err } = await mrcnn("train", writeJson(folder, "config.json", tinyConfig), "--out", out, "--backend", "wasm", ...settings.flatMap((one) => ["--set", one]));
+  const { code, err } = await mrcnn(
+    "train",
+    writeJson(folder, "config.json", tinyConfig),
+    "--out",
+    out,
+    "--backend",
+    "wasm",
+    ...settings.flatMap((one) => ["--set", one]),
+  );
   expect(code).toBe(1);
-  expect(err.split("\n").at(-1)).toMatch(new RegExp(`^error: training: ${what} pixels at the network's input need at least [\\d.,]+ GB of memory with this model, and the backend's ends at 4\\.29 GB\\. Use smaller images`));
+  expect(err.split("\n").at(-1)).toMatch(
+    new RegExp(
+      `^error: training: ${what} pixels at the network's input need at least [\\d.,]+ GB of memory with this model, and the backend's ends at 4\\.29 GB\\. Use smaller images`,
+    ),
+  );
   expect(err).toContain(HELP);
   expect(existsSync(join(out, "checkpoints"))).toBe(false);
 });
 
 it("trains what fits", async () => {
-  const settings = ["training.steps=1", "training.accumulate=1", "training.batchSize=4", "augment.minSizes=[128]", "optimizer.milestones=[]", "optimizer.warmupSteps=0"];
-  const { code, err } = await mrcnn("train", writeJson(folder, "config.json", tinyConfig), "--out", join(folder, "fits"), "--backend", "wasm", ...settings.flatMap((one) => ["--set", one]));
+  const settings = [
+    "training.steps=1",
+    "training.accumulate=1",
+    "training.batchSize=4",
+    "augment.minSizes=[128]",
+    "optimizer.milestones=[]",
+    "optimizer.warmupSteps=0",
+  ];
+  const { code, err } = await mrcnn(
+    "train",
+    writeJson(folder, "config.json", tinyConfig),
+    "--out",
+    join(folder, "fits"),
+    "--backend",
+    "wasm",
+    ...settings.flatMap((one) => ["--set", one]),
+  );
   expect(err).not.toContain("error");
   expect(code).toBe(0);
 });

@@ -12,10 +12,19 @@ const person = (score: number, count = 17): Detections => {
   const points = Float32Array.from({ length: count * 3 }, (_, i) => [300, 400, 1][i % 3]!);
   points.set([206, 200], 3 * 11);
   points.set([306, 200], 3 * 13);
-  return { imageSize: size, boxes: Float32Array.of(10, 10, 500, 500), labels: Int32Array.of(1), scores: Float32Array.of(1), keypoints: { count, points, scores: new Float32Array(count).fill(score) } };
+  return {
+    imageSize: size,
+    boxes: Float32Array.of(10, 10, 500, 500),
+    labels: Int32Array.of(1),
+    scores: Float32Array.of(1),
+    keypoints: { count, points, scores: new Float32Array(count).fill(score) },
+  };
 };
 const limb = async (detections: Detections, numerics?: Numerics): Promise<number[]> => {
-  const { data, width } = await decodeImage(await overlayPng(image, detections, [{ id: 1, name: "person" }], numerics), "overlay");
+  const { data, width } = await decodeImage(
+    await overlayPng(image, detections, [{ id: 1, name: "person" }], numerics),
+    "overlay",
+  );
   return [...data.subarray((200 * width + 256) * 3, (200 * width + 256) * 3 + 3)];
 };
 const gray = [100, 100, 100];
@@ -35,12 +44,28 @@ describe("overlayPng", () => {
 });
 
 describe("an overlay's words", () => {
-  const found: Detections = { imageSize: size, boxes: Float32Array.of(100, 100, 300, 300), labels: Int32Array.of(2), scores: Float32Array.of(0.9) };
-  const drawn = async (...names: string[]): Promise<string> => Buffer.from(await overlayPng(image, found, names.map((name, i) => ({ id: i + 1, name })))).toString("base64");
+  const found: Detections = {
+    imageSize: size,
+    boxes: Float32Array.of(100, 100, 300, 300),
+    labels: Int32Array.of(2),
+    scores: Float32Array.of(0.9),
+  };
+  const drawn = async (...names: string[]): Promise<string> =>
+    Buffer.from(
+      await overlayPng(
+        image,
+        found,
+        names.map((name, i) => ({ id: i + 1, name })),
+      ),
+    ).toString("base64");
 
   it("name the label's class, and no other", async () => {
     const right = await drawn("cat", "dog", "cow");
     expect(await drawn("hen", "dog", "ant")).toBe(right);
-    for (const names of [["dog", "cat", "cow"], ["cat", "cow", "dog"]]) expect(await drawn(...names)).not.toBe(right);
+    for (const names of [
+      ["dog", "cat", "cow"],
+      ["cat", "cow", "dog"],
+    ])
+      expect(await drawn(...names)).not.toBe(right);
   });
 });

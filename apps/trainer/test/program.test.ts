@@ -4,20 +4,31 @@ import { mrcnn, temporaryFolder, tinyConfig, writeJson } from "./command.ts";
 const folder = temporaryFolder();
 
 describe("the command", () => {
-  it.each(["train", "eval", "detect", "convert", "models", "inspect", "shapes", "doctor"])("%s --help shows an example and ends with 0", async (name) => {
-    const { code, out } = await mrcnn(name, "--help");
-    expect(code).toBe(0);
-    expect(out).toContain(`Example:\n  mrcnn ${name}`);
-    expect(out).toContain("--backend");
-  });
+  it.each(["train", "eval", "detect", "convert", "models", "inspect", "shapes", "doctor"])(
+    "%s --help shows an example and ends with 0",
+    async (name) => {
+      const { code, out } = await mrcnn(name, "--help");
+      expect(code).toBe(0);
+      expect(out).toContain(`Example:\n  mrcnn ${name}`);
+      expect(out).toContain("--backend");
+    },
+  );
 
   it.each<[string, string[], RegExp]>([
     ["no command", [], /Usage: mrcnn/],
     ["an unknown command", ["trian"], /unknown command 'trian'[\s\S]*Did you mean train/],
-    ["an unknown option", ["detect", "x.png", "--model", "m", "--overlays", "d"], /unknown option '--overlays'[\s\S]*Did you mean --overlay/],
+    [
+      "an unknown option",
+      ["detect", "x.png", "--model", "m", "--overlays", "d"],
+      /unknown option '--overlays'[\s\S]*Did you mean --overlay/,
+    ],
     ["a missing option", ["train", "c.json"], /required option '--out <dir>'/],
     ["a missing argument", ["detect", "--model", "m"], /missing required argument 'image'/],
-    ["a number that is none", ["detect", "x.png", "--model", "m", "--score-threshold", "high"], /a number from 0 to 1/],
+    [
+      "a number that is none",
+      ["detect", "x.png", "--model", "m", "--score-threshold", "high"],
+      /a number from 0 to 1/,
+    ],
     ["a backend that does not exist", ["doctor", "--backend", "gpu"], /Allowed choices are auto, tensorflow/],
     ["eval of nothing", ["eval", "--annotations", "a.json"], /--model M --images DIR/],
     ["results without a type", ["eval", "--annotations", "a.json", "--results", "r.json"], /--iou-type/],
@@ -39,18 +50,34 @@ describe("the command", () => {
   });
 
   it("has a version", async () => {
-    expect(await mrcnn("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+$/) });
+    expect(await mrcnn("--version")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    });
   });
 });
 
 describe("a config that is wrong", () => {
   const train = (config: unknown, ...args: string[]): ReturnType<typeof mrcnn> =>
-    mrcnn("train", writeJson(folder, "config.json", config), "--out", `${folder}/run`, "--backend", "cpu", ...args);
+    mrcnn(
+      "train",
+      writeJson(folder, "config.json", config),
+      "--out",
+      `${folder}/run`,
+      "--backend",
+      "cpu",
+      ...args,
+    );
 
   it("names a misspelled key, its place and the nearest one", async () => {
-    const { code, err } = await train({ ...tinyConfig, optimizer: { ...tinyConfig.optimizer, warmupStep: 3 } });
+    const { code, err } = await train({
+      ...tinyConfig,
+      optimizer: { ...tinyConfig.optimizer, warmupStep: 3 },
+    });
     expect(code).toBe(1);
-    expect(err).toBe(`error: ${folder}/config.json: optimizer.warmupStep is not a known key. Did you mean "warmupSteps"?`);
+    expect(err).toBe(
+      `error: ${folder}/config.json: optimizer.warmupStep is not a known key. Did you mean "warmupSteps"?`,
+    );
   });
 
   it("names a misspelled key of the model", async () => {
@@ -60,7 +87,7 @@ describe("a config that is wrong", () => {
 
   it("names a value of the wrong kind", async () => {
     const { err } = await train({ ...tinyConfig, training: { steps: "many" } });
-    expect(err).toContain("training.steps: expected number, got \"many\"");
+    expect(err).toContain('training.steps: expected number, got "many"');
   });
 
   it("refuses a --set of an unknown key as wrong usage", async () => {

@@ -52,5 +52,6 @@ describe("the remaining time", () => {
     expect(pace.left(600, 1000)).toBeCloseTo(400 + 4 * 30, 6);
   });
 
-  it("is not told before anything is done", () => expect(createPace(0, () => 5).left(0, 100)).toBeUndefined());
+  it("is not told before anything is done", () =>
+    expect(createPace(0, () => 5).left(0, 100)).toBeUndefined());
 });

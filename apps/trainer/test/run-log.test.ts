@@ -5,8 +5,15 @@ import { readEvaluations, readMetrics, truncateLogs } from "../src/run-log.ts";
 import { temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
-const line = (step: number): string => JSON.stringify({ step, lr: 0.01, loss: 1.5, loss_mask: 0.5, secondsPerStep: 1, memoryMb: 3 });
-const score = (step: number): string => JSON.stringify({ step, images: 2, seconds: 1, bbox: { stats: { AP: 0.5, APl: -1 }, perCategory: [{ id: 3, name: "a", AP: -1 }] } });
+const line = (step: number): string =>
+  JSON.stringify({ step, lr: 0.01, loss: 1.5, loss_mask: 0.5, secondsPerStep: 1, memoryMb: 3 });
+const score = (step: number): string =>
+  JSON.stringify({
+    step,
+    images: 2,
+    seconds: 1,
+    bbox: { stats: { AP: 0.5, APl: -1 }, perCategory: [{ id: 3, name: "a", AP: -1 }] },
+  });
 const write = (name: string, text: string): string => {
   const file = join(folder, name);
   writeFileSync(file, text);
@@ -15,8 +22,16 @@ const write = (name: string, text: string): string => {
 
 describe("a run's logs", () => {
   it("are read; there may be none", () => {
-    expect(readMetrics(write("m.jsonl", `${line(1)}\n${line(2)}\n`)).map((one) => [one.step, one["loss_mask"]])).toEqual([[1, 0.5], [2, 0.5]]);
-    expect(readEvaluations(write("e.jsonl", `${score(4)}\n`))[0]).toMatchObject({ step: 4, bbox: { perCategory: [{ id: 3, name: "a" }] } });
+    expect(
+      readMetrics(write("m.jsonl", `${line(1)}\n${line(2)}\n`)).map((one) => [one.step, one["loss_mask"]]),
+    ).toEqual([
+      [1, 0.5],
+      [2, 0.5],
+    ]);
+    expect(readEvaluations(write("e.jsonl", `${score(4)}\n`))[0]).toMatchObject({
+      step: 4,
+      bbox: { perCategory: [{ id: 3, name: "a" }] },
+    });
     expect(readMetrics(join(folder, "none.jsonl"))).toEqual([]);
   });
 
@@ -32,13 +47,29 @@ describe("a run's logs", () => {
   });
 
   it.each<[string, string, RegExp]>([
-    ["null", `${line(1)}\nnull\n${line(3)}\n`, /bad\.jsonl: line 2: .*got null.*Correct the line or remove it\.$/],
+    [
+      "null",
+      `${line(1)}\nnull\n${line(3)}\n`,
+      /bad\.jsonl: line 2: .*got null.*Correct the line or remove it\.$/,
+    ],
     ["a list", `[]\n${line(3)}\n`, /bad\.jsonl: line 1: step\b/],
-    ["text for a number", `${line(1)}\n${line(2).replace("1.5", '"1.5"')}\n`, /bad\.jsonl: line 2: loss: .*got "1\.5"/],
-    ["a step that is none", `${line(1).replace('"step":1', '"step":-1')}\n`, /bad\.jsonl: line 1: step: .*got -1/],
+    [
+      "text for a number",
+      `${line(1)}\n${line(2).replace("1.5", '"1.5"')}\n`,
+      /bad\.jsonl: line 2: loss: .*got "1\.5"/,
+    ],
+    [
+      "a step that is none",
+      `${line(1).replace('"step":1', '"step":-1')}\n`,
+      /bad\.jsonl: line 1: step: .*got -1/,
+    ],
     ["a line without a step", `{"lr":1,"loss":1}\n`, /bad\.jsonl: line 1: step\b/],
     ["a whole line that is no JSON", `${line(1)}\n{"step":2\n${line(3)}\n`, /bad\.jsonl: line 2 is not JSON/],
-    ["the last line, with its end, that is no JSON", `${line(1)}\n{"step":2\n`, /bad\.jsonl: line 2 is not JSON/],
+    [
+      "the last line, with its end, that is no JSON",
+      `${line(1)}\n{"step":2\n`,
+      /bad\.jsonl: line 2 is not JSON/,
+    ],
     ["an empty line between", `${line(1)}\n\n${line(2)}\n`, /bad\.jsonl: line 2 is not JSON/],
     ["NULs between", `${line(1)}\n\0\0\n${line(2)}\n`, /bad\.jsonl: line 2 is not JSON/],
   ])("%s is an error that names file and line, and nothing is changed", (_, text, message) => {
@@ -50,7 +81,12 @@ describe("a run's logs", () => {
     expect(readFileSync(evaluations, "utf8")).toBe(`${score(1)}\n${score(9)}\n`);
   });
 
-  it.each([["null"], ['{"step":1,"images":2,"seconds":1,"bbox":null}'], ['{"step":1,"images":2,"seconds":1,"segm":{"stats":{"AP":"high"},"perCategory":[]}}'], ['{"step":1,"images":2,"seconds":1,"segm":{"stats":{},"perCategory":[null]}}']])("eval.jsonl with %s is an error that names file and line", (text) => {
+  it.each([
+    ["null"],
+    ['{"step":1,"images":2,"seconds":1,"bbox":null}'],
+    ['{"step":1,"images":2,"seconds":1,"segm":{"stats":{"AP":"high"},"perCategory":[]}}'],
+    ['{"step":1,"images":2,"seconds":1,"segm":{"stats":{},"perCategory":[null]}}'],
+  ])("eval.jsonl with %s is an error that names file and line", (text) => {
     const file = write("scores.jsonl", `${score(1)}\n${text}\n`);
     expect(() => readEvaluations(file)).toThrow(`${file}: line 2: `);
   });

@@ -12,12 +12,20 @@ const whole = join(folder, "whole");
 const shapes = join(folder, "shapes");
 let config: string;
 
-const train = (out: string, ...args: string[]): ReturnType<typeof mrcnn> => mrcnn("train", config, "--out", out, "--backend", getBackend(), ...args);
-const latest = (run: string): string => join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
+const train = (out: string, ...args: string[]): ReturnType<typeof mrcnn> =>
+  mrcnn("train", config, "--out", out, "--backend", getBackend(), ...args);
+const latest = (run: string): string =>
+  join(run, "checkpoints", readFileSync(join(run, "checkpoints", "latest"), "utf8").trim());
 const weights = (run: string): Buffer => readFileSync(join(latest(run), "weights.safetensors"));
 const metrics = (run: string): MetricsLine[] => readMetrics(join(run, "metrics.jsonl"));
 const arithmetic = (run: string): object[] =>
-  metrics(run).map(({ step, lr, loss, loss_mask, gradientNorm }) => ({ step, lr, loss, loss_mask, gradientNorm }));
+  metrics(run).map(({ step, lr, loss, loss_mask, gradientNorm }) => ({
+    step,
+    lr,
+    loss,
+    loss_mask,
+    gradientNorm,
+  }));
 
 beforeAll(async () => {
   config = writeJson(folder, "config.json", tinyConfig);
@@ -28,22 +36,36 @@ beforeAll(async () => {
 describe("mrcnn train", () => {
   it("leaves what the contract says", () => {
     expect(readdirSync(whole)).toEqual(
-      expect.arrayContaining(["checkpoints", "config.json", "eval.jsonl", "metrics.jsonl", "report.html", expect.stringMatching(/^events\.out\.tfevents\./)]),
+      expect.arrayContaining([
+        "checkpoints",
+        "config.json",
+        "eval.jsonl",
+        "metrics.jsonl",
+        "report.html",
+        expect.stringMatching(/^events\.out\.tfevents\./),
+      ]),
     );
     const [first] = metrics(whole);
     expect(metrics(whole).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
     const { loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask } = first!;
-    expect(first!.loss).toBeCloseTo(loss_objectness! + loss_rpn_box_reg! + loss_classifier! + loss_box_reg! + loss_mask!, 5);
-    for (const key of ["lr", "secondsPerStep", "imagesPerSecond", "gradientNorm", "memoryMb"]) expect(first![key]).toBeGreaterThan(0);
+    expect(first!.loss).toBeCloseTo(
+      loss_objectness! + loss_rpn_box_reg! + loss_classifier! + loss_box_reg! + loss_mask!,
+      5,
+    );
+    for (const key of ["lr", "secondsPerStep", "imagesPerSecond", "gradientNorm", "memoryMb"])
+      expect(first![key]).toBeGreaterThan(0);
     for (const line of metrics(whole)) {
       expect(line.waitingShare).toBe(line.secondsWaiting / line.secondsPerStep);
       expect(line.peakMemoryMb).toBeGreaterThanOrEqual(line.memoryMb);
     }
-    const resolved = JSON.parse(readFileSync(join(whole, "config.json"), "utf8")) as { model: { classes: string[]; roiAlign: object } };
+    const resolved = JSON.parse(readFileSync(join(whole, "config.json"), "utf8")) as {
+      model: { classes: string[]; roiAlign: object };
+    };
     expect(resolved.model.classes).toEqual(["circle", "rectangle", "triangle"]);
     expect(resolved.model.roiAlign).toEqual({ samplingRatio: 2, aligned: false });
     const report = readFileSync(join(whole, "report.html"), "utf8");
-    for (const part of ["data:image/png;base64,", "waiting for data", "peak memory"]) expect(report).toContain(part);
+    for (const part of ["data:image/png;base64,", "waiting for data", "peak memory"])
+      expect(report).toContain(part);
   });
 
   it("holds as many tensors after the last step as after the first", () => {
@@ -77,8 +99,13 @@ describe("mrcnn train", () => {
   });
 
   it("does not overwrite a run, nor resume another one", async () => {
-    expect(await train(whole)).toMatchObject({ code: 1, err: `error: ${whole} holds a run already. Continue it with --resume, or give another --out.` });
-    expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain(`--resume: training.batchSize is 3, the run in ${whole} has 1. That can't change on the way: leave the config out`);
+    expect(await train(whole)).toMatchObject({
+      code: 1,
+      err: `error: ${whole} holds a run already. Continue it with --resume, or give another --out.`,
+    });
+    expect((await train(whole, "--resume", "--set", "training.batchSize=3")).err).toContain(
+      `--resume: training.batchSize is 3, the run in ${whole} has 1. That can't change on the way: leave the config out`,
+    );
     expect((await train(join(folder, "none"), "--resume")).err).toContain("holds no run");
     expect(existsSync(join(folder, "none"))).toBe(false);
     // What is left of a run whose config is gone is nobody's to write over.
@@ -86,7 +113,10 @@ describe("mrcnn train", () => {
     cpSync(whole, torn, { recursive: true });
     rmSync(join(torn, "config.json"));
     for (const more of [[], ["--resume"]]) {
-      expect(await train(torn, ...more)).toMatchObject({ code: 1, err: `error: ${torn} holds what a run has left (checkpoints, metrics.jsonl, eval.jsonl), but not its config.json. Put that back and continue with --resume, or give another --out.` });
+      expect(await train(torn, ...more)).toMatchObject({
+        code: 1,
+        err: `error: ${torn} holds what a run has left (checkpoints, metrics.jsonl, eval.jsonl), but not its config.json. Put that back and continue with --resume, or give another --out.`,
+      });
     }
     expect(metrics(torn)).toEqual(metrics(whole));
   });
@@ -94,7 +124,9 @@ describe("mrcnn train", () => {
 
 describe("mrcnn eval and detect", () => {
   it("eval of a model and of its results file agree; the sides of the file are as promised", async () => {
-    const [results, json, again] = ["results.json", "eval.json", "again.json"].map((name) => join(folder, name)) as [string, string, string];
+    const [results, json, again] = ["results.json", "eval.json", "again.json"].map((name) =>
+      join(folder, name),
+    ) as [string, string, string];
     const annotations = join(shapes, "annotations.json");
     const before = memory().numTensors;
     const outcome = await mrcnn(
@@ -110,23 +142,66 @@ describe("mrcnn eval and detect", () => {
     expect(outcome).toMatchObject({ code: 0 });
     expect(memory().numTensors).toBe(before);
     expect(outcome.out.split("\n").filter((line) => line.includes("Average"))).toHaveLength(24);
-    const scores = JSON.parse(readFileSync(json, "utf8")) as Record<string, { stats: object; perCategory: unknown[] }>;
+    const scores = JSON.parse(readFileSync(json, "utf8")) as Record<
+      string,
+      { stats: object; perCategory: unknown[] }
+    >;
     expect(Object.keys(scores)).toEqual(["bbox", "segm"]);
-    expect(Object.keys(scores["segm"]!.stats)).toEqual(["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]);
+    expect(Object.keys(scores["segm"]!.stats)).toEqual([
+      "AP",
+      "AP50",
+      "AP75",
+      "APs",
+      "APm",
+      "APl",
+      "AR1",
+      "AR10",
+      "AR100",
+      "ARs",
+      "ARm",
+      "ARl",
+    ]);
     expect(scores["segm"]!.perCategory).toHaveLength(3);
 
-    const ofFile = await mrcnn("eval", "--results", results, "--annotations", annotations, "--iou-type", "segm", "--json", again);
+    const ofFile = await mrcnn(
+      "eval",
+      "--results",
+      results,
+      "--annotations",
+      annotations,
+      "--iou-type",
+      "segm",
+      "--json",
+      again,
+    );
     expect(ofFile.code).toBe(0);
     expect(JSON.parse(readFileSync(again, "utf8"))).toEqual({ segm: scores["segm"] });
   });
 
   it("detect writes COCO results and overlays", async () => {
     const [json, overlay] = [join(folder, "found.json"), join(folder, "overlays")];
-    const args = ["--model", whole, "--backend", getBackend(), "--score-threshold", "0", "--max-detections", "2", "--json", json, "--overlay", overlay];
+    const args = [
+      "--model",
+      whole,
+      "--backend",
+      getBackend(),
+      "--score-threshold",
+      "0",
+      "--max-detections",
+      "2",
+      "--json",
+      json,
+      "--overlay",
+      overlay,
+    ];
     const { code, out } = await mrcnn("detect", join(shapes, "images"), ...args);
     expect(code).toBe(0);
     expect(out.split("\n")).toHaveLength(3);
-    expect(readdirSync(overlay).toSorted()).toEqual(["shapes-00000.png", "shapes-00001.png", "shapes-00002.png"]);
+    expect(readdirSync(overlay).toSorted()).toEqual([
+      "shapes-00000.png",
+      "shapes-00001.png",
+      "shapes-00002.png",
+    ]);
     const found = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
     expect(found.length).toBeGreaterThan(0);
     expect(found.length).toBeLessThanOrEqual(6);

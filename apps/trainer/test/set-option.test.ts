@@ -3,7 +3,8 @@ import { trainingConfigSchema } from "../src/config.ts";
 import { UsageError } from "../src/errors.ts";
 import { setOption } from "../src/set-option.ts";
 
-const set = (assignment: string, config: unknown = {}): unknown => setOption(config, assignment, trainingConfigSchema);
+const set = (assignment: string, config: unknown = {}): unknown =>
+  setOption(config, assignment, trainingConfigSchema);
 
 describe("setOption", () => {
   it.each<[string, unknown]>([

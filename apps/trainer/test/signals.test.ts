@@ -24,17 +24,28 @@ interface Running {
 }
 
 /** Starts the supervisor with `body` for a command. It is ready once it has said its id. */
-async function start(name: string, body: string, args: readonly string[] = [], stdio: readonly number[] = []): Promise<Running> {
+async function start(
+  name: string,
+  body: string,
+  args: readonly string[] = [],
+  stdio: readonly number[] = [],
+): Promise<Running> {
   const own = join(folder, name);
   mkdirSync(own);
   for (const file of ["mrcnn.mjs", "lifeline.mjs"]) copyFileSync(join(bin, file), join(own, file));
   const ready = `import { writeSync } from "node:fs";\nimport { followParent } from "./lifeline.mjs";\nfollowParent();\nawait new Promise((go) => setTimeout(go, 300));\n`;
   writeFileSync(join(own, "command.mjs"), `${ready}${body}`);
-  const child = spawn(process.execPath, [join(own, "mrcnn.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe", ...stdio] });
+  const child = spawn(process.execPath, [join(own, "mrcnn.mjs"), ...args], {
+    stdio: ["ignore", "pipe", "pipe", ...stdio],
+  });
   let [out, err] = ["", ""];
-  const said = new Promise<number>((resolve) => child.stdout!.on("data", (data) => ((out += data), out.includes("\n") && resolve(Number.parseInt(out)))));
+  const said = new Promise<number>((resolve) =>
+    child.stdout!.on("data", (data) => ((out += data), out.includes("\n") && resolve(Number.parseInt(out)))),
+  );
   child.stderr!.on("data", (data) => (err += data));
-  const ended = new Promise<Ended>((resolve) => child.on("close", (code, signal) => resolve({ code, signal, out, err })));
+  const ended = new Promise<Ended>((resolve) =>
+    child.on("close", (code, signal) => resolve({ code, signal, out, err })),
+  );
   return { process: child, pid: await Promise.race([said, ended.then(() => 0)]), ended };
 }
 
@@ -62,25 +73,39 @@ new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f();`,
   "for a thread": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);",
 };
 
-describe.skipIf(process.platform === "win32").each(Object.keys(blocked))("a command that is busy %s", (kind) => {
-  it.concurrent.each<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP"])("is ended by a second %s", async (signal) => {
-    const { process: child, pid, ended } = await start(`${kind}-${signal}`, `${listening}${sayId}${blocked[kind]}`);
-    child.kill(signal);
-    child.kill(signal); // as npm's and the terminal's: the same one
-    await wait(2500);
-    expect(lives(pid)).toBe(true); // a step may be long; what it did is saved after it
-    child.kill(signal);
-    expect(await ended).toMatchObject({ signal });
-    await dies(pid);
-  });
+describe.skipIf(process.platform === "win32").each(Object.keys(blocked))(
+  "a command that is busy %s",
+  (kind) => {
+    it.concurrent.each<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP"])(
+      "is ended by a second %s",
+      async (signal) => {
+        const {
+          process: child,
+          pid,
+          ended,
+        } = await start(`${kind}-${signal}`, `${listening}${sayId}${blocked[kind]}`);
+        child.kill(signal);
+        child.kill(signal); // as npm's and the terminal's: the same one
+        await wait(2500);
+        expect(lives(pid)).toBe(true); // a step may be long; what it did is saved after it
+        child.kill(signal);
+        expect(await ended).toMatchObject({ signal });
+        await dies(pid);
+      },
+    );
 
-  it.concurrent("ends with the command, however that is killed", async () => {
-    const { process: child, pid, ended } = await start(`${kind}-killed`, `${listening}${sayId}${blocked[kind]}`);
-    child.kill("SIGKILL");
-    await dies(pid);
-    expect((await ended).signal).toBe("SIGKILL");
-  });
-});
+    it.concurrent("ends with the command, however that is killed", async () => {
+      const {
+        process: child,
+        pid,
+        ended,
+      } = await start(`${kind}-killed`, `${listening}${sayId}${blocked[kind]}`);
+      child.kill("SIGKILL");
+      await dies(pid);
+      expect((await ended).signal).toBe("SIGKILL");
+    });
+  },
+);
 
 describe.skipIf(process.platform === "win32")("the command", () => {
   it.concurrent("hears the first signal, and ends as it wants to", async () => {
@@ -95,15 +120,26 @@ describe.skipIf(process.platform === "win32")("the command", () => {
     expect(await ended).toMatchObject({ code, signal: null, err: "" });
   });
 
-  it.concurrent("is said to have been killed, when neither it nor anyone at the terminal wanted so", async () => {
-    const { pid, ended } = await start("oom", `${sayId}setInterval(() => {}, 1000);`);
-    process.kill(pid, "SIGKILL");
-    expect(await ended).toMatchObject({ code: 137, err: "error: the command was killed, most likely by the system for want of memory. Use smaller images, or fewer at a time.\n" });
-  });
+  it.concurrent(
+    "is said to have been killed, when neither it nor anyone at the terminal wanted so",
+    async () => {
+      const { pid, ended } = await start("oom", `${sayId}setInterval(() => {}, 1000);`);
+      process.kill(pid, "SIGKILL");
+      expect(await ended).toMatchObject({
+        code: 137,
+        err: "error: the command was killed, most likely by the system for want of memory. Use smaller images, or fewer at a time.\n",
+      });
+    },
+  );
 
   it.concurrent("reads and writes what the shell has opened for it", async () => {
     const file = join(folder, "opened.txt");
-    const { ended } = await start("opened", `${sayId}writeSync(Number(process.argv[2].split("/").at(-1)), "results");\nif (process.env.MRCNN_LIFELINE !== undefined) process.exitCode = 9;`, ["/dev/fd/3"], [openSync(file, "w")]);
+    const { ended } = await start(
+      "opened",
+      `${sayId}writeSync(Number(process.argv[2].split("/").at(-1)), "results");\nif (process.env.MRCNN_LIFELINE !== undefined) process.exitCode = 9;`,
+      ["/dev/fd/3"],
+      [openSync(file, "w")],
+    );
     expect(await ended).toMatchObject({ code: 0, err: "" });
     expect(readFileSync(file, "utf8")).toBe("results");
   });

@@ -42,7 +42,7 @@ const unmask = (crc: number): number => {
 function records(bytes: Uint8Array): Fields[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const found: Fields[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = Number(view.getBigUint64(at, true));
     expect(unmask(view.getUint32(at + 8, true))).toBe(crc32c(bytes.subarray(at, at + 8)));
     const data = bytes.subarray(at + 12, at + 12 + length);
@@ -74,8 +74,13 @@ describe("createEventWriter", () => {
     expect(text(version!.get(3)![0])).toBe("brain.Event:2");
     expect(first!.get(2)).toEqual([1]);
     expect(Math.abs((first!.get(1)![0] as number) - Date.now() / 1000)).toBeLessThan(60);
-    const values = fields(first!.get(5)![0] as Uint8Array).get(1)!.map((value) => fields(value as Uint8Array));
-    expect(values.map((value) => [text(value.get(1)![0]), value.get(2)![0]])).toEqual([["loss", 0.5], ["lr", 0.25]]);
+    const values = fields(first!.get(5)![0] as Uint8Array)
+      .get(1)!
+      .map((value) => fields(value as Uint8Array));
+    expect(values.map((value) => [text(value.get(1)![0]), value.get(2)![0]])).toEqual([
+      ["loss", 0.5],
+      ["lr", 0.25],
+    ]);
     expect(second!.get(2)).toEqual([300]);
   });
 

@@ -31,38 +31,61 @@ describe("names from files", () => {
 
   it("go through one place: results, notes and errors alike", () => {
     const said: string[] = [];
-    const terminal = showing({ out: (line) => void said.push(line), note: (line) => void said.push(line), interactive: false });
+    const terminal = showing({
+      out: (line) => void said.push(line),
+      note: (line) => void said.push(line),
+      interactive: false,
+    });
     terminal.out(hostile);
     terminal.note(hostile);
     expect(said).toEqual([tame, tame]);
   });
 
-  it.runIf(process.platform !== "win32")("of files, classes, options and models reach no command's output raw", async () => {
-    const path = join(folder, hostile);
-    mkdirSync(path);
-    const line = join(folder, "two\nlines.png");
-    writeFileSync(line, "no picture");
-    const annotations = writeJson(folder, "classes.json", { images: [], annotations: [], categories: [{ id: 1, name: hostile }, { id: 2, name: "b" }] });
-    for (const args of [
-      ["detect", path, "--model", "nuclei"],
-      ["detect", join(path, "none.png"), line, "--model", "nuclei"],
-      ["detect", cells, "--model", hostile],
-      ["inspect", "--images", path, "--annotations", annotations],
-      ["eval", "--model", hostile, "--images", path, "--annotations", join(path, "none.json")],
-      ["train", join(path, "none.json"), "--out", path],
-      [hostile],
-      ["models", `--${hostile}`],
-    ]) {
-      const { out, err } = await mrcnn(...args);
-      expect(out + err).not.toMatch(obeyed);
-      expect(out + err).toContain("\\u001b[2J");
-    }
-    expect((await mrcnn("detect", line, "--model", "nuclei", "--backend", "wasm")).err).toContain("two\\u000alines.png");
-  });
+  it.runIf(process.platform !== "win32")(
+    "of files, classes, options and models reach no command's output raw",
+    async () => {
+      const path = join(folder, hostile);
+      mkdirSync(path);
+      const line = join(folder, "two\nlines.png");
+      writeFileSync(line, "no picture");
+      const annotations = writeJson(folder, "classes.json", {
+        images: [],
+        annotations: [],
+        categories: [
+          { id: 1, name: hostile },
+          { id: 2, name: "b" },
+        ],
+      });
+      for (const args of [
+        ["detect", path, "--model", "nuclei"],
+        ["detect", join(path, "none.png"), line, "--model", "nuclei"],
+        ["detect", cells, "--model", hostile],
+        ["inspect", "--images", path, "--annotations", annotations],
+        ["eval", "--model", hostile, "--images", path, "--annotations", join(path, "none.json")],
+        ["train", join(path, "none.json"), "--out", path],
+        [hostile],
+        ["models", `--${hostile}`],
+      ]) {
+        const { out, err } = await mrcnn(...args);
+        expect(out + err).not.toMatch(obeyed);
+        expect(out + err).toContain("\\u001b[2J");
+      }
+      expect((await mrcnn("detect", line, "--model", "nuclei", "--backend", "wasm")).err).toContain(
+        "two\\u000alines.png",
+      );
+    },
+  );
 
   it("reach no bar raw", () => {
     const said: string[] = [];
-    const progress = createProgress(showing({ out: (line) => void said.push(line), note: (line) => void said.push(line), interactive: false }), { label: hostile, unit: "steps", total: 2, everySeconds: 0 });
+    const progress = createProgress(
+      showing({
+        out: (line) => void said.push(line),
+        note: (line) => void said.push(line),
+        interactive: false,
+      }),
+      { label: hostile, unit: "steps", total: 2, everySeconds: 0 },
+    );
     progress.update(1, hostile);
     expect(said[0]).toMatch(/^a\\u001b\[2J.*: 1\/2 steps, /);
     expect(said[0]).not.toMatch(obeyed);
@@ -70,9 +93,21 @@ describe("names from files", () => {
 });
 
 /** Runs the command as a process; `close` closes a stream of it after its first piece. */
-const run = (args: readonly string[], { close, stdout, cwd, env }: { close?: "stdout" | "stderr" | "both"; stdout?: number; cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<{ code: number | null; signal: string | null; out: string; err: string }> =>
+const run = (
+  args: readonly string[],
+  {
+    close,
+    stdout,
+    cwd,
+    env,
+  }: { close?: "stdout" | "stderr" | "both"; stdout?: number; cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<{ code: number | null; signal: string | null; out: string; err: string }> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", stdout ?? "pipe", "pipe"], cwd, env: { ...process.env, ...env } });
+    const child = spawn(process.execPath, [command, ...args], {
+      stdio: ["ignore", stdout ?? "pipe", "pipe"],
+      cwd,
+      env: { ...process.env, ...env },
+    });
     const text = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       if (close === name || close === "both") child[name]?.destroy();
@@ -97,9 +132,26 @@ describe("closed streams", () => {
   it("a detection that writes files goes on without readers", async () => {
     const photos = join(folder, "photos");
     mkdirSync(photos);
-    for (const name of ["a.webp", "b.webp", "c.webp"]) copyFileSync(join(cells, "fluorescence.webp"), join(photos, name));
+    for (const name of ["a.webp", "b.webp", "c.webp"])
+      copyFileSync(join(cells, "fluorescence.webp"), join(photos, name));
     const json = join(folder, "unread.json");
-    const { code } = await run(["detect", photos, "--model", "nuclei", "--backend", "wasm", "--min-size", "64", "--max-size", "64", "--json", json], { close: "both" });
+    const { code } = await run(
+      [
+        "detect",
+        photos,
+        "--model",
+        "nuclei",
+        "--backend",
+        "wasm",
+        "--min-size",
+        "64",
+        "--max-size",
+        "64",
+        "--json",
+        json,
+      ],
+      { close: "both" },
+    );
     expect(code).toBe(0);
     expect(JSON.parse(readFileSync(json, "utf8"))).toBeInstanceOf(Array);
   });
@@ -120,17 +172,30 @@ describe("from another folder", () => {
     const here = join(folder, "stands");
     mkdirSync(here);
     const json = ["models", "--json", "models.json"];
-    expect((await run(json, { cwd: root, env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here } })).code).toBe(0);
+    expect((await run(json, { cwd: root, env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here } })).code).toBe(
+      0,
+    );
     expect(readFileSync(join(here, "models.json"), "utf8")).toContain("nuclei");
     // A script of the user's own, of the same name, in their own package.
-    expect((await run(args, { cwd: folder, env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here } })).code).toBe(3);
-    expect((await run(["models", "--json", "own.json"], { cwd: folder, env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here } })).code).toBe(0);
+    expect(
+      (await run(args, { cwd: folder, env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here } })).code,
+    ).toBe(3);
+    expect(
+      (
+        await run(["models", "--json", "own.json"], {
+          cwd: folder,
+          env: { npm_lifecycle_event: "mrcnn", INIT_CWD: here },
+        })
+      ).code,
+    ).toBe(0);
     expect(readFileSync(join(folder, "own.json"), "utf8")).toContain("nuclei");
   });
 });
 
 it("main speaks where it is told to", async () => {
   const said: string[] = [];
-  expect(await main(["models"], { out: (line) => void said.push(line), note: () => {}, interactive: false })).toBe(0);
+  expect(
+    await main(["models"], { out: (line) => void said.push(line), note: () => {}, interactive: false }),
+  ).toBe(0);
   expect(said.length).toBeGreaterThan(5);
 });

@@ -41,15 +41,32 @@ function pixels(of: readonly Rectangle[], flipped: boolean): Uint8Array {
 }
 
 /** Writes a data set of rectangles in COCO's format and returns where it lies. */
-async function dataSet(name: string, objects: readonly Rectangle[], flipped = false): Promise<{ images: string; annotations: string }> {
+async function dataSet(
+  name: string,
+  objects: readonly Rectangle[],
+  flipped = false,
+): Promise<{ images: string; annotations: string }> {
   const images = join(folder, name);
   mkdirSync(images);
   for (let i = 0; i < COUNT; i++) {
-    const png = await sharp(pixels(objects.filter(({ image }) => image === i), flipped), { raw: { width: SIDE, height: SIDE, channels: 3 } }).png().toBuffer();
+    const png = await sharp(
+      pixels(
+        objects.filter(({ image }) => image === i),
+        flipped,
+      ),
+      { raw: { width: SIDE, height: SIDE, channels: 3 } },
+    )
+      .png()
+      .toBuffer();
     writeFileSync(join(images, `${i}.png`), png);
   }
   const annotations = writeJson(folder, `${name}.json`, {
-    images: Array.from({ length: COUNT }, (_, i) => ({ id: i + 1, file_name: `${i}.png`, width: SIDE, height: SIDE })),
+    images: Array.from({ length: COUNT }, (_, i) => ({
+      id: i + 1,
+      file_name: `${i}.png`,
+      width: SIDE,
+      height: SIDE,
+    })),
     categories: [{ id: 1, name: "crate" }],
     annotations: objects.map(({ image, x, y, width, height }, k) => ({
       id: k + 1,
@@ -83,13 +100,24 @@ interface Settings {
 // Whatever is a candidate is sampled, so that a step's losses depend on its pictures alone.
 const everything = { batchSize: 100_000 };
 const { rpn, box } = tinyConfig.model;
-const model = { ...tinyConfig.model, rpn: { ...rpn, targets: everything }, box: { ...box, targets: everything } };
+const model = {
+  ...tinyConfig.model,
+  rpn: { ...rpn, targets: everything },
+  box: { ...box, targets: everything },
+};
 const plain = { momentum: 0, weightDecay: 0, warmupSteps: 0, milestones: [], rate: 0.01 };
 let crates: { images: string; annotations: string };
 let runs = 0;
 
 /** Trains the tiny network, by default one plain step: no momentum, no decay, no warm-up, no augmentation. */
-async function trained({ data = crates, validation, augment = { flip: 0 }, optimizer, training, evaluation }: Settings): Promise<Run> {
+async function trained({
+  data = crates,
+  validation,
+  augment = { flip: 0 },
+  optimizer,
+  training,
+  evaluation,
+}: Settings): Promise<Run> {
   const path = join(folder, `run${++runs}`);
   const config = writeJson(folder, `config${runs}.json`, {
     model,
@@ -101,7 +129,13 @@ async function trained({ data = crates, validation, augment = { flip: 0 }, optim
   });
   expect(await mrcnn("train", config, "--out", path, "--backend", "wasm")).toMatchObject({ code: 0 });
   const { weights, optimizer: velocities } = await readLatestCheckpoint(join(path, "checkpoints"));
-  return { path, weights, velocities, metrics: readMetrics(join(path, "metrics.jsonl")), evaluations: readEvaluations(join(path, "eval.jsonl")) };
+  return {
+    path,
+    weights,
+    velocities,
+    metrics: readMetrics(join(path, "metrics.jsonl")),
+    evaluations: readEvaluations(join(path, "eval.jsonl")),
+  };
 }
 
 /** The largest distance between two records of arrays, and the largest magnitude. */
@@ -114,8 +148,17 @@ function distance(a: NamedArrays, b: NamedArrays, of: (name: string) => boolean 
   }
   return most;
 }
-const combine = (f: (...values: number[]) => number, first: NamedArrays, ...rest: NamedArrays[]): NamedArrays =>
-  new Map([...first].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data, (v, i) => f(v, ...rest.map((r) => r.get(name)!.data[i]!))) }]));
+const combine = (
+  f: (...values: number[]) => number,
+  first: NamedArrays,
+  ...rest: NamedArrays[]
+): NamedArrays =>
+  new Map(
+    [...first].map(([name, { shape, data }]) => [
+      name,
+      { shape, data: Float32Array.from(data, (v, i) => f(v, ...rest.map((r) => r.get(name)!.data[i]!))) },
+    ]),
+  );
 
 // Weights of no run: what the seed gives, unmoved.
 let start: Run;
@@ -152,19 +195,32 @@ describe("an update", () => {
 
   it("decays each weight by rate x decay x weight, norms and biases as decayNorms says", async () => {
     const optimizer = { weightDecay: 0.1 };
-    const [all, some] = [await trained({ optimizer: { ...optimizer, decayNorms: true } }), await trained({ optimizer: { ...optimizer, decayNorms: false } })];
+    const [all, some] = [
+      await trained({ optimizer: { ...optimizer, decayNorms: true } }),
+      await trained({ optimizer: { ...optimizer, decayNorms: false } }),
+    ];
     const decayed = combine((w1, w0) => w1 - 0.01 * 0.1 * w0, once.weights, start.weights);
     const trainable = new Set(once.velocities.keys());
     expect(distance(all.weights, decayed, (name) => trainable.has(name))).toBeLessThan(1e-6);
-    expect(distance(some.weights, decayed, (name) => trainable.has(name) && !isNorm(name))).toBeLessThan(1e-6);
+    expect(distance(some.weights, decayed, (name) => trainable.has(name) && !isNorm(name))).toBeLessThan(
+      1e-6,
+    );
     expect(distance(some.weights, once.weights, isNorm)).toBe(0);
     // Norms begin with 1, so that it shows.
     expect(distance(decayed, once.weights, isNorm)).toBeGreaterThan(5e-4);
   });
 
   it("adds momentum x the velocity before", async () => {
-    const [without, with9] = [await trained({ training: { steps: 2 } }), await trained({ optimizer: { momentum: 0.9 }, training: { steps: 2 } })];
-    const expected = combine((w2, w1, w0) => w2 + 0.9 * (w1 - w0), without.weights, once.weights, start.weights);
+    const [without, with9] = [
+      await trained({ training: { steps: 2 } }),
+      await trained({ optimizer: { momentum: 0.9 }, training: { steps: 2 } }),
+    ];
+    const expected = combine(
+      (w2, w1, w0) => w2 + 0.9 * (w1 - w0),
+      without.weights,
+      once.weights,
+      start.weights,
+    );
     expect(distance(with9.weights, expected)).toBeLessThan(1e-6);
     expect(distance(with9.weights, without.weights)).toBeGreaterThan(1e-5);
   });
@@ -173,7 +229,12 @@ describe("an update", () => {
     // A first step of rate 0, so that the second one shows the second batch's gradient at the same weights.
     const second = await trained({ optimizer: { warmupSteps: 1, warmupFactor: 0 }, training: { steps: 2 } });
     const both = await trained({ training: { accumulate: 2 } });
-    const expected = combine((w1, w2, w0) => w0 + (w1 - w0 + (w2 - w0)) / 2, once.weights, second.weights, start.weights);
+    const expected = combine(
+      (w1, w2, w0) => w0 + (w1 - w0 + (w2 - w0)) / 2,
+      once.weights,
+      second.weights,
+      start.weights,
+    );
     expect(distance(once.weights, second.weights)).toBeGreaterThan(1e-4);
     expect(distance(both.weights, expected)).toBeLessThan(1e-6);
     const [line] = both.metrics;
@@ -181,7 +242,12 @@ describe("an update", () => {
   });
 
   it("is scaled down to clipNorm", async () => {
-    const norm = Math.sqrt([...combine((w0, w1) => ((w0 - w1) / 0.01) ** 2, start.weights, once.weights).values()].reduce((sum, { data }) => sum + (data as Float32Array).reduce((a, b) => a + b, 0), 0));
+    const norm = Math.sqrt(
+      [...combine((w0, w1) => ((w0 - w1) / 0.01) ** 2, start.weights, once.weights).values()].reduce(
+        (sum, { data }) => sum + (data as Float32Array).reduce((a, b) => a + b, 0),
+        0,
+      ),
+    );
     const clipped = await trained({ optimizer: { clipNorm: norm / 2 } });
     expect(clipped.metrics[0]!["gradientNorm"]).toBeCloseTo(norm, 2);
     const expected = combine((w0, w1) => w0 + (w1 - w0) / 2, start.weights, once.weights);
@@ -199,7 +265,10 @@ describe("the pictures of a step", () => {
   });
 
   it("are mirrored half of the time unless the config says otherwise", async () => {
-    const [unsaid, half] = [await trained({ augment: {}, training: { steps: 3 } }), await trained({ augment: { flip: 0.5 }, training: { steps: 3 } })];
+    const [unsaid, half] = [
+      await trained({ augment: {}, training: { steps: 3 } }),
+      await trained({ augment: { flip: 0.5 }, training: { steps: 3 } }),
+    ];
     expect(distance(unsaid.weights, half.weights)).toBe(0);
     expect(distance(unsaid.weights, (await trained({ training: { steps: 3 } })).weights)).toBeGreaterThan(0);
   });
@@ -222,8 +291,14 @@ describe("initialWeights", () => {
       expect(distance(weights, moved)).toBe(0);
     }
     // The turned layout by hand: row 1, column 2, input 0, output 3 of the stem.
-    const [ours, theirs] = [moved.get("backbone.body.conv1.weight")!, toTorch(moved).get("backbone.body.conv1.weight")!];
-    expect([ours.shape, theirs.shape]).toEqual([[7, 7, 3, 8], [8, 3, 7, 7]]);
+    const [ours, theirs] = [
+      moved.get("backbone.body.conv1.weight")!,
+      toTorch(moved).get("backbone.body.conv1.weight")!,
+    ];
+    expect([ours.shape, theirs.shape]).toEqual([
+      [7, 7, 3, 8],
+      [8, 3, 7, 7],
+    ]);
     expect(theirs.data[((3 * 3 + 0) * 7 + 1) * 7 + 2]).toBe(ours.data[((1 * 7 + 2) * 3 + 0) * 8 + 3]);
     expect(distance(fromTorch(toTorch(moved)), moved)).toBe(0);
   });
@@ -231,8 +306,16 @@ describe("initialWeights", () => {
 
 describe("evaluation while training", () => {
   it("takes the first `limit` images, every `evaluateEvery` steps, and at the end", async () => {
-    const { evaluations } = await trained({ validation: crates, evaluation: { limit: 2 }, training: { steps: 5, evaluateEvery: 2 } });
-    expect(evaluations.map(({ step, images }) => [step, images])).toEqual([[2, 2], [4, 2], [5, 2]]);
+    const { evaluations } = await trained({
+      validation: crates,
+      evaluation: { limit: 2 },
+      training: { steps: 5, evaluateEvery: 2 },
+    });
+    expect(evaluations.map(({ step, images }) => [step, images])).toEqual([
+      [2, 2],
+      [4, 2],
+      [5, 2],
+    ]);
   });
 
   it("is told in the report, by class and with its numbers", async () => {
@@ -240,7 +323,8 @@ describe("evaluation while training", () => {
     const report = readFileSync(join(path, "report.html"), "utf8");
     expect(evaluations).toHaveLength(1);
     const words = report.replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " ");
-    for (const said of ["3 validation images after 2 steps", "By class, mask", "By class, box", "crate 6"]) expect(words).toContain(said);
+    for (const said of ["3 validation images after 2 steps", "By class, mask", "By class, box", "crate 6"])
+      expect(words).toContain(said);
     expect(report).toMatch(/AP50.*AP75.*AR100/s);
   });
 });
@@ -250,19 +334,51 @@ describe("detect", () => {
     const { path } = once;
     const upright = join(folder, "upright.png");
     const turned = join(folder, "turned.jpg");
-    const tall = await sharp(pixels(rectangles.filter(({ image }) => image === 0), false), { raw: { width: SIDE, height: SIDE, channels: 3 } })
+    const tall = await sharp(
+      pixels(
+        rectangles.filter(({ image }) => image === 0),
+        false,
+      ),
+      { raw: { width: SIDE, height: SIDE, channels: 3 } },
+    )
       .extract({ left: 0, top: 0, width: 48, height: SIDE })
       .png()
       .toBuffer();
     // Stored a quarter turn to the left, with orientation 6: "turn right to see it".
-    writeFileSync(turned, await sharp(tall).rotate(270).jpeg({ quality: 100, chromaSubsampling: "4:4:4" }).withMetadata({ orientation: 6 }).toBuffer());
+    writeFileSync(
+      turned,
+      await sharp(tall)
+        .rotate(270)
+        .jpeg({ quality: 100, chromaSubsampling: "4:4:4" })
+        .withMetadata({ orientation: 6 })
+        .toBuffer(),
+    );
     // The same pixels, upright in the file.
     writeFileSync(upright, await sharp(turned).autoOrient().png().toBuffer());
     const found: unknown[] = [];
     for (const file of [upright, turned]) {
       const json = join(folder, "found.json");
-      expect(await mrcnn("detect", file, "--model", path, "--backend", "wasm", "--score-threshold", "0", "--max-detections", "5", "--json", json)).toMatchObject({ code: 0 });
-      found.push((JSON.parse(readFileSync(json, "utf8")) as { bbox: number[]; segmentation: { size: number[] } }[]).map(({ bbox, segmentation }) => ({ bbox, size: segmentation.size })));
+      expect(
+        await mrcnn(
+          "detect",
+          file,
+          "--model",
+          path,
+          "--backend",
+          "wasm",
+          "--score-threshold",
+          "0",
+          "--max-detections",
+          "5",
+          "--json",
+          json,
+        ),
+      ).toMatchObject({ code: 0 });
+      found.push(
+        (
+          JSON.parse(readFileSync(json, "utf8")) as { bbox: number[]; segmentation: { size: number[] } }[]
+        ).map(({ bbox, segmentation }) => ({ bbox, size: segmentation.size })),
+      );
     }
     expect(found[1]).toEqual(found[0]);
     expect((found[0] as { size: number[] }[])[0]!.size).toEqual([64, 48]);

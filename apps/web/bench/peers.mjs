@@ -11,7 +11,13 @@ import { deflateSync, gzipSync } from "node:zlib";
 import { root } from "../../../tools/workspace.mjs";
 import { looked, median, openSite, ready } from "./chromium.mjs";
 
-const { values } = parseArgs({ options: { size: { type: "string", default: "320" }, rounds: { type: "string", default: "5" }, python: { type: "string", default: "python3" } } });
+const { values } = parseArgs({
+  options: {
+    size: { type: "string", default: "320" },
+    rounds: { type: "string", default: "5" },
+    python: { type: "string", default: "python3" },
+  },
+});
 const size = Number(values.size);
 const rounds = Number(values.rounds);
 const cache = join(root, ".cache", "bench");
@@ -19,19 +25,33 @@ const folder = join(cache, `web-${size}`);
 const ort = join(cache, "node_modules", "onnxruntime-web", "dist");
 
 if (!existsSync(ort)) {
-  console.error("error: onnxruntime-web is not here. Run npm install --prefix .cache/bench onnxruntime-web@1.30.0");
+  console.error(
+    "error: onnxruntime-web is not here. Run npm install --prefix .cache/bench onnxruntime-web@1.30.0",
+  );
   process.exit(1);
 }
 mkdirSync(folder, { recursive: true });
 if (!existsSync(join(folder, "model.onnx"))) {
-  for (const job of [{ action: "make", folder, height: size, width: size }, { action: "export", folder }]) {
-    const { status } = spawnSync(values.python, [join(root, "tools", "bench", "r50", "torchvision_contender.py"), JSON.stringify(job)], { stdio: ["ignore", "ignore", "inherit"] });
+  for (const job of [
+    { action: "make", folder, height: size, width: size },
+    { action: "export", folder },
+  ]) {
+    const { status } = spawnSync(
+      values.python,
+      [join(root, "tools", "bench", "r50", "torchvision_contender.py"), JSON.stringify(job)],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
     if (status !== 0) process.exit(1);
   }
 }
 writeFileSync(join(folder, "image.png"), png(readFileSync(join(folder, "image.bin"))));
-writeFileSync(join(folder, "ort.html"), `<!doctype html><link rel="icon" href="data:,"><script type="module">globalThis.worker = new Worker("ort.js", { type: "module" });</script>`);
-writeFileSync(join(folder, "ort.js"), `
+writeFileSync(
+  join(folder, "ort.html"),
+  `<!doctype html><link rel="icon" href="data:,"><script type="module">globalThis.worker = new Worker("ort.js", { type: "module" });</script>`,
+);
+writeFileSync(
+  join(folder, "ort.js"),
+  `
 import * as ort from "/ort/ort.wasm.bundle.min.mjs";
 let session;
 onmessage = async ({ data }) => {
@@ -59,7 +79,8 @@ onmessage = async ({ data }) => {
     postMessage({ error: String(error) });
   }
 };
-`);
+`,
+);
 
 const { url, browser, close } = await openSite({ folders: { case: folder, ort } });
 const context = await browser.newContext({ serviceWorkers: "block" });
@@ -70,7 +91,11 @@ const threads = await ours.evaluate(() => Math.min(8, navigator.hardwareConcurre
 await ours.click("#choose-model");
 await ours.fill("#weights-url", `${url}case/weights.safetensors`);
 await ours.click("#url-form button");
-await ours.waitForFunction(() => document.querySelector("#model-name")?.textContent === "weights.safetensors", undefined, { timeout: 300_000 });
+await ours.waitForFunction(
+  () => document.querySelector("#model-name")?.textContent === "weights.safetensors",
+  undefined,
+  { timeout: 300_000 },
+);
 await ours.selectOption("#backend", "wasm");
 await ready(ours);
 const device = await ours.textContent("#status");
@@ -125,10 +150,22 @@ await ours.evaluate(() => {
   threshold.dispatchEvent(new Event("input", { bubbles: true }));
 });
 const found = await ours.locator("#objects span").allTextContents();
-const apart = Math.max(...scores.slice(0, found.length).map((score, i) => Math.abs(score - Number(found[i]))));
-console.log(`Mask R-CNN R50-FPN, ${size} x ${size}, ${device} onnxruntime-web: ${threads} threads. Scores differ by at most ${apart.toFixed(3)} (shown with two digits), ${found.length} objects here, ${scores.length} there.`);
-for (const [name, all] of [["page", times.ours], ["onnxruntime-web", times.theirs]]) console.log(`${String(name).padEnd(16)} median ${median(/** @type {number[]} */ (all)).toFixed(2)} s, fastest ${Math.min(.../** @type {number[]} */ (all)).toFixed(2)} s`);
-console.log(`ratio: medians ${(median(times.ours) / median(times.theirs)).toFixed(2)}, fastest ${(Math.min(...times.ours) / Math.min(...times.theirs)).toFixed(2)}`);
+const apart = Math.max(
+  ...scores.slice(0, found.length).map((score, i) => Math.abs(score - Number(found[i]))),
+);
+console.log(
+  `Mask R-CNN R50-FPN, ${size} x ${size}, ${device} onnxruntime-web: ${threads} threads. Scores differ by at most ${apart.toFixed(3)} (shown with two digits), ${found.length} objects here, ${scores.length} there.`,
+);
+for (const [name, all] of [
+  ["page", times.ours],
+  ["onnxruntime-web", times.theirs],
+])
+  console.log(
+    `${String(name).padEnd(16)} median ${median(/** @type {number[]} */ (all)).toFixed(2)} s, fastest ${Math.min(.../** @type {number[]} */ (all)).toFixed(2)} s`,
+  );
+console.log(
+  `ratio: medians ${(median(times.ours) / median(times.theirs)).toFixed(2)}, fastest ${(Math.min(...times.ours) / Math.min(...times.theirs)).toFixed(2)}`,
+);
 await close();
 
 /** RGB pixels as PNG. @param {Uint8Array} pixels */
@@ -140,13 +177,25 @@ function png(pixels) {
     whole.write(type, 4, "latin1");
     whole.set(data, 8);
     // gzip's checksum is PNG's.
-    whole.writeUInt32BE(gzipSync(whole.subarray(4, data.length + 8)).subarray(-8).readUInt32LE(), data.length + 8);
+    whole.writeUInt32BE(
+      gzipSync(whole.subarray(4, data.length + 8))
+        .subarray(-8)
+        .readUInt32LE(),
+      data.length + 8,
+    );
     return whole;
   };
   const header = Buffer.alloc(13);
   header.writeUInt32BE(size);
   header.writeUInt32BE(size, 4);
   header.set([8, 2], 8);
-  const rows = Array.from({ length: size }, (_, y) => Buffer.concat([Buffer.of(0), pixels.subarray(3 * y * size, 3 * (y + 1) * size)]));
-  return Buffer.concat([Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a), chunk("IHDR", header), chunk("IDAT", deflateSync(Buffer.concat(rows))), chunk("IEND", Buffer.alloc(0))]);
+  const rows = Array.from({ length: size }, (_, y) =>
+    Buffer.concat([Buffer.of(0), pixels.subarray(3 * y * size, 3 * (y + 1) * size)]),
+  );
+  return Buffer.concat([
+    Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(Buffer.concat(rows))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
 }

@@ -20,18 +20,35 @@ if (worker === undefined) throw new Error("the page has no worker.");
 async function memory() {
   const collect = () => /** @type {any} */ (globalThis).gc();
   await Promise.all([page.evaluate(collect), worker?.evaluate(collect)]);
-  const { numTensors, numBytes } = await /** @type {import("playwright-core").Worker} */ (worker).evaluate(() => /** @type {any} */ (globalThis)._tfengine.memory());
+  const { numTensors, numBytes } = await /** @type {import("playwright-core").Worker} */ (worker).evaluate(
+    () => /** @type {any} */ (globalThis)._tfengine.memory(),
+  );
   const heap = await page.evaluate(() => /** @type {any} */ (performance).memory.usedJSHeapSize);
   const { processInfo } = await processes.send("SystemInfo.getProcessInfo");
   const resident = processInfo
     .filter(({ type }) => type === "renderer")
-    .map(({ id }) => Number(/VmRSS:\s+(\d+)/.exec(existsSync(`/proc/${id}/status`) ? readFileSync(`/proc/${id}/status`, "utf8") : "")?.[1] ?? NaN) / 1024)
+    .map(
+      ({ id }) =>
+        Number(
+          /VmRSS:\s+(\d+)/.exec(
+            existsSync(`/proc/${id}/status`) ? readFileSync(`/proc/${id}/status`, "utf8") : "",
+          )?.[1] ?? NaN,
+        ) / 1024,
+    )
     .reduce((sum, own) => sum + own, 0);
   return { numTensors, tensorMb: numBytes / 2 ** 20, heapMb: heap / 2 ** 20, residentMb: resident };
 }
 
 /** All pictures of the strip have been looked at. */
-const all = () => page.waitForFunction(() => [...document.querySelectorAll("#strip small")].every(({ textContent }) => /^\d+$/.test(textContent ?? "")), undefined, { timeout: 300_000 });
+const all = () =>
+  page.waitForFunction(
+    () =>
+      [...document.querySelectorAll("#strip small")].every(({ textContent }) =>
+        /^\d+$/.test(textContent ?? ""),
+      ),
+    undefined,
+    { timeout: 300_000 },
+  );
 
 const samples = page.locator("#samples button");
 const names = await samples.count();
@@ -41,7 +58,9 @@ for (let i = 0; i < names; i++) {
 }
 for (let done = names; ; done += names) {
   const { numTensors, tensorMb, heapMb, residentMb } = await memory();
-  console.log(`after ${String(done).padStart(3)} pictures: ${numTensors} tensors of ${tensorMb.toFixed(1)} MB, page's heap ${heapMb.toFixed(1)} MB, renderer resident ${residentMb.toFixed(0)} MB`);
+  console.log(
+    `after ${String(done).padStart(3)} pictures: ${numTensors} tensors of ${tensorMb.toFixed(1)} MB, page's heap ${heapMb.toFixed(1)} MB, renderer resident ${residentMb.toFixed(0)} MB`,
+  );
   if (done >= images) break;
   // Changing an option looks at every picture anew.
   await page.evaluate(() => document.querySelector("#detail")?.dispatchEvent(new Event("change")));
@@ -56,8 +75,15 @@ await page.evaluate(() => document.querySelector("#detail")?.dispatchEvent(new E
 await all();
 /** @type {{ traceEvents: { name: string, ph: string, pid: number, tid: number, dur?: number, tdur?: number, args: { name?: string } }[] }} */
 const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
-const mains = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
-const tasks = traceEvents.filter(({ name, ph, pid, tid }) => ph === "X" && name.endsWith("RunTask") && mains.some((main) => main.pid === pid && main.tid === tid));
+const mains = traceEvents.filter(
+  ({ name, args }) => name === "thread_name" && args.name === "CrRendererMain",
+);
+const tasks = traceEvents.filter(
+  ({ name, ph, pid, tid }) =>
+    ph === "X" && name.endsWith("RunTask") && mains.some((main) => main.pid === pid && main.tid === tid),
+);
 const [longest] = tasks.toSorted((one, other) => (other.tdur ?? 0) - (one.tdur ?? 0));
-console.log(`longest of ${tasks.length} tasks of the page's thread, over ${names} pictures: ${((longest?.tdur ?? NaN) / 1000).toFixed(1)} ms of processor, ${((longest?.dur ?? NaN) / 1000).toFixed(1)} ms on the clock`);
+console.log(
+  `longest of ${tasks.length} tasks of the page's thread, over ${names} pictures: ${((longest?.tdur ?? NaN) / 1000).toFixed(1)} ms of processor, ${((longest?.dur ?? NaN) / 1000).toFixed(1)} ms on the clock`,
+);
 await close();

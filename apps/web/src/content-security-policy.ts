@@ -18,4 +18,6 @@ const directives: Readonly<Record<string, string>> = {
 };
 
 /** The content security policy of the page, as one line: a meta tag of the built page, and a header of its workers. */
-export const contentSecurityPolicy: string = Object.entries(directives).map(([name, sources]) => `${name} ${sources}`).join("; ");
+export const contentSecurityPolicy: string = Object.entries(directives)
+  .map(([name, sources]) => `${name} ${sources}`)
+  .join("; ");

@@ -6,7 +6,11 @@ export function byId<T extends HTMLElement>(id: string, kind: new () => T): T {
 }
 
 /** A new element with properties and children. */
-export function make<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Partial<HTMLElementTagNameMap[K]> = {}, ...children: readonly (Node | string)[]): HTMLElementTagNameMap[K] {
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Partial<HTMLElementTagNameMap[K]> = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[K] {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
@@ -18,7 +22,13 @@ export function megabytes(bytes: number): string {
 }
 
 /** "1 object", "2 objects". */
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : noun.endsWith("s") ? "es" : "s"}`;
+export const plural = (count: number, noun: string): string =>
+  `${count} ${noun}${
+    count === 1 ? ""
+    : noun.endsWith("s") ? "es"
+    : "s"
+  }`;
 
 /** Seconds for people. */
-export const seconds = (value: number): string => (value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`);
+export const seconds = (value: number): string =>
+  value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 2 : 1)} s`;

@@ -64,13 +64,20 @@ export function pathOf(outlines: Outlines): Path2D {
   return path;
 }
 
-const areaOf = (boxes: Float32Array, i: number): number => (boxes[4 * i + 2]! - boxes[4 * i]!) * (boxes[4 * i + 3]! - boxes[4 * i + 1]!);
+const areaOf = (boxes: Float32Array, i: number): number =>
+  (boxes[4 * i + 2]! - boxes[4 * i]!) * (boxes[4 * i + 3]! - boxes[4 * i + 1]!);
 
 /** Large objects first: small ones lie on top of them. */
-export const largestFirst = ({ boxes }: Detections, objects: readonly number[]): number[] => objects.toSorted((a, b) => areaOf(boxes, b) - areaOf(boxes, a));
+export const largestFirst = ({ boxes }: Detections, objects: readonly number[]): number[] =>
+  objects.toSorted((a, b) => areaOf(boxes, b) - areaOf(boxes, a));
 
 /** Draws what was found over an image that is there already. The context is in the image's pixels, its origin at the image's corner. */
-export function drawFound(context: Context, { detections, outlines }: Found, view: View, { scale, density, names, keypoints }: DrawOptions): void {
+export function drawFound(
+  context: Context,
+  { detections, outlines }: Found,
+  view: View,
+  { scale, density, names, keypoints }: DrawOptions,
+): void {
   const thin = density / scale;
   const { boxes, labels, scores } = detections;
   const order = largestFirst(detections, view.shown);
@@ -83,7 +90,12 @@ export function drawFound(context: Context, { detections, outlines }: Found, vie
       const outline = outlines[i];
       if (outline === undefined) continue;
       const path = pathOf(outline);
-      context.fillStyle = colorOf(i, isLit(i) ? 0.6 : isMuted(i) ? 0.14 : 0.4);
+      context.fillStyle = colorOf(
+        i,
+        isLit(i) ? 0.6
+        : isMuted(i) ? 0.14
+        : 0.4,
+      );
       context.fill(path);
       context.strokeStyle = colorOf(i, isMuted(i) ? 0.5 : 1);
       context.lineWidth = thin * (isLit(i) ? 2.5 : 1.5);
@@ -92,15 +104,33 @@ export function drawFound(context: Context, { detections, outlines }: Found, vie
   }
   if (view.boxes || outlines.length === 0) {
     for (const i of order) {
-      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       context.strokeStyle = colorOf(i, isMuted(i) ? 0.4 : 1);
       context.lineWidth = thin * (isLit(i) ? 2.5 : 1.5);
       context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     }
   }
-  if (keypoints !== undefined && detections.keypoints !== undefined) for (const i of order) if (!isMuted(i)) drawSkeleton(context, detections.keypoints, i, { keypoints, thin });
-  const tagged = (view.labels && order.length <= MOST_TAGS ? order : order.filter(isLit)).toSorted((a, b) => Number(isLit(b)) - Number(isLit(a)) || a - b);
-  if (tagged.length > 0) drawTags(context, tagged.map((i) => ({ i, text: `${names[labels[i]! - 1] ?? `class ${labels[i]}`} ${scores[i]!.toFixed(2)}`, isMuted: isMuted(i) })), { boxes, thin });
+  if (keypoints !== undefined && detections.keypoints !== undefined)
+    for (const i of order)
+      if (!isMuted(i)) drawSkeleton(context, detections.keypoints, i, { keypoints, thin });
+  const tagged = (view.labels && order.length <= MOST_TAGS ? order : order.filter(isLit)).toSorted(
+    (a, b) => Number(isLit(b)) - Number(isLit(a)) || a - b,
+  );
+  if (tagged.length > 0)
+    drawTags(
+      context,
+      tagged.map((i) => ({
+        i,
+        text: `${names[labels[i]! - 1] ?? `class ${labels[i]}`} ${scores[i]!.toFixed(2)}`,
+        isMuted: isMuted(i),
+      })),
+      { boxes, thin },
+    );
   context.restore();
 }
 
@@ -113,7 +143,11 @@ interface Tag {
 type Rectangle = readonly [x1: number, y1: number, x2: number, y2: number];
 
 // Above its box, else inside its top, else below it, else inside its bottom, wherever no other tag is; what finds no place is left out.
-function drawTags(context: Context, tags: readonly Tag[], { boxes, thin }: { boxes: Float32Array; thin: number }): void {
+function drawTags(
+  context: Context,
+  tags: readonly Tag[],
+  { boxes, thin }: { boxes: Float32Array; thin: number },
+): void {
   context.font = FONT;
   context.textBaseline = "middle";
   const origin = context.getTransform();
@@ -123,13 +157,19 @@ function drawTags(context: Context, tags: readonly Tag[], { boxes, thin }: { box
   context.save();
   for (const [nth, { i, text, isMuted }] of tags.entries()) {
     const width = context.measureText(text).width + 10;
-    const [left, top, low] = [(boxes[4 * i]! * origin.a + origin.e) / unit, (boxes[4 * i + 1]! * origin.d + origin.f) / unit, (boxes[4 * i + 3]! * origin.d + origin.f) / unit];
+    const [left, top, low] = [
+      (boxes[4 * i]! * origin.a + origin.e) / unit,
+      (boxes[4 * i + 1]! * origin.d + origin.f) / unit,
+      (boxes[4 * i + 3]! * origin.d + origin.f) / unit,
+    ];
     const fit = (y: number): Rectangle => {
       const x = Math.max(0, Math.min(left, right - width));
       const at = Math.max(0, Math.min(y, bottom - TAG));
       return [x, at, x + width, at + TAG];
     };
-    const place = [top - TAG, top, low, low - TAG].map(fit).find((p) => taken.every((t) => p[2] <= t[0] || t[2] <= p[0] || p[3] <= t[1] || t[3] <= p[1]));
+    const place = [top - TAG, top, low, low - TAG]
+      .map(fit)
+      .find((p) => taken.every((t) => p[2] <= t[0] || t[2] <= p[0] || p[3] <= t[1] || t[3] <= p[1]));
     if (place === undefined && nth > 0) continue;
     const [x, y] = place ?? fit(top - TAG);
     taken.push([x, y, x + width, y + TAG]);
@@ -151,8 +191,12 @@ function drawSkeleton(
   i: number,
   { keypoints: { names, skeleton, threshold }, thin }: { keypoints: KeypointInfo; thin: number },
 ): void {
-  const side = (k: number): "left" | "right" | "middle" => (/^(left|right)/.exec(names[k] ?? "")?.[1] as "left" | "right" | undefined) ?? "middle";
-  const at = (k: number): readonly [number, number] => [points[3 * (i * count + k)]!, points[3 * (i * count + k) + 1]!];
+  const side = (k: number): "left" | "right" | "middle" =>
+    (/^(left|right)/.exec(names[k] ?? "")?.[1] as "left" | "right" | undefined) ?? "middle";
+  const at = (k: number): readonly [number, number] => [
+    points[3 * (i * count + k)]!,
+    points[3 * (i * count + k) + 1]!,
+  ];
   const isShown = (k: number): boolean => scores[i * count + k]! >= threshold;
   context.lineCap = "round";
   for (const [a, b] of skeleton) {

@@ -2,12 +2,23 @@ import { chooseBackend } from "./backends.ts";
 import type { Inside } from "./inspect.ts";
 import type { Problem } from "./problems.ts";
 import { problemOf } from "./problems.ts";
-import type { BackendName, DetectOptions, Found, FromWorker, ModelInfo, ModelSource, Picture, ToWorker } from "./protocol.ts";
+import type {
+  BackendName,
+  DetectOptions,
+  Found,
+  FromWorker,
+  ModelInfo,
+  ModelSource,
+  Picture,
+  ToWorker,
+} from "./protocol.ts";
 
 /** What the engine tells the page as it happens. */
 export interface EngineEvents {
   /** Of a download; undefined when there is nothing to wait for any more. */
-  readonly onProgress: (progress: { bytes: number; total?: number | undefined; rate: number } | undefined) => void;
+  readonly onProgress: (
+    progress: { bytes: number; total?: number | undefined; rate: number } | undefined,
+  ) => void;
   readonly onModel: (model: ModelInfo, source: ModelSource) => void;
   readonly onProblem: (problem: Problem) => void;
   /** The GPU went away: the same model is being loaded on wasm. */
@@ -79,9 +90,19 @@ export function createEngine(events: EngineEvents): Engine {
     renewing = undefined;
     events.onProgress(undefined);
   };
-  const send = (message: ToWorker): void => worker!.postMessage(message, "picture" in message && message.picture instanceof ImageBitmap ? [message.picture] : []);
+  const send = (message: ToWorker): void =>
+    worker!.postMessage(
+      message,
+      "picture" in message && message.picture instanceof ImageBitmap ? [message.picture] : [],
+    );
 
-  const sendLoad = ({ source, backend }: { readonly source: ModelSource; readonly backend: BackendName }): void => send({ type: "load", load: ++sent, source, backend });
+  const sendLoad = ({
+    source,
+    backend,
+  }: {
+    readonly source: ModelSource;
+    readonly backend: BackendName;
+  }): void => send({ type: "load", load: ++sent, source, backend });
 
   function receive({ data }: MessageEvent<FromWorker>): void {
     if ("load" in data && data.load !== undefined && data.load !== sent) return;
@@ -116,11 +137,13 @@ export function createEngine(events: EngineEvents): Engine {
           if (renewing !== undefined) model = undefined;
           finish();
           // A GPU that is here but does not start leaves the work to wasm.
-          if (last?.wanted === "auto" && last.backend === "webgpu" && data.isSource !== true) void load(last.source, "auto", "wasm");
+          if (last?.wanted === "auto" && last.backend === "webgpu" && data.isSource !== true)
+            void load(last.source, "auto", "wasm");
           else {
             events.onProblem(data.problem);
             // The worker of the model that worked is gone, but not what it was loaded from.
-            if (model === undefined && working !== undefined && working !== last?.source) void load(working, last!.wanted, last!.backend);
+            if (model === undefined && working !== undefined && working !== last?.source)
+              void load(working, last!.wanted, last!.backend);
           }
         } else if (waiting?.id === data.id) {
           const one = waiting;
@@ -137,7 +160,11 @@ export function createEngine(events: EngineEvents): Engine {
 
   // A worker whose memory or GPU is gone can't be mended.
   function restart(reason: string): void {
-    stop({ title: "The GPU was lost", advice: "The model is being loaded on WebAssembly; the picture will be looked at again.", detail: reason });
+    stop({
+      title: "The GPU was lost",
+      advice: "The model is being loaded on WebAssembly; the picture will be looked at again.",
+      detail: reason,
+    });
     events.onLost(reason);
     const source = working ?? last?.source;
     if (source !== undefined) void engine.load(source, "wasm");
@@ -158,7 +185,13 @@ export function createEngine(events: EngineEvents): Engine {
     waiting = undefined;
     model = undefined;
     replace();
-    one?.reject(new EngineProblem({ title: "Stopped", advice: "Another model was chosen while this picture was looked at.", detail: "" }));
+    one?.reject(
+      new EngineProblem({
+        title: "Stopped",
+        advice: "Another model was chosen while this picture was looked at.",
+        detail: "",
+      }),
+    );
   }
 
   function replace(): void {
@@ -186,9 +219,14 @@ export function createEngine(events: EngineEvents): Engine {
     };
   }
 
-  async function load(source: ModelSource, wanted: BackendName | "auto", backend: BackendName): Promise<void> {
+  async function load(
+    source: ModelSource,
+    wanted: BackendName | "auto",
+    backend: BackendName,
+  ): Promise<void> {
     // TensorFlow.js keeps its backends for as long as its thread lives.
-    if (last !== undefined && last.backend !== backend) stop({ title: "Stopped", advice: "Another backend was chosen.", detail: "" });
+    if (last !== undefined && last.backend !== backend)
+      stop({ title: "Stopped", advice: "Another backend was chosen.", detail: "" });
     last = { source, wanted, backend };
     finish();
     if (worker === undefined) start();
@@ -200,10 +238,17 @@ export function createEngine(events: EngineEvents): Engine {
 
   // TensorFlow.js does one thing at a time: who comes later waits.
   let turn: Promise<unknown> = Promise.resolve();
-  function ask(message: Extract<ToWorker, { type: "detect" | "inspect" }>): Promise<Extract<FromWorker, { type: "found" | "inspected" }>> {
+  function ask(
+    message: Extract<ToWorker, { type: "detect" | "inspect" }>,
+  ): Promise<Extract<FromWorker, { type: "found" | "inspected" }>> {
     const next = turn.then(async () => {
       await renewing?.whenDone;
-      if (worker === undefined) throw new EngineProblem({ title: "No model is loaded", advice: "Choose one at the top right.", detail: "" });
+      if (worker === undefined)
+        throw new EngineProblem({
+          title: "No model is loaded",
+          advice: "Choose one at the top right.",
+          detail: "",
+        });
       return new Promise<Extract<FromWorker, { type: "found" | "inspected" }>>((resolve, reject) => {
         waiting = { id: message.id, resolve, reject };
         send(message);
@@ -220,11 +265,19 @@ export function createEngine(events: EngineEvents): Engine {
     load: async (source, wanted) => load(source, wanted, await chooseBackend(wanted)),
     cancel: () => worker?.postMessage({ type: "cancel" } satisfies ToWorker),
     async detect(picture, options = {}) {
-      const { found, frame } = (await ask({ type: "detect", id: ++count, picture, options })) as Extract<FromWorker, { type: "found" }>;
+      const { found, frame } = (await ask({ type: "detect", id: ++count, picture, options })) as Extract<
+        FromWorker,
+        { type: "found" }
+      >;
       return { found, frame };
     },
     async inspect(picture, options = {}) {
-      return ((await ask({ type: "inspect", id: ++count, picture, options })) as Extract<FromWorker, { type: "inspected" }>).inside;
+      return (
+        (await ask({ type: "inspect", id: ++count, picture, options })) as Extract<
+          FromWorker,
+          { type: "inspected" }
+        >
+      ).inside;
     },
   };
   return engine;

@@ -14,7 +14,9 @@ export interface Exported {
 }
 
 /** COCO annotations with the score that found them, as a results file has it. */
-export type ScoredCoco = Omit<CocoJson, "annotations"> & { readonly annotations: readonly (CocoAnnotation & { readonly score: number })[] };
+export type ScoredCoco = Omit<CocoJson, "annotations"> & {
+  readonly annotations: readonly (CocoAnnotation & { readonly score: number })[];
+};
 
 /** What was found in pictures as a COCO file: masks as compressed run lengths, ids from 1. */
 export function cocoOf(pictures: readonly Exported[], categories: readonly Category[]): ScoredCoco {
@@ -22,9 +24,17 @@ export function cocoOf(pictures: readonly Exported[], categories: readonly Categ
   const images = pictures.map(({ name, found: { size, detections }, shown }, image) => {
     const { boxes, labels, scores, masks, keypoints } = detections;
     for (const i of shown) {
-      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       const mask = masks?.[i];
-      const own = keypoints === undefined ? undefined : Array.from(keypoints.points.subarray(3 * keypoints.count * i, 3 * keypoints.count * (i + 1)));
+      const own =
+        keypoints === undefined ? undefined : (
+          Array.from(keypoints.points.subarray(3 * keypoints.count * i, 3 * keypoints.count * (i + 1)))
+        );
       annotations.push({
         id: annotations.length + 1,
         image_id: image + 1,
@@ -33,7 +43,9 @@ export function cocoOf(pictures: readonly Exported[], categories: readonly Categ
         area: mask === undefined ? (x2 - x1) * (y2 - y1) : rleArea(mask),
         iscrowd: 0,
         score: scores[i]!,
-        ...(mask !== undefined && { segmentation: { size: [size.height, size.width], counts: rleToString(mask) } }),
+        ...(mask !== undefined && {
+          segmentation: { size: [size.height, size.width], counts: rleToString(mask) },
+        }),
         ...(own !== undefined && { keypoints: own, num_keypoints: keypoints!.count }),
       });
     }
@@ -42,15 +54,20 @@ export function cocoOf(pictures: readonly Exported[], categories: readonly Categ
   return { images, annotations, categories: categories.map(({ id, name }) => ({ id, name })) };
 }
 
-function canvasOf({ width, height }: ImageSize): { canvas: OffscreenCanvas; context: OffscreenCanvasRenderingContext2D } {
+function canvasOf({ width, height }: ImageSize): {
+  canvas: OffscreenCanvas;
+  context: OffscreenCanvasRenderingContext2D;
+} {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
-  if (context === null) throw new RangeError(`The browser gives no canvas of ${width} x ${height}: out of memory.`);
+  if (context === null)
+    throw new RangeError(`The browser gives no canvas of ${width} x ${height}: out of memory.`);
   return { canvas, context };
 }
 
 // Lines and letters of small pictures stay fine when they are enlarged first.
-const enlargement = ({ width, height }: ImageSize): number => Math.max(1, Math.floor(1024 / Math.max(width, height)));
+const enlargement = ({ width, height }: ImageSize): number =>
+  Math.max(1, Math.floor(1024 / Math.max(width, height)));
 
 /** The picture with what is shown drawn in, as PNG; small ones enlarged by a whole factor. */
 export async function pngOf(image: ImageBitmap, found: Found, view: View, model: ModelInfo): Promise<Blob> {
@@ -60,17 +77,31 @@ export async function pngOf(image: ImageBitmap, found: Found, view: View, model:
   context.imageSmoothingEnabled = false;
   context.drawImage(image, 0, 0);
   const density = Math.max(1, Math.max(canvas.width, canvas.height) / 1200);
-  drawFound(context, found, { ...view, hovered: undefined }, { scale, density, names: model.categories.map(({ name }) => name), keypoints: model.keypoints });
+  drawFound(
+    context,
+    found,
+    { ...view, hovered: undefined },
+    { scale, density, names: model.categories.map(({ name }) => name), keypoints: model.keypoints },
+  );
   return canvas.convertToBlob({ type: "image/png" });
 }
 
 /** The pixels of some objects on a transparent ground, cut to where they are, as PNG. Objects without a mask are cut out by their box. */
-export async function cutOut(image: ImageBitmap, { size, detections }: Found, objects: readonly number[]): Promise<Blob> {
+export async function cutOut(
+  image: ImageBitmap,
+  { size, detections }: Found,
+  objects: readonly number[],
+): Promise<Blob> {
   const { boxes, masks } = detections;
   const alpha = new Uint8Array(size.width * size.height);
   let [left, top, right, bottom] = [size.width, size.height, 0, 0];
   const include = (x1: number, y1: number, x2: number, y2: number): void => {
-    [left, top, right, bottom] = [Math.min(left, x1), Math.min(top, y1), Math.max(right, x2), Math.max(bottom, y2)];
+    [left, top, right, bottom] = [
+      Math.min(left, x1),
+      Math.min(top, y1),
+      Math.max(right, x2),
+      Math.max(bottom, y2),
+    ];
   };
   for (const i of objects) {
     const mask = masks?.[i];
@@ -78,9 +109,16 @@ export async function cutOut(image: ImageBitmap, { size, detections }: Found, ob
       const { left: x, top: y, width, height, data } = decodeRle(mask);
       if (width === 0) continue;
       include(x, y, x + width, y + height);
-      for (let v = 0; v < height; v++) for (let u = 0; u < width; u++) if (data[v * width + u] !== 0) alpha[(y + v) * size.width + x + u] = 255;
+      for (let v = 0; v < height; v++)
+        for (let u = 0; u < width; u++)
+          if (data[v * width + u] !== 0) alpha[(y + v) * size.width + x + u] = 255;
     } else {
-      const [x1, y1, x2, y2] = [Math.max(0, Math.round(boxes[4 * i]!)), Math.max(0, Math.round(boxes[4 * i + 1]!)), Math.min(size.width, Math.round(boxes[4 * i + 2]!)), Math.min(size.height, Math.round(boxes[4 * i + 3]!))];
+      const [x1, y1, x2, y2] = [
+        Math.max(0, Math.round(boxes[4 * i]!)),
+        Math.max(0, Math.round(boxes[4 * i + 1]!)),
+        Math.min(size.width, Math.round(boxes[4 * i + 2]!)),
+        Math.min(size.height, Math.round(boxes[4 * i + 3]!)),
+      ];
       include(x1, y1, x2, y2);
       for (let y = y1; y < y2; y++) alpha.fill(255, y * size.width + x1, y * size.width + x2);
     }
@@ -89,7 +127,9 @@ export async function cutOut(image: ImageBitmap, { size, detections }: Found, ob
   const { canvas, context } = canvasOf({ width: right - left, height: bottom - top });
   context.drawImage(image, -left, -top);
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let y = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++) pixels.data[4 * (y * canvas.width + x) + 3] = alpha[(top + y) * size.width + left + x]!;
+  for (let y = 0; y < canvas.height; y++)
+    for (let x = 0; x < canvas.width; x++)
+      pixels.data[4 * (y * canvas.width + x) + 3] = alpha[(top + y) * size.width + left + x]!;
   context.putImageData(pixels, 0, 0);
   return canvas.convertToBlob({ type: "image/png" });
 }

@@ -45,12 +45,16 @@ export interface GalleryOptions {
 
 const THUMBNAIL = 136;
 
-const decode = (blob: Blob): Promise<ImageBitmap> => createImageBitmap(blob, { imageOrientation: "from-image" });
+const decode = (blob: Blob): Promise<ImageBitmap> =>
+  createImageBitmap(blob, { imageOrientation: "from-image" });
 
 function thumbnailOf(image: ImageBitmap): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   const scale = Math.min(1, THUMBNAIL / Math.min(image.width, image.height));
-  Object.assign(canvas, { width: Math.max(1, Math.round(image.width * scale)), height: Math.max(1, Math.round(image.height * scale)) });
+  Object.assign(canvas, {
+    width: Math.max(1, Math.round(image.width * scale)),
+    height: Math.max(1, Math.round(image.height * scale)),
+  });
   canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
@@ -109,7 +113,10 @@ export function createGallery({ detect, isReady, onChange, onProblem }: GalleryO
         try {
           decoded = await decode(blob);
         } catch (error) {
-          onProblem({ ...problemOf(error, "image"), detail: `${name}: ${error instanceof Error ? error.message : String(error)}` });
+          onProblem({
+            ...problemOf(error, "image"),
+            detail: `${name}: ${error instanceof Error ? error.message : String(error)}`,
+          });
           continue;
         }
         const entry: Entry = { id: ++count, name, blob, thumbnail: thumbnailOf(decoded), state: "waiting" };
@@ -141,7 +148,8 @@ export function createGallery({ detect, isReady, onChange, onProblem }: GalleryO
     },
     renew() {
       round++;
-      for (const entry of entries) Object.assign(entry, { state: "waiting", found: undefined, problem: undefined });
+      for (const entry of entries)
+        Object.assign(entry, { state: "waiting", found: undefined, problem: undefined });
       onChange();
       void gallery.run();
     },

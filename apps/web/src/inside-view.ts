@@ -30,7 +30,8 @@ interface Step {
   facts(scene: InsideScene): string;
 }
 
-const size = ({ width, height }: { width: number; height: number }): string => `${Math.round(width)} × ${Math.round(height)}`;
+const size = ({ width, height }: { width: number; height: number }): string =>
+  `${Math.round(width)} × ${Math.round(height)}`;
 
 /** The object that is looked at, how many proposals, and so on. */
 interface Choice {
@@ -59,7 +60,8 @@ export function createInsideView(onClose: () => void): InsideView {
       title: "Input",
       text: "The photo is resized, its colours are brought to mean 0 and deviation 1, and it is padded so that every level of the pyramid has whole features.",
       controls: [],
-      facts: ({ image, inside }) => `${size(image)} pixels become ${size(inside.window)}, padded to ${size(inside.input)}.`,
+      facts: ({ image, inside }) =>
+        `${size(image)} pixels become ${size(inside.window)}, padded to ${size(inside.input)}.`,
     },
     {
       id: "features",
@@ -75,7 +77,9 @@ export function createInsideView(onClose: () => void): InsideView {
       controls: ["level"],
       facts({ inside: { levels } }) {
         const { name, cell, grid } = levels[choice.level]!;
-        const sides = Array.from({ length: cell.length / 4 }, (_, i) => size({ width: cell[4 * i + 2]! - cell[4 * i]!, height: cell[4 * i + 3]! - cell[4 * i + 1]! }));
+        const sides = Array.from({ length: cell.length / 4 }, (_, i) =>
+          size({ width: cell[4 * i + 2]! - cell[4 * i]!, height: cell[4 * i + 3]! - cell[4 * i + 1]! }),
+        );
         return `${name}: ${sides.length} anchors at each of ${size(grid)} places: ${sides.join(", ")} pixels.`;
       },
     },
@@ -85,7 +89,9 @@ export function createInsideView(onClose: () => void): InsideView {
       text: "The surest boxes, moved to where the network says, without those that overlap a better one. Their colour is the level that the heads will read them from, by their size.",
       controls: ["count"],
       facts({ inside: { proposals, levels } }) {
-        const counts = levels.map(({ name }, i) => [name, proposals.levels.filter((level) => level === i).length] as const).filter(([, count]) => count > 0);
+        const counts = levels
+          .map(({ name }, i) => [name, proposals.levels.filter((level) => level === i).length] as const)
+          .filter(([, count]) => count > 0);
         return `${plural(proposals.boxes.length / 4, "proposal")}: ${counts.map(([name, count]) => `${count} from ${name}`).join(", ")}.`;
       },
     },
@@ -111,7 +117,10 @@ export function createInsideView(onClose: () => void): InsideView {
       facts({ inside: { masks, kept } }) {
         if (masks === undefined) return "This model has no mask head.";
         if (kept.labels.length === 0) return "Nothing was found.";
-        const own = masks.probabilities.subarray(choice.object * masks.side ** 2, (choice.object + 1) * masks.side ** 2);
+        const own = masks.probabilities.subarray(
+          choice.object * masks.side ** 2,
+          (choice.object + 1) * masks.side ** 2,
+        );
         return `${masks.side} × ${masks.side} probabilities, ${own.filter((p) => p >= MASK_THRESHOLD).length} of them at least one half.`;
       },
     },
@@ -127,7 +136,13 @@ export function createInsideView(onClose: () => void): InsideView {
 
   tabs.append(
     ...steps.map((one) => {
-      const tab = make("button", { type: "button", role: "tab", id: `tab-${one.id}`, textContent: one.title, onclick: () => go(one) });
+      const tab = make("button", {
+        type: "button",
+        role: "tab",
+        id: `tab-${one.id}`,
+        textContent: one.title,
+        onclick: () => go(one),
+      });
       tab.setAttribute("aria-controls", "inside-step");
       return tab;
     }),
@@ -195,30 +210,83 @@ export function createInsideView(onClose: () => void): InsideView {
   }
 
   function controlOf(kind: Step["controls"][number], { inside, names }: InsideScene): HTMLElement {
-    const choices = <T>(label: string, all: readonly (readonly [T, string])[], now: T, set: (value: T) => void): HTMLElement => {
+    const choices = <T>(
+      label: string,
+      all: readonly (readonly [T, string])[],
+      now: T,
+      set: (value: T) => void,
+    ): HTMLElement => {
       const group = make("div", { className: "choices", role: "group", ariaLabel: label });
-      group.append(...all.map(([value, text]) => make("button", { type: "button", textContent: text, ariaPressed: String(value === now), onclick: () => set(value) })));
+      group.append(
+        ...all.map(([value, text]) =>
+          make("button", {
+            type: "button",
+            textContent: text,
+            ariaPressed: String(value === now),
+            onclick: () => set(value),
+          }),
+        ),
+      );
       return group;
     };
     switch (kind) {
       case "level":
-        return choices("Level", inside.levels.map(({ name }, i) => [i, name] as const), choice.level, (level) => choose({ level }));
+        return choices(
+          "Level",
+          inside.levels.map(({ name }, i) => [i, name] as const),
+          choice.level,
+          (level) => choose({ level }),
+        );
       case "head":
-        return choices("Head", inside.masks === undefined ? [["box", "box head"]] : [["box", "box head"], ["mask", "mask head"]], choice.head, (head) => choose({ head: head as Choice["head"] }));
+        return choices(
+          "Head",
+          inside.masks === undefined ?
+            [["box", "box head"]]
+          : [
+              ["box", "box head"],
+              ["mask", "mask head"],
+            ],
+          choice.head,
+          (head) => choose({ head: head as Choice["head"] }),
+        );
       case "count": {
         const all = inside.proposals.boxes.length / 4;
-        const slider = make("input", { type: "range", id: "inside-count", min: "1", max: String(Math.max(1, all)), value: String(Math.min(choice.count, all)) });
+        const slider = make("input", {
+          type: "range",
+          id: "inside-count",
+          min: "1",
+          max: String(Math.max(1, all)),
+          value: String(Math.min(choice.count, all)),
+        });
         const output = make("output", {}, slider.value);
         slider.addEventListener("input", () => {
           choice.count = Number(slider.value);
           output.textContent = slider.value;
           draw();
         });
-        return make("div", {}, make("label", { className: "slider", htmlFor: "inside-count" }, make("span", {}, "The best"), output), slider);
+        return make(
+          "div",
+          {},
+          make(
+            "label",
+            { className: "slider", htmlFor: "inside-count" },
+            make("span", {}, "The best"),
+            output,
+          ),
+          slider,
+        );
       }
       case "object": {
         const select = make("select", { ariaLabel: "Object", disabled: inside.kept.labels.length === 0 });
-        select.append(...Array.from(inside.kept.labels, (label, i) => make("option", { value: String(i), textContent: `${i + 1}: ${names[label - 1] ?? `class ${label}`} ${inside.kept.scores[i]!.toFixed(2)}`, selected: i === choice.object })));
+        select.append(
+          ...Array.from(inside.kept.labels, (label, i) =>
+            make("option", {
+              value: String(i),
+              textContent: `${i + 1}: ${names[label - 1] ?? `class ${label}`} ${inside.kept.scores[i]!.toFixed(2)}`,
+              selected: i === choice.object,
+            }),
+          ),
+        );
         select.addEventListener("change", () => choose({ object: Number(select.value) }));
         return select;
       }
@@ -230,9 +298,15 @@ export function createInsideView(onClose: () => void): InsideView {
     const { clientWidth: width, clientHeight: height } = canvas;
     const { inside } = scene!;
     const isNear = step.controls.includes("object") && inside.kept.labels.length > 0;
-    const [x1, y1, x2, y2] = isNear ? boxAt(inside.kept.boxes, choice.object) : ([0, 0, inside.input.width, inside.input.height] as const);
+    const [x1, y1, x2, y2] =
+      isNear ?
+        boxAt(inside.kept.boxes, choice.object)
+      : ([0, 0, inside.input.width, inside.input.height] as const);
     const around = isNear ? 0.5 * Math.max(x2 - x1, y2 - y1) : 0;
-    const scale = Math.max(0.01, Math.min((width - 2 * MARGIN) / (x2 - x1 + 2 * around), (height - 2 * MARGIN) / (y2 - y1 + 2 * around)));
+    const scale = Math.max(
+      0.01,
+      Math.min((width - 2 * MARGIN) / (x2 - x1 + 2 * around), (height - 2 * MARGIN) / (y2 - y1 + 2 * around)),
+    );
     return { scale, x: width / 2 - ((x1 + x2) / 2) * scale, y: height / 2 - ((y1 + y2) / 2) * scale };
   }
 
@@ -241,7 +315,10 @@ export function createInsideView(onClose: () => void): InsideView {
     const { image, inside, found } = scene;
     const context = canvas.getContext("2d")!;
     const density = devicePixelRatio;
-    Object.assign(canvas, { width: Math.round(canvas.clientWidth * density), height: Math.round(canvas.clientHeight * density) });
+    Object.assign(canvas, {
+      width: Math.round(canvas.clientWidth * density),
+      height: Math.round(canvas.clientHeight * density),
+    });
     const { scale, x, y } = placement();
     context.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
     const thin = 1 / scale;
@@ -262,11 +339,21 @@ export function createInsideView(onClose: () => void): InsideView {
         break;
       case "anchors":
         drawHeat(context, level.objectness, level.grid, { x: 0, y: 0, ...input }, { opacity: 0.66 });
-        drawAnchors(context, level, thin, pointer === undefined ? { x: input.width / 2, y: input.height / 2 } : { x: (pointer.x - x) / scale, y: (pointer.y - y) / scale });
+        drawAnchors(
+          context,
+          level,
+          thin,
+          pointer === undefined ?
+            { x: input.width / 2, y: input.height / 2 }
+          : { x: (pointer.x - x) / scale, y: (pointer.y - y) / scale },
+        );
         break;
       case "proposals":
         for (let i = Math.min(choice.count, inside.proposals.boxes.length / 4) - 1; i >= 0; i--) {
-          context.strokeStyle = colorOf(inside.proposals.levels[i]!, inside.proposals.scores === undefined ? 0.8 : 0.25 + 0.75 * inside.proposals.scores[i]!);
+          context.strokeStyle = colorOf(
+            inside.proposals.levels[i]!,
+            inside.proposals.scores === undefined ? 0.8 : 0.25 + 0.75 * inside.proposals.scores[i]!,
+          );
           context.lineWidth = 1.5 * thin;
           strokeBox(context, boxAt(inside.proposals.boxes, i));
         }
@@ -283,7 +370,13 @@ export function createInsideView(onClose: () => void): InsideView {
   function drawTimes({ inside }: InsideScene): void {
     const most = Math.max(...inside.seconds.map(([, took]) => took));
     byId("inside-times", HTMLDivElement).replaceChildren(
-      ...inside.seconds.flatMap(([stage, took]) => [make("span", {}, stage), Object.assign(make("i", { ariaHidden: "true" }), { style: `width:${((100 * took) / most).toFixed(1)}%` }), make("span", { className: "quiet" }, seconds(took))]),
+      ...inside.seconds.flatMap(([stage, took]) => [
+        make("span", {}, stage),
+        Object.assign(make("i", { ariaHidden: "true" }), {
+          style: `width:${((100 * took) / most).toFixed(1)}%`,
+        }),
+        make("span", { className: "quiet" }, seconds(took)),
+      ]),
     );
   }
 
@@ -312,11 +405,19 @@ export function createInsideView(onClose: () => void): InsideView {
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 const boxAt = (boxes: Float32Array, i: number): Box => boxes.subarray(4 * i, 4 * i + 4) as unknown as Box;
 const areaOf = ([x1, y1, x2, y2]: Box): number => (x2 - x1) * (y2 - y1);
-const strokeBox = (context: CanvasRenderingContext2D, [x1, y1, x2, y2]: Box): void => context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-const levelFact = ({ name, grid, stride }: Level): string => `${name}: ${size(grid)} features, each ${size(stride)} pixels of the input.`;
+const strokeBox = (context: CanvasRenderingContext2D, [x1, y1, x2, y2]: Box): void =>
+  context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+const levelFact = ({ name, grid, stride }: Level): string =>
+  `${name}: ${size(grid)} features, each ${size(stride)} pixels of the input.`;
 
 // Dark violet over magenta to yellow: even for those who see few colours, brighter is more.
-const STOPS = [[13, 8, 60], [106, 20, 140], [204, 60, 110], [250, 150, 50], [250, 250, 110]] as const;
+const STOPS = [
+  [13, 8, 60],
+  [106, 20, 140],
+  [204, 60, 110],
+  [250, 150, 50],
+  [250, 250, 110],
+] as const;
 function heat(value: number): readonly [number, number, number] {
   const at = Math.min(0.9999, Math.max(0, value)) * (STOPS.length - 1);
   const [a, b] = [STOPS[Math.floor(at)]!, STOPS[Math.floor(at) + 1]!];
@@ -332,7 +433,13 @@ interface Place {
 }
 
 /** A map of 0 to 1 in colours, its values as squares. */
-function drawHeat(context: CanvasRenderingContext2D, values: Float32Array, { height, width }: { height: number; width: number }, place: Place, { opacity }: { opacity: number }): void {
+function drawHeat(
+  context: CanvasRenderingContext2D,
+  values: Float32Array,
+  { height, width }: { height: number; width: number },
+  place: Place,
+  { opacity }: { opacity: number },
+): void {
   const pixels = new ImageData(width, height);
   for (const [i, value] of values.entries()) pixels.data.set([...heat(value), 255], 4 * i);
   const map = new OffscreenCanvas(width, height);
@@ -344,7 +451,12 @@ function drawHeat(context: CanvasRenderingContext2D, values: Float32Array, { hei
   context.restore();
 }
 
-function drawAnchors(context: CanvasRenderingContext2D, { grid, stride, cell }: Level, thin: number, at: { x: number; y: number }): void {
+function drawAnchors(
+  context: CanvasRenderingContext2D,
+  { grid, stride, cell }: Level,
+  thin: number,
+  at: { x: number; y: number },
+): void {
   const column = Math.min(grid.width - 1, Math.max(0, Math.floor(at.x / stride.width)));
   const row = Math.min(grid.height - 1, Math.max(0, Math.floor(at.y / stride.height)));
   const [x, y] = [column * stride.width, row * stride.height];
@@ -358,7 +470,12 @@ function drawAnchors(context: CanvasRenderingContext2D, { grid, stride, cell }: 
   }
 }
 
-function drawSampling(context: CanvasRenderingContext2D, { kept, levels, sampling, input }: Inside, { object, head }: Choice, thin: number): void {
+function drawSampling(
+  context: CanvasRenderingContext2D,
+  { kept, levels, sampling, input }: Inside,
+  { object, head }: Choice,
+  thin: number,
+): void {
   const box = boxAt(kept.boxes, object);
   const [x1, y1, x2, y2] = box;
   const { stride } = levels[kept.levels[object]!]!;
@@ -371,8 +488,18 @@ function drawSampling(context: CanvasRenderingContext2D, { kept, levels, samplin
   context.lineWidth = thin;
   context.strokeStyle = "rgb(255 255 255 / 0.28)";
   const [w, h] = [x2 - x1, y2 - y1];
-  for (let x = Math.floor((x1 - w) / stride.width) * stride.width; x <= Math.min(input.width, x2 + w); x += stride.width) if (x >= 0) line(x, Math.max(0, y1 - h), x, Math.min(input.height, y2 + h));
-  for (let y = Math.floor((y1 - h) / stride.height) * stride.height; y <= Math.min(input.height, y2 + h); y += stride.height) if (y >= 0) line(Math.max(0, x1 - w), y, Math.min(input.width, x2 + w), y);
+  for (
+    let x = Math.floor((x1 - w) / stride.width) * stride.width;
+    x <= Math.min(input.width, x2 + w);
+    x += stride.width
+  )
+    if (x >= 0) line(x, Math.max(0, y1 - h), x, Math.min(input.height, y2 + h));
+  for (
+    let y = Math.floor((y1 - h) / stride.height) * stride.height;
+    y <= Math.min(input.height, y2 + h);
+    y += stride.height
+  )
+    if (y >= 0) line(Math.max(0, x1 - w), y, Math.min(input.width, x2 + w), y);
   const { bins } = sampling[head];
   context.strokeStyle = colorOf(object, 0.9);
   context.lineWidth = 1.5 * thin;
@@ -394,13 +521,24 @@ function drawSampling(context: CanvasRenderingContext2D, { kept, levels, samplin
   }
 }
 
-function drawMask(context: CanvasRenderingContext2D, { inside, found, image }: { inside: Inside; found: Found; image: ImageBitmap }, object: number, thin: number): void {
+function drawMask(
+  context: CanvasRenderingContext2D,
+  { inside, found, image }: { inside: Inside; found: Found; image: ImageBitmap },
+  object: number,
+  thin: number,
+): void {
   const { masks, kept, window } = inside;
   if (kept.labels.length === 0) return;
   const [x1, y1, x2, y2] = boxAt(kept.boxes, object);
   if (masks !== undefined) {
     const { side, probabilities } = masks;
-    drawHeat(context, probabilities.subarray(object * side ** 2, (object + 1) * side ** 2), { height: side, width: side }, { x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, { opacity: 0.78 });
+    drawHeat(
+      context,
+      probabilities.subarray(object * side ** 2, (object + 1) * side ** 2),
+      { height: side, width: side },
+      { x: x1, y: y1, width: x2 - x1, height: y2 - y1 },
+      { opacity: 0.78 },
+    );
   }
   context.strokeStyle = colorOf(object);
   context.lineWidth = 1.5 * thin;

@@ -30,8 +30,17 @@ export interface Inside {
   /** Where the photo lies in it. */
   readonly window: ImageSize & { readonly left: number; readonly top: number };
   readonly levels: readonly Level[];
-  readonly proposals: { readonly boxes: Float32Array; readonly scores?: Float32Array | undefined; /** From which level each is pooled, of `levels`. */ readonly levels: Uint8Array };
-  readonly kept: { readonly boxes: Float32Array; readonly labels: Int32Array; readonly scores: Float32Array; readonly levels: Uint8Array };
+  readonly proposals: {
+    readonly boxes: Float32Array;
+    readonly scores?: Float32Array | undefined;
+    /** From which level each is pooled, of `levels`. */ readonly levels: Uint8Array;
+  };
+  readonly kept: {
+    readonly boxes: Float32Array;
+    readonly labels: Int32Array;
+    readonly scores: Float32Array;
+    readonly levels: Uint8Array;
+  };
   /** Probabilities of each kept object's own class before they are pasted, [side * side] each; absent without a mask head. */
   readonly masks?: { readonly side: number; readonly probabilities: Float32Array } | undefined;
   /** How the box head and the mask head read the features. */
@@ -58,53 +67,103 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
     sizes = [...maps].map(([name, { shape }]) => ({ name, grid: { height: shape[1], width: shape[2] } }));
     for (const map of maps.values()) activations.push(await activationOf(map));
   };
-  await observeDetect(model, [image], async (stage, output, took) => {
-    seconds.push([stage, took]);
-    if (stage === "fpn") await lookAt(output as FeatureMaps);
-    else if (stage === lastMap && config.architecture !== "fpn") await lookAt(new Map([[lastMap === "layer3" ? "c4" : "c5", output as Tensor4D]]));
-    else if (stage === "rpn head") {
-      const rpn = output as DetectStages["rpn head"];
-      objectness = (await rpn.objectness.data()) as Float32Array;
-      counts = rpn.levelCounts;
-    } else if (stage === "proposals") {
-      const chosen = output as DetectStages["proposals"];
-      proposals = chosen.boxes instanceof Float32Array ? chosen.boxes : ((await chosen.boxes.data()) as Float32Array);
-      Object.assign(seen, { proposals: chosen });
-    } else if (stage === "mask head") {
-      const own = output as DetectStages["mask head"];
-      masks = { side: own.shape[1], probabilities: (await own.data()) as Float32Array };
-    } else if (stage === "resize" || stage === "selection") Object.assign(seen, { [stage]: output });
-  }, options);
+  await observeDetect(
+    model,
+    [image],
+    async (stage, output, took) => {
+      seconds.push([stage, took]);
+      if (stage === "fpn") await lookAt(output as FeatureMaps);
+      else if (stage === lastMap && config.architecture !== "fpn")
+        await lookAt(new Map([[lastMap === "layer3" ? "c4" : "c5", output as Tensor4D]]));
+      else if (stage === "rpn head") {
+        const rpn = output as DetectStages["rpn head"];
+        objectness = (await rpn.objectness.data()) as Float32Array;
+        counts = rpn.levelCounts;
+      } else if (stage === "proposals") {
+        const chosen = output as DetectStages["proposals"];
+        proposals =
+          chosen.boxes instanceof Float32Array ? chosen.boxes : ((await chosen.boxes.data()) as Float32Array);
+        Object.assign(seen, { proposals: chosen });
+      } else if (stage === "mask head") {
+        const own = output as DetectStages["mask head"];
+        masks = { side: own.shape[1], probabilities: (await own.data()) as Float32Array };
+      } else if (stage === "resize" || stage === "selection") Object.assign(seen, { [stage]: output });
+    },
+    options,
+  );
 
   const { batch, windows } = seen.resize!;
   const input = batch.size;
-  const anchors = modelAnchors(config, sizes.map(({ grid }) => grid), input);
+  const anchors = modelAnchors(
+    config,
+    sizes.map(({ grid }) => grid),
+    input,
+  );
   // matterport's boxes are fractions until they are detections.
   const inPixels = (boxes: Float32Array): Float32Array =>
-    profile.anchors.units === "pixels" ? boxes : boxes.map((value, i) => (i % 2 === 0 ? value * (input.width - 1) : value * (input.height - 1)));
+    profile.anchors.units === "pixels" ?
+      boxes
+    : boxes.map((value, i) => (i % 2 === 0 ? value * (input.width - 1) : value * (input.height - 1)));
   const scores = (seen.proposals as Rois & { scores?: Float32Array }).scores;
   const found = seen.selection![0] as BoxDetections;
   const rows = validRows(proposals!);
   const chosen = pick(proposals!, rows);
   const poolable = config.architecture === "fpn" ? sizes.length - 1 : 1;
   const levelsOf = (boxes: Float32Array): Uint8Array =>
-    poolable === 1 ? new Uint8Array(boxes.length / 4) : Uint8Array.from(assignPyramidLevels(boxes, { minLevel: 2, maxLevel: poolable + 1, levelRule: profile.levelRule, imageSize: input }), (level) => level - 2);
+    poolable === 1 ?
+      new Uint8Array(boxes.length / 4)
+    : Uint8Array.from(
+        assignPyramidLevels(boxes, {
+          minLevel: 2,
+          maxLevel: poolable + 1,
+          levelRule: profile.levelRule,
+          imageSize: input,
+        }),
+        (level) => level - 2,
+      );
   return {
     input,
     window: windows[0]!,
-    levels: levelsFrom({ sizes, counts, objectness: objectness!, activations, anchors: inPixels(anchors), input }),
-    proposals: { boxes: inPixels(chosen), scores: scores === undefined ? undefined : Float32Array.from(rows, (row) => scores[row]!), levels: levelsOf(chosen) },
-    kept: { boxes: inPixels(found.boxes), labels: found.labels, scores: found.scores, levels: levelsOf(found.boxes) },
+    levels: levelsFrom({
+      sizes,
+      counts,
+      objectness: objectness!,
+      activations,
+      anchors: inPixels(anchors),
+      input,
+    }),
+    proposals: {
+      boxes: inPixels(chosen),
+      scores: scores === undefined ? undefined : Float32Array.from(rows, (row) => scores[row]!),
+      levels: levelsOf(chosen),
+    },
+    kept: {
+      boxes: inPixels(found.boxes),
+      labels: found.labels,
+      scores: found.scores,
+      levels: levelsOf(found.boxes),
+    },
     masks,
-    sampling: { box: samplingOf(config, config.box.poolSize), mask: samplingOf(config, config.maskHead.poolSize) },
+    sampling: {
+      box: samplingOf(config, config.box.poolSize),
+      mask: samplingOf(config, config.maskHead.poolSize),
+    },
     seconds,
   };
 }
 
-const samplingOf = ({ roiAlign, numerics }: MaskRcnnConfig, bins: number): Sampling => ({ bins, ratio: roiAlign.samplingRatio, aligned: roiAlign.aligned, method: numericsProfiles[numerics].pooling });
+const samplingOf = ({ roiAlign, numerics }: MaskRcnnConfig, bins: number): Sampling => ({
+  bins,
+  ratio: roiAlign.samplingRatio,
+  aligned: roiAlign.aligned,
+  method: numericsProfiles[numerics].pooling,
+});
 
 // Rows of negative coordinates fill up what stayed on the device; empty ones what matterport has too few of.
-const validRows = (boxes: Float32Array): number[] => Array.from({ length: boxes.length / 4 }, (_, i) => i).filter((i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i]! >= -1e-3);
+const validRows = (boxes: Float32Array): number[] =>
+  Array.from({ length: boxes.length / 4 }, (_, i) => i).filter(
+    (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i]! >= -1e-3,
+  );
 
 const pick = (boxes: Float32Array, rows: readonly number[]): Float32Array => {
   const picked = new Float32Array(4 * rows.length);
@@ -122,7 +181,10 @@ async function read(compute: () => Tensor): Promise<Float32Array> {
 }
 
 async function activationOf(map: Tensor4D): Promise<Float32Array> {
-  const [values, most] = [await read(() => squeeze(mean(abs(map), 3), [0])), await read(() => max(mean(abs(map), 3)))];
+  const [values, most] = [
+    await read(() => squeeze(mean(abs(map), 3), [0])),
+    await read(() => max(mean(abs(map), 3))),
+  ];
   return values.map((value) => value / (most[0]! || 1));
 }
 

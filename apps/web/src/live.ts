@@ -33,7 +33,11 @@ export interface LiveEvents {
 }
 
 /** Looks at a camera (`source` undefined) or a video file, newest frame first, until stopped or at its end. */
-export async function startLive(video: HTMLVideoElement, source: Blob | undefined, { onFrame, onRate, onError, onEnd }: LiveEvents): Promise<Live> {
+export async function startLive(
+  video: HTMLVideoElement,
+  source: Blob | undefined,
+  { onFrame, onRate, onError, onEnd }: LiveEvents,
+): Promise<Live> {
   let stream: MediaStream | undefined;
   let url: string | undefined;
   let isOn = true;
@@ -50,8 +54,12 @@ export async function startLive(video: HTMLVideoElement, source: Blob | undefine
   };
   try {
     if (source === undefined) {
-      if (navigator.mediaDevices === undefined) throw new DOMException("The page is not secure: no camera.", "SecurityError");
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } }, audio: false });
+      if (navigator.mediaDevices === undefined)
+        throw new DOMException("The page is not secure: no camera.", "SecurityError");
+      stream = await navigator.mediaDevices.getUserMedia({
+        video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } },
+        audio: false,
+      });
       video.srcObject = stream;
     } else {
       url = URL.createObjectURL(source);

@@ -44,10 +44,21 @@ interface Plan {
  *
  * @throws as `loadMaskRcnn`; WeightsError for files that are neither weights nor a run.
  */
-export async function loadModel(source: ModelSource, backend: BackendName, { signal, onProgress, onLost }: Watch): Promise<LoadedModel> {
+export async function loadModel(
+  source: ModelSource,
+  backend: BackendName,
+  { signal, onProgress, onLost }: Watch,
+): Promise<LoadedModel> {
   const { name, weights, config, classes, categories, settings } = await planOf(source);
   const device = backend === "webgpu" ? await startGpu(onLost) : undefined;
-  const detector = await loadMaskRcnn({ weights, config, classes, signal, onProgress, backend: backend === "webgpu" ? "current" : backend });
+  const detector = await loadMaskRcnn({
+    weights,
+    config,
+    classes,
+    signal,
+    onProgress,
+    backend: backend === "webgpu" ? "current" : backend,
+  });
   const { model } = detector;
   return {
     model,
@@ -71,7 +82,8 @@ export async function loadModel(source: ModelSource, backend: BackendName, { sig
 
 const threadsOf = (threads: number): string => (threads === 1 ? "one thread" : `${threads} threads`);
 
-const parametersOf = ({ model }: MaskRcnnDetector): number => [...model.variables.values()].reduce((sum, { size }) => sum + size, 0);
+const parametersOf = ({ model }: MaskRcnnDetector): number =>
+  [...model.variables.values()].reduce((sum, { size }) => sum + size, 0);
 
 // COCO's persons have limbs. torchvision's scores are logits, shown from a sigmoid of one half; detectron2's
 // are probabilities within a heatmap, shown from where its own pictures show them.
@@ -86,7 +98,11 @@ async function planOf(source: ModelSource): Promise<Plan> {
   switch (source.kind) {
     case "url": {
       const { weights } = source;
-      return { name: findInCatalog(weights)?.name ?? new URL(weights).pathname.split("/").at(-1)!, weights, settings: {} };
+      return {
+        name: findInCatalog(weights)?.name ?? new URL(weights).pathname.split("/").at(-1)!,
+        weights,
+        settings: {},
+      };
     }
     case "files": {
       const run = findRun(source.files);
@@ -102,7 +118,14 @@ const WEIGHTS = /\.(pth|pt|pkl|h5|hdf5|safetensors)$/i;
 function weightsAmong(files: readonly PathFile[]): PathFile {
   const [only] = files.length === 1 ? files : files.filter(({ path }) => WEIGHTS.test(path));
   if (only !== undefined) return only;
-  throw new WeightsError(`${files.map(({ path }) => path).slice(0, 3).join(", ")}: there must be a file of weights (.pth, .pkl, .h5, .safetensors), or a run's config.json and checkpoints.`);
+  throw new WeightsError(
+    `${files
+      .map(({ path }) => path)
+      .slice(0, 3)
+      .join(
+        ", ",
+      )}: there must be a file of weights (.pth, .pkl, .h5, .safetensors), or a run's config.json and checkpoints.`,
+  );
 }
 
 interface Run {
@@ -116,9 +139,16 @@ function findRun(files: readonly PathFile[]): Run | undefined {
   const config = files.find(({ path }) => /(^|\/)config\.json$/.test(path));
   if (config === undefined) return undefined;
   const folder = config.path.slice(0, -"config.json".length);
-  const newest = files.filter(({ path }) => path.startsWith(`${folder}checkpoints/`) && /step-\d+\/weights\.safetensors$/.test(path)).toSorted((a, b) => (a.path < b.path ? 1 : -1))[0];
+  const newest = files
+    .filter(
+      ({ path }) => path.startsWith(`${folder}checkpoints/`) && /step-\d+\/weights\.safetensors$/.test(path),
+    )
+    .toSorted((a, b) => (a.path < b.path ? 1 : -1))[0];
   const name = folder.replace(/\/$/, "").split("/").at(-1) || "run";
-  if (newest === undefined) throw new WeightsError(`${name}: its checkpoints must hold step-N/weights.safetensors. Drop the whole folder of the run, after its first checkpoint.`);
+  if (newest === undefined)
+    throw new WeightsError(
+      `${name}: its checkpoints must hold step-N/weights.safetensors. Drop the whole folder of the run, after its first checkpoint.`,
+    );
   return { name, config, weights: newest.file };
 }
 
@@ -127,13 +157,19 @@ const LARGEST_CONFIG = 16 << 20;
 
 async function planOfRun({ name, config, weights }: Run): Promise<Plan> {
   const { path, file } = config;
-  if (file.size > LARGEST_CONFIG) throw new WeightsError(`${path}: the config of a run has some kB, this file ${Math.ceil(file.size / 2 ** 20)} MB. Drop the folder of a run of \`mrcnn train\`.`);
+  if (file.size > LARGEST_CONFIG)
+    throw new WeightsError(
+      `${path}: the config of a run has some kB, this file ${Math.ceil(file.size / 2 ** 20)} MB. Drop the folder of a run of \`mrcnn train\`.`,
+    );
   const text = await file.text();
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new WeightsError(`${path}: is no JSON (${(cause as Error).message}). Drop the folder of a run of \`mrcnn train\`.`, { cause });
+    throw new WeightsError(
+      `${path}: is no JSON (${(cause as Error).message}). Drop the folder of a run of \`mrcnn train\`.`,
+      { cause },
+    );
   }
   const { config: model, categories, settings } = parseRun(value, path);
   return { name, weights, config: model, categories, settings };

@@ -44,14 +44,19 @@ const engine = createEngine({
     const bar = byId("bar", HTMLProgressElement);
     if (total === undefined) bar.removeAttribute("value");
     else bar.value = bytes / total;
-    byId("progress-text", HTMLLabelElement).textContent = `Loading the model: ${megabytes(bytes)}${total === undefined ? "" : ` of ${megabytes(total)}`}${rate > 0 ? `, ${megabytes(rate)}/s` : ""}`;
+    byId("progress-text", HTMLLabelElement).textContent =
+      `Loading the model: ${megabytes(bytes)}${total === undefined ? "" : ` of ${megabytes(total)}`}${rate > 0 ? `, ${megabytes(rate)}/s` : ""}`;
   },
   onModel(model, from) {
     source = from;
     byId("model-name", HTMLSpanElement).textContent = model.name;
-    byId("choose-model", HTMLButtonElement).title = `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
-    setStatus(`Ready on ${titleOf(model)}${model.assumed.length === 0 ? "" : `, with ${plural(model.assumed.length, "setting")} assumed: listed beside the picture`}.`);
-    backend.options[0]!.textContent = backend.value === "auto" ? `Automatic: ${titleOf(model).split(",")[0]}` : "Automatic";
+    byId("choose-model", HTMLButtonElement).title =
+      `${model.name}: ${(model.parameters / 1e6).toFixed(1)} M parameters, ${plural(model.categories.length, "class")}, on ${titleOf(model)}`;
+    setStatus(
+      `Ready on ${titleOf(model)}${model.assumed.length === 0 ? "" : `, with ${plural(model.assumed.length, "setting")} assumed: listed beside the picture`}.`,
+    );
+    backend.options[0]!.textContent =
+      backend.value === "auto" ? `Automatic: ${titleOf(model).split(",")[0]}` : "Automatic";
     insideView?.close();
     panel.setModel(model);
     gallery.renew();
@@ -63,7 +68,11 @@ const engine = createEngine({
   onLost(reason) {
     setStatus("The GPU was lost; going on with WebAssembly.");
     backend.value = "wasm";
-    report({ title: "The graphics device was lost", advice: "The page goes on with WebAssembly. Choose WebGPU again at the top right to go back.", detail: reason });
+    report({
+      title: "The graphics device was lost",
+      advice: "The page goes on with WebAssembly. Choose WebGPU again at the top right to go back.",
+      detail: reason,
+    });
   },
 });
 
@@ -88,7 +97,12 @@ const stage = createStage(canvas, {
     const found = foundNow();
     const shown = found === undefined ? [] : passing(found, panel.filter);
     if (shown.length === 0) return;
-    const at = selected === undefined ? (by === 1 ? -1 : 0) : shown.indexOf(selected);
+    const at =
+      selected === undefined ?
+        by === 1 ?
+          -1
+        : 0
+      : shown.indexOf(selected);
     select(shown[(at + by + shown.length) % shown.length]);
   },
 });
@@ -103,14 +117,26 @@ async function lookInside(): Promise<void> {
   button.disabled = true;
   button.textContent = "Looking inside …";
   try {
-    const [{ createInsideView }, inside] = await Promise.all([import("./inside-view.ts"), engine.inspect(current.blob, panel.options)]);
+    const [{ createInsideView }, inside] = await Promise.all([
+      import("./inside-view.ts"),
+      engine.inspect(current.blob, panel.options),
+    ]);
     insideView ??= createInsideView(() => {
       render();
       button.focus();
     });
     const { image } = gallery;
-    if (gallery.current !== current || image === undefined || current.found === undefined || engine.model === undefined) return;
-    insideView.open({ image, found: current.found, inside, names: engine.model.categories.map(({ name }) => name) }, selected);
+    if (
+      gallery.current !== current ||
+      image === undefined ||
+      current.found === undefined ||
+      engine.model === undefined
+    )
+      return;
+    insideView.open(
+      { image, found: current.found, inside, names: engine.model.categories.map(({ name }) => name) },
+      selected,
+    );
     render();
   } catch (error) {
     report(error instanceof EngineProblem ? error.problem : problemOf(error, "detect"));
@@ -159,7 +185,11 @@ async function load(next: ModelSource): Promise<void> {
   wanted = next;
   setStatus("Loading the model …");
   await engine.load(next, backend.value as BackendName | "auto");
-  if (engine.model !== undefined && byId("status", HTMLParagraphElement).textContent === "Loading the model …") setStatus(`Still ${engine.model.name}.`);
+  if (
+    engine.model !== undefined &&
+    byId("status", HTMLParagraphElement).textContent === "Loading the model …"
+  )
+    setStatus(`Still ${engine.model.name}.`);
 }
 
 function render(): void {
@@ -170,7 +200,13 @@ function render(): void {
   if (selected !== undefined && !shown.includes(selected)) selected = undefined;
   if (hovered !== undefined && !shown.includes(hovered)) hovered = undefined;
   const isBusy = current?.state === "running" || current?.state === "waiting";
-  note = live === undefined && isBusy ? (engine.model === undefined ? "Waiting for the model …" : "Looking …") : live === undefined && current?.state === "failed" ? "This picture could not be looked at." : undefined;
+  note =
+    live === undefined && isBusy ?
+      engine.model === undefined ?
+        "Waiting for the model …"
+      : "Looking …"
+    : live === undefined && current?.state === "failed" ? "This picture could not be looked at."
+    : undefined;
   stageElement.classList.toggle("busy", image === undefined || isBusy || live !== undefined);
   byId("welcome", HTMLDivElement).hidden = image !== undefined || live !== undefined;
   const isInside = insideView?.isOpen === true;
@@ -180,9 +216,18 @@ function render(): void {
   canvas.hidden = image === undefined;
   video.hidden = live === undefined || liveFrame !== undefined;
   const { model } = engine;
-  stage.show(image === undefined ? undefined : { image, found, model, view: { ...panel.show, shown, selected, hovered } });
+  stage.show(
+    image === undefined ? undefined : (
+      { image, found, model, view: { ...panel.show, shown, selected, hovered } }
+    ),
+  );
   panel.update({ model, found, shown, selected, note });
-  canvas.setAttribute("aria-label", image === undefined ? "No picture yet" : `${current?.name ?? "Live picture"}: ${found === undefined ? (note ?? "") : describe(found, shown)}`);
+  canvas.setAttribute(
+    "aria-label",
+    image === undefined ? "No picture yet" : (
+      `${current?.name ?? "Live picture"}: ${found === undefined ? (note ?? "") : describe(found, shown)}`
+    ),
+  );
   canvas.dataset["state"] = live !== undefined ? "live" : (current?.state ?? "none");
   renderStrip(entries, current);
 }
@@ -209,14 +254,22 @@ function renderStrip(entries: readonly Entry[], current: Entry | undefined): voi
   for (const entry of entries) {
     let tile = tiles.get(entry);
     if (tile === undefined) {
-      tile = make("button", { type: "button", title: entry.name, onclick: () => openEntry(entry) }, entry.thumbnail, make("small"));
+      tile = make(
+        "button",
+        { type: "button", title: entry.name, onclick: () => openEntry(entry) },
+        entry.thumbnail,
+        make("small"),
+      );
       tile.addEventListener("keydown", ({ key }) => {
         if (key === "Delete" || key === "Backspace") gallery.remove(entry);
       });
       tiles.set(entry, tile);
       strip.append(tile);
     }
-    const text = entry.state === "done" ? String(passing(entry.found!, panel.filter).length) : { waiting: "", running: "…", failed: "!" }[entry.state];
+    const text =
+      entry.state === "done" ?
+        String(passing(entry.found!, panel.filter).length)
+      : { waiting: "", running: "…", failed: "!" }[entry.state];
     tile.lastElementChild!.textContent = text;
     tile.ariaLabel = `${entry.name}, ${entry.state === "done" ? plural(Number(text), "object") : entry.state}`;
     tile.setAttribute("aria-current", String(entry === current && live === undefined));
@@ -249,7 +302,12 @@ async function openFiles(files: readonly PathFile[]): Promise<void> {
   }
   if (videos.length > 0) await watch(videos[0]);
   if (others.length > 0 && images.length + videos.length + model.length === 0) {
-    report({ title: "This file can't be used", advice: "Pictures, videos, and weights (.pth, .pkl, .h5, .safetensors) work, and the folder of a training.", detail: others.map(({ path }) => path).join(", ") });
+    report({
+      title: "This file can't be used",
+      advice:
+        "Pictures, videos, and weights (.pth, .pkl, .h5, .safetensors) work, and the folder of a training.",
+      detail: others.map(({ path }) => path).join(", "),
+    });
   }
 }
 
@@ -313,36 +371,74 @@ async function exporting(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    report({ title: "That could not be saved", advice: "Try another form, or a smaller picture.", detail: error instanceof Error ? error.message : String(error) });
+    report({
+      title: "That could not be saved",
+      advice: "Try another form, or a smaller picture.",
+      detail: error instanceof Error ? error.message : String(error),
+    });
   }
 }
 
 function nowShown(): { image: ImageBitmap; found: Found; shown: number[]; name: string } | undefined {
   const image = liveFrame?.image ?? gallery.image;
   const found = foundNow();
-  return image === undefined || found === undefined ? undefined : { image, found, shown: passing(found, panel.filter), name: live === undefined ? gallery.current!.name : "live" };
+  return image === undefined || found === undefined ?
+      undefined
+    : {
+        image,
+        found,
+        shown: passing(found, panel.filter),
+        name: live === undefined ? gallery.current!.name : "live",
+      };
 }
 const picturePng = (): Promise<Blob> => {
   const { image, found, shown } = nowShown()!;
   return pngOf(image, found, { ...panel.show, shown, selected }, engine.model!);
 };
-byId("save-png", HTMLButtonElement).addEventListener("click", () => void exporting(async () => save(await picturePng(), `${stemOf(nowShown()!.name)}-objects.png`)));
-byId("copy", HTMLButtonElement).addEventListener("click", () => void exporting(async () => {
-  await navigator.clipboard.write([new ClipboardItem({ "image/png": picturePng() })]);
-  setStatus("Copied.");
-}));
-byId("save-cutout", HTMLButtonElement).addEventListener("click", () => void exporting(async () => {
-  const { image, found, shown, name } = nowShown()!;
-  save(await cutOut(image, found, selected === undefined ? shown : [selected]), `${stemOf(name)}-cutout.png`);
-}));
-byId("save-coco", HTMLButtonElement).addEventListener("click", () => void exporting(async () => {
-  const now = nowShown()!;
-  const all = live === undefined ? gallery.entries.flatMap(({ name, found }) => (found === undefined ? [] : [{ name, found, shown: passing(found, panel.filter) }])) : [now];
-  save(new Blob([toJson(cocoOf(all, engine.model!.categories))], { type: "application/json" }), `${all.length === 1 ? stemOf(all[0]!.name) : "pictures"}.coco.json`);
-}));
+byId("save-png", HTMLButtonElement).addEventListener(
+  "click",
+  () => void exporting(async () => save(await picturePng(), `${stemOf(nowShown()!.name)}-objects.png`)),
+);
+byId("copy", HTMLButtonElement).addEventListener(
+  "click",
+  () =>
+    void exporting(async () => {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": picturePng() })]);
+      setStatus("Copied.");
+    }),
+);
+byId("save-cutout", HTMLButtonElement).addEventListener(
+  "click",
+  () =>
+    void exporting(async () => {
+      const { image, found, shown, name } = nowShown()!;
+      save(
+        await cutOut(image, found, selected === undefined ? shown : [selected]),
+        `${stemOf(name)}-cutout.png`,
+      );
+    }),
+);
+byId("save-coco", HTMLButtonElement).addEventListener(
+  "click",
+  () =>
+    void exporting(async () => {
+      const now = nowShown()!;
+      const all =
+        live === undefined ?
+          gallery.entries.flatMap(({ name, found }) =>
+            found === undefined ? [] : [{ name, found, shown: passing(found, panel.filter) }],
+          )
+        : [now];
+      save(
+        new Blob([toJson(cocoOf(all, engine.model!.categories))], { type: "application/json" }),
+        `${all.length === 1 ? stemOf(all[0]!.name) : "pictures"}.coco.json`,
+      );
+    }),
+);
 
 const files = byId("files", HTMLInputElement);
-for (const id of ["open", "browse"]) byId(id, HTMLButtonElement).addEventListener("click", () => files.click());
+for (const id of ["open", "browse"])
+  byId(id, HTMLButtonElement).addEventListener("click", () => files.click());
 files.addEventListener("change", () => {
   const chosen = filesOfInput(files);
   files.value = "";
@@ -358,7 +454,10 @@ byId("cancel", HTMLButtonElement).addEventListener("click", () => {
   engine.cancel();
   setStatus("Stopped. What has come is kept.");
 });
-byId("dismiss", HTMLButtonElement).addEventListener("click", () => (byId("problem", HTMLDivElement).hidden = true));
+byId("dismiss", HTMLButtonElement).addEventListener(
+  "click",
+  () => (byId("problem", HTMLDivElement).hidden = true),
+);
 backend.addEventListener("change", () => void load(engine.model === undefined ? wanted : source));
 
 document.addEventListener("dragover", (event) => {
@@ -375,11 +474,15 @@ document.addEventListener("drop", (event) => {
   if (event.dataTransfer !== null) void filesOfTransfer(event.dataTransfer).then(openFiles);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData !== null && event.clipboardData.files.length > 0) void filesOfTransfer(event.clipboardData).then(openFiles);
+  if (event.clipboardData !== null && event.clipboardData.files.length > 0)
+    void filesOfTransfer(event.clipboardData).then(openFiles);
 });
 
 void keepOffline(() => gallery.entries.length === 0 && live === undefined);
-for (const { name, title } of backends) backend.append(make("option", { value: name, textContent: title, disabled: name === "webgpu" && !("gpu" in navigator) }));
+for (const { name, title } of backends)
+  backend.append(
+    make("option", { value: name, textContent: title, disabled: name === "webgpu" && !("gpu" in navigator) }),
+  );
 byId("samples", HTMLDivElement).append(...samples((url, name) => void openSample(url, name)));
 render();
 void load(source);

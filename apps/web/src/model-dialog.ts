@@ -4,7 +4,10 @@ import type { ModelSource } from "./protocol.ts";
 import { clearKept, keptFiles } from "./storage.ts";
 
 /** Lets people choose a model; `bundled` is the one that comes with the page. `onChoose` is called once the dialog is closed. */
-export function createModelDialog(bundled: ModelSource, onChoose: (source: ModelSource) => void): { open(): void } {
+export function createModelDialog(
+  bundled: ModelSource,
+  onChoose: (source: ModelSource) => void,
+): { open(): void } {
   const dialog = byId("model-dialog", HTMLDialogElement);
   const weights = byId("weights-file", HTMLInputElement);
   const folder = byId("run-folder", HTMLInputElement);
@@ -28,8 +31,15 @@ export function createModelDialog(bundled: ModelSource, onChoose: (source: Model
     void import("@mrcnn/mask-rcnn/catalog").then(({ findInCatalog, catalogHint }) => {
       const text = url.value.trim();
       const isName = findInCatalog(text) !== undefined;
-      const address = isName || !URL.canParse(text, document.baseURI) || !/[./]/.test(text) ? undefined : new URL(text, document.baseURI).href;
-      url.setCustomValidity(isName || address !== undefined ? "" : `This is neither an address nor in the catalog. ${catalogHint(text)}`);
+      const address =
+        isName || !URL.canParse(text, document.baseURI) || !/[./]/.test(text) ?
+          undefined
+        : new URL(text, document.baseURI).href;
+      url.setCustomValidity(
+        isName || address !== undefined ?
+          ""
+        : `This is neither an address nor in the catalog. ${catalogHint(text)}`,
+      );
       if (url.reportValidity()) choose({ kind: "url", weights: address ?? text });
     });
   });
@@ -38,8 +48,15 @@ export function createModelDialog(bundled: ModelSource, onChoose: (source: Model
 
   async function listKept(): Promise<void> {
     const files = await keptFiles();
-    byId("kept", HTMLUListElement).replaceChildren(...files.map(({ url: from, bytes }) => make("li", { title: from }, make("span", {}, nameOf(from)), make("span", {}, megabytes(bytes)))));
-    byId("kept-size", HTMLSpanElement).textContent = files.length === 0 ? "Nothing yet." : `${megabytes(files.reduce((sum, { bytes }) => sum + bytes, 0))} together`;
+    byId("kept", HTMLUListElement).replaceChildren(
+      ...files.map(({ url: from, bytes }) =>
+        make("li", { title: from }, make("span", {}, nameOf(from)), make("span", {}, megabytes(bytes))),
+      ),
+    );
+    byId("kept-size", HTMLSpanElement).textContent =
+      files.length === 0 ?
+        "Nothing yet."
+      : `${megabytes(files.reduce((sum, { bytes }) => sum + bytes, 0))} together`;
     byId("clear", HTMLButtonElement).disabled = files.length === 0;
   }
 
@@ -47,7 +64,9 @@ export function createModelDialog(bundled: ModelSource, onChoose: (source: Model
     open() {
       void listKept();
       void import("@mrcnn/mask-rcnn/catalog").then(({ catalog }) => {
-        byId("catalog-names", HTMLDataListElement).replaceChildren(...catalog.map(({ name }) => make("option", { value: name })));
+        byId("catalog-names", HTMLDataListElement).replaceChildren(
+          ...catalog.map(({ name }) => make("option", { value: name })),
+        );
       });
       dialog.showModal();
     },

@@ -19,7 +19,8 @@ export function traceOutlines({ left, top, width, height, data }: Bitmap): Outli
   const stride = width + 1;
   // Which edges leave each corner, a bit for each direction.
   const leaving = new Uint8Array(stride * (height + 1));
-  const inside = (x: number, y: number): boolean => x >= 0 && y >= 0 && x < width && y < height && data[y * width + x] !== 0;
+  const inside = (x: number, y: number): boolean =>
+    x >= 0 && y >= 0 && x < width && y < height && data[y * width + x] !== 0;
   const mark = (at: number, direction: number): void => void (leaving[at] = leaving[at]! | (1 << direction));
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {

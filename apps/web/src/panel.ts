@@ -46,13 +46,20 @@ export interface PanelEvents {
   readonly onOptions: () => void;
 }
 
-const numberOf = ({ value }: HTMLSelectElement): number | undefined => (value === "" ? undefined : Number(value));
+const numberOf = ({ value }: HTMLSelectElement): number | undefined =>
+  value === "" ? undefined : Number(value);
 
 // What was guessed of a model may be why it finds nothing.
 function showAssumed({ name, assumed, notes }: ModelInfo): void {
   byId("assumed", HTMLDetailsElement).hidden = assumed.length + notes.length === 0;
-  byId("assumed-title", HTMLElement).textContent = assumed.length === 0 ? "Chosen of this model" : `${plural(assumed.length, "setting")} assumed`;
-  const guess = assumed.length === 0 ? [] : [`${name} does not say, so this is assumed: ${assumed.join(" ")}. \`mrcnn convert --set path=value\` writes weights that say it.`];
+  byId("assumed-title", HTMLElement).textContent =
+    assumed.length === 0 ? "Chosen of this model" : `${plural(assumed.length, "setting")} assumed`;
+  const guess =
+    assumed.length === 0 ?
+      []
+    : [
+        `${name} does not say, so this is assumed: ${assumed.join(" ")}. \`mrcnn convert --set path=value\` writes weights that say it.`,
+      ];
   byId("assumed-text", HTMLParagraphElement).textContent = [...notes, ...guess].join(" ");
 }
 
@@ -63,7 +70,11 @@ export function createPanel(events: PanelEvents): Panel {
   const most = byId("most", HTMLSelectElement);
   const list = byId("objects", HTMLUListElement);
   const classes = byId("class-list", HTMLDivElement);
-  const toggles = { masks: byId("show-masks", HTMLInputElement), boxes: byId("show-boxes", HTMLInputElement), labels: byId("show-labels", HTMLInputElement) };
+  const toggles = {
+    masks: byId("show-masks", HTMLInputElement),
+    boxes: byId("show-boxes", HTMLInputElement),
+    labels: byId("show-labels", HTMLInputElement),
+  };
   const hidden = new Set<number>();
   let listed: { found: Found; shown: string } | undefined;
   let model: ModelInfo | undefined;
@@ -86,7 +97,9 @@ export function createPanel(events: PanelEvents): Panel {
   list.addEventListener("pointerleave", () => events.onHover(undefined));
   list.addEventListener("keydown", (event) => {
     const at = selected === undefined ? -1 : shown.indexOf(selected);
-    const next = { ArrowDown: at + 1, ArrowUp: Math.max(0, at - 1), Home: 0, End: shown.length - 1 }[event.key];
+    const next = { ArrowDown: at + 1, ArrowUp: Math.max(0, at - 1), Home: 0, End: shown.length - 1 }[
+      event.key
+    ];
     if (event.key === "Escape") events.onSelect(undefined);
     else if (next !== undefined && shown.length > 0) {
       event.preventDefault();
@@ -101,7 +114,13 @@ export function createPanel(events: PanelEvents): Panel {
       const { labels, scores } = found.detections;
       list.replaceChildren(
         ...shown.map((i) => {
-          const item = make("li", { id: `object-${i}`, role: "option" }, Object.assign(make("i"), { style: `background:${colorOf(i)}` }), nameOf(labels[i]!), make("span", {}, scores[i]!.toFixed(2)));
+          const item = make(
+            "li",
+            { id: `object-${i}`, role: "option" },
+            Object.assign(make("i"), { style: `background:${colorOf(i)}` }),
+            nameOf(labels[i]!),
+            make("span", {}, scores[i]!.toFixed(2)),
+          );
           item.dataset["object"] = String(i);
           return item;
         }),
@@ -114,7 +133,8 @@ export function createPanel(events: PanelEvents): Panel {
       item.ariaSelected = String(isSelected);
       if (isSelected) item.scrollIntoView({ block: "nearest" });
     }
-    if (selected !== undefined && shown.includes(selected)) list.setAttribute("aria-activedescendant", `object-${selected}`);
+    if (selected !== undefined && shown.includes(selected))
+      list.setAttribute("aria-activedescendant", `object-${selected}`);
     else list.removeAttribute("aria-activedescendant");
   }
 
@@ -124,11 +144,21 @@ export function createPanel(events: PanelEvents): Panel {
   function listClasses(found: Found | undefined): void {
     const counts = new Map<number, number>();
     for (const [i, label] of (found?.detections.labels ?? new Int32Array()).entries()) {
-      counts.set(label, (counts.get(label) ?? 0) + Number(found!.detections.scores[i]! >= Number(threshold.value)));
+      counts.set(
+        label,
+        (counts.get(label) ?? 0) + Number(found!.detections.scores[i]! >= Number(threshold.value)),
+      );
     }
     for (const label of hidden) if (!counts.has(label)) counts.set(label, 0);
-    const rows = [...counts].filter(([label, count]) => count > 0 || hidden.has(label)).toSorted((a, b) => b[1] - a[1] || a[0] - b[0]);
-    const known = new Map([...classes.children].map((row) => [Number((row as HTMLElement).dataset["label"]), row as HTMLLabelElement]));
+    const rows = [...counts]
+      .filter(([label, count]) => count > 0 || hidden.has(label))
+      .toSorted((a, b) => b[1] - a[1] || a[0] - b[0]);
+    const known = new Map(
+      [...classes.children].map((row) => [
+        Number((row as HTMLElement).dataset["label"]),
+        row as HTMLLabelElement,
+      ]),
+    );
     classes.replaceChildren(
       ...rows.map(([label, count]) => {
         const row = known.get(label) ?? classRow(label);
@@ -175,21 +205,33 @@ export function createPanel(events: PanelEvents): Panel {
       ({ shown, selected } = state);
       const { found, note } = state;
       byId("threshold-value", HTMLOutputElement).value = Number(threshold.value).toFixed(2);
-      byId("summary", HTMLHeadingElement).textContent = found === undefined ? "Objects" : summaryOf(found, shown, nameOf);
+      byId("summary", HTMLHeadingElement).textContent =
+        found === undefined ? "Objects" : summaryOf(found, shown, nameOf);
       const { model: by } = state;
-      byId("timing", HTMLParagraphElement).textContent = note ?? (found === undefined || by === undefined ? "" : `${found.size.width} × ${found.size.height}, ${seconds(found.seconds)} on ${titleOf(by)}`);
+      byId("timing", HTMLParagraphElement).textContent =
+        note ??
+        (found === undefined || by === undefined ?
+          ""
+        : `${found.size.width} × ${found.size.height}, ${seconds(found.seconds)} on ${titleOf(by)}`);
       listClasses(found);
       listObjects(found);
-      for (const id of ["save-png", "save-cutout", "save-coco", "copy"]) byId(id, HTMLButtonElement).disabled = found === undefined || (id === "save-cutout" && shown.length === 0);
+      for (const id of ["save-png", "save-cutout", "save-coco", "copy"])
+        byId(id, HTMLButtonElement).disabled =
+          found === undefined || (id === "save-cutout" && shown.length === 0);
     },
   };
 }
 
 /** "WebAssembly, 2 threads". */
-export const titleOf = ({ backend, device }: ModelInfo): string => `${backends.find(({ name }) => name === backend)!.title}${device === "" ? "" : `, ${device}`}`;
+export const titleOf = ({ backend, device }: ModelInfo): string =>
+  `${backends.find(({ name }) => name === backend)!.title}${device === "" ? "" : `, ${device}`}`;
 
 /** "12 nuclei" where there is one class, "12 objects" otherwise. */
-function summaryOf({ detections: { labels } }: Found, shown: readonly number[], nameOf: (label: number) => string): string {
+function summaryOf(
+  { detections: { labels } }: Found,
+  shown: readonly number[],
+  nameOf: (label: number) => string,
+): string {
   const kinds = new Set(shown.map((i) => labels[i]!));
   if (kinds.size !== 1) return plural(shown.length, "object");
   return `${shown.length} × ${nameOf([...kinds][0]!)}`;

@@ -22,7 +22,11 @@ export type ModelSource =
   /** A name of the catalog, or the absolute URL of weights. */
   | { readonly kind: "url"; readonly weights: string }
   /** Weights, or the run directory of a training. `model` is the catalog's name they must fit, `classes` their names. */
-  | { readonly kind: "files"; readonly files: readonly PathFile[]; readonly classes?: readonly string[] | undefined };
+  | {
+      readonly kind: "files";
+      readonly files: readonly PathFile[];
+      readonly classes?: readonly string[] | undefined;
+    };
 
 /** What the page needs to know of a loaded model. */
 export interface ModelInfo {
@@ -77,24 +81,56 @@ export interface DetectOptions {
 
 export type ToWorker =
   /** Answered under its number, `load`. */
-  | { readonly type: "load"; readonly load: number; readonly source: ModelSource; readonly backend: BackendName }
+  | {
+      readonly type: "load";
+      readonly load: number;
+      readonly source: ModelSource;
+      readonly backend: BackendName;
+    }
   /** Stops a load. What has been downloaded is kept. */
   | { readonly type: "cancel" }
-  | { readonly type: "detect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions }
+  | {
+      readonly type: "detect";
+      readonly id: number;
+      readonly picture: Picture;
+      readonly options: DetectOptions;
+    }
   /** The same, from inside. */
-  | { readonly type: "inspect"; readonly id: number; readonly picture: Picture; readonly options: DetectOptions };
+  | {
+      readonly type: "inspect";
+      readonly id: number;
+      readonly picture: Picture;
+      readonly options: DetectOptions;
+    };
 
 export type FromWorker =
   /** `total` is absent where the server does not say it. */
-  | { readonly type: "progress"; readonly bytes: number; readonly total?: number | undefined; readonly rate: number }
+  | {
+      readonly type: "progress";
+      readonly bytes: number;
+      readonly total?: number | undefined;
+      readonly rate: number;
+    }
   /** A load was heard of: a worker that computes hears of none. */
   | { readonly type: "loading"; readonly load: number }
   | { readonly type: "loaded"; readonly load: number; readonly model: ModelInfo }
   /** Also when another load came meanwhile. */
   | { readonly type: "cancelled"; readonly load: number }
-  | { readonly type: "found"; readonly id: number; readonly found: Found; readonly frame?: ImageBitmap | undefined }
+  | {
+      readonly type: "found";
+      readonly id: number;
+      readonly found: Found;
+      readonly frame?: ImageBitmap | undefined;
+    }
   | { readonly type: "inspected"; readonly id: number; readonly inside: Inside }
   /** Of the load when `id` is absent; `isSource`: the files themselves are at fault, so no other backend helps. */
-  | { readonly type: "failed"; readonly load?: number | undefined; readonly id?: number | undefined; readonly problem: Problem; readonly isOutOfMemory?: boolean | undefined; readonly isSource?: boolean | undefined }
+  | {
+      readonly type: "failed";
+      readonly load?: number | undefined;
+      readonly id?: number | undefined;
+      readonly problem: Problem;
+      readonly isOutOfMemory?: boolean | undefined;
+      readonly isSource?: boolean | undefined;
+    }
   /** The GPU is gone: this worker is of no more use. */
   | { readonly type: "lost"; readonly reason: string };

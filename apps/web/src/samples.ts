@@ -3,5 +3,16 @@ import { make } from "./dom.ts";
 
 /** Buttons with the pictures that this project makes itself. */
 export function samples(onChoose: (url: URL, name: string) => void): HTMLElement[] {
-  return nucleiSamples().map(({ name, url }) => make("button", { type: "button", ariaLabel: `Sample: ${name}`, title: name, onclick: () => onChoose(url, `${name}.webp`) }, make("img", { src: url.href, alt: "", width: 112, height: 112 })));
+  return nucleiSamples().map(({ name, url }) =>
+    make(
+      "button",
+      {
+        type: "button",
+        ariaLabel: `Sample: ${name}`,
+        title: name,
+        onclick: () => onChoose(url, `${name}.webp`),
+      },
+      make("img", { src: url.href, alt: "", width: 112, height: 112 }),
+    ),
+  );
 }

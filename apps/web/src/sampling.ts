@@ -14,18 +14,29 @@ type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
 // Along one side, in features.
 function along(from: number, to: number, { bins, ratio, method, aligned }: Sampling): number[] {
-  if (method === "crop-and-resize") return Array.from({ length: bins }, (_, i) => (bins === 1 ? (from + to) / 2 : from + (i * (to - from)) / (bins - 1)));
+  if (method === "crop-and-resize")
+    return Array.from({ length: bins }, (_, i) =>
+      bins === 1 ? (from + to) / 2 : from + (i * (to - from)) / (bins - 1),
+    );
   const length = aligned ? to - from : Math.max(to - from, 1);
   const bin = length / bins;
   const points = ratio > 0 ? ratio : Math.max(1, Math.ceil(bin));
-  return Array.from({ length: bins * points }, (_, i) => from + (Math.floor(i / points) + ((i % points) + 0.5) / points) * bin);
+  return Array.from(
+    { length: bins * points },
+    (_, i) => from + (Math.floor(i / points) + ((i % points) + 0.5) / points) * bin,
+  );
 }
 
 /**
  * Where pooling reads a box's features: the coordinates of the columns and rows whose crossings are its
  * sampling points, in the pixels of `box`. `stride` is a feature's width there.
  */
-export function samplingPoints([x1, y1, x2, y2]: Box, stride: number, sampling: Sampling): { xs: number[]; ys: number[] } {
-  const inPixels = (from: number, to: number): number[] => along(from / stride, to / stride, sampling).map((at) => at * stride);
+export function samplingPoints(
+  [x1, y1, x2, y2]: Box,
+  stride: number,
+  sampling: Sampling,
+): { xs: number[]; ys: number[] } {
+  const inPixels = (from: number, to: number): number[] =>
+    along(from / stride, to / stride, sampling).map((at) => at * stride);
   return { xs: inPixels(x1, x2), ys: inPixels(y1, y2) };
 }

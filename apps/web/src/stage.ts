@@ -37,7 +37,10 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
   let center: { x: number; y: number } | undefined;
   let isDrawing = false;
 
-  const box = (): { width: number; height: number } => ({ width: canvas.clientWidth, height: canvas.clientHeight });
+  const box = (): { width: number; height: number } => ({
+    width: canvas.clientWidth,
+    height: canvas.clientHeight,
+  });
   /** From the picture's pixels to CSS pixels. */
   function placement(): { scale: number; x: number; y: number } {
     const { width, height } = box();
@@ -67,7 +70,12 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     context.imageSmoothingQuality = "high";
     context.drawImage(scene.image, 0, 0);
     if (scene.found !== undefined && scene.model !== undefined) {
-      drawFound(context, scene.found, scene.view, { scale: scale * density, density, names: scene.model.categories.map(({ name }) => name), keypoints: scene.model.keypoints });
+      drawFound(context, scene.found, scene.view, {
+        scale: scale * density,
+        density,
+        names: scene.model.categories.map(({ name }) => name),
+        keypoints: scene.model.keypoints,
+      });
     }
   }
   const redraw = (): void => {
@@ -82,11 +90,18 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     const { detections, outlines } = scene.found;
     const at = toImage(x, y);
     const inBox = (i: number): boolean => {
-      const [x1, y1, x2, y2] = detections.boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = detections.boxes.subarray(4 * i, 4 * i + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       return at.x >= x1 && at.x < x2 && at.y >= y1 && at.y < y2;
     };
     context.setTransform(1, 0, 0, 1, 0, 0);
-    return largestFirst(detections, scene.view.shown).findLast((i) => (outlines[i] === undefined ? inBox(i) : context.isPointInPath(pathOf(outlines[i]), at.x, at.y)));
+    return largestFirst(detections, scene.view.shown).findLast((i) =>
+      outlines[i] === undefined ? inBox(i) : context.isPointInPath(pathOf(outlines[i]), at.x, at.y),
+    );
   }
 
   function zoomBy(factor: number, x: number, y: number): void {
@@ -95,7 +110,10 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     zoom = Math.min(MOST_ZOOM, Math.max(1, zoom * factor));
     const { width, height } = box();
     const { scale } = placement();
-    center = zoom === 1 ? undefined : { x: before.x - (x - width / 2) / scale, y: before.y - (y - height / 2) / scale };
+    center =
+      zoom === 1 ? undefined : (
+        { x: before.x - (x - width / 2) / scale, y: before.y - (y - height / 2) / scale }
+      );
     redraw();
   }
 
@@ -116,7 +134,12 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
     moved += Math.hypot(now.x - before.x, now.y - before.y);
     if (other !== undefined) {
-      zoomBy(Math.hypot(now.x - other.x, now.y - other.y) / Math.max(1, Math.hypot(before.x - other.x, before.y - other.y)), (now.x + other.x) / 2, (now.y + other.y) / 2);
+      zoomBy(
+        Math.hypot(now.x - other.x, now.y - other.y) /
+          Math.max(1, Math.hypot(before.x - other.x, before.y - other.y)),
+        (now.x + other.x) / 2,
+        (now.y + other.y) / 2,
+      );
     } else if (zoom > 1 && center !== undefined) {
       const { scale } = placement();
       center = { x: center.x - (now.x - before.x) / scale, y: center.y - (now.y - before.y) / scale };
@@ -125,15 +148,20 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     pointers.set(event.pointerId, now);
   });
   const release = (event: PointerEvent): void => {
-    if (pointers.delete(event.pointerId) && event.type === "pointerup" && moved < 5) events.onSelect(objectAt(event.offsetX, event.offsetY));
+    if (pointers.delete(event.pointerId) && event.type === "pointerup" && moved < 5)
+      events.onSelect(objectAt(event.offsetX, event.offsetY));
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("pointerleave", () => events.onHover(undefined));
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    zoomBy(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.05 : 0.002)), event.offsetX, event.offsetY);
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      zoomBy(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.05 : 0.002)), event.offsetX, event.offsetY);
+    },
+    { passive: false },
+  );
   canvas.addEventListener("dblclick", () => stage.fit());
   canvas.addEventListener("keydown", (event) => {
     const { width, height } = box();
@@ -156,7 +184,13 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
 
   const stage: Stage = {
     show(next) {
-      if (next?.image !== scene?.image && (next === undefined || scene === undefined || next.image.width !== scene.image.width || next.image.height !== scene.image.height)) {
+      if (
+        next?.image !== scene?.image &&
+        (next === undefined ||
+          scene === undefined ||
+          next.image.width !== scene.image.width ||
+          next.image.height !== scene.image.height)
+      ) {
         zoom = 1;
         center = undefined;
       }

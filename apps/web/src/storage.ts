@@ -20,7 +20,12 @@ async function openCache(): Promise<Cache | undefined> {
 export async function keptFiles(): Promise<KeptFile[]> {
   const cache = await openCache();
   const requests = (await cache?.keys()) ?? [];
-  return Promise.all(requests.map(async (request) => ({ url: request.url, bytes: Number((await cache!.match(request))?.headers.get("content-length") ?? 0) })));
+  return Promise.all(
+    requests.map(async (request) => ({
+      url: request.url,
+      bytes: Number((await cache!.match(request))?.headers.get("content-length") ?? 0),
+    })),
+  );
 }
 
 /** Forgets them all. */

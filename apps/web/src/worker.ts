@@ -57,7 +57,11 @@ async function load({ load: number, source, backend }: Extract<ToWorker, { type:
   } catch (error) {
     // The model that was there stays.
     const isSource = isMrcnnError(error, "weights") || isMrcnnError(error, "config");
-    scope.postMessage(signal.aborted ? { type: "cancelled", load: number } : { type: "failed", load: number, problem: problemOf(error, "load"), isSource });
+    scope.postMessage(
+      signal.aborted ?
+        { type: "cancelled", load: number }
+      : { type: "failed", load: number, problem: problemOf(error, "load"), isSource },
+    );
   }
 }
 
@@ -69,11 +73,21 @@ async function detect({ id, picture, options }: Extract<ToWorker, { type: "detec
     const [detections] = await model.detect([image], await settingsFor(image, options));
     const outlines = (detections!.masks ?? []).map((mask) => smoothOutlines(traceOutlines(decodeRle(mask))));
     const size = { height: image.height, width: image.width };
-    const found: Found = { size, detections: detections!, outlines, seconds: (performance.now() - start) / 1000 };
+    const found: Found = {
+      size,
+      detections: detections!,
+      outlines,
+      seconds: (performance.now() - start) / 1000,
+    };
     const frame = picture instanceof ImageBitmap ? picture : undefined;
     scope.postMessage({ type: "found", id, found, frame }, frame === undefined ? [] : [frame]);
   } catch (error) {
-    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect"), isOutOfMemory: isOutOfMemory(error) });
+    scope.postMessage({
+      type: "failed",
+      id,
+      problem: problemOf(error, "detect"),
+      isOutOfMemory: isOutOfMemory(error),
+    });
   }
 }
 
@@ -82,9 +96,18 @@ async function look({ id, picture, options }: Extract<ToWorker, { type: "inspect
     const { model } = await current();
     const image = await readPageImage(picture);
     const { inspect } = await import("./inspect.ts");
-    scope.postMessage({ type: "inspected", id, inside: await inspect(model, image, await settingsFor(image, options)) });
+    scope.postMessage({
+      type: "inspected",
+      id,
+      inside: await inspect(model, image, await settingsFor(image, options)),
+    });
   } catch (error) {
-    scope.postMessage({ type: "failed", id, problem: problemOf(error, "detect"), isOutOfMemory: isOutOfMemory(error) });
+    scope.postMessage({
+      type: "failed",
+      id,
+      problem: problemOf(error, "detect"),
+      isOutOfMemory: isOutOfMemory(error),
+    });
   }
 }
 
@@ -94,9 +117,20 @@ function current(): Promise<LoadedModel> {
 }
 
 /** What was asked for, else how the model is meant to be used. */
-async function settingsFor({ height, width }: ImageSize, { minSize, maxDetections }: DetectOptions): Promise<Omit<Settings, "nativeSize">> {
+async function settingsFor(
+  { height, width }: ImageSize,
+  { minSize, maxDetections }: DetectOptions,
+): Promise<Omit<Settings, "nativeSize">> {
   const { settings } = await current();
-  const own = settings.nativeSize === true ? { minSize: Math.min(height, width), maxSize: Math.max(height, width) } : settings;
+  const own =
+    settings.nativeSize === true ?
+      { minSize: Math.min(height, width), maxSize: Math.max(height, width) }
+    : settings;
   const sizes = minSize === undefined ? own : { minSize, maxSize: undefined };
-  return { scoreThreshold: settings.scoreThreshold, maxDetections: maxDetections ?? settings.maxDetections, minSize: sizes.minSize, maxSize: sizes.maxSize };
+  return {
+    scoreThreshold: settings.scoreThreshold,
+    maxDetections: maxDetections ?? settings.maxDetections,
+    minSize: sizes.minSize,
+    maxSize: sizes.maxSize,
+  };
 }

@@ -9,7 +9,15 @@ import { deflateSync, gzipSync } from "node:zlib";
 /** torchvision's Mask R-CNN of few channels with seeded weights, as its state_dict would be saved. */
 export async function torchvisionFile(options: Partial<MaskRcnnOptions> = {}): Promise<Uint8Array> {
   const classes = Array.from({ length: 90 }, (_, i) => `c${i}`);
-  const config = maskRcnnConfig({ classes, backbone: { width: 8, eps: 0 }, fpn: { channels: 8 }, box: { representation: 16 }, maskHead: { layers: [8, 8], channels: 8 }, keypointHead: { layers: [8] }, ...options });
+  const config = maskRcnnConfig({
+    classes,
+    backbone: { width: 8, eps: 0 },
+    fpn: { channels: 8 },
+    box: { representation: 16 },
+    maskHead: { layers: [8, 8], channels: 8 },
+    keypointHead: { layers: [8] },
+    ...options,
+  });
   const model = createMaskRcnn(config, createRandom(1));
   const arrays = await toArrays(model.variables);
   model.dispose();
@@ -18,15 +26,28 @@ export async function torchvisionFile(options: Partial<MaskRcnnOptions> = {}): P
 
 /** The same as `mrcnn convert` writes it, with what its classes and keypoints are called. */
 export async function namedFile(options: MaskRcnnOptions): Promise<Uint8Array> {
-  const config = maskRcnnConfig({ backbone: { width: 8, eps: 0 }, fpn: { channels: 8 }, box: { representation: 16 }, maskHead: { layers: [8, 8], channels: 8 }, keypointHead: { layers: [8] }, ...options });
+  const config = maskRcnnConfig({
+    backbone: { width: 8, eps: 0 },
+    fpn: { channels: 8 },
+    box: { representation: 16 },
+    maskHead: { layers: [8, 8], channels: 8 },
+    keypointHead: { layers: [8] },
+    ...options,
+  });
   const model = createMaskRcnn(config, createRandom(1));
   const arrays = await toArrays(model.variables);
   model.dispose();
-  return writeSafetensors(arrays, { format: "mrcnn", norm: config.backbone.norm, config: JSON.stringify(config) });
+  return writeSafetensors(arrays, {
+    format: "mrcnn",
+    norm: config.backbone.norm,
+    config: JSON.stringify(config),
+  });
 }
 
 /** What `mrcnn train` leaves of a tiny network: its config, and a checkpoint's weights. */
-export async function runFiles(more: Partial<MaskRcnnOptions> = {}): Promise<{ config: string; weights: Uint8Array }> {
+export async function runFiles(
+  more: Partial<MaskRcnnOptions> = {},
+): Promise<{ config: string; weights: Uint8Array }> {
   const config = maskRcnnConfig({
     classes: ["left", "right"],
     image: { minSize: 64, maxSize: 128 },
@@ -40,8 +61,18 @@ export async function runFiles(more: Partial<MaskRcnnOptions> = {}): Promise<{ c
   const model = createMaskRcnn(config, createRandom(3));
   const weights = writeSafetensors(await toArrays(model.variables), { format: "mrcnn" });
   model.dispose();
-  const categories = [{ id: 7, name: "left" }, { id: 9, name: "right" }];
-  return { config: JSON.stringify({ model: config, data: { train: {}, categories }, evaluation: { maxDetections: 20, scoreThreshold: 0.001 } }), weights };
+  const categories = [
+    { id: 7, name: "left" },
+    { id: 9, name: "right" },
+  ];
+  return {
+    config: JSON.stringify({
+      model: config,
+      data: { train: {}, categories },
+      evaluation: { maxDetections: 20, scoreThreshold: 0.001 },
+    }),
+    weights,
+  };
 }
 
 /** A safetensors file with other metadata. */
@@ -63,7 +94,8 @@ export function pictureOf(width: number, height: number, seed = 2): RawImage {
   for (let n = 0; n < 4; n++) {
     const [left, top] = [random.int(width - 20), random.int(height - 20)];
     const color = [random.int(256), random.int(256), random.int(256)];
-    for (let y = top; y < Math.min(height, top + 30); y++) for (let x = left; x < Math.min(width, left + 26); x++) data.set(color, 3 * (y * width + x));
+    for (let y = top; y < Math.min(height, top + 30); y++)
+      for (let x = left; x < Math.min(width, left + 26); x++) data.set(color, 3 * (y * width + x));
   }
   return { width, height, data };
 }
@@ -85,6 +117,13 @@ export function pngFile({ width, height, data }: RawImage): Uint8Array {
   header.writeUInt32BE(width);
   header.writeUInt32BE(height, 4);
   header.set([8, 2], 8);
-  const rows = Array.from({ length: height }, (_, y) => Buffer.concat([Buffer.of(0), Uint8Array.from(data.subarray(3 * y * width, 3 * (y + 1) * width))]));
-  return Buffer.concat([Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a), chunk("IHDR", header), chunk("IDAT", deflateSync(Buffer.concat(rows))), chunk("IEND", Buffer.alloc(0))]);
+  const rows = Array.from({ length: height }, (_, y) =>
+    Buffer.concat([Buffer.of(0), Uint8Array.from(data.subarray(3 * y * width, 3 * (y + 1) * width))]),
+  );
+  return Buffer.concat([
+    Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(Buffer.concat(rows))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
 }

@@ -6,7 +6,13 @@ import type { Outlines } from "../src/outlines.ts";
 
 const bitmap = (rows: readonly string[]) => {
   const size = { height: rows.length, width: rows[0]!.length };
-  return bitmapFromFull(rows.join("").split("").map((c) => Number(c === "#")), size);
+  return bitmapFromFull(
+    rows
+      .join("")
+      .split("")
+      .map((c) => Number(c === "#")),
+    size,
+  );
 };
 
 /** Twice the area that a ring goes round, positive when clockwise on the screen. */
@@ -58,9 +64,13 @@ describe("outlines", () => {
     const random = createRandom(4);
     for (let trial = 0; trial < 40; trial++) {
       const size = { height: 1 + random.int(12), width: 1 + random.int(12) };
-      const full = Uint8Array.from({ length: size.height * size.width }, () => Number(random.uniform() < 0.2 + 0.6 * (trial / 40)));
+      const full = Uint8Array.from({ length: size.height * size.width }, () =>
+        Number(random.uniform() < 0.2 + 0.6 * (trial / 40)),
+      );
       const outlines = traceOutlines(bitmapFromFull(full, size));
-      const covered = Uint8Array.from(full, (_, at) => Number(winding(outlines, (at % size.width) + 0.5, Math.floor(at / size.width) + 0.5) !== 0));
+      const covered = Uint8Array.from(full, (_, at) =>
+        Number(winding(outlines, (at % size.width) + 0.5, Math.floor(at / size.width) + 0.5) !== 0),
+      );
       expect(covered).toEqual(full);
       // Smooth ones still hold the middle of every pixel, and of no other.
       const smooth = smoothOutlines(outlines);

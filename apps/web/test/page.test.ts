@@ -14,7 +14,20 @@ import { startWasm } from "@mrcnn/backend-wasm";
 import { contentSecurityPolicy } from "../src/content-security-policy.ts";
 import type { ScoredCoco } from "../src/export.ts";
 import { namedFile, pictureOf, pngFile, runFiles, torchvisionFile, withMetadata } from "./models.ts";
-import { buildSite, download, drop, executablePath, host, looked, open, ready, reason, setThreshold, startBrowser, textOf } from "./site.ts";
+import {
+  buildSite,
+  download,
+  drop,
+  executablePath,
+  host,
+  looked,
+  open,
+  ready,
+  reason,
+  setThreshold,
+  startBrowser,
+  textOf,
+} from "./site.ts";
 import type { Host } from "./site.ts";
 
 if (executablePath === undefined) console.log(`skipped: the tests of the page in a browser: ${reason}.`);
@@ -28,16 +41,23 @@ let folder: string;
 
 /** The objects that the page lists. */
 const listed = (page: Page): Promise<number> => page.locator("#objects li").count();
-const saveCoco = async (page: Page): Promise<ScoredCoco> => JSON.parse(Buffer.from((await download(page, "#save-coco")).bytes).toString("utf8")) as ScoredCoco;
+const saveCoco = async (page: Page): Promise<ScoredCoco> =>
+  JSON.parse(Buffer.from((await download(page, "#save-coco")).bytes).toString("utf8")) as ScoredCoco;
 
 /** The pixels of a PNG: RGBA. */
 function pixelsOf(page: Page, bytes: Uint8Array): Promise<{ width: number; height: number; data: number[] }> {
   return page.evaluate(async (base64) => {
-    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob(), { premultiplyAlpha: "none" });
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob(), {
+      premultiplyAlpha: "none",
+    });
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d")!;
     context.drawImage(bitmap, 0, 0);
-    return { width: bitmap.width, height: bitmap.height, data: [...context.getImageData(0, 0, bitmap.width, bitmap.height).data] };
+    return {
+      width: bitmap.width,
+      height: bitmap.height,
+      data: [...context.getImageData(0, 0, bitmap.width, bitmap.height).data],
+    };
   }, Buffer.from(bytes).toString("base64"));
 }
 
@@ -65,7 +85,9 @@ describe.skipIf(executablePath === undefined)("the page", () => {
   it("detects with the model that comes with it, on wasm, with all threads where it may", async () => {
     const { page, context, complaints } = await open(browser, isolated.url);
     const threads = await page.evaluate(() => Math.min(8, navigator.hardwareConcurrency));
-    expect(await textOf(page, "#status")).toBe(`Ready on WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`}.`);
+    expect(await textOf(page, "#status")).toBe(
+      `Ready on WebAssembly, ${threads === 1 ? "one thread" : `${threads} threads`}.`,
+    );
     await page.click("#samples button");
     await looked(page);
     await setThreshold(page, 0.01);
@@ -97,11 +119,27 @@ describe.skipIf(executablePath === undefined)("the page", () => {
   it("finds with dropped weights what the command finds", async () => {
     const weights = await torchvisionFile();
     const png = pngFile(pictureOf(200, 140));
-    const [weightsPath, imagePath, jsonPath] = ["w.safetensors", "picture.png", "found.json"].map((name) => join(folder, name)) as [string, string, string];
+    const [weightsPath, imagePath, jsonPath] = ["w.safetensors", "picture.png", "found.json"].map((name) =>
+      join(folder, name),
+    ) as [string, string, string];
     writeFileSync(weightsPath, weights);
     writeFileSync(imagePath, png);
     const command = join(import.meta.dirname, "..", "..", "trainer", "bin", "mrcnn.mjs");
-    await promisify(execFile)(process.execPath, [command, "detect", imagePath, "--model", "maskrcnn_resnet50_fpn", "--weights", weightsPath, "--score-threshold", "0.05", "--backend", "wasm", "--json", jsonPath]);
+    await promisify(execFile)(process.execPath, [
+      command,
+      "detect",
+      imagePath,
+      "--model",
+      "maskrcnn_resnet50_fpn",
+      "--weights",
+      weightsPath,
+      "--score-threshold",
+      "0.05",
+      "--backend",
+      "wasm",
+      "--json",
+      jsonPath,
+    ]);
     const expected = JSON.parse(readFileSync(jsonPath, "utf8")) as CocoResult[];
     expect(expected.length).toBeGreaterThan(10);
 
@@ -109,23 +147,35 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await drop(page, [{ name: "picture.png", bytes: png, type: "image/png" }]);
     await looked(page);
     await drop(page, [{ name: "w.safetensors", bytes: weights }]);
-    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "w.safetensors", undefined, { timeout: 60_000 });
+    await page.waitForFunction(
+      () => document.querySelector("#model-name")!.textContent === "w.safetensors",
+      undefined,
+      { timeout: 60_000 },
+    );
     await looked(page);
     // What the file can't tell is said, as by the command.
-    expect(await textOf(page, "#status")).toMatch(/^Ready on .*, with \d+ settings assumed: listed beside the picture\.$/);
+    expect(await textOf(page, "#status")).toMatch(
+      /^Ready on .*, with \d+ settings assumed: listed beside the picture\.$/,
+    );
     expect(await textOf(page, "#assumed-title")).toMatch(/^\d+ settings assumed$/);
-    expect(await textOf(page, "#assumed-text")).toMatch(/^w\.safetensors does not say, so this is assumed: .*anchors\.sizes=\[\[32\].*`mrcnn convert --set path=value` writes weights that say it\.$/);
+    expect(await textOf(page, "#assumed-text")).toMatch(
+      /^w\.safetensors does not say, so this is assumed: .*anchors\.sizes=\[\[32\].*`mrcnn convert --set path=value` writes weights that say it\.$/,
+    );
     await page.click("#assumed-title");
     expect(await page.locator("#assumed").isVisible()).toBe(true);
     await setThreshold(page, 0.05);
     const { annotations } = await saveCoco(page);
-    expect(annotations.map(({ category_id }) => category_id)).toEqual(expected.map(({ category_id }) => category_id));
+    expect(annotations.map(({ category_id }) => category_id)).toEqual(
+      expected.map(({ category_id }) => category_id),
+    );
     for (const [i, { bbox, score, ...rest }] of annotations.entries()) {
       const other = expected[i]!;
       for (const side of [0, 1, 2, 3]) expect(Math.abs(bbox[side]! - other.bbox![side]!)).toBeLessThan(0.01);
       expect(Math.abs(score - other.score)).toBeLessThan(1e-4);
       const [ours, theirs] = [maskOf({ bbox, ...rest }), maskOf(other)];
-      expect(ours.reduce((count, inside, at) => count + Number(inside !== theirs[at]), 0)).toBeLessThanOrEqual(0.001 * ours.length);
+      expect(
+        ours.reduce((count, inside, at) => count + Number(inside !== theirs[at]), 0),
+      ).toBeLessThanOrEqual(0.001 * ours.length);
     }
     await context.close();
   });
@@ -156,7 +206,9 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     const [first] = await page.locator("#class-list label").all();
     const label = Number(await first!.getAttribute("data-label"));
     await first!.locator("input").uncheck();
-    expect(await listed(page)).toBe(all.annotations.filter(({ category_id }) => category_id !== all.categories[label - 1]!.id).length);
+    expect(await listed(page)).toBe(
+      all.annotations.filter(({ category_id }) => category_id !== all.categories[label - 1]!.id).length,
+    );
     expect(await page.evaluate(() => (globalThis as unknown as { seen: unknown[] }).seen)).toEqual([]);
     expect(await textOf(page, "#timing")).toBe(timing);
     await context.close();
@@ -183,7 +235,9 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     expect(cut.name).toBe("photo-cutout.png");
     const pixels = await pixelsOf(page, cut.bytes);
     const mask = maskOf(chosen);
-    const tight = decodeRle(rleFromString((chosen.segmentation as CocoRle).counts as string, { height: 90, width: 120 }, "test"));
+    const tight = decodeRle(
+      rleFromString((chosen.segmentation as CocoRle).counts as string, { height: 90, width: 120 }, "test"),
+    );
     expect([pixels.width, pixels.height]).toEqual([tight.width, tight.height]);
     const original = await pixelsOf(page, png);
     const wrong: string[] = [];
@@ -192,7 +246,8 @@ describe.skipIf(executablePath === undefined)("the page", () => {
         const from = 4 * (y * tight.width + x);
         const to = (tight.top + y) * 120 + tight.left + x;
         const alpha = mask[to] === 1 ? 255 : 0;
-        const isSame = alpha === 0 || [0, 1, 2].every((c) => pixels.data[from + c] === original.data[4 * to + c]);
+        const isSame =
+          alpha === 0 || [0, 1, 2].every((c) => pixels.data[from + c] === original.data[4 * to + c]);
         if (pixels.data[from + 3] !== alpha || !isSame) wrong.push(`${x}, ${y}`);
       }
     }
@@ -219,7 +274,10 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await setThreshold(page, 0.01);
     const count = await listed(page);
     expect(count).toBeGreaterThan(1);
-    const selected = (): Promise<number[]> => page.locator("#objects li").evaluateAll((items) => items.flatMap((item, i) => (item.ariaSelected === "true" ? [i] : [])));
+    const selected = (): Promise<number[]> =>
+      page
+        .locator("#objects li")
+        .evaluateAll((items) => items.flatMap((item, i) => (item.ariaSelected === "true" ? [i] : [])));
     await page.focus("#canvas");
     await page.keyboard.press("ArrowRight");
     expect(await selected()).toEqual([0]);
@@ -247,20 +305,46 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       return textOf(page, "#step-facts");
     };
     const { width, height } = found.images[0]!;
-    expect(await factsOf("input")).toBe(`${width} × ${height} pixels become ${width} × ${height}, padded to ${width} × ${height}.`);
-    expect(await factsOf("features")).toBe(`p2: ${width / 4} × ${height / 4} features, each 4 × 4 pixels of the input.`);
+    expect(await factsOf("input")).toBe(
+      `${width} × ${height} pixels become ${width} × ${height}, padded to ${width} × ${height}.`,
+    );
+    expect(await factsOf("features")).toBe(
+      `p2: ${width / 4} × ${height / 4} features, each 4 × 4 pixels of the input.`,
+    );
     await page.click("#step-controls button:nth-child(4)");
-    expect(await textOf(page, "#step-facts")).toBe(`p5: ${width / 32} × ${height / 32} features, each 32 × 32 pixels of the input.`);
-    expect(await factsOf("anchors")).toMatch(/^p5: 3 anchors at each of .* places: 13\d × 6\d, 9\d × 9\d, 6\d × 13\d pixels\.$/);
+    expect(await textOf(page, "#step-facts")).toBe(
+      `p5: ${width / 32} × ${height / 32} features, each 32 × 32 pixels of the input.`,
+    );
+    expect(await factsOf("anchors")).toMatch(
+      /^p5: 3 anchors at each of .* places: 13\d × 6\d, 9\d × 9\d, 6\d × 13\d pixels\.$/,
+    );
     expect(await factsOf("proposals")).toMatch(/^1000 proposals: \d+ from p2/);
     expect(await factsOf("roi")).toContain("7 × 7 bins on p2");
     expect(await page.locator("#step-controls option").count()).toBe(found.annotations.length);
     await page.getByText("mask head").click();
-    expect(await textOf(page, "#step-facts")).toContain("14 × 14 bins on p2, whose features are 4 pixels wide; 784 points");
+    expect(await textOf(page, "#step-facts")).toContain(
+      "14 × 14 bins on p2, whose features are 4 pixels wide; 784 points",
+    );
     expect(await factsOf("mask")).toMatch(/^28 × 28 probabilities, \d+ of them/);
     await factsOf("times");
     const stages = await page.locator("#inside-times span:nth-child(3n + 1)").allTextContents();
-    expect(stages).toEqual(["resize", "stem", "layer1", "layer2", "layer3", "layer4", "fpn", "rpn head", "proposals", "box pooling", "box head", "selection", "mask pooling", "mask head", "paste"]);
+    expect(stages).toEqual([
+      "resize",
+      "stem",
+      "layer1",
+      "layer2",
+      "layer3",
+      "layer4",
+      "fpn",
+      "rpn head",
+      "proposals",
+      "box pooling",
+      "box head",
+      "selection",
+      "mask pooling",
+      "mask head",
+      "paste",
+    ]);
     await page.keyboard.press("Escape");
     await page.waitForSelector("#inside", { state: "hidden" });
     expect(await page.isVisible("#canvas")).toBe(true);
@@ -271,8 +355,20 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     const { page, context } = await open(browser, isolated.url);
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const violations = async (): Promise<string[]> => {
-      const { violations: all } = await page.evaluate(() => (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }> } }).axe.run());
-      return all.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+      const { violations: all } = await page.evaluate(() =>
+        (
+          globalThis as unknown as {
+            axe: {
+              run(): Promise<{
+                violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
+              }>;
+            };
+          }
+        ).axe.run(),
+      );
+      return all.flatMap(({ id, nodes }) =>
+        nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+      );
     };
     await page.evaluate(axe.source);
     expect(await violations()).toEqual([]);
@@ -302,13 +398,18 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await page.selectOption("#detail", "128");
     await looked(page);
     await drop(page, [{ name: "keypoints.safetensors", bytes: weights }]);
-    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "keypoints.safetensors", undefined, { timeout: 60_000 });
+    await page.waitForFunction(
+      () => document.querySelector("#model-name")!.textContent === "keypoints.safetensors",
+      undefined,
+      { timeout: 60_000 },
+    );
     await looked(page);
     await setThreshold(page, 0.05);
     const { annotations, categories } = await saveCoco(page);
     expect(categories).toEqual([{ id: 1, name: "person" }]);
     expect(annotations.length).toBeGreaterThan(0);
-    for (const { keypoints, num_keypoints } of annotations) expect([keypoints!.length, num_keypoints]).toEqual([51, 17]);
+    for (const { keypoints, num_keypoints } of annotations)
+      expect([keypoints!.length, num_keypoints]).toEqual([51, 17]);
     // Limbs of the three kinds are drawn in colours that no picture of ours and no object has.
     await page.locator("#objects li").first().click();
     const picture = await download(page, "#save-png");
@@ -348,13 +449,24 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
     });
     await drop(page, [{ name: "film.webm", bytes: Uint8Array.from(video), type: "video/webm" }]);
-    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live", undefined, { timeout: 30_000 });
-    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] !== "live", undefined, { timeout: 30_000 });
-    await page.evaluate((bytes) => {
-      const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(bytes)], "pasted.png", { type: "image/png" }));
-      document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
-    }, [...pngFile(pictureOf(70, 50))]);
+    await page.waitForFunction(
+      () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live",
+      undefined,
+      { timeout: 30_000 },
+    );
+    await page.waitForFunction(
+      () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] !== "live",
+      undefined,
+      { timeout: 30_000 },
+    );
+    await page.evaluate(
+      (bytes) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], "pasted.png", { type: "image/png" }));
+        document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+      },
+      [...pngFile(pictureOf(70, 50))],
+    );
     await looked(page);
     expect(await textOf(page, "#timing")).toMatch(/^70 × 50/);
     await context.close();
@@ -380,10 +492,24 @@ describe.skipIf(executablePath === undefined)("the page", () => {
         };`,
     });
     await page.click("#camera");
-    await page.waitForFunction(() => /^Live: \d+\.\d frames per second$/.test(document.querySelector("#status")!.textContent!), undefined, { timeout: 30_000 });
-    await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live" && !document.querySelector<HTMLElement>("#canvas")!.hidden);
-    await page.waitForFunction(() => (globalThis as unknown as { counts: { frames: number } }).counts.frames >= 5, undefined, { timeout: 60_000 });
-    expect(await page.evaluate(() => (globalThis as unknown as { counts: { most: number } }).counts.most)).toBe(1);
+    await page.waitForFunction(
+      () => /^Live: \d+\.\d frames per second$/.test(document.querySelector("#status")!.textContent!),
+      undefined,
+      { timeout: 30_000 },
+    );
+    await page.waitForFunction(
+      () =>
+        document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "live" &&
+        !document.querySelector<HTMLElement>("#canvas")!.hidden,
+    );
+    await page.waitForFunction(
+      () => (globalThis as unknown as { counts: { frames: number } }).counts.frames >= 5,
+      undefined,
+      { timeout: 60_000 },
+    );
+    expect(
+      await page.evaluate(() => (globalThis as unknown as { counts: { most: number } }).counts.most),
+    ).toBe(1);
     await page.click("#camera");
     await page.waitForFunction(() => document.querySelector("#status")!.textContent!.startsWith("Ready"));
     expect(await page.isVisible("#welcome")).toBe(true);
@@ -392,7 +518,9 @@ describe.skipIf(executablePath === undefined)("the page", () => {
 
   it("says what is wrong with a broken picture, broken weights, and other files, and goes on", async () => {
     const { page, context } = await open(browser, isolated.url);
-    await drop(page, [{ name: "broken.png", bytes: pngFile(pictureOf(60, 60)).subarray(0, 60), type: "image/png" }]);
+    await drop(page, [
+      { name: "broken.png", bytes: pngFile(pictureOf(60, 60)).subarray(0, 60), type: "image/png" },
+    ]);
     await page.waitForSelector("#problem:not([hidden])");
     expect(await textOf(page, "#problem-title")).toBe("This image can't be read");
     expect(await textOf(page, "#problem-detail")).toContain("broken.png");
@@ -420,7 +548,12 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await page.waitForFunction(() => document.querySelectorAll("#strip button").length === 2);
     await looked(page);
     expect(await textOf(page, "#timing")).toMatch(/^90 × 120/);
-    await page.waitForFunction(() => [...document.querySelectorAll("#strip small")].every(({ textContent }) => /^\d+$/.test(textContent!)), undefined, { timeout: 30_000 });
+    await page.waitForFunction(
+      () =>
+        [...document.querySelectorAll("#strip small")].every(({ textContent }) => /^\d+$/.test(textContent!)),
+      undefined,
+      { timeout: 30_000 },
+    );
     await page.locator("#strip button").first().click();
     await page.waitForFunction(() => document.querySelector("#timing")!.textContent!.startsWith("400 × 300"));
     await context.close();
@@ -437,21 +570,36 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       await page.click("#url-form button");
     };
     await ask();
-    await page.waitForFunction(() => !document.querySelector<HTMLElement>("#progress")!.hidden && document.querySelector("progress")!.value > 0.2 && document.querySelector("progress")!.value < 0.9, undefined, { timeout: 20_000 });
+    await page.waitForFunction(
+      () =>
+        !document.querySelector<HTMLElement>("#progress")!.hidden &&
+        document.querySelector("progress")!.value > 0.2 &&
+        document.querySelector("progress")!.value < 0.9,
+      undefined,
+      { timeout: 20_000 },
+    );
     await page.click("#cancel");
     await page.waitForSelector("#progress", { state: "hidden" });
     await page.reload();
     await ready(page);
     isolated.rate = Infinity;
     await ask();
-    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "far.safetensors", undefined, { timeout: 60_000 });
-    const bodies = isolated.sent.filter(({ path }) => path === "models/far.safetensors").map(({ bytes }) => bytes);
+    await page.waitForFunction(
+      () => document.querySelector("#model-name")!.textContent === "far.safetensors",
+      undefined,
+      { timeout: 60_000 },
+    );
+    const bodies = isolated.sent
+      .filter(({ path }) => path === "models/far.safetensors")
+      .map(({ bytes }) => bytes);
     expect(bodies).toHaveLength(2);
     expect(bodies[0]).toBe(weights.length);
     expect(bodies[1]).toBeLessThan(0.85 * weights.length);
     // What is kept is shown, and can be cleared.
     await page.click("#choose-model");
-    await page.waitForFunction(() => document.querySelector("#kept")!.textContent!.includes("far.safetensors"));
+    await page.waitForFunction(() =>
+      document.querySelector("#kept")!.textContent!.includes("far.safetensors"),
+    );
     expect(await textOf(page, "#kept-size")).toMatch(/^\d+(\.\d)? [kM]B together$/);
     await page.click("#clear");
     await page.waitForFunction(() => document.querySelector("#kept-size")!.textContent === "Nothing yet.");
@@ -466,12 +614,19 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     writeFileSync(join(run, "config.json"), config);
     writeFileSync(join(run, "checkpoints", "step-00000003", "weights.safetensors"), weights);
     await page.setInputFiles("#run-folder", run);
-    await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "run", undefined, { timeout: 60_000 });
+    await page.waitForFunction(
+      () => document.querySelector("#model-name")!.textContent === "run",
+      undefined,
+      { timeout: 60_000 },
+    );
     await drop(page, [{ name: "photo.png", bytes: pngFile(pictureOf(96, 80)), type: "image/png" }]);
     await looked(page);
     await setThreshold(page, 0);
     const { categories } = await saveCoco(page);
-    expect(categories).toEqual([{ id: 7, name: "left" }, { id: 9, name: "right" }]);
+    expect(categories).toEqual([
+      { id: 7, name: "left" },
+      { id: 9, name: "right" },
+    ]);
     await context.close();
   });
 
@@ -479,18 +634,39 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     const { page, context, complaints } = await open(browser, isolated.url);
     const before = await textOf(page, "#model-name");
     const { config, weights } = await runFiles();
-    const whole = JSON.parse(config) as { model: { classes: string[] }; data: { categories: object[] }; evaluation: object };
-    const named = async (name: string, metadata: Record<string, string>): Promise<{ name: string; bytes: Uint8Array }> => ({ name, bytes: withMetadata(weights, { format: "mrcnn", ...metadata }) });
+    const whole = JSON.parse(config) as {
+      model: { classes: string[] };
+      data: { categories: object[] };
+      evaluation: object;
+    };
+    const named = async (
+      name: string,
+      metadata: Record<string, string>,
+    ): Promise<{ name: string; bytes: Uint8Array }> => ({
+      name,
+      bytes: withMetadata(weights, { format: "mrcnn", ...metadata }),
+    });
     const runs: Record<string, string> = {
       "categories of text": JSON.stringify({ ...whole, data: { categories: "left" } }),
-      "null for a category": JSON.stringify({ ...whole, data: { categories: [null, { id: 9, name: "right" }] } }),
-      "a name that is a number": JSON.stringify({ ...whole, data: { categories: [{ id: 7, name: 7 }, { id: 9, name: "right" }] } }),
+      "null for a category": JSON.stringify({
+        ...whole,
+        data: { categories: [null, { id: 9, name: "right" }] },
+      }),
+      "a name that is a number": JSON.stringify({
+        ...whole,
+        data: {
+          categories: [
+            { id: 7, name: 7 },
+            { id: 9, name: "right" },
+          ],
+        },
+      }),
       "one category of two": JSON.stringify({ ...whole, data: { categories: [{ id: 7, name: "left" }] } }),
       "a threshold of text": JSON.stringify({ ...whole, evaluation: { scoreThreshold: "0.5" } }),
       "wild detections": JSON.stringify({ ...whole, evaluation: { maxDetections: { a: [[[{}]]] } } }),
       "text for a model": JSON.stringify({ ...whole, model: "maskrcnn" }),
       "cut JSON": config.slice(0, -40),
-      "null": "null",
+      null: "null",
       "deep nesting": "[".repeat(100_000),
     };
     for (const [name, text] of Object.entries(runs)) {
@@ -530,9 +706,13 @@ describe.skipIf(executablePath === undefined)("the page", () => {
 
   describe("where memory or patience ends", () => {
     /** Starts a worker whose memory ends `room` MB after it has loaded its model; those after it are as ever. */
-    async function openShort(room: number): Promise<Awaited<ReturnType<typeof open>> & { readonly workers: Worker[] }> {
+    async function openShort(
+      room: number,
+    ): Promise<Awaited<ReturnType<typeof open>> & { readonly workers: Worker[] }> {
       const opened = await open(browser, isolated.url);
-      const workers = opened.page.workers().filter((worker) => /worker/.test(worker.url()) && !worker.url().startsWith("blob:"));
+      const workers = opened.page
+        .workers()
+        .filter((worker) => /worker/.test(worker.url()) && !worker.url().startsWith("blob:"));
       opened.page.on("worker", (worker) => void (worker.url().startsWith("blob:") || workers.push(worker)));
       expect(workers).toHaveLength(1);
       await workers[0]!.evaluate((more) => {
@@ -540,51 +720,83 @@ describe.skipIf(executablePath === undefined)("the page", () => {
         let limit = Infinity;
         WebAssembly.Memory.prototype.grow = function (pages) {
           if (limit === Infinity) limit = this.buffer.byteLength + more * 2 ** 20;
-          if (this.buffer.byteLength + pages * 2 ** 16 > limit) throw new RangeError("the limit of this test");
+          if (this.buffer.byteLength + pages * 2 ** 16 > limit)
+            throw new RangeError("the limit of this test");
           return grow.call(this, pages);
         };
       }, room);
       return { ...opened, workers };
     }
-    const photo = (width: number, height: number): Parameters<typeof drop>[1] => [{ name: `${width}.png`, bytes: pngFile(pictureOf(width, height)), type: "image/png" }];
+    const photo = (width: number, height: number): Parameters<typeof drop>[1] => [
+      { name: `${width}.png`, bytes: pngFile(pictureOf(width, height)), type: "image/png" },
+    ];
 
-    it.each([20, 60])("says that memory is short and what helps, and the same model goes on in another worker: %i MB", async (room) => {
-      const { page, context, complaints, workers } = await openShort(room);
-      await drop(page, photo(640, 512));
-      await page.waitForSelector("#problem:not([hidden])", { timeout: 60_000 });
-      expect(await textOf(page, "#problem-title")).toBe("Not enough memory");
-      expect(await textOf(page, "#problem")).toContain("Choose a smaller network input beside the picture, a smaller picture, or a smaller model.");
-      expect(await textOf(page, "#problem-detail")).toMatch(/^Backend wasm is out of memory: [\d,]+ MB more were needed/);
-      expect(await page.getAttribute("#canvas", "data-state")).toBe("failed");
-      await page.click("#dismiss");
-      await drop(page, photo(320, 256));
-      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
-      expect(workers).toHaveLength(2);
-      expect(await textOf(page, "#problem-title")).not.toBe("No model is loaded");
-      expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
-      expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
-      await context.close();
-    }, 180_000);
+    it.each([20, 60])(
+      "says that memory is short and what helps, and the same model goes on in another worker: %i MB",
+      async (room) => {
+        const { page, context, complaints, workers } = await openShort(room);
+        await drop(page, photo(640, 512));
+        await page.waitForSelector("#problem:not([hidden])", { timeout: 60_000 });
+        expect(await textOf(page, "#problem-title")).toBe("Not enough memory");
+        expect(await textOf(page, "#problem")).toContain(
+          "Choose a smaller network input beside the picture, a smaller picture, or a smaller model.",
+        );
+        expect(await textOf(page, "#problem-detail")).toMatch(
+          /^Backend wasm is out of memory: [\d,]+ MB more were needed/,
+        );
+        expect(await page.getAttribute("#canvas", "data-state")).toBe("failed");
+        await page.click("#dismiss");
+        await drop(page, photo(320, 256));
+        await page.waitForFunction(
+          () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done",
+          undefined,
+          { timeout: 60_000 },
+        );
+        expect(workers).toHaveLength(2);
+        expect(await textOf(page, "#problem-title")).not.toBe("No model is loaded");
+        expect(await textOf(page, "#status")).toMatch(/^Ready on WebAssembly/);
+        expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
+        await context.close();
+      },
+      180_000,
+    );
 
     it("refuses at once what can't fit, and the model that comes with the page works afterwards", async () => {
       const { page, context } = await open(browser, isolated.url);
-      const { config, weights } = await runFiles({ image: { minSize: 4096, maxSize: 4096 }, fpn: { channels: 288 } });
+      const { config, weights } = await runFiles({
+        image: { minSize: 4096, maxSize: 4096 },
+        fpn: { channels: 288 },
+      });
       const run = join(folder, "vast");
       mkdirSync(join(run, "checkpoints", "step-00000003"), { recursive: true });
       writeFileSync(join(run, "config.json"), config);
       writeFileSync(join(run, "checkpoints", "step-00000003", "weights.safetensors"), weights);
       await page.setInputFiles("#run-folder", run);
-      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "vast", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector("#model-name")!.textContent === "vast",
+        undefined,
+        { timeout: 60_000 },
+      );
       await drop(page, photo(64, 64));
       await page.waitForSelector("#problem:not([hidden])", { timeout: 20_000 });
       expect(await textOf(page, "#problem-title")).toBe("Not enough memory");
-      expect(await textOf(page, "#problem-detail")).toContain("an image of 4096 x 4096 pixels at the network's input needs at least");
+      expect(await textOf(page, "#problem-detail")).toContain(
+        "an image of 4096 x 4096 pixels at the network's input needs at least",
+      );
       await page.click("#dismiss");
       await page.click("#choose-model");
       await page.click("#use-bundled");
-      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent !== "vast", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector("#model-name")!.textContent !== "vast",
+        undefined,
+        { timeout: 60_000 },
+      );
       await ready(page, "WebAssembly");
-      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done",
+        undefined,
+        { timeout: 60_000 },
+      );
       await context.close();
     }, 180_000);
 
@@ -599,12 +811,24 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       await busy;
       const before = await textOf(page, "#model-name");
       await drop(page, photo(320, 256));
-      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "running", undefined, { timeout: 20_000 });
+      await page.waitForFunction(
+        () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "running",
+        undefined,
+        { timeout: 20_000 },
+      );
       await drop(page, [{ name: "none.safetensors", bytes: new Uint8Array(100) }]);
-      await page.waitForFunction(() => document.querySelector("#problem-title")!.textContent === "These weights can't be used", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector("#problem-title")!.textContent === "These weights can't be used",
+        undefined,
+        { timeout: 60_000 },
+      );
       await ready(page, "WebAssembly");
       expect(await textOf(page, "#model-name")).toBe(before);
-      await page.waitForFunction(() => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector<HTMLElement>("#canvas")!.dataset["state"] === "done",
+        undefined,
+        { timeout: 60_000 },
+      );
       await context.close();
     }, 180_000);
   });
@@ -612,7 +836,8 @@ describe.skipIf(executablePath === undefined)("the page", () => {
   describe("the content security policy", () => {
     /** Collects what the policy blocks, in the page and, as the console says, in its workers. */
     const watch = `globalThis.blocked = []; document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => blocked.push(effectiveDirective + " " + blockedURI));`;
-    const blockedIn = (page: Page): Promise<string[]> => page.evaluate(() => (globalThis as unknown as { blocked: string[] }).blocked);
+    const blockedIn = (page: Page): Promise<string[]> =>
+      page.evaluate(() => (globalThis as unknown as { blocked: string[] }).blocked);
 
     it("lets the page and its workers do what they do", async () => {
       // As `npm run web` and the service worker send it, so that it holds in the model's worker too.
@@ -630,14 +855,22 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       expect((await download(page, "#save-png")).bytes.length).toBeGreaterThan(100);
       expect((await saveCoco(page)).images.length).toBeGreaterThan(0);
       await page.click("#camera");
-      await page.waitForFunction(() => document.querySelector("#status")!.textContent!.startsWith("Live: "), undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector("#status")!.textContent!.startsWith("Live: "),
+        undefined,
+        { timeout: 60_000 },
+      );
       await page.click("#camera");
       // Weights of whatever address is given: here of the page's own host; then another backend, in a worker of its own.
       own.extra.set("mine.safetensors", await torchvisionFile());
       await page.click("#choose-model");
       await page.fill("#weights-url", `${own.url}mine.safetensors`);
       await page.click("#url-form button");
-      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent === "mine.safetensors", undefined, { timeout: 60_000 });
+      await page.waitForFunction(
+        () => document.querySelector("#model-name")!.textContent === "mine.safetensors",
+        undefined,
+        { timeout: 60_000 },
+      );
       await page.selectOption("#backend", "cpu");
       await ready(page, "JavaScript");
       expect(complaints.filter((text) => !/No available adapters/.test(text))).toEqual([]);
@@ -669,9 +902,17 @@ describe.skipIf(executablePath === undefined)("the page", () => {
         };
         script((one) => (one.textContent = "globalThis.ran = 'inline'"));
         script((one) => (one.src = url));
-        script((one) => (one.src = URL.createObjectURL(new Blob(["globalThis.ran = 'blob'"], { type: "text/javascript" }))));
+        script(
+          (one) =>
+            (one.src = URL.createObjectURL(
+              new Blob(["globalThis.ran = 'blob'"], { type: "text/javascript" }),
+            )),
+        );
         script((one) => (one.src = "data:text/javascript,globalThis.ran='data'"));
-        document.body.insertAdjacentHTML("beforeend", `<img src="missing:" onerror="globalThis.ran = 'handler'"><a id="trap" href="javascript:globalThis.ran='link'">x</a><iframe srcdoc="<script>parent.ran = 'frame'</script>"></iframe><form id="away" action="${url}"></form>`);
+        document.body.insertAdjacentHTML(
+          "beforeend",
+          `<img src="missing:" onerror="globalThis.ran = 'handler'"><a id="trap" href="javascript:globalThis.ran='link'">x</a><iframe srcdoc="<script>parent.ran = 'frame'</script>"></iframe><form id="away" action="${url}"></form>`,
+        );
         document.querySelector<HTMLAnchorElement>("#trap")!.click();
         document.querySelector<HTMLFormElement>("#away")!.submit();
         // Later: what the debugger itself evaluates may.
@@ -681,7 +922,18 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       expect(await page.evaluate(() => (globalThis as { ran?: string }).ran)).toBeUndefined();
       expect(page.url()).toBe(plain.url);
       const blocked = await blockedIn(page);
-      for (const directive of ["script-src-elem inline", "script-src-elem blob", "script-src-elem data", "script-src-attr inline", "script-src eval", "form-action"]) expect(blocked.some((one) => one.startsWith(directive)), `${directive} in ${blocked.join(", ")}`).toBe(true);
+      for (const directive of [
+        "script-src-elem inline",
+        "script-src-elem blob",
+        "script-src-elem data",
+        "script-src-attr inline",
+        "script-src eval",
+        "form-action",
+      ])
+        expect(
+          blocked.some((one) => one.startsWith(directive)),
+          `${directive} in ${blocked.join(", ")}`,
+        ).toBe(true);
       await Promise.all([context.close(), foreign.close()]);
     });
   });
@@ -695,11 +947,17 @@ describe.skipIf(executablePath === undefined)("the page", () => {
     await page.click("#samples button");
     await looked(page);
     const scripts = own.sent.filter(({ path }) => path.endsWith(".js"));
-    const [first, ...others] = await page.locator("script[src], link[rel=modulepreload]").evaluateAll((all) => all.map((one) => (one.getAttribute("src") ?? one.getAttribute("href"))!.replace("./", "")));
+    const [first, ...others] = await page
+      .locator("script[src], link[rel=modulepreload]")
+      .evaluateAll((all) =>
+        all.map((one) => (one.getAttribute("src") ?? one.getAttribute("href"))!.replace("./", "")),
+      );
     expect(others).toEqual([]);
     expect(scripts.find(({ path }) => path === first)!.bytes).toBeLessThan(100_000);
     expect(scripts.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(600_000);
-    expect(own.sent.filter(({ path }) => path.endsWith(".wasm")).map(({ path }) => path)).toEqual([expect.stringContaining("threaded-simd")]);
+    expect(own.sent.filter(({ path }) => path.endsWith(".wasm")).map(({ path }) => path)).toEqual([
+      expect.stringContaining("threaded-simd"),
+    ]);
     // TensorFlow.js leaves its engine in the global scope of whoever runs it.
     expect(await page.evaluate(() => "_tfengine" in globalThis)).toBe(false);
     expect(await page.workers()[0]!.evaluate(() => "_tfengine" in globalThis)).toBe(true);
@@ -743,7 +1001,9 @@ describe.skipIf(executablePath === undefined)("the page", () => {
       await setThreshold(page, 0);
       const onGpu = await saveCoco(page);
       expect(onGpu.annotations.length).toBeGreaterThan(0);
-      expect(onGpu.annotations.map(({ category_id }) => category_id)).toEqual(onWasm.annotations.map(({ category_id }) => category_id));
+      expect(onGpu.annotations.map(({ category_id }) => category_id)).toEqual(
+        onWasm.annotations.map(({ category_id }) => category_id),
+      );
       for (const [i, { bbox, score }] of onGpu.annotations.entries()) {
         const other = onWasm.annotations[i]!;
         for (const side of [0, 1, 2, 3]) expect(Math.abs(bbox[side]! - other.bbox[side]!)).toBeLessThan(0.01);

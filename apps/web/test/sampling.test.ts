@@ -21,6 +21,9 @@ describe("sampling points", () => {
   });
 
   it("of crop-and-resize reach from edge to edge", () => {
-    expect(samplingPoints([0, 4, 12, 4], 4, { ...align, bins: 4, method: "crop-and-resize" })).toEqual({ xs: [0, 4, 8, 12], ys: [4, 4, 4, 4] });
+    expect(samplingPoints([0, 4, 12, 4], 4, { ...align, bins: 4, method: "crop-and-resize" })).toEqual({
+      xs: [0, 4, 8, 12],
+      ys: [4, 4, 4, 4],
+    });
   });
 });

@@ -32,7 +32,10 @@ export async function buildSite(): Promise<{ root: string; remove(): void }> {
   const run = promisify(execFile);
   // In a process of its own: vitest's environment is that of a test, not of production.
   const vite = join(app, "node_modules", "vite", "bin", "vite.js");
-  await run(process.execPath, [vite, "build", "--outDir", root, "--emptyOutDir"], { cwd: app, env: { ...process.env, NODE_ENV: "production" } });
+  await run(process.execPath, [vite, "build", "--outDir", root, "--emptyOutDir"], {
+    cwd: app,
+    env: { ...process.env, NODE_ENV: "production" },
+  });
   return { root, remove: () => rmSync(root, { recursive: true, force: true }) };
 }
 
@@ -49,7 +52,10 @@ export interface Host {
 }
 
 /** Serves a folder below /some/where/; without `isIsolated` no headers of cross-origin isolation are sent, with `policy` one of content security. */
-export async function host(root: string, { isIsolated = true, policy }: { isIsolated?: boolean; policy?: string } = {}): Promise<Host> {
+export async function host(
+  root: string,
+  { isIsolated = true, policy }: { isIsolated?: boolean; policy?: string } = {},
+): Promise<Host> {
   const prefix = "/some/where/";
   const sent: { path: string; bytes: number }[] = [];
   const extra = new Map<string, Uint8Array>();
@@ -73,13 +79,18 @@ export async function host(root: string, { isIsolated = true, policy }: { isIsol
     }
     const type = types[extname(path)];
     if (type === undefined || extra.has(path)) {
-      const bytes = sendRange(request.headers.range, body, { response, rate: extra.has(path) ? api.rate : Infinity });
+      const bytes = sendRange(request.headers.range, body, {
+        response,
+        rate: extra.has(path) ? api.rate : Infinity,
+      });
       sent.push({ path, bytes });
       return;
     }
     const packed = gzipSync(body);
     sent.push({ path, bytes: packed.length });
-    response.writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": packed.length }).end(packed);
+    response
+      .writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": packed.length })
+      .end(packed);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const api: Host = {
@@ -97,7 +108,11 @@ export async function host(root: string, { isIsolated = true, policy }: { isIsol
 }
 
 /** Answers with a file, or with the rest of it. @returns how much that is. */
-function sendRange(range: string | undefined, content: Uint8Array, { response, rate }: { response: import("node:http").ServerResponse; rate: number }): number {
+function sendRange(
+  range: string | undefined,
+  content: Uint8Array,
+  { response, rate }: { response: import("node:http").ServerResponse; rate: number },
+): number {
   const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
   const body = content.subarray(from);
   response.writeHead(from > 0 ? 206 : 200, {
@@ -125,7 +140,16 @@ function sendRange(range: string | undefined, content: Uint8Array, { response, r
 export function startBrowser(flags: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: executablePath!,
-    args: ["--headless=new", "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", ...flags],
+    args: [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--no-first-run",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      ...flags,
+    ],
   });
 }
 
@@ -138,13 +162,26 @@ export interface Opened {
 }
 
 /** Opens the page in a fresh profile and waits for its model. `script` runs before the page's own. */
-export async function open(browser: Browser, url: string, { isReady = true, script }: { isReady?: boolean; script?: string } = {}): Promise<Opened> {
+export async function open(
+  browser: Browser,
+  url: string,
+  { isReady = true, script }: { isReady?: boolean; script?: string } = {},
+): Promise<Opened> {
   const context = await browser.newContext({ acceptDownloads: true, viewport: { width: 1100, height: 760 } });
-  await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"], { origin: new URL(url).origin });
+  await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"], {
+    origin: new URL(url).origin,
+  });
   const page = await context.newPage();
   if (script !== undefined) await page.addInitScript(script);
   const complaints: string[] = [];
-  page.on("console", (message) => void (["error", "warning"].includes(message.type()) && complaints.push(`${message.type()}: ${message.text()}`)));
+  page.on(
+    "console",
+    (message) =>
+      void (
+        ["error", "warning"].includes(message.type()) &&
+        complaints.push(`${message.type()}: ${message.text()}`)
+      ),
+  );
   page.on("pageerror", (error) => void complaints.push(String(error)));
   await page.goto(url);
   if (isReady) await ready(page);
@@ -152,26 +189,45 @@ export async function open(browser: Browser, url: string, { isReady = true, scri
 }
 
 /** Waits until a model is there. */
-export const ready = (page: Page, on = ""): Promise<unknown> => page.waitForFunction((text) => document.querySelector("#status")!.textContent!.startsWith(`Ready on ${text}`), on, { timeout: 60_000 });
+export const ready = (page: Page, on = ""): Promise<unknown> =>
+  page.waitForFunction(
+    (text) => document.querySelector("#status")!.textContent!.startsWith(`Ready on ${text}`),
+    on,
+    { timeout: 60_000 },
+  );
 
 /** Waits until the shown picture has been looked at. */
-export const looked = (page: Page, timeout = 60_000): Promise<unknown> => page.waitForFunction(() => ["done", "failed"].includes(document.querySelector<HTMLElement>("#canvas")!.dataset["state"]!), undefined, { timeout });
+export const looked = (page: Page, timeout = 60_000): Promise<unknown> =>
+  page.waitForFunction(
+    () => ["done", "failed"].includes(document.querySelector<HTMLElement>("#canvas")!.dataset["state"]!),
+    undefined,
+    { timeout },
+  );
 
 /** Drops files onto the page, as a hand would. */
-export async function drop(page: Page, files: readonly { readonly name: string; readonly bytes: Uint8Array; readonly type?: string }[]): Promise<void> {
+export async function drop(
+  page: Page,
+  files: readonly { readonly name: string; readonly bytes: Uint8Array; readonly type?: string }[],
+): Promise<void> {
   const transfer = await page.evaluateHandle(
     (all) => {
       const data = new DataTransfer();
-      for (const { name, base64, type } of all) data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
+      for (const { name, base64, type } of all)
+        data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
       return data;
     },
-    files.map(({ name, bytes, type = "" }) => ({ name, type, base64: Buffer.from(bytes).toString("base64") })),
+    files.map(({ name, bytes, type = "" }) => ({
+      name,
+      type,
+      base64: Buffer.from(bytes).toString("base64"),
+    })),
   );
   await page.dispatchEvent("#stage", "drop", { dataTransfer: transfer });
 }
 
 /** The text of an element. */
-export const textOf = async (page: Page, selector: string): Promise<string> => (await page.textContent(selector)) ?? "";
+export const textOf = async (page: Page, selector: string): Promise<string> =>
+  (await page.textContent(selector)) ?? "";
 
 /** Sets the score threshold. */
 export async function setThreshold(page: Page, value: number): Promise<void> {

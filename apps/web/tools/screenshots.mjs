@@ -8,7 +8,13 @@ const { url, browser, close } = await openSite();
 
 /** @param {{ width: number, height: number, isDark?: boolean, isPhone?: boolean }} screen */
 async function open({ width, height, isDark = false, isPhone = false }) {
-  const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: isPhone ? 2 : 1, colorScheme: isDark ? "dark" : "light", hasTouch: isPhone, serviceWorkers: "block" });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    deviceScaleFactor: isPhone ? 2 : 1,
+    colorScheme: isDark ? "dark" : "light",
+    hasTouch: isPhone,
+    serviceWorkers: "block",
+  });
   const page = await context.newPage();
   await page.goto(url);
   await ready(page);
@@ -19,7 +25,10 @@ async function open({ width, height, isDark = false, isPhone = false }) {
   };
   /** @param {number} nth */
   const sample = async (nth) => {
-    await page.locator("#samples button").nth(nth).evaluate((button) => /** @type {HTMLElement} */ (button).click());
+    await page
+      .locator("#samples button")
+      .nth(nth)
+      .evaluate((button) => /** @type {HTMLElement} */ (button).click());
     await looked(page);
     // The status fades.
     await page.waitForTimeout(3500);

@@ -19,7 +19,11 @@ export interface CellOptions {
  *
  * Returns xyxy [ratios * sizes * 4].
  */
-export function cellAnchors(sizes: readonly number[], aspectRatios: readonly number[], options: CellOptions): Float32Array {
+export function cellAnchors(
+  sizes: readonly number[],
+  aspectRatios: readonly number[],
+  options: CellOptions,
+): Float32Array {
   return Float32Array.from(exactCellAnchors(sizes, aspectRatios, options));
 }
 
@@ -33,8 +37,8 @@ export function exactCellAnchors(
     const [x, y] = round ? singleHalves(size, ratio) : doubleHalves(size, ratio);
     return [-x, -y, x, y].map((value) => (round ? roundHalfToEven(value) : value));
   };
-  return order === "ratios-first"
-    ? aspectRatios.flatMap((ratio) => sizes.flatMap((size) => cell(size, ratio)))
+  return order === "ratios-first" ?
+      aspectRatios.flatMap((ratio) => sizes.flatMap((size) => cell(size, ratio)))
     : sizes.flatMap((size) => aspectRatios.flatMap((ratio) => cell(size, ratio)));
 }
 

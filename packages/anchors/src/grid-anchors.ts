@@ -66,9 +66,25 @@ export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageS
  * @param imageSize Size of the padded network input.
  * @throws ConfigError when the levels of config and features differ in number.
  */
-export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSize[], imageSize: ImageSize): Float32Array {
-  const { sizes, aspectRatios, strides, centerOffset, roundCells, order = "ratios-first", units = "pixels" } = config;
-  const lengths = [sizes.length, aspectRatios.length, ...(typeof strides === "string" ? [] : [strides.length])];
+export function gridAnchors(
+  config: AnchorConfig,
+  featureSizes: readonly ImageSize[],
+  imageSize: ImageSize,
+): Float32Array {
+  const {
+    sizes,
+    aspectRatios,
+    strides,
+    centerOffset,
+    roundCells,
+    order = "ratios-first",
+    units = "pixels",
+  } = config;
+  const lengths = [
+    sizes.length,
+    aspectRatios.length,
+    ...(typeof strides === "string" ? [] : [strides.length]),
+  ];
   if (lengths.some((length) => length !== featureSizes.length)) {
     throw new ConfigError(
       `gridAnchors: config must list sizes, aspect ratios and strides for ${featureSizes.length} levels, got ${lengths.join(", ")}. ` +
@@ -80,7 +96,10 @@ export function gridAnchors(config: AnchorConfig, featureSizes: readonly ImageSi
   for (const [level, { height, width }] of featureSizes.entries()) {
     const exact = exactCellAnchors(sizes[level]!, aspectRatios[level]!, { round: roundCells, order });
     // torchvision and detectron2 place float32 cells; matterport computes in float64 to the end.
-    const cell = units === "fractions" ? exact.map((value, i) => (i % 4 < 2 ? value : value - 1)) : Float32Array.from(exact);
+    const cell =
+      units === "fractions" ?
+        exact.map((value, i) => (i % 4 < 2 ? value : value - 1))
+      : Float32Array.from(exact);
     const [spanY, spanX] = units === "fractions" ? [imageSize.height - 1, imageSize.width - 1] : [1, 1];
     const strideY = typeof strides === "string" ? Math.floor(imageSize.height / height) : strides[level]!;
     const strideX = typeof strides === "string" ? Math.floor(imageSize.width / width) : strides[level]!;

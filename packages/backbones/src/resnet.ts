@@ -70,7 +70,9 @@ export const resnetBlocks: Readonly<Record<ResnetDepth, readonly [number, number
 const expansionOf = (depth: ResnetDepth): number => (depth >= 50 ? 4 : 1);
 
 /** Channels of c2, c3, c4 and c5, whether or not there is a c5. */
-export function resnetChannels(config: Pick<ResnetConfig, "depth" | "width">): [number, number, number, number] {
+export function resnetChannels(
+  config: Pick<ResnetConfig, "depth" | "width">,
+): [number, number, number, number] {
   const { depth, width = 64 } = config;
   const c2 = width * expansionOf(depth);
   return [c2, 2 * c2, 4 * c2, 8 * c2];
@@ -87,7 +89,11 @@ export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
   const { width = 64, norm, trainableLayers = 5, stages = 4 } = config;
   const trainable = trainableLayers === 5;
   return {
-    conv1: initConv2d({ size: 7, inChannels: 3, outChannels: width }, random, { init: "kaiming_normal_fan_out", bias: false, trainable }),
+    conv1: initConv2d({ size: 7, inChannels: 3, outChannels: width }, random, {
+      init: "kaiming_normal_fan_out",
+      bias: false,
+      trainable,
+    }),
     bn1: initNorm(norm, width, { trainable }),
     layer1: initResnetStage(config, 0, random),
     layer2: initResnetStage(config, 1, random),
@@ -98,15 +104,30 @@ export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
 
 /** The blocks of one stage, layer1 being 0; `initResnet` otherwise. */
 export function initResnetStage(config: ResnetConfig, stage: Stage, random: Random): BlockParams[] {
-  const { depth, norm, width = 64, groups = 32, cardinality = 1, widthPerGroup = 64, trainableLayers = 5 } = config;
+  const {
+    depth,
+    norm,
+    width = 64,
+    groups = 32,
+    cardinality = 1,
+    widthPerGroup = 64,
+    trainableLayers = 5,
+  } = config;
   const blocks = resnetBlocks[depth];
-  if (blocks === undefined) throw new ConfigError(`initResnet: depth must be one of ${Object.keys(resnetBlocks).join(", ")}, got ${depth}.`);
+  if (blocks === undefined)
+    throw new ConfigError(
+      `initResnet: depth must be one of ${Object.keys(resnetBlocks).join(", ")}, got ${depth}.`,
+    );
   if (norm === "group_norm" && width % groups !== 0) {
-    throw new ConfigError(`initResnet: groups must divide the width ${width}, got ${groups}. Choose fewer groups or another width.`);
+    throw new ConfigError(
+      `initResnet: groups must divide the width ${width}, got ${groups}. Choose fewer groups or another width.`,
+    );
   }
   const expansion = expansionOf(depth);
   if (expansion === 1 && (cardinality !== 1 || widthPerGroup !== 64)) {
-    throw new ConfigError(`initResnet: cardinality and widthPerGroup need bottlenecks, a depth of 50 or more, got depth ${depth}.`);
+    throw new ConfigError(
+      `initResnet: cardinality and widthPerGroup need bottlenecks, a depth of 50 or more, got depth ${depth}.`,
+    );
   }
   const trainable = trainableLayers >= 4 - stage;
   const planes = width << stage;
@@ -114,16 +135,30 @@ export function initResnetStage(config: ResnetConfig, stage: Stage, random: Rand
   // The channels of a bottleneck's 3 x 3: torchvision's formula.
   const middle = expansion === 1 ? planes : Math.floor((planes * widthPerGroup) / 64) * cardinality;
   const conv = (size: number, from: number, to: number, convGroups = 1): Conv2dParams =>
-    initConv2d({ size, inChannels: from, outChannels: to, groups: convGroups }, random, { init: "kaiming_normal_fan_out", bias: false, trainable });
+    initConv2d({ size, inChannels: from, outChannels: to, groups: convGroups }, random, {
+      init: "kaiming_normal_fan_out",
+      bias: false,
+      trainable,
+    });
   const bn = (channels: number): NormParams => initNorm(norm, channels, { trainable });
 
   return Array.from({ length: blocks[stage]! }, (_, i) => {
-    const inChannels = i > 0 ? outChannels : stage === 0 ? width : outChannels / 2;
-    const downsample = i === 0 && (stage > 0 || inChannels !== outChannels) && {
-      downsample: [conv(1, inChannels, outChannels), bn(outChannels)] as const,
-    };
+    const inChannels =
+      i > 0 ? outChannels
+      : stage === 0 ? width
+      : outChannels / 2;
+    const downsample = i === 0 &&
+      (stage > 0 || inChannels !== outChannels) && {
+        downsample: [conv(1, inChannels, outChannels), bn(outChannels)] as const,
+      };
     if (expansion === 1) {
-      return { conv1: conv(3, inChannels, planes), bn1: bn(planes), conv2: conv(3, planes, planes), bn2: bn(planes), ...downsample };
+      return {
+        conv1: conv(3, inChannels, planes),
+        bn1: bn(planes),
+        conv2: conv(3, planes, planes),
+        bn2: bn(planes),
+        ...downsample,
+      };
     }
     return {
       conv1: conv(1, inChannels, middle),
@@ -148,21 +183,45 @@ export interface ResnetOptions {
  * and 32 (16 with `dilateLayer4`); each side is rounded up at every halving. What `trainableLayers`
  * leaves out is not recorded on a tape: no gradient reaches `x` through it.
  */
-export function applyResnet(params: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): FeatureMaps {
+export function applyResnet(
+  params: ResnetParams,
+  config: ResnetConfig,
+  x: Tensor4D,
+  options: ResnetOptions = {},
+): FeatureMaps {
   const { trainableLayers = 5 } = config;
-  const run = (layer: number, compute: () => Tensor4D): Tensor4D => (layer > trainableLayers ? offTape(compute) : compute());
+  const run = (layer: number, compute: () => Tensor4D): Tensor4D =>
+    layer > trainableLayers ? offTape(compute) : compute();
   const maps: Tensor4D[] = tidy(() => {
     let y = run(5, () => applyResnetStem(params, config, x, options));
-    const stages = [params.layer1, params.layer2, params.layer3, ...(params.layer4 === undefined ? [] : [params.layer4])];
-    return stages.map((blocks, stage) => (y = run(4 - stage, () => applyResnetStage(blocks, config, stage as Stage, y, options))));
+    const stages = [
+      params.layer1,
+      params.layer2,
+      params.layer3,
+      ...(params.layer4 === undefined ? [] : [params.layer4]),
+    ];
+    return stages.map(
+      (blocks, stage) =>
+        (y = run(4 - stage, () => applyResnetStage(blocks, config, stage as Stage, y, options))),
+    );
   });
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
 }
 
 /** What comes before the stages: 7 × 7 of stride 2 and the pool, of `x` [B, H, W, 3]. */
-export function applyResnetStem({ conv1, bn1 }: ResnetParams, config: ResnetConfig, x: Tensor4D, options: ResnetOptions = {}): Tensor4D {
+export function applyResnetStem(
+  { conv1, bn1 }: ResnetParams,
+  config: ResnetConfig,
+  x: Tensor4D,
+  options: ResnetOptions = {},
+): Tensor4D {
   return tidy(() => {
-    const stem = convNorm(conv1, bn1, x, { ...normOptions(config, options), activation: "relu", stride: 2, padding: 3 });
+    const stem = convNorm(conv1, bn1, x, {
+      ...normOptions(config, options),
+      activation: "relu",
+      stride: 2,
+      padding: 3,
+    });
     return maxPool(stem, { size: 3, stride: 2, padding: config.stemPool === "same" ? "same" : 1 });
   });
 }
@@ -177,28 +236,61 @@ export function applyResnetStage(
 ): Tensor4D {
   const dilated = stage === 3 && config.dilateLayer4 === true;
   const strideOf = (i: number): number => (i === 0 && stage > 0 && !dilated ? 2 : 1);
-  return inSequence(x, blocks.map((block, i) => (y) => applyBlock(block, config, y, strideOf(i), dilated ? 2 : 1, options)));
+  return inSequence(
+    x,
+    blocks.map((block, i) => (y) => applyBlock(block, config, y, strideOf(i), dilated ? 2 : 1, options)),
+  );
 }
 
-const normOptions = ({ norm: kind, groups = 32, eps = 1e-5 }: ResnetConfig, { statistics = "running" }: ResnetOptions): ConvNormOptions => ({
+const normOptions = (
+  { norm: kind, groups = 32, eps = 1e-5 }: ResnetConfig,
+  { statistics = "running" }: ResnetOptions,
+): ConvNormOptions => ({
   kind,
   groups,
   eps,
   statistics,
 });
 
-function applyBlock(block: BlockParams, config: ResnetConfig, x: Tensor4D, stride: number, dilation: number, options: ResnetOptions): Tensor4D {
+function applyBlock(
+  block: BlockParams,
+  config: ResnetConfig,
+  x: Tensor4D,
+  stride: number,
+  dilation: number,
+  options: ResnetOptions,
+): Tensor4D {
   const shared = normOptions(config, options);
   return tidy(() => {
-    const shortcut = block.downsample === undefined ? x : convNorm(...block.downsample, x, { ...shared, stride });
+    const shortcut =
+      block.downsample === undefined ? x : convNorm(...block.downsample, x, { ...shared, stride });
     if (block.conv3 === undefined || block.bn3 === undefined) {
-      const y = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride, dilation, padding: dilation });
-      return convNorm(block.conv2, block.bn2, y, { ...shared, dilation, padding: dilation, addend: shortcut, activation: "relu" });
+      const y = convNorm(block.conv1, block.bn1, x, {
+        ...shared,
+        activation: "relu",
+        stride,
+        dilation,
+        padding: dilation,
+      });
+      return convNorm(block.conv2, block.bn2, y, {
+        ...shared,
+        dilation,
+        padding: dilation,
+        addend: shortcut,
+        activation: "relu",
+      });
     }
     const [first, second] = config.strideIn1x1 === true ? [stride, 1] : [1, stride];
     const narrow = convNorm(block.conv1, block.bn1, x, { ...shared, activation: "relu", stride: first });
     const { cardinality: convGroups = 1 } = config;
-    const y = convNorm(block.conv2, block.bn2, narrow, { ...shared, activation: "relu", stride: second, dilation, padding: dilation, convGroups });
+    const y = convNorm(block.conv2, block.bn2, narrow, {
+      ...shared,
+      activation: "relu",
+      stride: second,
+      dilation,
+      padding: dilation,
+      convGroups,
+    });
     return convNorm(block.conv3, block.bn3, y, { ...shared, addend: shortcut, activation: "relu" });
   });
 }

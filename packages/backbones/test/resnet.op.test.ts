@@ -2,7 +2,14 @@ import { add, dispose, mean, square, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
-import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
+import {
+  expectNoLeaks,
+  expectSummary,
+  golden,
+  gradientsOf,
+  seedVariables,
+  seededInput,
+} from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { applyResnet, applyResnetStage, initResnet, initResnetStage, resnetChannels } from "../src/index.ts";
@@ -14,14 +21,24 @@ interface ResnetCase {
   readonly gradients: Readonly<Record<string, Summary>>;
   readonly running: Readonly<Record<string, Summary>>;
 }
-const fixture = golden<{ input: number[]; even: number[]; cases: Record<string, ResnetCase> }>(import.meta.url, "resnet");
+const fixture = golden<{ input: number[]; even: number[]; cases: Record<string, ResnetCase> }>(
+  import.meta.url,
+  "resnet",
+);
 
 const configs: Readonly<Record<string, ResnetConfig>> = {
   resnet18_group_norm: { depth: 18, norm: "group_norm", width: 8, groups: 4 },
   resnet18_batch_norm: { depth: 18, norm: "batch_norm", width: 8 },
   resnet50_frozen_batch_norm: { depth: 50, norm: "frozen_batch_norm", width: 8 },
   resnext50_4x32d: { depth: 50, norm: "frozen_batch_norm", width: 8, cardinality: 4, widthPerGroup: 32 },
-  resnet50_caffe2_dc5: { depth: 50, norm: "frozen_batch_norm", width: 8, strideIn1x1: true, stemPool: "same", dilateLayer4: true },
+  resnet50_caffe2_dc5: {
+    depth: 50,
+    norm: "frozen_batch_norm",
+    width: 8,
+    strideIn1x1: true,
+    stemPool: "same",
+    dilateLayer4: true,
+  },
 };
 
 for (const [name, config] of Object.entries(configs)) {
@@ -31,8 +48,10 @@ for (const [name, config] of Object.entries(configs)) {
     const params = initResnet(config, createRandom(1));
     const variables = flattenParams(params);
 
-    const apply = (): ReadonlyMap<string, Tensor4D> => applyResnet(params, config, x, { statistics: "batch" });
-    const loss = (): Scalar => [...apply().values()].map((map) => mean(square(map))).reduce((a, b) => add(a, b)) as Scalar;
+    const apply = (): ReadonlyMap<string, Tensor4D> =>
+      applyResnet(params, config, x, { statistics: "batch" });
+    const loss = (): Scalar =>
+      [...apply().values()].map((map) => mean(square(map))).reduce((a, b) => add(a, b)) as Scalar;
     afterAll(() => {
       disposeParams(params);
       x.dispose();
@@ -48,7 +67,8 @@ for (const [name, config] of Object.entries(configs)) {
       expect([...maps.keys()]).toEqual(["c2", "c3", "c4", "c5"]);
       expect([...maps.values()].map((map) => map.shape[3])).toEqual(resnetChannels(config));
       for (const [level, map] of maps) await expectSummary(map, c.maps[level]!, level, 2e-5);
-      for (const [statistic, expected] of Object.entries(c.running)) await expectSummary(variables.get(statistic)!, expected, statistic, 2e-5);
+      for (const [statistic, expected] of Object.entries(c.running))
+        await expectSummary(variables.get(statistic)!, expected, statistic, 2e-5);
       dispose([...maps.values()]);
     });
 
@@ -56,13 +76,16 @@ for (const [name, config] of Object.entries(configs)) {
       seedVariables(variables);
       const asked = new Map(Object.keys(c.gradients).map((key) => [key, variables.get(key)!]));
       const gradients = gradientsOf(loss, asked);
-      for (const [key, expected] of Object.entries(c.gradients)) await expectSummary(gradients.get(key)!, expected, key, 5e-5);
+      for (const [key, expected] of Object.entries(c.gradients))
+        await expectSummary(gradients.get(key)!, expected, key, 5e-5);
       dispose([...gradients.values()]);
     });
 
     it("leaks nothing", async () => {
       await expectNoLeaks(() => [...apply().values()]);
-      await expectNoLeaks(() => [...gradientsOf(loss, new Map([["conv1.weight", variables.get("conv1.weight")!]])).values()]);
+      await expectNoLeaks(() => [
+        ...gradientsOf(loss, new Map([["conv1.weight", variables.get("conv1.weight")!]])).values(),
+      ]);
     });
   });
 }
@@ -70,7 +93,9 @@ for (const [name, config] of Object.entries(configs)) {
 describe("initResnet", () => {
   const trained = (config: ResnetConfig): string[] => {
     const params = initResnet(config, createRandom(1));
-    const tops = [...flattenParams(params)].filter(([, v]) => v.trainable).map(([name]) => name.split(".")[0]!);
+    const tops = [...flattenParams(params)]
+      .filter(([, v]) => v.trainable)
+      .map(([name]) => name.split(".")[0]!);
     disposeParams(params);
     return [...new Set(tops)];
   };
@@ -86,7 +111,9 @@ describe("initResnet", () => {
     // torchvision's resnet18 has 11,689,512 parameters, 513,000 of them in the classifier.
     const count = (config: ResnetConfig): number => {
       const params = initResnet(config, createRandom(1));
-      const total = [...flattenParams(params)].filter(([, v]) => v.trainable).reduce((sum, [, v]) => sum + v.size, 0);
+      const total = [...flattenParams(params)]
+        .filter(([, v]) => v.trainable)
+        .reduce((sum, [, v]) => sum + v.size, 0);
       disposeParams(params);
       return total;
     };
@@ -101,9 +128,16 @@ describe("initResnet", () => {
     const stage = initResnetStage(config, 3, createRandom(1));
     const [maps, after] = tidy(() => {
       const found = applyResnet(params, config, seededInput("image", [1, 32, 48, 3]) as Tensor4D);
-      return [[...found].map(([name, map]) => [name, map.shape]), applyResnetStage(stage, config, 3, found.get("c4")!).shape];
+      return [
+        [...found].map(([name, map]) => [name, map.shape]),
+        applyResnetStage(stage, config, 3, found.get("c4")!).shape,
+      ];
     }) as never as [unknown, unknown];
-    expect(maps).toEqual([["c2", [1, 8, 12, 16]], ["c3", [1, 4, 6, 32]], ["c4", [1, 2, 3, 64]]]);
+    expect(maps).toEqual([
+      ["c2", [1, 8, 12, 16]],
+      ["c3", [1, 4, 6, 32]],
+      ["c4", [1, 2, 3, 64]],
+    ]);
     expect(after).toEqual([1, 1, 2, 128]);
     disposeParams(params);
     disposeParams(stage);
@@ -113,7 +147,11 @@ describe("initResnet", () => {
     expect(() => initResnet({ depth: 18, norm: "batch_norm", cardinality: 32 }, createRandom(1))).toThrow(
       "initResnet: cardinality and widthPerGroup need bottlenecks, a depth of 50 or more, got depth 18.",
     );
-    expect(() => initResnet({ depth: 20 as 18, norm: "batch_norm" }, createRandom(1))).toThrow("initResnet: depth must be one of 18, 34, 50, 101, 152, got 20.");
-    expect(() => initResnet({ depth: 18, norm: "group_norm", width: 16 }, createRandom(1))).toThrow("initResnet: groups must divide the width 16, got 32.");
+    expect(() => initResnet({ depth: 20 as 18, norm: "batch_norm" }, createRandom(1))).toThrow(
+      "initResnet: depth must be one of 18, 34, 50, 101, 152, got 20.",
+    );
+    expect(() => initResnet({ depth: 18, norm: "group_norm", width: 16 }, createRandom(1))).toThrow(
+      "initResnet: groups must divide the width 16, got 32.",
+    );
   });
 });

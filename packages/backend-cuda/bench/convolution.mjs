@@ -24,7 +24,11 @@ function fastest(run) {
 
 /** @type {{ name: string, x: [number, number, number, number], out?: number, options: import("@mrcnn/nn").Conv2dOptions }[]} */
 const cases = [
-  ...[4, 8, 16, 32].map((width, i) => ({ name: `32 groups of ${width}`, x: /** @type {[number, number, number, number]} */ ([1, 128 >> i, 128 >> i, 32 * width]), options: { groups: 32, padding: 1 } })),
+  ...[4, 8, 16, 32].map((width, i) => ({
+    name: `32 groups of ${width}`,
+    x: /** @type {[number, number, number, number]} */ ([1, 128 >> i, 128 >> i, 32 * width]),
+    options: { groups: 32, padding: 1 },
+  })),
   { name: "32 groups of 8, stride 2", x: [1, 128, 128, 256], options: { groups: 32, padding: 1, stride: 2 } },
   { name: "32 groups of 64", x: [1, 16, 16, 2048], options: { groups: 32, padding: 1 } },
   { name: "dilation 2", x: [1, 32, 32, 512], options: { padding: 2, dilation: 2 } },
@@ -36,7 +40,8 @@ const measure = () =>
     const channels = shape[3];
     const x = tf.randomNormal(shape, 0, 1, "float32", 1);
     const weight = tf.randomNormal([3, 3, channels / (options.groups ?? 1), channels], 0, 1, "float32", 2);
-    const f = (/** @type {any} */ x, /** @type {any} */ weight) => /** @type {any} */ (conv2d({ weight }, x, options));
+    const f = (/** @type {any} */ x, /** @type {any} */ weight) =>
+      /** @type {any} */ (conv2d({ weight }, x, options));
     const dy = f(x, weight);
     const times = [fastest(() => f(x, weight)), fastest(() => tf.grads(f)([x, weight], dy))];
     tf.dispose([x, weight, dy]);

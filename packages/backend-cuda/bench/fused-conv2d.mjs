@@ -28,7 +28,14 @@ function time({ shape, size, out, sum = false }) {
   const x = /** @type {tf.Tensor4D} */ (tf.randomNormal(shape));
   const params = { weight: tf.randomNormal([size, size, channels, out]), bias: tf.randomNormal([out]) };
   const addend = /** @type {tf.Tensor4D} */ (tf.randomNormal([batch, height, width, out]));
-  const run = () => tf.dispose(conv2d(/** @type {never} */ (params), x, { padding: size >> 1, activation: "relu", ...(sum && { addend }) }));
+  const run = () =>
+    tf.dispose(
+      conv2d(/** @type {never} */ (params), x, {
+        padding: size >> 1,
+        activation: "relu",
+        ...(sum && { addend }),
+      }),
+    );
   for (let i = 0; i < 3; i++) run();
   const times = Array.from({ length: 15 }, () => {
     const start = performance.now();
@@ -45,5 +52,7 @@ registerCudaKernels();
 console.log("| input | filter | | tfjs-node: time, GFLOP/s | here |\n|---|---|---|---|---|");
 for (const [i, one] of cases.entries()) {
   const { shape, size, out, sum } = one;
-  console.log(`| ${shape.join("x")} | ${size}x${size} to ${out} | ${sum ? "bias, sum, ReLU" : "bias, ReLU"} | ${plain[i]} | ${time(one)} |`);
+  console.log(
+    `| ${shape.join("x")} | ${size}x${size} to ${out} | ${sum ? "bias, sum, ReLU" : "bias, ReLU"} | ${plain[i]} | ${time(one)} |`,
+  );
 }

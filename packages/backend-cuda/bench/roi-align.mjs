@@ -14,7 +14,7 @@ await loadTensorflow();
 function milliseconds(f) {
   tf.tidy(() => void f().dataSync());
   const times = [];
-  for (const until = performance.now() + 2000; times.length < 3 || performance.now() < until; ) {
+  for (const until = performance.now() + 2000; times.length < 3 || performance.now() < until;) {
     const start = performance.now();
     tf.tidy(() => void f().dataSync());
     times.push(performance.now() - start);
@@ -31,21 +31,42 @@ const cases = [
   [256, 128, 256, 14],
 ];
 const rows = cases.map(([rois, side, channels, bins]) => {
-  const features = tf.randomNormal([1, /** @type {number} */ (side), /** @type {number} */ (side), /** @type {number} */ (channels)], 0, 1, "float32", 1);
+  const features = tf.randomNormal(
+    [1, /** @type {number} */ (side), /** @type {number} */ (side), /** @type {number} */ (channels)],
+    0,
+    1,
+    "float32",
+    1,
+  );
   const image = /** @type {number} */ (side) * 4;
-  const spread = (/** @type {number} */ seed) => tf.randomUniform([/** @type {number} */ (rois), 2], 0, 1, "float32", seed);
+  const spread = (/** @type {number} */ seed) =>
+    tf.randomUniform([/** @type {number} */ (rois), 2], 0, 1, "float32", seed);
   const corner = tf.mul(spread(2), image * 0.7);
-  const boxes = /** @type {Float32Array} */ (tf.concat([corner, tf.add(corner, tf.add(tf.mul(spread(3), image * 0.25), 8))], 1).dataSync());
-  const options = { outputSize: /** @type {[number, number]} */ ([bins, bins]), spatialScale: 0.25, samplingRatio: 2, aligned: false };
-  const forward = (/** @type {any} */ x) => roiAlign(x, { boxes, imageIndex: new Int32Array(/** @type {number} */ (rois)) }, options);
+  const boxes = /** @type {Float32Array} */ (
+    tf.concat([corner, tf.add(corner, tf.add(tf.mul(spread(3), image * 0.25), 8))], 1).dataSync()
+  );
+  const options = {
+    outputSize: /** @type {[number, number]} */ ([bins, bins]),
+    spatialScale: 0.25,
+    samplingRatio: 2,
+    aligned: false,
+  };
+  const forward = (/** @type {any} */ x) =>
+    roiAlign(x, { boxes, imageIndex: new Int32Array(/** @type {number} */ (rois)) }, options);
   const dy = forward(features);
   const backward = () => /** @type {any} */ (tf.grad(forward)(features, dy));
-  return { name: `${rois} rois to ${bins}x${bins} of ${side}x${side}x${channels}`, forward: () => forward(features), backward };
+  return {
+    name: `${rois} rois to ${bins}x${bins} of ${side}x${side}x${channels}`,
+    forward: () => forward(features),
+    backward,
+  };
 });
 const before = rows.map(({ forward, backward }) => [milliseconds(forward), milliseconds(backward)]);
 registerCudaKernels();
 if (kernels.length === 0) throw new Error("no kernels");
-console.log("| ms | products: forward | and gradient | kernel: forward | and gradient |\n|---|---|---|---|---|");
+console.log(
+  "| ms | products: forward | and gradient | kernel: forward | and gradient |\n|---|---|---|---|---|",
+);
 rows.forEach(({ name, forward, backward }, i) => {
   const after = [milliseconds(forward), milliseconds(backward)];
   console.log(`| ${name} | ${[...(before[i] ?? []), ...after].map((t) => t.toFixed(1)).join(" | ")} |`);

@@ -25,21 +25,46 @@ function bandsOf(rows: number): number {
  * outputs lie one after the other, which is the whole. The sums are the same. 1x1 convolutions, batches
  * and what can't be cut `call` does as it is.
  */
-export function inBands(call: Call, { inputs, attrs, backend }: KernelArgs<"x" | "filter", FusedConv2DAttrs>): Tensor {
+export function inBands(
+  call: Call,
+  { inputs, attrs, backend }: KernelArgs<"x" | "filter", FusedConv2DAttrs>,
+): Tensor {
   const { x, filter } = inputs;
-  if (x.shape[0] !== 1 || filter.shape[2] !== x.shape[3] || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
+  if (
+    x.shape[0] !== 1 ||
+    filter.shape[2] !== x.shape[3] ||
+    attrs.dataFormat !== "NHWC" ||
+    backend.isUsingGpuDevice
+  )
+    return call({ inputs, attrs, backend });
   const { strides, dilations, pad: given, dimRoundingMode } = attrs;
-  const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, given, dimRoundingMode);
+  const info = backend_util.computeConv2DInfo(
+    x.shape as Shape4D,
+    filter.shape as Shape4D,
+    strides,
+    dilations,
+    given,
+    dimRoundingMode,
+  );
   const { filterHeight, filterWidth, outHeight, outWidth, outChannels, strideHeight, padInfo } = info;
   const bands = bandsOf(outHeight);
-  if (bands === 1 || filterHeight * filterWidth === 1 || info.dilationHeight > 1 || info.dilationWidth > 1) return call({ inputs, attrs, backend });
+  if (bands === 1 || filterHeight * filterWidth === 1 || info.dilationHeight > 1 || info.dilationWidth > 1)
+    return call({ inputs, attrs, backend });
   return tidy(() => {
     const { top, bottom, left, right } = padInfo;
-    const padded = pad(x as Tensor4D, [[0, 0], [top, bottom], [left, right], [0, 0]]);
+    const padded = pad(x as Tensor4D, [
+      [0, 0],
+      [top, bottom],
+      [left, right],
+      [0, 0],
+    ]);
     const [, , width, channels] = padded.shape;
     const step = (outHeight / bands) * strideHeight;
     const reach = step - strideHeight + filterHeight;
-    const rows = Int32Array.from({ length: bands * reach }, (_, i) => Math.floor(i / reach) * step + (i % reach));
+    const rows = Int32Array.from(
+      { length: bands * reach },
+      (_, i) => Math.floor(i / reach) * step + (i % reach),
+    );
     const cut = reshape(gather(padded, tensor1d(rows, "int32"), 1), [bands, reach, width, channels]);
     const y = call({ inputs: { ...inputs, x: cut }, attrs: { ...attrs, pad: "valid" }, backend });
     return reshape(y, [1, outHeight, outWidth, outChannels]);

@@ -23,7 +23,10 @@ export interface FusedConv2dOp {
  *
  * @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`.
  */
-export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, strides, dilations, paddings, relu }: FusedConv2dOp): Tensor {
+export function runFusedConv2d(
+  backend: TensorflowBackend,
+  { x, filter, args, strides, dilations, paddings, relu }: FusedConv2dOp,
+): Tensor {
   const { binding } = backend;
   const given = args.filter((arg) => arg !== undefined);
   const isPadded = paddings.some((n) => n > 0);
@@ -31,7 +34,11 @@ export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, st
   const attr = (name: string, type: number, value: unknown): OpAttr => ({ name, type, value });
   const attrs = [
     attr("T", binding.TF_ATTR_TYPE, binding.TF_FLOAT),
-    attr("TArgs", binding.TF_ATTR_TYPE, given.map(() => binding.TF_FLOAT)),
+    attr(
+      "TArgs",
+      binding.TF_ATTR_TYPE,
+      given.map(() => binding.TF_FLOAT),
+    ),
     attr("num_args", binding.TF_ATTR_INT, given.length),
     attr("num_host_args", binding.TF_ATTR_INT, 0),
     attr("strides", binding.TF_ATTR_INT, [1, ...strides, 1]),
@@ -48,7 +55,11 @@ export function runFusedConv2d(backend: TensorflowBackend, { x, filter, args, st
   ];
   const y = backend.executeSingleOutput("_MklNativeFusedConv2D", attrs, [x, filter, ...given]);
   if (!relu) return y;
-  const result = backend.executeSingleOutput("Relu", [attr("T", binding.TF_ATTR_TYPE, binding.TF_FLOAT)], [y]);
+  const result = backend.executeSingleOutput(
+    "Relu",
+    [attr("T", binding.TF_ATTR_TYPE, binding.TF_FLOAT)],
+    [y],
+  );
   y.dispose();
   return result;
 }

@@ -42,7 +42,15 @@ function triesFusing(backend: TensorflowBackend): boolean {
   const filter = tensor4d([3], [1, 1, 1, 1]);
   const bias = tensor1d([1]);
   try {
-    const y = runFusedConv2d(backend, { x, filter, args: [bias], strides: [1, 1], dilations: [1, 1], paddings: [0, 0, 0, 0], relu: true });
+    const y = runFusedConv2d(backend, {
+      x,
+      filter,
+      args: [bias],
+      strides: [1, 1],
+      dilations: [1, 1],
+      paddings: [0, 0, 0, 0],
+      relu: true,
+    });
     const [value] = y.dataSync();
     y.dispose();
     return value === 7;

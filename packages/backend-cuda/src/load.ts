@@ -36,7 +36,11 @@ export interface TensorflowSetup {
   /** Whether its addon takes lists as attributes, and a ConfigProto. */
   readonly patched?: boolean;
   /** What TensorFlow was built for: versions, and GPUs by their compute capability ("sm_80"; "compute_90" and later). */
-  readonly cuda?: { readonly version: string; readonly cudnn: string; readonly capabilities: readonly string[] };
+  readonly cuda?: {
+    readonly version: string;
+    readonly cudnn: string;
+    readonly capabilities: readonly string[];
+  };
 }
 
 const here = fileURLToPath(import.meta.url);
@@ -74,8 +78,17 @@ export function findTensorflow(): TensorflowSetup | undefined {
   if (path === undefined) return undefined;
   const folder = path.slice(0, path.lastIndexOf("node_modules"));
   const record = join(folder, "ready.json");
-  const { how, patched, cuda } = (existsSync(record) ? JSON.parse(readFileSync(record, "utf8")) : {}) as Partial<TensorflowSetup>;
-  return { path, folder, ...(how !== undefined && { how }), ...(patched !== undefined && { patched }), ...(cuda !== undefined && { cuda }) };
+  const { how, patched, cuda } = (
+    existsSync(record) ?
+      JSON.parse(readFileSync(record, "utf8"))
+    : {}) as Partial<TensorflowSetup>;
+  return {
+    path,
+    folder,
+    ...(how !== undefined && { how }),
+    ...(patched !== undefined && { patched }),
+    ...(cuda !== undefined && { cuda }),
+  };
 }
 
 /** Whether `loadTensorflow` would find tfjs-node; looks without loading. */
@@ -91,30 +104,51 @@ function memoryLimitConfig(megabytes: number): string {
 }
 
 // Read by the addon and TensorFlow when they load. Undefined: must not be set.
-function variables({ precision, threads, memoryLimitMb }: TensorflowOptions): Record<string, string | undefined> {
+function variables({
+  precision,
+  threads,
+  memoryLimitMb,
+}: TensorflowOptions): Record<string, string | undefined> {
   return {
     ...(precision !== undefined && {
       ONEDNN_DEFAULT_FPMATH_MODE: precision === "bf16" ? "BF16" : "STRICT",
       NVIDIA_TF32_OVERRIDE: precision === "tf32" ? undefined : "0",
     }),
-    ...(threads !== undefined && { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: String(threads) }),
+    ...(threads !== undefined && {
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      TF_NUM_INTEROP_THREADS: String(threads),
+    }),
     ...(memoryLimitMb !== undefined && { MRCNN_TENSORFLOW_CONFIG: memoryLimitConfig(memoryLimitMb) }),
   };
 }
 
 function check(options: TensorflowOptions): void {
   const { precision, threads, memoryLimitMb } = options;
-  if (precision !== undefined && !precisions.includes(precision)) throw new ConfigError(`loadTensorflow: precision must be one of ${precisions.join(", ")}, got ${precision}.`);
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) throw new ConfigError(`loadTensorflow: threads must be a whole number from 1 up, got ${threads}.`);
-  if (memoryLimitMb !== undefined && !(memoryLimitMb > 0 && Number.isFinite(memoryLimitMb))) throw new ConfigError(`loadTensorflow: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
+  if (precision !== undefined && !precisions.includes(precision))
+    throw new ConfigError(
+      `loadTensorflow: precision must be one of ${precisions.join(", ")}, got ${precision}.`,
+    );
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+    throw new ConfigError(`loadTensorflow: threads must be a whole number from 1 up, got ${threads}.`);
+  if (memoryLimitMb !== undefined && !(memoryLimitMb > 0 && Number.isFinite(memoryLimitMb)))
+    throw new ConfigError(`loadTensorflow: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
 }
 
 // What only the loaded backend tells: where it computes.
 function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
   const { isUsingGpuDevice } = findBackend("tensorflow") as unknown as TensorflowBackend;
-  if (precision === "bf16" && isUsingGpuDevice) throw new BackendError('loadTensorflow: precision "bf16" is for CPUs, and this computes on a GPU. Use "tf32".');
-  if (precision === "tf32" && !isUsingGpuDevice) throw new BackendError('loadTensorflow: precision "tf32" is for NVIDIA GPUs, and this computes on the CPU. Use "bf16".');
-  if (memoryLimitMb !== undefined && !isUsingGpuDevice) throw new BackendError("loadTensorflow: memoryLimitMb limits a GPU's memory, and this computes on the CPU. Leave it out.");
+  if (precision === "bf16" && isUsingGpuDevice)
+    throw new BackendError(
+      'loadTensorflow: precision "bf16" is for CPUs, and this computes on a GPU. Use "tf32".',
+    );
+  if (precision === "tf32" && !isUsingGpuDevice)
+    throw new BackendError(
+      'loadTensorflow: precision "tf32" is for NVIDIA GPUs, and this computes on the CPU. Use "bf16".',
+    );
+  if (memoryLimitMb !== undefined && !isUsingGpuDevice)
+    throw new BackendError(
+      "loadTensorflow: memoryLimitMb limits a GPU's memory, and this computes on the CPU. Leave it out.",
+    );
 }
 
 // TensorFlow's libraries write to stderr while they are loaded, before they look at any variable. What setup has left in
@@ -150,7 +184,9 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
   if (findBackendFactory("tensorflow") !== null) {
     const other = wanted.find(([name, value]) => process.env[name] !== value);
     if (other !== undefined) {
-      throw new BackendError(`loadTensorflow: backend "tensorflow" is loaded already with other options (${other[0]}). They hold for the whole process: load it with these first, or start another process.`);
+      throw new BackendError(
+        `loadTensorflow: backend "tensorflow" is loaded already with other options (${other[0]}). They hold for the whole process: load it with these first, or start another process.`,
+      );
     }
     return checkDevice(options);
   }
@@ -162,10 +198,15 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
     );
   }
   if (options.memoryLimitMb !== undefined && setup.patched !== true) {
-    throw new BackendError(`loadTensorflow: memoryLimitMb needs an addon built by \`npm run setup:tensorflow -- --wheel\`, and ${setup.path} is not. Leave it out.`);
+    throw new BackendError(
+      `loadTensorflow: memoryLimitMb needs an addon built by \`npm run setup:tensorflow -- --wheel\`, and ${setup.path} is not. Leave it out.`,
+    );
   }
   // A worker's process.env is a copy that native code does not see.
-  if (wanted.length > 0 && !isMainThread) throw new BackendError("loadTensorflow: options can be set in the main thread only. Load it there first, or leave them out.");
+  if (wanted.length > 0 && !isMainThread)
+    throw new BackendError(
+      "loadTensorflow: options can be set in the main thread only. Load it there first, or leave them out.",
+    );
   for (const [name, value] of wanted) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;

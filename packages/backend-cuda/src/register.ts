@@ -17,7 +17,14 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
 };
 
 /** What this package adds to backend "tensorflow". */
-export const kernels: readonly KernelConfig[] = [conv2dAdd, conv2dBackpropFilter, conv2dBackpropInput, reluGrad, roiAlign, roiAlignGrad];
+export const kernels: readonly KernelConfig[] = [
+  conv2dAdd,
+  conv2dBackpropFilter,
+  conv2dBackpropInput,
+  reluGrad,
+  roiAlign,
+  roiAlignGrad,
+];
 
 /** Registers the kernels and their gradients; explicit and idempotent. Call it after `loadTensorflow`. */
 export function registerCudaKernels(): void {

@@ -3,7 +3,16 @@ import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
 /** The part of tfjs-node's backend that runs TensorFlow ops by name; tfjs-node itself is never imported. */
 export interface TensorflowBackend {
   readonly binding: Readonly<
-    Record<"TF_ATTR_TYPE" | "TF_ATTR_STRING" | "TF_ATTR_INT" | "TF_ATTR_FLOAT" | "TF_ATTR_BOOL" | "TF_FLOAT" | "TF_INT32", number>
+    Record<
+      | "TF_ATTR_TYPE"
+      | "TF_ATTR_STRING"
+      | "TF_ATTR_INT"
+      | "TF_ATTR_FLOAT"
+      | "TF_ATTR_BOOL"
+      | "TF_FLOAT"
+      | "TF_INT32",
+      number
+    >
   >;
   readonly isUsingGpuDevice: boolean;
   executeSingleOutput(name: string, attrs: readonly OpAttr[], inputs: readonly TensorInfo[]): Tensor;
@@ -30,11 +39,19 @@ export function kernel<Name extends string, Attrs>(
   supports?: (attrs: Attrs) => boolean,
 ): KernelConfig {
   const kernelFunc = Object.assign(run, supports === undefined ? {} : { supports });
-  return { kernelName: name, backendName: "tensorflow", kernelFunc: kernelFunc as unknown as KernelConfig["kernelFunc"] };
+  return {
+    kernelName: name,
+    backendName: "tensorflow",
+    kernelFunc: kernelFunc as unknown as KernelConfig["kernelFunc"],
+  };
 }
 
 /** Attributes of an op on float32 values, with int32 shapes and paddings. */
-export function opAttrs({ binding }: TensorflowBackend, strings: Readonly<Record<string, string>>, ints: Readonly<Record<string, readonly number[]>> = {}): OpAttr[] {
+export function opAttrs(
+  { binding }: TensorflowBackend,
+  strings: Readonly<Record<string, string>>,
+  ints: Readonly<Record<string, readonly number[]>> = {},
+): OpAttr[] {
   return [
     { name: "T", type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
     ...Object.entries(strings).map(([name, value]) => ({ name, type: binding.TF_ATTR_STRING, value })),

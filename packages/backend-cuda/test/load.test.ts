@@ -12,17 +12,31 @@ const before = { ...process.env };
 let folder: string;
 
 /** A tfjs-node whose backend computes on a GPU or not, as setup leaves it with `record`, or an app has it without. */
-function install({ gpu = false, record = undefined as object | undefined, code = "globalThis.load();" } = {}): void {
+function install({
+  gpu = false,
+  record = undefined as object | undefined,
+  code = "globalThis.load();",
+} = {}): void {
   const name = join(folder, "node_modules", "@tensorflow", "tfjs-node");
   mkdirSync(name, { recursive: true });
   writeFileSync(join(name, "index.js"), code);
   if (record !== undefined) writeFileSync(join(folder, "ready.json"), JSON.stringify(record));
-  globals.load = () => void registerBackend("tensorflow", () => ({ isUsingGpuDevice: gpu, dispose() {} }) as unknown as KernelBackend);
+  globals.load = () =>
+    void registerBackend(
+      "tensorflow",
+      () => ({ isUsingGpuDevice: gpu, dispose() {} }) as unknown as KernelBackend,
+    );
 }
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "mrcnn-load-"));
-  for (const name of ["ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "TF_NUM_INTRAOP_THREADS", "MRCNN_TENSORFLOW_CONFIG"]) delete process.env[name];
+  for (const name of [
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TF_NUM_INTRAOP_THREADS",
+    "MRCNN_TENSORFLOW_CONFIG",
+  ])
+    delete process.env[name];
   process.env.MRCNN_TENSORFLOW = folder;
 });
 afterEach(() => {
@@ -42,19 +56,31 @@ describe("loadTensorflow", () => {
 
   it("says what to run when it does not load", async () => {
     install({ code: 'throw new Error("libtensorflow.so.2: cannot open shared object file")' });
-    await expect(loadTensorflow()).rejects.toThrow(/index\.js does not load \(Error: libtensorflow\.so\.2.*setup:tensorflow -- --force/s);
+    await expect(loadTensorflow()).rejects.toThrow(
+      /index\.js does not load \(Error: libtensorflow\.so\.2.*setup:tensorflow -- --force/s,
+    );
   });
 
   it("finds what setup recorded", () => {
     const cuda = { version: "12.5.1", cudnn: "9", capabilities: ["sm_60"] };
     install({ record: { how: "addon built", patched: true, cuda, node: "20.0.0" } });
-    expect(findTensorflow()).toEqual({ path: join(folder, "node_modules/@tensorflow/tfjs-node/index.js"), folder: `${folder}/`, how: "addon built", patched: true, cuda });
+    expect(findTensorflow()).toEqual({
+      path: join(folder, "node_modules/@tensorflow/tfjs-node/index.js"),
+      folder: `${folder}/`,
+      how: "addon built",
+      patched: true,
+      cuda,
+    });
   });
 
   it("computes in float32 everywhere and lets a GPU's memory grow, unless the environment says otherwise", async () => {
     install();
     await loadTensorflow();
-    expect(process.env).toMatchObject({ NVIDIA_TF32_OVERRIDE: "0", TF_FORCE_GPU_ALLOW_GROWTH: "true", TF_ENABLE_ONEDNN_OPTS: "1" });
+    expect(process.env).toMatchObject({
+      NVIDIA_TF32_OVERRIDE: "0",
+      TF_FORCE_GPU_ALLOW_GROWTH: "true",
+      TF_ENABLE_ONEDNN_OPTS: "1",
+    });
     expect(process.env.ONEDNN_DEFAULT_FPMATH_MODE).toBeUndefined();
   });
 
@@ -70,7 +96,9 @@ describe("loadTensorflow", () => {
     process.env.NVIDIA_TF32_OVERRIDE = "1";
     install({ gpu, record: { patched: true } });
     await loadTensorflow(options);
-    expect({ ...process.env, NVIDIA_TF32_OVERRIDE: process.env.NVIDIA_TF32_OVERRIDE }).toMatchObject(variables);
+    expect({ ...process.env, NVIDIA_TF32_OVERRIDE: process.env.NVIDIA_TF32_OVERRIDE }).toMatchObject(
+      variables,
+    );
     await loadTensorflow(options);
   });
 
@@ -88,7 +116,9 @@ describe("loadTensorflow", () => {
 
   it("refuses a memory limit for an addon that takes none", async () => {
     install({ gpu: true });
-    await expect(loadTensorflow({ memoryLimitMb: 100 })).rejects.toThrow(/needs an addon built by `npm run setup:tensorflow -- --wheel`, and .*index\.js is not/);
+    await expect(loadTensorflow({ memoryLimitMb: 100 })).rejects.toThrow(
+      /needs an addon built by `npm run setup:tensorflow -- --wheel`, and .*index\.js is not/,
+    );
     expect(process.env.MRCNN_TENSORFLOW_CONFIG).toBeUndefined();
   });
 
@@ -96,7 +126,11 @@ describe("loadTensorflow", () => {
     install();
     await loadTensorflow({ precision: "bf16", threads: 2 });
     await loadTensorflow();
-    await expect(loadTensorflow({ precision: "float32" })).rejects.toThrow(/loaded already with other options \(ONEDNN_DEFAULT_FPMATH_MODE\)/);
-    await expect(loadTensorflow({ threads: 1 })).rejects.toThrow(/loaded already with other options \(TF_NUM_INTRAOP_THREADS\)/);
+    await expect(loadTensorflow({ precision: "float32" })).rejects.toThrow(
+      /loaded already with other options \(ONEDNN_DEFAULT_FPMATH_MODE\)/,
+    );
+    await expect(loadTensorflow({ threads: 1 })).rejects.toThrow(
+      /loaded already with other options \(TF_NUM_INTRAOP_THREADS\)/,
+    );
   });
 });

@@ -23,7 +23,13 @@ const WORTH = 300_000;
  * x [batch, H, W, ci] under `filter` [kh, kw, ci, co]: assembly/convolution.ts on all threads. TensorFlow.js's
  * own, XNNPACK, is as fast once it has prepared a filter, but in training each filter is new.
  */
-export function convolution(backend: BackendWasm, x: TensorInfo, filter: TensorInfo, geometry: Geometry, epilogue: Epilogue = {}): TensorInfo {
+export function convolution(
+  backend: BackendWasm,
+  x: TensorInfo,
+  filter: TensorInfo,
+  geometry: Geometry,
+  epilogue: Epilogue = {},
+): TensorInfo {
   const [batch, height, width, ci] = x.shape as [number, number, number, number];
   const [kh, kw, , co] = filter.shape as [number, number, number, number];
   const { strides, dilations, padding } = geometry;
@@ -39,7 +45,17 @@ export function convolution(backend: BackendWasm, x: TensorInfo, filter: TensorI
   if (isPadded) {
     const rows = batch * inHeight;
     inParts(backend, "padRows", { total: rows, least: Math.ceil(WORTH / (inWidth * ci)) }, (first, last) => [
-      address(backend, x), address(backend, seen), height, width, ci, top, left, inHeight, inWidth, first, last,
+      address(backend, x),
+      address(backend, seen),
+      height,
+      width,
+      ci,
+      top,
+      left,
+      inHeight,
+      inWidth,
+      first,
+      last,
     ]);
   }
   multiply(backend, seen, filter, out, epilogue, {
@@ -82,13 +98,30 @@ function multiply(
 
   const from = address(backend, filter) + offsetFilter * 4;
   inParts(backend, "packWeights", { total: tiles, least: Math.ceil(WORTH / (8 * depth)) }, (first, last) => [
-    from, address(backend, packed), depth, co, first, last,
+    from,
+    address(backend, packed),
+    depth,
+    co,
+    first,
+    last,
   ]);
   const biasAt = biases === undefined ? 0 : address(backend, biases);
-  inParts(backend, "convolve", { total: pixels, step: 4, least: Math.max(8, Math.ceil(WORTH / (depth * co))) }, (first, last, part) => [
-    address(backend, x) + offsetX * 4, address(backend, packed), biasAt, address(backend, out) + offset * 4,
-    address(backend, scratch) + part * 1024, ...sizes, relu ? 1 : 0, first, last,
-  ]);
+  inParts(
+    backend,
+    "convolve",
+    { total: pixels, step: 4, least: Math.max(8, Math.ceil(WORTH / (depth * co))) },
+    (first, last, part) => [
+      address(backend, x) + offsetX * 4,
+      address(backend, packed),
+      biasAt,
+      address(backend, out) + offset * 4,
+      address(backend, scratch) + part * 1024,
+      ...sizes,
+      relu ? 1 : 0,
+      first,
+      last,
+    ],
+  );
   release(backend, packed, scratch);
   if (biases !== undefined) release(backend, biases);
 }
@@ -120,11 +153,31 @@ export function filterGradient(
   // Each part packs x anew: few parts, unless there is much to do in each.
   const parts = Math.max(1, Math.min(tiles, partsOf(backend), Math.floor((tiles * work) / WORTH)));
   const share = Math.ceil(tiles / parts) * 8;
-  const bytes = instanceOf(backend).simd.filterGradientScratch(batch, outHeight, outWidth, ci, share, ...kernel, ...steps);
+  const bytes = instanceOf(backend).simd.filterGradientScratch(
+    batch,
+    outHeight,
+    outWidth,
+    ci,
+    share,
+    ...kernel,
+    ...steps,
+  );
   const scratch = allocate(backend, [(parts * bytes) / 4]);
   inParts(backend, "filterGradient", { total: tiles, least: 1, most: parts }, (first, last, part) => [
-    address(backend, x) + offsetX * 4, address(backend, dy) + offsetDy * 4, address(backend, out) + offset * 4,
-    address(backend, scratch) + part * bytes, batch, ...input, ...output, ...kernel, ...steps, padding[0], padding[2], first, last, add,
+    address(backend, x) + offsetX * 4,
+    address(backend, dy) + offsetDy * 4,
+    address(backend, out) + offset * 4,
+    address(backend, scratch) + part * bytes,
+    batch,
+    ...input,
+    ...output,
+    ...kernel,
+    ...steps,
+    padding[0],
+    padding[2],
+    first,
+    last,
+    add,
   ]);
   release(backend, scratch);
 }

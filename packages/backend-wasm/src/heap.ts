@@ -54,12 +54,20 @@ export function kernel<In, Attrs>(
 /** TensorFlow.js's own kernel `name`. Call it while modules load: later it may be replaced. */
 export function builtin(name: string): KernelConfig {
   const config = getKernel(name, "wasm");
-  if (config === undefined) throw new BackendError(`backend-wasm: TensorFlow.js's wasm backend must have a kernel ${name}. Install @tensorflow/tfjs-backend-wasm 4.22.`);
+  if (config === undefined)
+    throw new BackendError(
+      `backend-wasm: TensorFlow.js's wasm backend must have a kernel ${name}. Install @tensorflow/tfjs-backend-wasm 4.22.`,
+    );
   return config;
 }
 
 /** Runs a kernel outside the tape; the caller owns the result and releases it with `release`. */
-export function call(config: KernelConfig, backend: BackendWasm, inputs: NamedTensorInfoMap, attrs: object): TensorInfo {
+export function call(
+  config: KernelConfig,
+  backend: BackendWasm,
+  inputs: NamedTensorInfoMap,
+  attrs: object,
+): TensorInfo {
   return remembered(backend, config.kernelFunc({ inputs, attrs: attrs as never, backend }) as TensorInfo);
 }
 

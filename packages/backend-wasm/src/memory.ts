@@ -60,7 +60,11 @@ export function guardMemory(backend: BackendWasm, memory: WebAssembly.Memory): G
   // An abort of compiled code is an error that its caller may catch; the module is of no use afterwards.
   module.onAbort = fail;
   module._malloc = (bytes) => {
-    if (broken !== undefined) throw new BackendError("Backend wasm broke down before. Start it anew with startWasm(), and load what was on it again.", { cause: broken.cause });
+    if (broken !== undefined)
+      throw new BackendError(
+        "Backend wasm broke down before. Start it anew with startWasm(), and load what was on it again.",
+        { cause: broken.cause },
+      );
     const pointer = bytes <= MEMORY_LIMIT ? whole(() => malloc(bytes)) : 0;
     const reserve = pointer === 0 ? 0 : whole(() => malloc(RESERVE));
     free(reserve);

@@ -43,15 +43,27 @@ const instances = new WeakMap<BackendWasm, Instance>();
 export function instanceOf(backend: BackendWasm): Instance {
   const present = instances.get(backend);
   if (present !== undefined) return present;
-  const loaded = backend.wasm as unknown as { readonly asm?: { readonly memory?: unknown }; readonly wasmMemory?: unknown };
+  const loaded = backend.wasm as unknown as {
+    readonly asm?: { readonly memory?: unknown };
+    readonly wasmMemory?: unknown;
+  };
   const memory = [loaded.asm?.memory, loaded.wasmMemory].find((one) => one instanceof WebAssembly.Memory);
   if (memory === undefined) {
-    throw new BackendError("backend-wasm: the memory of TensorFlow.js's wasm backend must be in reach. Install @tensorflow/tfjs-backend-wasm 4.22.");
+    throw new BackendError(
+      "backend-wasm: the memory of TensorFlow.js's wasm backend must be in reach. Install @tensorflow/tfjs-backend-wasm 4.22.",
+    );
   }
   const bytes = Uint8Array.from(atob(isShared(memory) ? sharedMemory : ownMemory), (c) => c.charCodeAt(0));
   const module = new WebAssembly.Module(bytes);
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const made: Instance = { module, memory, simd: exports as unknown as Simd, guard: guardMemory(backend, memory), made: [], pool: undefined };
+  const made: Instance = {
+    module,
+    memory,
+    simd: exports as unknown as Simd,
+    guard: guardMemory(backend, memory),
+    made: [],
+    pool: undefined,
+  };
   instances.set(backend, made);
   return made;
 }
@@ -76,12 +88,18 @@ export function partsOf(backend: BackendWasm): number {
 export function inParts(
   backend: BackendWasm,
   name: SimdName,
-  { total, step = 1, least, most = partsOf(backend) }: { total: number; step?: number; least: number; most?: number },
+  {
+    total,
+    step = 1,
+    least,
+    most = partsOf(backend),
+  }: { total: number; step?: number; least: number; most?: number },
   args: (first: number, last: number, part: number) => readonly number[],
 ): void {
   const { simd, pool } = instanceOf(backend);
   const parts = Math.max(1, Math.min(most, Math.floor(total / Math.max(least, step))));
-  const bound = (part: number): number => (part === parts ? total : Math.floor((total * part) / parts / step) * step);
+  const bound = (part: number): number =>
+    part === parts ? total : Math.floor((total * part) / parts / step) * step;
   const calls = Array.from({ length: parts }, (_, part) => args(bound(part), bound(part + 1), part));
   if (pool === undefined || parts === 1) for (const call of calls) simd[name](...call);
   else pool.run(name, calls);

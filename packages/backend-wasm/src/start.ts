@@ -96,7 +96,9 @@ async function start({ threads = "auto" }: WasmOptions): Promise<number> {
   const isStarted = isThreaded || (await setBackend("wasm"));
   clean();
   if (!isStarted) {
-    throw new BackendError('startWasm: backend "wasm" must start, but TensorFlow.js could not load its binary. See the warning it logged.');
+    throw new BackendError(
+      'startWasm: backend "wasm" must start, but TensorFlow.js could not load its binary. See the warning it logged.',
+    );
   }
   await setBackend("wasm");
   const backend = engine().backend as BackendWasm;
@@ -134,7 +136,9 @@ async function addWorkers(backend: BackendWasm, threads: number): Promise<void> 
 
 async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), PATIENCE_MS)));
+  const late = new Promise<undefined>(
+    (resolve) => (timer = setTimeout(() => resolve(undefined), PATIENCE_MS)),
+  );
   try {
     return await Promise.race([work, late]);
   } finally {

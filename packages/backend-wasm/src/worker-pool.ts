@@ -150,7 +150,8 @@ export async function createWorkerPool(
           continue;
         }
       }
-      if (Atomics.exchange(control, FAILED, 0) === 1) throw new BackendError(`${name}: a thread failed. Start with one thread and look.`);
+      if (Atomics.exchange(control, FAILED, 0) === 1)
+        throw new BackendError(`${name}: a thread failed. Start with one thread and look.`);
     },
     dispose() {
       for (const worker of workers) worker.terminate();

@@ -10,7 +10,11 @@ registerWasmKernels();
 await tf.setBackend("wasm");
 
 const random = createRandom(7);
-const normal = (shape: number[]): Tensor => tf.tensor(Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => random.normal()), shape);
+const normal = (shape: number[]): Tensor =>
+  tf.tensor(
+    Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => random.normal()),
+    shape,
+  );
 
 async function on(backend: string, f: () => Tensor): Promise<{ shape: number[]; data: Float32Array }> {
   await tf.setBackend(backend);
@@ -32,14 +36,22 @@ async function agree(f: () => Tensor, tolerance = 1e-4): Promise<void> {
   expect(tf.engine().backend.numDataIds(), "arrays left in the heap").toBe(held);
 }
 
-const run = (name: string, inputs: NamedTensorMap, attrs: object): Tensor => tf.engine().runKernel(name, inputs, attrs as never) as Tensor;
-type Pad = "same" | "valid" | number | [[number, number], [number, number], [number, number], [number, number]];
-const around = (top: number, bottom: number, left: number, right: number): Pad => [[0, 0], [top, bottom], [left, right], [0, 0]];
+const run = (name: string, inputs: NamedTensorMap, attrs: object): Tensor =>
+  tf.engine().runKernel(name, inputs, attrs as never) as Tensor;
+type Pad =
+  "same" | "valid" | number | [[number, number], [number, number], [number, number], [number, number]];
+const around = (top: number, bottom: number, left: number, right: number): Pad => [
+  [0, 0],
+  [top, bottom],
+  [left, right],
+  [0, 0],
+];
 
 describe("registerWasmKernels", () => {
   it("may be called twice, and leaves no kernel of TensorFlow.js in place of ours", () => {
     registerWasmKernels();
-    for (const { kernelName, kernelFunc } of kernels) expect(tf.getKernel(kernelName, "wasm").kernelFunc).toBe(kernelFunc);
+    for (const { kernelName, kernelFunc } of kernels)
+      expect(tf.getKernel(kernelName, "wasm").kernelFunc).toBe(kernelFunc);
   });
 });
 
@@ -62,28 +74,46 @@ const convolutions: [number[], [number, number, number, number], [number, number
   [[2, 40, 40, 32], [3, 3, 32, 8], [1, 1], "same"],
 ];
 
-describe.each(convolutions)("a convolution and its gradients %j with %j, strides %j, pad %j", (shape, filter, strides, pad) => {
-  const x = normal(shape);
-  const w = normal(filter);
-  const dy = normal(tf.tidy(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)).shape);
-  const size = Math.sqrt(tf.util.sizeFromShape(shape));
+describe.each(convolutions)(
+  "a convolution and its gradients %j with %j, strides %j, pad %j",
+  (shape, filter, strides, pad) => {
+    const x = normal(shape);
+    const w = normal(filter);
+    const dy = normal(
+      tf.tidy(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)).shape,
+    );
+    const size = Math.sqrt(tf.util.sizeFromShape(shape));
 
-  it("Conv2D", () => agree(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)));
-  it("FusedConv2D", () => {
-    const bias = normal([filter[3]]);
-    const attrs = { strides, pad, dilations: [1, 1], dataFormat: "NHWC", activation: "relu" };
-    return agree(() => run("FusedConv2D", { x, filter: w, bias }, attrs));
-  });
-  it("Conv2DBackpropInput", () => agree(() => run("Conv2DBackpropInput", { dy, filter: w }, { strides, pad, inputShape: shape, dataFormat: "NHWC" })));
-  it("Conv2DBackpropFilter", () =>
-    agree(() => run("Conv2DBackpropFilter", { x, dy }, { strides, pad, filterShape: filter, dataFormat: "NHWC" }), 1e-5 * size + 1e-4));
-});
+    it("Conv2D", () => agree(() => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, strides, pad as never)));
+    it("FusedConv2D", () => {
+      const bias = normal([filter[3]]);
+      const attrs = { strides, pad, dilations: [1, 1], dataFormat: "NHWC", activation: "relu" };
+      return agree(() => run("FusedConv2D", { x, filter: w, bias }, attrs));
+    });
+    it("Conv2DBackpropInput", () =>
+      agree(() =>
+        run(
+          "Conv2DBackpropInput",
+          { dy, filter: w },
+          { strides, pad, inputShape: shape, dataFormat: "NHWC" },
+        ),
+      ));
+    it("Conv2DBackpropFilter", () =>
+      agree(
+        () =>
+          run("Conv2DBackpropFilter", { x, dy }, { strides, pad, filterShape: filter, dataFormat: "NHWC" }),
+        1e-5 * size + 1e-4,
+      ));
+  },
+);
 
 describe("other convolutions", () => {
   const [x, w] = [normal([2, 9, 8, 5]) as tf.Tensor4D, normal([3, 2, 5, 9]) as tf.Tensor4D];
   it("dilated", () => agree(() => tf.conv2d(x, w, 1, "same", "NHWC", [2, 3])));
-  it("with an activation that is TensorFlow.js's", () => agree(() => tf.fused.conv2d({ x, filter: w, strides: 1, pad: "same", activation: "relu6" })));
-  it("without a bias or activation", () => agree(() => tf.fused.conv2d({ x, filter: w, strides: [2, 1], pad: "valid" })));
+  it("with an activation that is TensorFlow.js's", () =>
+    agree(() => tf.fused.conv2d({ x, filter: w, strides: 1, pad: "same", activation: "relu6" })));
+  it("without a bias or activation", () =>
+    agree(() => tf.fused.conv2d({ x, filter: w, strides: [2, 1], pad: "valid" })));
 });
 
 describe("matrix products", () => {
@@ -114,7 +144,16 @@ describe("matrix products", () => {
 
   it("with bias and activation", () => {
     const [x, y, bias] = [normal([7, 5]), normal([3, 7]), normal([3])];
-    return agree(() => tf.fused.matMul({ a: x as never, b: y as never, transposeA: true, transposeB: true, bias, activation: "relu" }));
+    return agree(() =>
+      tf.fused.matMul({
+        a: x as never,
+        b: y as never,
+        transposeA: true,
+        transposeB: true,
+        bias,
+        activation: "relu",
+      }),
+    );
   });
 });
 
@@ -147,18 +186,71 @@ describe("GatherV2", () => {
     return agree(() => tf.gather(x, indices, axis));
   });
   it("takes indices of two dimensions", () => {
-    const [x, indices] = [normal([5, 12]), tf.tensor2d([[1, 2, 0], [4, 4, 3]], [2, 3], "int32")];
+    const [x, indices] = [
+      normal([5, 12]),
+      tf.tensor2d(
+        [
+          [1, 2, 0],
+          [4, 4, 3],
+        ],
+        [2, 3],
+        "int32",
+      ),
+    ];
     return agree(() => tf.gather(x, indices));
   });
 });
 
 describe("PadV2", () => {
   const cases: [number[], [number, number][], number][] = [
-    [[2, 3, 5, 4], [[0, 0], [1, 2], [3, 0], [0, 0]], 0],
-    [[1, 4, 1, 3], [[0, 0], [0, 0], [1, 1], [0, 0]], 0],
-    [[2, 3, 2, 2], [[0, 0], [1, 1], [1, 1], [0, 0]], 5],
-    [[2, 3, 2, 2], [[1, 0], [0, 1], [0, 0], [0, 2]], 0],
-    [[3, 2], [[1, 0], [0, 1]], 0],
+    [
+      [2, 3, 5, 4],
+      [
+        [0, 0],
+        [1, 2],
+        [3, 0],
+        [0, 0],
+      ],
+      0,
+    ],
+    [
+      [1, 4, 1, 3],
+      [
+        [0, 0],
+        [0, 0],
+        [1, 1],
+        [0, 0],
+      ],
+      0,
+    ],
+    [
+      [2, 3, 2, 2],
+      [
+        [0, 0],
+        [1, 1],
+        [1, 1],
+        [0, 0],
+      ],
+      5,
+    ],
+    [
+      [2, 3, 2, 2],
+      [
+        [1, 0],
+        [0, 1],
+        [0, 0],
+        [0, 2],
+      ],
+      0,
+    ],
+    [
+      [3, 2],
+      [
+        [1, 0],
+        [0, 1],
+      ],
+      0,
+    ],
   ];
   it.each(cases)("%j by %j with %d", (shape, paddings, value) => {
     const x = normal(shape);
@@ -190,22 +282,38 @@ describe("ResizeNearestNeighborGrad is the transpose of the forward resize", () 
     [[2, 3, 5, 2], [7, 9], true, false],
     [[2, 3, 5, 2], [7, 8], false, true],
   ];
-  it.each(cases)("%j to %j, alignCorners %s, halfPixelCenters %s", async (shape, size, alignCorners, halfPixelCenters) => {
-    // <resize(x), dy> = <x, resizeGrad(dy)>, tried on every unit x.
-    const dy = normal([shape[0]!, ...size, shape[3]!]);
-    const images = tf.zeros(shape);
-    const work = (): Tensor => run("ResizeNearestNeighborGrad", { images, dy }, { alignCorners, halfPixelCenters });
-    const dx = work();
-    const expected = new Float32Array(images.size);
-    for (let i = 0; i < images.size; i++) {
-      const unit = new Float32Array(images.size);
-      unit[i] = 1;
-      const y = tf.tidy(() => tf.sum(tf.mul(tf.image.resizeNearestNeighbor(tf.tensor<tf.Rank.R4>(unit, shape as [number, number, number, number]), size, alignCorners, halfPixelCenters), dy)));
-      expected[i] = (await y.data())[0]!;
-    }
-    await expectClose(dx, expected, { atol: 1e-5 });
-    await expectNoLeaks(work);
-  });
+  it.each(cases)(
+    "%j to %j, alignCorners %s, halfPixelCenters %s",
+    async (shape, size, alignCorners, halfPixelCenters) => {
+      // <resize(x), dy> = <x, resizeGrad(dy)>, tried on every unit x.
+      const dy = normal([shape[0]!, ...size, shape[3]!]);
+      const images = tf.zeros(shape);
+      const work = (): Tensor =>
+        run("ResizeNearestNeighborGrad", { images, dy }, { alignCorners, halfPixelCenters });
+      const dx = work();
+      const expected = new Float32Array(images.size);
+      for (let i = 0; i < images.size; i++) {
+        const unit = new Float32Array(images.size);
+        unit[i] = 1;
+        const y = tf.tidy(() =>
+          tf.sum(
+            tf.mul(
+              tf.image.resizeNearestNeighbor(
+                tf.tensor<tf.Rank.R4>(unit, shape as [number, number, number, number]),
+                size,
+                alignCorners,
+                halfPixelCenters,
+              ),
+              dy,
+            ),
+          ),
+        );
+        expected[i] = (await y.data())[0]!;
+      }
+      await expectClose(dx, expected, { atol: 1e-5 });
+      await expectNoLeaks(work);
+    },
+  );
 });
 
 describe("what TensorFlow.js lacks", () => {

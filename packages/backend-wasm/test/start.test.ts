@@ -5,7 +5,9 @@ import { expectClose } from "@mrcnn/testing";
 
 describe("startWasm", () => {
   it("refuses a number of threads that is none", async () => {
-    await expect(startWasm({ threads: 0 })).rejects.toThrow(/threads must be "auto" or a whole number from 1, got 0/);
+    await expect(startWasm({ threads: 0 })).rejects.toThrow(
+      /threads must be "auto" or a whole number from 1, got 0/,
+    );
     await expect(startWasm({ threads: 1.5 })).rejects.toThrow("got 1.5");
   });
 
@@ -17,7 +19,8 @@ describe("startWasm", () => {
 
   it("says what runs when it is called again", async () => {
     expect(await startWasm({ threads: 1 })).toBe(2);
-    for (const { kernelName, kernelFunc } of kernels) expect(tf.getKernel(kernelName, "wasm").kernelFunc).toBe(kernelFunc);
+    for (const { kernelName, kernelFunc } of kernels)
+      expect(tf.getKernel(kernelName, "wasm").kernelFunc).toBe(kernelFunc);
   });
 
   it("splits the work among the threads without changing a bit of the result", async () => {
@@ -38,7 +41,8 @@ describe("startWasm", () => {
     const filler = tf.zeros([3000, 3000]);
     const x = tf.randomNormal([2, 33, 31, 24], 0, 0.3, "float32", 1) as tf.Tensor4D;
     const w = tf.randomNormal([3, 3, 24, 33], 0, 0.3, "float32", 2) as tf.Tensor4D;
-    const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar => tf.sum(tf.square(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 2, "same")));
+    const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar =>
+      tf.sum(tf.square(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 2, "same")));
     const values = async (): Promise<Float32Array[]> => {
       const tensors = tf.grads(loss)([x, w]);
       return Promise.all(tensors.map((t) => t.data() as Promise<Float32Array>));

@@ -15,7 +15,19 @@ async function compile(more) {
   /** @type {Uint8Array | undefined} */
   let binary;
   const { error, stderr } = await asc.main(
-    ["assembly/index.ts", "--outFile", "out.wasm", "-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--enable", "simd", ...more],
+    [
+      "assembly/index.ts",
+      "--outFile",
+      "out.wasm",
+      "-O3",
+      "--noAssert",
+      "--runtime",
+      "stub",
+      "--importMemory",
+      "--enable",
+      "simd",
+      ...more,
+    ],
     {
       readFile: (name, base) => {
         try {
@@ -30,7 +42,8 @@ async function compile(more) {
       listFiles: () => [],
     },
   );
-  if (error || binary === undefined) throw new Error(`AssemblyScript: ${stderr.toString()}`, { cause: error });
+  if (error || binary === undefined)
+    throw new Error(`AssemblyScript: ${stderr.toString()}`, { cause: error });
   return Buffer.from(binary).toString("base64");
 }
 
@@ -46,7 +59,9 @@ const lines = [
 const text = lines.join("\n");
 if (process.argv.includes("--check")) {
   if (readFileSync(target, "utf8") !== text) {
-    process.stderr.write("src/simd-module.ts is older than assembly/: run `npm run assemble` in packages/backend-wasm.\n");
+    process.stderr.write(
+      "src/simd-module.ts is older than assembly/: run `npm run assemble` in packages/backend-wasm.\n",
+    );
     process.exitCode = 1;
   }
 } else writeFileSync(target, text);

@@ -69,7 +69,15 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
   // Made from tensors, by what it is; it lives as long as they do.
   private readonly derived = new Map<DataId, Map<string, TensorInfo>>();
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo | undefined, { memoryLimit, precision, isSoftware }: { memoryLimit: number; precision: "float32" | "float16"; isSoftware: boolean }) {
+  constructor(
+    device: GPUDevice,
+    info: GPUAdapterInfo | undefined,
+    {
+      memoryLimit,
+      precision,
+      isSoftware,
+    }: { memoryLimit: number; precision: "float32" | "float16"; isSoftware: boolean },
+  ) {
     super(device, info);
     this.precision = precision;
     this.isSoftware = isSoftware;
@@ -91,9 +99,9 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
       event.preventDefault();
       const outOfMemory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError;
       this.problem ??= new BackendError(
-        outOfMemory
-          ? "webgpu: the GPU is out of memory. Use smaller images (image.minSize, or --min-size) or a smaller batch (training.batchSize)."
-          : `webgpu: the GPU refused a command (${error.message.split("\n")[0]}).`,
+        outOfMemory ?
+          "webgpu: the GPU is out of memory. Use smaller images (image.minSize, or --min-size) or a smaller batch (training.batchSize)."
+        : `webgpu: the GPU refused a command (${error.message.split("\n")[0]}).`,
         { cause: error },
       );
     });
@@ -152,9 +160,13 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     }
     try {
       for (const [key, pipeline] of Object.entries(theirs)) known[key] ??= await pipeline;
-      for (const [key, pipeline] of ahead) if (!this.pipelines.has(key)) this.pipelines.set(key, await pipeline);
+      for (const [key, pipeline] of ahead)
+        if (!this.pipelines.has(key)) this.pipelines.set(key, await pipeline);
     } catch (cause) {
-      throw new BackendError(`webgpu: a shader does not compile (${(cause as Error).message.split("\n")[0]}). Update the browser or the driver, or use backend "wasm".`, { cause });
+      throw new BackendError(
+        `webgpu: a shader does not compile (${(cause as Error).message.split("\n")[0]}). Update the browser or the driver, or use backend "wasm".`,
+        { cause },
+      );
     }
   }
 
@@ -190,7 +202,10 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     const data = this.tensorMap.get(dataId);
     if (data.resource != null) return;
     const bytes = 4 * util.sizeFromShape(data.shape);
-    const buffer = this.bufferManager.acquireBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST);
+    const buffer = this.bufferManager.acquireBuffer(
+      bytes,
+      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    );
     data.resource = buffer;
     if (data.values == null) return;
     const values = data.values as Float32Array | Int32Array | Uint8Array;
@@ -209,8 +224,16 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     this.check();
     const bytes = 4 * util.sizeFromShape(data.shape);
     // What is empty was never on the device.
-    if (bytes === 0) return data.dtype === "float32" ? new Float32Array() : data.dtype === "bool" ? new Uint8Array() : new Int32Array();
-    const staging = this.bufferManager.acquireBuffer(bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+    if (bytes === 0)
+      return (
+        data.dtype === "float32" ? new Float32Array()
+        : data.dtype === "bool" ? new Uint8Array()
+        : new Int32Array()
+      );
+    const staging = this.bufferManager.acquireBuffer(
+      bytes,
+      GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    );
     this.ensureCommandEncoderReady();
     this.endComputePassEncoder();
     this.internals.commandEncoder!.copyBufferToBuffer(data.resource as GPUBuffer, 0, staging, 0, bytes);
@@ -223,13 +246,19 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
       // What was refused or lost is reported by an event that comes first.
       await Promise.resolve();
       this.check();
-      throw new BackendError(`webgpu: a tensor can't be read back (${(cause as Error).message}). The GPU device may be lost; load the model again.`, { cause });
+      throw new BackendError(
+        `webgpu: a tensor can't be read back (${(cause as Error).message}). The GPU device may be lost; load the model again.`,
+        { cause },
+      );
     }
     const copy = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
     this.bufferManager.releaseBuffer(staging);
     this.check();
-    const values = data.dtype === "float32" ? new Float32Array(copy) : data.dtype === "bool" ? Uint8Array.from(new Int32Array(copy)) : new Int32Array(copy);
+    const values =
+      data.dtype === "float32" ? new Float32Array(copy)
+      : data.dtype === "bool" ? Uint8Array.from(new Int32Array(copy))
+      : new Int32Array(copy);
     if (this.tensorMap.has(dataId)) data.values = values;
     return values;
   }
@@ -240,7 +269,9 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     const { values, dtype } = this.tensorMap.get(dataId);
     if (values == null && dtype !== "complex64" && dtype !== "string") {
       this.check();
-      throw new BackendError("webgpu: a tensor must be read with `await tensor.data()`, got a synchronous read. If it is of a model that was loaded before the backend changed or started anew, load that model again.");
+      throw new BackendError(
+        "webgpu: a tensor must be read with `await tensor.data()`, got a synchronous read. If it is of a model that was loaded before the backend changed or started anew, load that model again.",
+      );
     }
     return super.readSync(dataId);
   }
@@ -254,7 +285,10 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
       return { binding, resource: { buffer: this.tensorMap.get(dataId).resource as GPUBuffer } };
     });
     if (uniform !== undefined) {
-      const buffer = this.bufferManager.acquireBuffer(uniform.byteLength, GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM);
+      const buffer = this.bufferManager.acquireBuffer(
+        uniform.byteLength,
+        GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM,
+      );
       this.queue.writeBuffer(buffer, 0, uniform);
       own.uniformPendingDisposal.push(buffer);
       entries.push({ binding: entries.length, resource: { buffer, size: uniform.byteLength } });

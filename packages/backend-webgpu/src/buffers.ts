@@ -77,9 +77,17 @@ export class Buffers {
     this.numBytesUsed = 0;
   }
 
-  private create(size: number, rounded: number, usage: GPUBufferUsageFlags, mappedAtCreation: boolean): GPUBuffer {
+  private create(
+    size: number,
+    rounded: number,
+    usage: GPUBufferUsageFlags,
+    mappedAtCreation: boolean,
+  ): GPUBuffer {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
-    const most = (usage & GPUBufferUsage.STORAGE) === 0 ? maxBufferSize : Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const most =
+      (usage & GPUBufferUsage.STORAGE) === 0 ?
+        maxBufferSize
+      : Math.min(maxBufferSize, maxStorageBufferBindingSize);
     if (size > most) {
       throw new BackendError(
         `webgpu: a tensor of ${megabytes(size)} is larger than this GPU's largest buffer of ${megabytes(most)}. ` +

@@ -10,14 +10,22 @@ export interface KernelArgs<In, Attrs> {
 }
 
 /** A kernel as the registry wants it; one that covers part of its contract says so by `supports`. */
-export function kernel<In, Attrs>(name: string, run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[], supports?: (attrs: Attrs) => boolean): KernelConfig {
+export function kernel<In, Attrs>(
+  name: string,
+  run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[],
+  supports?: (attrs: Attrs) => boolean,
+): KernelConfig {
   const kernelFunc = run as unknown as PartialKernelFunc;
   if (supports !== undefined) kernelFunc.supports = supports as (attrs: object) => boolean;
   return { kernelName: name, backendName: "webgpu", kernelFunc };
 }
 
 /** A tensor, not initialised: an output, or scratch for `release`. */
-export function allocate(backend: MrcnnWebgpuBackend, shape: readonly number[], dtype: "float32" | "int32" = "float32"): TensorInfo {
+export function allocate(
+  backend: MrcnnWebgpuBackend,
+  shape: readonly number[],
+  dtype: "float32" | "int32" = "float32",
+): TensorInfo {
   return backend.makeTensorInfo([...shape], dtype);
 }
 

@@ -33,9 +33,9 @@ const softwareDrivers = [
 ];
 
 const remedy =
-  process.platform === "linux"
-    ? "Install the GPU's Vulkan driver (NVIDIA's comes with its driver; `apt-get install mesa-vulkan-drivers` for AMD, Intel and a software adapter, Mesa 24 or newer), and look with `vulkaninfo --summary`."
-    : "Update the GPU's driver.";
+  process.platform === "linux" ?
+    "Install the GPU's Vulkan driver (NVIDIA's comes with its driver; `apt-get install mesa-vulkan-drivers` for AMD, Intel and a software adapter, Mesa 24 or newer), and look with `vulkaninfo --summary`."
+  : "Update the GPU's driver.";
 
 interface Dawn {
   create(options: string[]): GPU;
@@ -46,7 +46,10 @@ async function loadDawn(): Promise<Dawn> {
   try {
     return (await import("webgpu")) as unknown as Dawn;
   } catch (cause) {
-    throw new BackendError(`startWebgpu: the npm package webgpu must be installed and load, but does not (${(cause as Error).message.split("\n")[0]}). Run \`npm i webgpu\`.`, { cause });
+    throw new BackendError(
+      `startWebgpu: the npm package webgpu must be installed and load, but does not (${(cause as Error).message.split("\n")[0]}). Run \`npm i webgpu\`.`,
+      { cause },
+    );
   }
 }
 
@@ -58,8 +61,19 @@ async function loadDawn(): Promise<Dawn> {
  * @throws BackendError when the package `webgpu` or an adapter is missing, with what to do.
  */
 export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<WebgpuDevice> {
-  const { adapter, software = true, quiet = false, powerPreference = "high-performance", memoryLimitMb, precision = "float32" } = options;
-  return startOnce({ powerPreference, memoryLimitMb, precision, adapter }, () => start({ adapter, software, quiet, powerPreference, memoryLimitMb, precision }), ({ isSoftware }) => software || !isSoftware);
+  const {
+    adapter,
+    software = true,
+    quiet = false,
+    powerPreference = "high-performance",
+    memoryLimitMb,
+    precision = "float32",
+  } = options;
+  return startOnce(
+    { powerPreference, memoryLimitMb, precision, adapter },
+    () => start({ adapter, software, quiet, powerPreference, memoryLimitMb, precision }),
+    ({ isSoftware }) => software || !isSoftware,
+  );
 }
 
 // Looks for an adapter as `start` does, and says on stdout what it is: null, or as much of it as describes it.
@@ -73,20 +87,40 @@ process.exit(0);
 `;
 
 /** The adapter that another process finds; null when it finds none, or does not survive it; undefined when it fails, which is then found out here. */
-function probe(flags: readonly string[], powerPreference: GPUPowerPreference): Promise<WebgpuDevice | null | undefined> {
+function probe(
+  flags: readonly string[],
+  powerPreference: GPUPowerPreference,
+): Promise<WebgpuDevice | null | undefined> {
   const file = pathToFileURL(createRequire(import.meta.url).resolve("webgpu")).href;
   return new Promise((resolve) => {
-    execFile(process.execPath, ["--input-type=module", "-e", PROBE, file, JSON.stringify(flags), powerPreference], { timeout: 60_000 }, (error, stdout) => {
-      if (error !== null) return resolve(typeof error.code === "number" ? undefined : null);
-      const found = JSON.parse(stdout.split("\n").at(-1)!) as { info: GPUAdapterInfo; features: string[] } | null;
-      resolve(found && describeAdapter({ ...found, features: new Set(found.features) } as unknown as GPUAdapter));
-    });
+    execFile(
+      process.execPath,
+      ["--input-type=module", "-e", PROBE, file, JSON.stringify(flags), powerPreference],
+      { timeout: 60_000 },
+      (error, stdout) => {
+        if (error !== null) return resolve(typeof error.code === "number" ? undefined : null);
+        const found = JSON.parse(stdout.split("\n").at(-1)!) as {
+          info: GPUAdapterInfo;
+          features: string[];
+        } | null;
+        resolve(
+          found && describeAdapter({ ...found, features: new Set(found.features) } as unknown as GPUAdapter),
+        );
+      },
+    );
   });
 }
 
 type StartOptions = NodeWebgpuOptions & { readonly powerPreference: GPUPowerPreference };
 
-async function start({ adapter, software = true, quiet = false, powerPreference, memoryLimitMb, precision }: StartOptions): Promise<WebgpuDevice> {
+async function start({
+  adapter,
+  software = true,
+  quiet = false,
+  powerPreference,
+  memoryLimitMb,
+  precision,
+}: StartOptions): Promise<WebgpuDevice> {
   const dawn = await loadDawn();
   Object.assign(globalThis, dawn.globals);
   // Mesa warns of it on stderr.
@@ -99,12 +133,20 @@ async function start({ adapter, software = true, quiet = false, powerPreference,
     const gpu = dawn.create(flags);
     const found = await gpu.requestAdapter({ powerPreference }).catch((cause: unknown) => {
       // Dawn lists the adapters that are here.
-      throw new BackendError(`startWebgpu: adapter must be part of the name of one that is here, got "${adapter}". ${String(cause).replaceAll(/\s+/g, " ")}`, { cause });
+      throw new BackendError(
+        `startWebgpu: adapter must be part of the name of one that is here, got "${adapter}". ${String(cause).replaceAll(/\s+/g, " ")}`,
+        { cause },
+      );
     });
     return isWanted(found && describeAdapter(found)) ? gpu : undefined;
   };
   let gpu = await usable();
-  if (gpu === undefined && software && process.platform === "linux" && process.env.VK_ICD_FILENAMES === undefined) {
+  if (
+    gpu === undefined &&
+    software &&
+    process.platform === "linux" &&
+    process.env.VK_ICD_FILENAMES === undefined
+  ) {
     for (const driver of softwareDrivers.filter((path) => existsSync(path))) {
       process.env.VK_ICD_FILENAMES = driver;
       gpu = await usable();

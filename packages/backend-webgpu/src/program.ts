@@ -27,16 +27,30 @@ export interface Program {
 }
 
 const tensorOf = (bound: Bound): TensorInfo => ("as" in bound ? bound.tensor : bound);
-const elementOf = (bound: Bound): string => ("as" in bound ? bound.as : bound.dtype === "float32" ? "f32" : "i32");
-const typeOf = (param: Param): "u32" | "i32" | "f32" => (typeof param === "number" ? "u32" : "i32" in param ? "i32" : "f32");
+const elementOf = (bound: Bound): string =>
+  "as" in bound ? bound.as
+  : bound.dtype === "float32" ? "f32"
+  : "i32";
+const typeOf = (param: Param): "u32" | "i32" | "f32" =>
+  typeof param === "number" ? "u32"
+  : "i32" in param ? "i32"
+  : "f32";
 
 function header({ inputs, outputs, params = {}, constants = {}, features = [] }: Program): string {
   const lines = features.map((feature) => `enable ${feature};`);
   let binding = 0;
-  for (const [name, bound] of Object.entries(inputs)) lines.push(`@group(0) @binding(${binding++}) var<storage, read> ${name}: array<${elementOf(bound)}>;`);
-  for (const [name, bound] of Object.entries(outputs)) lines.push(`@group(0) @binding(${binding++}) var<storage, read_write> ${name}: array<${elementOf(bound)}>;`);
+  for (const [name, bound] of Object.entries(inputs))
+    lines.push(`@group(0) @binding(${binding++}) var<storage, read> ${name}: array<${elementOf(bound)}>;`);
+  for (const [name, bound] of Object.entries(outputs))
+    lines.push(
+      `@group(0) @binding(${binding++}) var<storage, read_write> ${name}: array<${elementOf(bound)}>;`,
+    );
   const fields = Object.entries(params).map(([name, param]) => `${name}: ${typeOf(param)}`);
-  if (fields.length > 0) lines.push(`struct Params { ${fields.join(", ")} }`, `@group(0) @binding(${binding}) var<uniform> params: Params;`);
+  if (fields.length > 0)
+    lines.push(
+      `struct Params { ${fields.join(", ")} }`,
+      `@group(0) @binding(${binding}) var<uniform> params: Params;`,
+    );
   for (const [name, value] of Object.entries(constants)) lines.push(`const ${name} = ${value};`);
   return lines.join("\n");
 }
@@ -65,13 +79,23 @@ export function run(backend: MrcnnWebgpuBackend, program: Program): void {
   if (ahead !== undefined && (pipeline !== undefined || ahead.has(key))) return;
   if (pipeline === undefined) {
     const module = device.createShaderModule({ code: `${head}\n${program.source}`, label: program.name });
-    const descriptor: GPUComputePipelineDescriptor = { label: program.name, layout: "auto", compute: { module, entryPoint: "main" } };
+    const descriptor: GPUComputePipelineDescriptor = {
+      label: program.name,
+      layout: "auto",
+      compute: { module, entryPoint: "main" },
+    };
     if (ahead !== undefined) return void ahead.set(key, device.createComputePipelineAsync(descriptor));
     pipeline = device.createComputePipeline(descriptor);
     backend.pipelines.set(key, pipeline);
   }
   const tensors = [...Object.values(program.inputs), ...Object.values(program.outputs)].map(tensorOf);
-  backend.record({ name: program.name, pipeline, tensors, uniform: uniformOf(program.params), workgroups: [x, y, z] });
+  backend.record({
+    name: program.name,
+    pipeline,
+    tensors,
+    uniform: uniformOf(program.params),
+    workgroups: [x, y, z],
+  });
 }
 
 /** `count` workgroups as a grid that no dimension of the device is too small for; the shader's index is `x + y * grid.x`. */

@@ -1,4 +1,12 @@
-import { _FusedMatMul, AddN, BatchMatMul, Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D } from "@tensorflow/tfjs-core";
+import {
+  _FusedMatMul,
+  AddN,
+  BatchMatMul,
+  Conv2D,
+  Conv2DBackpropFilter,
+  Conv2DBackpropInput,
+  FusedConv2D,
+} from "@tensorflow/tfjs-core";
 import type { GradConfig, KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels, replaceKernels } from "@mrcnn/core";
 import { foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
@@ -58,7 +66,13 @@ export const kernels: readonly KernelConfig[] = [
   upsampleAdd,
 ];
 
-const gradients: readonly GradConfig[] = [foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig, roiAlignGradConfig, roiAlignPyramidGradConfig];
+const gradients: readonly GradConfig[] = [
+  foldBiasGradConfig,
+  foldFilterGradConfig,
+  groupNormGradConfig,
+  roiAlignGradConfig,
+  roiAlignPyramidGradConfig,
+];
 
 /** Registers the kernels and their gradients; explicit and idempotent. `startWebgpu` calls it. */
 export function registerWebgpuKernels(): void {

@@ -1,5 +1,13 @@
 /// <reference types="@webgpu/types" />
-import { engine, env, findBackend, findBackendFactory, registerBackend, removeBackend, setBackend } from "@tensorflow/tfjs-core";
+import {
+  engine,
+  env,
+  findBackend,
+  findBackendFactory,
+  registerBackend,
+  removeBackend,
+  setBackend,
+} from "@tensorflow/tfjs-core";
 import { BackendError, ConfigError } from "@mrcnn/core";
 import { describeAdapter } from "./adapter.ts";
 import type { WebgpuDevice } from "./adapter.ts";
@@ -23,16 +31,24 @@ export interface WebgpuOptions {
   readonly precision?: Precision | undefined;
 }
 
-const startedWith = new WeakMap<MrcnnWebgpuBackend, { readonly options: string; readonly device: WebgpuDevice }>();
+const startedWith = new WeakMap<
+  MrcnnWebgpuBackend,
+  { readonly options: string; readonly device: WebgpuDevice }
+>();
 // TensorFlow.js has one backend "webgpu": whoever asks for it while it starts waits.
 let last: Promise<unknown> = Promise.resolve();
 
 /** Calls `start`, unless what runs already was started with the same options, on a device that is not lost and is `wanted`: that goes on. */
-export function startOnce(options: object, start: () => Promise<WebgpuDevice>, wanted: (device: WebgpuDevice) => boolean = () => true): Promise<WebgpuDevice> {
+export function startOnce(
+  options: object,
+  start: () => Promise<WebgpuDevice>,
+  wanted: (device: WebgpuDevice) => boolean = () => true,
+): Promise<WebgpuDevice> {
   const key = JSON.stringify(options);
   const next = last.then(async () => {
     const present: unknown = engine().registry["webgpu"];
-    const started = present instanceof MrcnnWebgpuBackend && !present.isLost ? startedWith.get(present) : undefined;
+    const started =
+      present instanceof MrcnnWebgpuBackend && !present.isLost ? startedWith.get(present) : undefined;
     if (started?.options === key && wanted(started.device)) {
       await setBackend("webgpu");
       return started.device;
@@ -61,28 +77,56 @@ const limits = [
  *
  * @throws BackendError when there is no adapter, or none of that precision, with what to do; ConfigError for options that can't be meant.
  */
-export async function startOn(gpu: GPU, { powerPreference = "high-performance", memoryLimitMb, precision = "float32" }: WebgpuOptions, remedy: string): Promise<WebgpuDevice> {
-  if (memoryLimitMb !== undefined && !(memoryLimitMb > 0)) throw new ConfigError(`startWebgpu: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
-  if (!precisions.includes(precision)) throw new ConfigError(`startWebgpu: precision must be one of ${precisions.join(", ")}, got ${String(precision)}.`);
+export async function startOn(
+  gpu: GPU,
+  { powerPreference = "high-performance", memoryLimitMb, precision = "float32" }: WebgpuOptions,
+  remedy: string,
+): Promise<WebgpuDevice> {
+  if (memoryLimitMb !== undefined && !(memoryLimitMb > 0))
+    throw new ConfigError(`startWebgpu: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
+  if (!precisions.includes(precision))
+    throw new ConfigError(
+      `startWebgpu: precision must be one of ${precisions.join(", ")}, got ${String(precision)}.`,
+    );
   const adapter = await gpu.requestAdapter({ powerPreference });
   if (adapter === null) throw new BackendError(`startWebgpu: no GPU adapter was found. ${remedy}`);
   const chosen = describeAdapter(adapter);
   if (precision === "float16" && !chosen.features.includes("shader-f16")) {
-    throw new BackendError(`startWebgpu: precision "float16" needs an adapter with the feature shader-f16, got ${chosen.description} without it. Use another adapter, a newer driver, or leave precision out.`);
+    throw new BackendError(
+      `startWebgpu: precision "float16" needs an adapter with the feature shader-f16, got ${chosen.description} without it. Use another adapter, a newer driver, or leave precision out.`,
+    );
   }
   const device = await adapter
-    .requestDevice({ requiredFeatures: chosen.features as GPUFeatureName[], requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])) })
+    .requestDevice({
+      requiredFeatures: chosen.features as GPUFeatureName[],
+      requiredLimits: Object.fromEntries(limits.map((name) => [name, adapter.limits[name]])),
+    })
     .catch((cause: unknown) => {
-      throw new BackendError(`startWebgpu: ${chosen.description} gives no device (${(cause as Error).message}). ${remedy}`, { cause });
+      throw new BackendError(
+        `startWebgpu: ${chosen.description} gives no device (${(cause as Error).message}). ${remedy}`,
+        { cause },
+      );
     });
   const info = (adapter as { info?: GPUAdapterInfo }).info;
   // The one that TensorFlow.js registers on import knows neither features nor limits.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
-  registerBackend("webgpu", () => new MrcnnWebgpuBackend(device, info, { memoryLimit: memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20, precision, isSoftware: chosen.isSoftware }), 3);
+  registerBackend(
+    "webgpu",
+    () =>
+      new MrcnnWebgpuBackend(device, info, {
+        memoryLimit: memoryLimitMb === undefined ? Infinity : memoryLimitMb * 2 ** 20,
+        precision,
+        isSoftware: chosen.isSoftware,
+      }),
+    3,
+  );
   // Or small ops run on backend "cpu", which pages need not load.
   env().set("WEBGPU_CPU_FORWARD", false);
   registerWebgpuKernels();
-  if (!(await setBackend("webgpu"))) throw new BackendError(`startWebgpu: TensorFlow.js could not start backend "webgpu" on ${chosen.description}.`);
+  if (!(await setBackend("webgpu")))
+    throw new BackendError(
+      `startWebgpu: TensorFlow.js could not start backend "webgpu" on ${chosen.description}.`,
+    );
   return chosen;
 }
 
@@ -92,18 +136,34 @@ export async function startOn(gpu: GPU, { powerPreference = "high-performance", 
  *
  * @throws BackendError where the browser has no WebGPU, or no adapter.
  */
-export async function startWebgpu({ powerPreference = "high-performance", memoryLimitMb, precision = "float32" }: WebgpuOptions = {}): Promise<WebgpuDevice> {
+export async function startWebgpu({
+  powerPreference = "high-performance",
+  memoryLimitMb,
+  precision = "float32",
+}: WebgpuOptions = {}): Promise<WebgpuDevice> {
   const { gpu } = (globalThis.navigator ?? {}) as { gpu?: GPU };
   if (gpu === undefined) {
-    throw new BackendError('startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm". In Node import @mrcnn/backend-webgpu/node.');
+    throw new BackendError(
+      'startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm". In Node import @mrcnn/backend-webgpu/node.',
+    );
   }
   const options = { powerPreference, memoryLimitMb, precision };
-  return startOnce(options, () => startOn(gpu, options, 'The browser blocks this GPU, or its driver is too old (see chrome://gpu). Use backend "wasm".'));
+  return startOnce(options, () =>
+    startOn(
+      gpu,
+      options,
+      'The browser blocks this GPU, or its driver is too old (see chrome://gpu). Use backend "wasm".',
+    ),
+  );
 }
 
 /** The backend that `startWebgpu` started. @throws BackendError when it did not. */
 export function webgpuBackend(): MrcnnWebgpuBackend {
   const backend = findBackend("webgpu");
   if (backend instanceof MrcnnWebgpuBackend) return backend;
-  throw new BackendError('webgpuBackend: backend "webgpu" must be started by startWebgpu of @mrcnn/backend-webgpu, got ' + (backend === null ? "none" : "TensorFlow.js's own") + ".");
+  throw new BackendError(
+    'webgpuBackend: backend "webgpu" must be started by startWebgpu of @mrcnn/backend-webgpu, got ' +
+      (backend === null ? "none" : "TensorFlow.js's own") +
+      ".",
+  );
 }

@@ -35,7 +35,11 @@ describe.skipIf(!backendState("webgpu").available)("compileAhead", () => {
       compiled.push(descriptor.label ?? "one of TensorFlow.js's");
       return create(descriptor);
     };
-    const image = { height: 64, width: 80, data: Uint8Array.from({ length: 3 * 64 * 80 }, (_, i) => (i * 7) % 256) };
+    const image = {
+      height: 64,
+      width: 80,
+      data: Uint8Array.from({ length: 3 * 64 * 80 }, (_, i) => (i * 7) % 256),
+    };
     const [found] = await model.detect([image], options);
     expect(compiled).toEqual([]);
     expect(found!.scores.length).toBe(20);

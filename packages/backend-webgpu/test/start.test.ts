@@ -8,13 +8,19 @@ import { startWebgpu as startInPage } from "../src/start.ts";
 import { startWebgpu } from "../src/node.ts";
 
 it("says what to do where a browser has no WebGPU", async () => {
-  await expect(startInPage()).rejects.toThrow('startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm".');
+  await expect(startInPage()).rejects.toThrow(
+    'startWebgpu: this browser has no WebGPU here. Use a current Chrome, Edge, Safari or Firefox over https (or localhost), or backend "wasm".',
+  );
 });
 
 describe.skipIf(!backendState("webgpu").available)("startWebgpu in Node", () => {
   it("refuses a limit that can't be meant, and an adapter that is not here", async () => {
-    await expect(startWebgpu({ memoryLimitMb: 0 })).rejects.toThrow("startWebgpu: memoryLimitMb must be a number above 0, got 0.");
-    await expect(startWebgpu({ adapter: "no such GPU", software: false })).rejects.toThrow('startWebgpu: adapter must be part of the name of one that is here, got "no such GPU".');
+    await expect(startWebgpu({ memoryLimitMb: 0 })).rejects.toThrow(
+      "startWebgpu: memoryLimitMb must be a number above 0, got 0.",
+    );
+    await expect(startWebgpu({ adapter: "no such GPU", software: false })).rejects.toThrow(
+      'startWebgpu: adapter must be part of the name of one that is here, got "no such GPU".',
+    );
   });
 
   it("makes webgpu the current backend, and counts what moves", async () => {
@@ -44,7 +50,9 @@ describe.skipIf(!backendState("webgpu").available)("startWebgpu in Node", () => 
     expect(backend.peakBytes).toBeLessThanOrEqual(4 * 2 ** 20);
     const tensors = memory().numTensors;
     const big = zeros([2_000_000]);
-    expect(() => backend.uploadToGPU(big.dataId)).toThrow(/webgpu: \d+ MB of GPU memory are needed, and the limit is 4 MB\. Use smaller images .* or raise memoryLimitMb/);
+    expect(() => backend.uploadToGPU(big.dataId)).toThrow(
+      /webgpu: \d+ MB of GPU memory are needed, and the limit is 4 MB\. Use smaller images .* or raise memoryLimitMb/,
+    );
     big.dispose();
     expect(memory().numTensors).toBe(tensors);
   });

@@ -36,7 +36,15 @@ describe.skipIf(!backendState("webgpu").available)("topK", () => {
     ["values of one exponent", () => 1 + random.uniform() / 8],
     ["zero, infinities and the smallest floats", (i) => [0, Infinity, -Infinity, 1e-38, -1e-38][i % 5]!],
   ])("of %s: segments of many lengths, from one value to more than a tile", async (_, value) => {
-    const lengths: readonly (readonly [count: number, k: number])[] = [[1, 1], [7, 7], [300, 299], [4096, 1000], [9000, 1000], [5000, 1], [2000, 2000]];
+    const lengths: readonly (readonly [count: number, k: number])[] = [
+      [1, 1],
+      [7, 7],
+      [300, 299],
+      [4096, 1000],
+      [9000, 1000],
+      [5000, 1],
+      [2000, 2000],
+    ];
     let offset = 0;
     const segments = lengths.map(([count, k]) => {
       const segment = { offset, count, k };

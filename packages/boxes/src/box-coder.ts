@@ -45,7 +45,10 @@ export function encodeBoxes(boxes: Boxes, reference: Boxes, weights: BoxCoderWei
   return tidy(() => {
     const to = centersAndSizes(boxes);
     const from = centersAndSizes(reference);
-    const shift = div(mul(tensor1d(weights.slice(0, 2)), sub(to.centers, from.centers)), from.sizes) as Tensor2D;
+    const shift = div(
+      mul(tensor1d(weights.slice(0, 2)), sub(to.centers, from.centers)),
+      from.sizes,
+    ) as Tensor2D;
     const growth = mul(tensor1d(weights.slice(2)), log(div(to.sizes, from.sizes))) as Tensor2D;
     return concat([shift, growth], 1);
   });
@@ -68,7 +71,11 @@ export function decodeBoxes(deltas: Tensor2D, reference: Boxes, weights: BoxCode
 }
 
 /** `encodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's float32. */
-export function encodeBoxesOnHost(boxes: Float32Array, reference: Float32Array, weights: BoxCoderWeights): Float32Array {
+export function encodeBoxesOnHost(
+  boxes: Float32Array,
+  reference: Float32Array,
+  weights: BoxCoderWeights,
+): Float32Array {
   assertLength(reference, boxes.length, "encodeBoxesOnHost", "reference");
   const deltas = new Float32Array(boxes.length);
   for (let i = 0; i < deltas.length; i += 4) {
@@ -95,7 +102,8 @@ export function decodeBoxesOnHost(
   assertLength(reference, deltas.length, "decodeBoxesOnHost", "reference");
   const boxes = new Float32Array(deltas.length);
   const most = f(maxLogScale);
-  const scale = (delta: number, weight: number): number => (rounding === "torchvision" ? f(delta / f(weight)) : f(delta * f(1 / weight)));
+  const scale = (delta: number, weight: number): number =>
+    rounding === "torchvision" ? f(delta / f(weight)) : f(delta * f(1 / weight));
   for (let i = 0; i < boxes.length; i += 4) {
     for (let axis = 0; axis < 2; axis++) {
       const from = reference[i + axis]!;

@@ -16,7 +16,10 @@ test("the tensor twins equal torchvision's values", async () => {
   const reference = boxes(fixture.reference);
   for (const { weights, encoded, decoded } of fixture.coder) {
     await expectClose(encodeBoxes(a, reference, weights), encoded, { atol: 1e-5, rtol: 1e-5 });
-    await expectClose(decodeBoxes(boxes(fixture.deltas), reference, weights), decoded, { atol: 1e-3, rtol: 1e-5 });
+    await expectClose(decodeBoxes(boxes(fixture.deltas), reference, weights), decoded, {
+      atol: 1e-3,
+      rtol: 1e-5,
+    });
   }
 });
 

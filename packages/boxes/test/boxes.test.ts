@@ -39,13 +39,21 @@ test("deltas equal those of torchvision's BoxCoder, clamp included", async () =>
   const reference = f32(fixture.reference);
   for (const { weights, encoded, decoded } of fixture.coder) {
     // exp and log may differ in the last bit between libraries.
-    await expectClose(encodeBoxesOnHost(f32(fixture.a), reference, weights), encoded, { atol: 1e-6, rtol: 5e-7 });
-    await expectClose(decodeBoxesOnHost(f32(fixture.deltas), reference, weights), decoded, { atol: 1e-4, rtol: 5e-7 });
+    await expectClose(encodeBoxesOnHost(f32(fixture.a), reference, weights), encoded, {
+      atol: 1e-6,
+      rtol: 5e-7,
+    });
+    await expectClose(decodeBoxesOnHost(f32(fixture.deltas), reference, weights), decoded, {
+      atol: 1e-4,
+      rtol: 5e-7,
+    });
   }
 });
 
 test("a hand-worked IoU: 10x10 boxes shifted by 5 share 50 of 150", () => {
-  expect(pairwiseIouOnHost(f32([0, 0, 10, 10]), f32([5, 0, 15, 10, 10, 0, 20, 10]))).toEqual(f32([50 / 150, 0]));
+  expect(pairwiseIouOnHost(f32([0, 0, 10, 10]), f32([5, 0, 15, 10, 10, 0, 20, 10]))).toEqual(
+    f32([50 / 150, 0]),
+  );
   expect(pairwiseIouOnHost(f32([1, 1, 1, 1]), f32([1, 1, 1, 1]))[0]).toBeNaN();
   expect(pairwiseIouOnHost(new Float32Array(0), f32([0, 0, 1, 1]))).toHaveLength(0);
 });
@@ -53,12 +61,18 @@ test("a hand-worked IoU: 10x10 boxes shifted by 5 share 50 of 150", () => {
 test("decoding inverts encoding, and growth is held at 1000 / 16", async () => {
   const random = createRandom(3);
   const boxes = (): Float32Array =>
-    xywhToXyxyOnHost(Float32Array.from({ length: 200 }, (_, i) => random.uniform() * 100 + (i % 4 < 2 ? 0 : 1)));
+    xywhToXyxyOnHost(
+      Float32Array.from({ length: 200 }, (_, i) => random.uniform() * 100 + (i % 4 < 2 ? 0 : 1)),
+    );
   const [a, b] = [boxes(), boxes()];
   const weights = [10, 10, 5, 5] as const;
   await expectClose(decodeBoxesOnHost(encodeBoxesOnHost(a, b, weights), b, weights), a, { atol: 1e-3 });
   // A side of 2 grows to 125 about the centre 1.
-  await expectClose(decodeBoxesOnHost(f32([0, 0, 50, 0]), f32([0, 0, 2, 2]), [1, 1, 1, 1]), [-61.5, 0, 63.5, 2], { atol: 1e-4 });
+  await expectClose(
+    decodeBoxesOnHost(f32([0, 0, 50, 0]), f32([0, 0, 2, 2]), [1, 1, 1, 1]),
+    [-61.5, 0, 63.5, 2],
+    { atol: 1e-4 },
+  );
 });
 
 test("conversion to corner and size inverts", () => {

@@ -18,16 +18,29 @@ export interface CocoAccumulated {
 }
 
 /** Ranks each category's detections over all images, whose ids are `imageIds`, and reads precision at the recall thresholds. */
-export function accumulateLedgers(ledgers: readonly Ledger[], imageIds: readonly CocoId[], params: ResolvedParams): CocoAccumulated {
+export function accumulateLedgers(
+  ledgers: readonly Ledger[],
+  imageIds: readonly CocoId[],
+  params: ResolvedParams,
+): CocoAccumulated {
   const { iouThresholds, recallThresholds, areaRanges, maxDetections } = params;
-  const [T, R, K, A, M] = [iouThresholds.length, recallThresholds.length, ledgers.length, areaRanges.length, maxDetections.length];
+  const [T, R, K, A, M] = [
+    iouThresholds.length,
+    recallThresholds.length,
+    ledgers.length,
+    areaRanges.length,
+    maxDetections.length,
+  ];
   const words = wordsOf(A, T);
   const precision = new Float64Array(T * R * K * A * M).fill(-1);
   const scores = new Float64Array(T * R * K * A * M).fill(-1);
   const recall = new Float64Array(T * K * A * M).fill(-1);
   const objects = new Int32Array(K * A);
   const rankOf = new Uint32Array(imageIds.length);
-  for (const [place, image] of Array.from(imageIds.keys()).sort((a, b) => compareIds(imageIds[a]!, imageIds[b]!)).entries()) rankOf[image] = place;
+  for (const [place, image] of Array.from(imageIds.keys())
+    .sort((a, b) => compareIds(imageIds[a]!, imageIds[b]!))
+    .entries())
+    rankOf[image] = place;
 
   ledgers.forEach((ledger, k) => {
     objects.set(ledger.objects, k * A);
@@ -74,7 +87,13 @@ export function accumulateLedgers(ledgers: readonly Ledger[], imageIds: readonly
             const at = (((t * R + r) * K + k) * A + a) * M + m;
             precision[at] = i < found ? peak[i]! : 0;
             // Recall 0 is reached by the very first, right or not.
-            scores[at] = wanted <= 0 ? (n > 0 ? ledger.score[limited[0]!]! : 0) : i < found ? score[i]! : 0;
+            scores[at] =
+              wanted <= 0 ?
+                n > 0 ?
+                  ledger.score[limited[0]!]!
+                : 0
+              : i < found ? score[i]!
+              : 0;
           }
         }
       }
@@ -85,7 +104,9 @@ export function accumulateLedgers(ledgers: readonly Ledger[], imageIds: readonly
 
 /** The ledger's detections best first; equal scores rank by image id, then as they do within the image. */
 function rank(ledger: Ledger, rankOf: Uint32Array): Uint32Array {
-  const images = Array.from({ length: ledger.images }, (_, i) => i).sort((a, b) => rankOf[ledger.image[a]!]! - rankOf[ledger.image[b]!]!);
+  const images = Array.from({ length: ledger.images }, (_, i) => i).sort(
+    (a, b) => rankOf[ledger.image[a]!]! - rankOf[ledger.image[b]!]!,
+  );
   let order = new Uint32Array(ledger.length);
   let at = 0;
   for (const image of images) {
@@ -103,7 +124,8 @@ function rank(ledger: Ledger, rankOf: Uint32Array): Uint32Array {
       let i = from;
       let j = middle;
       for (let to = from; to < end; to++) {
-        other[to] = j >= end || (i < middle && score[order[i]!]! >= score[order[j]!]!) ? order[i++]! : order[j++]!;
+        other[to] =
+          j >= end || (i < middle && score[order[i]!]! >= score[order[j]!]!) ? order[i++]! : order[j++]!;
       }
     }
     [order, other] = [other, order];

@@ -22,9 +22,16 @@ export interface Core {
  */
 export type HeedOf = (imageId: CocoId, categoryId: CocoId, hasObjects: boolean) => "all" | "matched" | "none";
 
-export function createCore(params: ResolvedParams, found: Entries, truth: Entries, heedOf: HeedOf = () => "all"): Core {
+export function createCore(
+  params: ResolvedParams,
+  found: Entries,
+  truth: Entries,
+  heedOf: HeedOf = () => "all",
+): Core {
   const { categories, areaRanges, useCategories, iouType, sigmas } = params;
-  const ledgers = Array.from({ length: useCategories ? categories.length : 1 }, () => createLedger(areaRanges.length));
+  const ledgers = Array.from({ length: useCategories ? categories.length : 1 }, () =>
+    createLedger(areaRanges.length),
+  );
   const imageIds: CocoId[] = [];
   const match = createMatcher(params, found, truth, overlapOf(iouType, found, truth, sigmas));
   return {
@@ -34,7 +41,8 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
       const image = imageIds.push(imageId) - 1;
       // pycocotools pools detections category by category before it sorts them all.
       const { category, score } = found;
-      if (useCategories) detections.sort((a, b) => category[a]! - category[b]! || score[b]! - score[a]! || a - b);
+      if (useCategories)
+        detections.sort((a, b) => category[a]! - category[b]! || score[b]! - score[a]! || a - b);
       else detections.sort((a, b) => score[b]! - score[a]! || category[a]! - category[b]! || a - b);
       objects.sort((a, b) => truth.category[a]! - truth.category[b]! || a - b);
       if (!useCategories) {
@@ -42,8 +50,11 @@ export function createCore(params: ResolvedParams, found: Entries, truth: Entrie
         if (detections.length + objects.length > 0) match(ledgers[0]!, image, slices[0]!, slices[1]!, false);
         return;
       }
-      for (let d = 0, g = 0; d < detections.length || g < objects.length; ) {
-        const k = Math.min(d < detections.length ? category[detections[d]!]! : Infinity, g < objects.length ? truth.category[objects[g]!]! : Infinity);
+      for (let d = 0, g = 0; d < detections.length || g < objects.length;) {
+        const k = Math.min(
+          d < detections.length ? category[detections[d]!]! : Infinity,
+          g < objects.length ? truth.category[objects[g]!]! : Infinity,
+        );
         const [fromD, fromG] = [d, g];
         while (d < detections.length && category[detections[d]!] === k) d++;
         while (g < objects.length && truth.category[objects[g]!] === k) g++;

@@ -14,7 +14,12 @@ export interface ErrorBreakdown {
   /** How many errors of each kind, and by how much AP50, in [0, 1], would rise without them. */
   readonly kinds: Readonly<Record<ErrorKind, { readonly count: number; readonly costs: number }>>;
   /** Every image: its objects that are not found, its wrong detections, and the sum of those and their scores. */
-  readonly images: readonly { readonly imageId: CocoId; readonly missed: number; readonly wrong: number; readonly weight: number }[];
+  readonly images: readonly {
+    readonly imageId: CocoId;
+    readonly missed: number;
+    readonly wrong: number;
+    readonly weight: number;
+  }[];
 }
 
 /** An image's entries: places in the stores. */
@@ -46,7 +51,12 @@ interface Failure {
 }
 
 /** Breaks the errors down in TIDE's arithmetic (tidecv 1.0.1). */
-export function breakErrorsDown(images: Iterable<ImageOfEntries>, found: Entries, truth: Entries, overlap: Overlap): ErrorBreakdown {
+export function breakErrorsDown(
+  images: Iterable<ImageOfEntries>,
+  found: Entries,
+  truth: Entries,
+  overlap: Overlap,
+): ErrorBreakdown {
   const failures: Failure[] = [];
   // In the order of images and scores: equal scores rank as they come, so order tells.
   const points: Point[] = [];
@@ -107,7 +117,12 @@ export function breakErrorsDown(images: Iterable<ImageOfEntries>, found: Entries
       else kind = Math.max(own, other) <= BACKGROUND ? "background" : "both";
       const object = at >= 0 && !taken.has(at) ? gts[at]! : undefined;
       const point = { category, score, right: false };
-      const failure: Failure = { kind, score, ...(isIgnored ? {} : { point }), ...(object === undefined ? {} : { object }) };
+      const failure: Failure = {
+        kind,
+        score,
+        ...(isIgnored ? {} : { point }),
+        ...(object === undefined ? {} : { object }),
+      };
       failures.push(failure);
       if (object !== undefined) {
         usable.add(at);
@@ -129,7 +144,9 @@ export function breakErrorsDown(images: Iterable<ImageOfEntries>, found: Entries
   }
 
   const meanPrecision = (some: Iterable<Point>, positives: ReadonlyMap<number, number>): number => {
-    const byCategory = new Map<number, Point[]>([...positives].flatMap(([k, count]) => (count > 0 ? [[k, []]] : [])));
+    const byCategory = new Map<number, Point[]>(
+      [...positives].flatMap(([k, count]) => (count > 0 ? [[k, []]] : [])),
+    );
     for (const point of some) {
       const known = byCategory.get(point.category);
       if (known === undefined) byCategory.set(point.category, [point]);
@@ -157,7 +174,13 @@ export function breakErrorsDown(images: Iterable<ImageOfEntries>, found: Entries
     return meanPrecision(left, positives);
   };
   const kinds = Object.fromEntries(
-    KINDS.map((kind) => [kind, { count: failures.filter((failure) => failure.kind === kind).length, costs: Math.max(0, without(kind) - now) }]),
+    KINDS.map((kind) => [
+      kind,
+      {
+        count: failures.filter((failure) => failure.kind === kind).length,
+        costs: Math.max(0, without(kind) - now),
+      },
+    ]),
   ) as Record<ErrorKind, { count: number; costs: number }>;
   return { kinds, images: perImage };
 }

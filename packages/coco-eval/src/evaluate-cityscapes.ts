@@ -29,7 +29,12 @@ export interface CityscapesEvaluation {
   readonly AP: number;
   /** At overlap 0.5 ("AP50%"). */
   readonly AP50: number;
-  readonly perCategory: readonly { readonly id: number; readonly name: string; readonly AP: number; readonly AP50: number }[];
+  readonly perCategory: readonly {
+    readonly id: number;
+    readonly name: string;
+    readonly AP: number;
+    readonly AP50: number;
+  }[];
 }
 
 // numpy.arange(0.5, 1, 0.05).
@@ -50,39 +55,81 @@ interface Tally {
  *
  * @throws DatasetError naming the image's place and the detection; ConfigError when an option can't be meant.
  */
-export function evaluateCityscapes(images: Iterable<CityscapesImage>, options: EvaluateCityscapesOptions): CityscapesEvaluation {
+export function evaluateCityscapes(
+  images: Iterable<CityscapesImage>,
+  options: EvaluateCityscapesOptions,
+): CityscapesEvaluation {
   const { categories, minRegionSize = 100 } = options;
-  if (!(minRegionSize >= 0)) throw new ConfigError(`evaluateCityscapes: minRegionSize must be a number >= 0, got ${minRegionSize}.`);
+  if (!(minRegionSize >= 0))
+    throw new ConfigError(`evaluateCityscapes: minRegionSize must be a number >= 0, got ${minRegionSize}.`);
   const classes = new Map(
-    categories.map(({ id }) => [id, { hasInstances: false, hasDetections: false, tallies: OVERLAPS.map((): Tally => ({ scores: [], right: [], missed: 0 })) }]),
+    categories.map(({ id }) => [
+      id,
+      {
+        hasInstances: false,
+        hasDetections: false,
+        tallies: OVERLAPS.map((): Tally => ({ scores: [], right: [], missed: 0 })),
+      },
+    ]),
   );
-  if (classes.size !== categories.length) throw new ConfigError("evaluateCityscapes: categories must be of unique ids.");
+  if (classes.size !== categories.length)
+    throw new ConfigError("evaluateCityscapes: categories must be of unique ids.");
 
   let place = 0;
   for (const { instances, ignored, detections } of images) {
     const where = `evaluateCityscapes: images[${place++}]`;
     const found = detections.flatMap(({ categoryId, score, mask }, i) => {
-      if (!Number.isFinite(score)) throw new DatasetError(`${where}: detections[${i}]: score must be a finite number, got ${score}.`);
+      if (!Number.isFinite(score))
+        throw new DatasetError(`${where}: detections[${i}]: score must be a finite number, got ${score}.`);
       for (const other of [ignored, ...instances.map((one) => one.mask)]) {
-        if (other !== undefined && (other.size.height !== mask.size.height || other.size.width !== mask.size.width)) {
-          throw new DatasetError(`${where}: detections[${i}]: mask must be of the image's size ${other.size.height} x ${other.size.width} (height x width), got ${mask.size.height} x ${mask.size.width}.`);
+        if (
+          other !== undefined &&
+          (other.size.height !== mask.size.height || other.size.width !== mask.size.width)
+        ) {
+          throw new DatasetError(
+            `${where}: detections[${i}]: mask must be of the image's size ${other.size.height} x ${other.size.width} (height x width), got ${mask.size.height} x ${mask.size.width}.`,
+          );
         }
       }
       const pixels = rleArea(mask);
-      return pixels === 0 || !classes.has(categoryId) ? [] : [{ categoryId, score, mask, pixels, onIgnored: ignored === undefined ? 0 : runsIntersection(mask.counts, ignored.counts) }];
+      return pixels === 0 || !classes.has(categoryId) ?
+          []
+        : [
+            {
+              categoryId,
+              score,
+              mask,
+              pixels,
+              onIgnored: ignored === undefined ? 0 : runsIntersection(mask.counts, ignored.counts),
+            },
+          ];
     });
     for (const [id, { tallies, ...one }] of classes) {
       const mine = found.filter(({ categoryId }) => categoryId === id);
-      const all = instances.filter(({ categoryId }) => categoryId === id).map(({ mask, isGroup = false }) => {
-        const pixels = rleArea(mask);
-        return { pixels, isGroup, counts: !isGroup && pixels >= minRegionSize, shared: mine.map((detection) => runsIntersection(detection.mask.counts, mask.counts)) };
+      const all = instances
+        .filter(({ categoryId }) => categoryId === id)
+        .map(({ mask, isGroup = false }) => {
+          const pixels = rleArea(mask);
+          return {
+            pixels,
+            isGroup,
+            counts: !isGroup && pixels >= minRegionSize,
+            shared: mine.map((detection) => runsIntersection(detection.mask.counts, mask.counts)),
+          };
+        });
+      classes.set(id, {
+        tallies,
+        hasInstances: one.hasInstances || all.some(({ counts }) => counts),
+        hasDetections: one.hasDetections || mine.length > 0,
       });
-      classes.set(id, { tallies, hasInstances: one.hasInstances || all.some(({ counts }) => counts), hasDetections: one.hasDetections || mine.length > 0 });
       tallies.forEach((tally, o) => {
-        const matches = (instance: (typeof all)[number], d: number): boolean => instance.shared[d]! / (instance.pixels + mine[d]!.pixels - instance.shared[d]!) > OVERLAPS[o]!;
+        const matches = (instance: (typeof all)[number], d: number): boolean =>
+          instance.shared[d]! / (instance.pixels + mine[d]!.pixels - instance.shared[d]!) > OVERLAPS[o]!;
         for (const instance of all) {
           if (!instance.counts) continue;
-          const scores = mine.flatMap(({ score }, d) => (matches(instance, d) ? [score] : [])).toSorted((a, b) => b - a);
+          const scores = mine
+            .flatMap(({ score }, d) => (matches(instance, d) ? [score] : []))
+            .toSorted((a, b) => b - a);
           // The best is right, others of the same instance are wrong.
           scores.forEach((score, i) => {
             tally.scores.push(score);
@@ -93,7 +140,11 @@ export function evaluateCityscapes(images: Iterable<CityscapesImage>, options: E
         mine.forEach((detection, d) => {
           if (all.some((instance) => matches(instance, d))) return;
           // A small group is left out twice, as there.
-          const out = all.reduce((sum, { isGroup, pixels, shared }) => sum + shared[d]! * (Number(isGroup) + Number(pixels < minRegionSize)), detection.onIgnored);
+          const out = all.reduce(
+            (sum, { isGroup, pixels, shared }) =>
+              sum + shared[d]! * (Number(isGroup) + Number(pixels < minRegionSize)),
+            detection.onIgnored,
+          );
           if (out / detection.pixels > OVERLAPS[o]!) return;
           tally.scores.push(detection.score);
           tally.right.push(false);
@@ -104,14 +155,19 @@ export function evaluateCityscapes(images: Iterable<CityscapesImage>, options: E
 
   const perCategory = categories.map(({ id, name }) => {
     const { tallies, hasInstances, hasDetections } = classes.get(id)!;
-    const aps = tallies.map((tally) => (!hasInstances ? -1 : hasDetections ? areaUnder(tally) : 0));
+    const aps = tallies.map((tally) =>
+      !hasInstances ? -1
+      : hasDetections ? areaUnder(tally)
+      : 0,
+    );
     return { id, name, AP: mean(aps), AP50: aps[0]! };
   });
   const counted = perCategory.filter(({ AP }) => AP >= 0);
   return { AP: mean(counted.map(({ AP }) => AP)), AP50: mean(counted.map(({ AP50 }) => AP50)), perCategory };
 }
 
-const mean = (values: readonly number[]): number => (values.length === 0 ? -1 : values.reduce((sum, value) => sum + value, 0) / values.length);
+const mean = (values: readonly number[]): number =>
+  values.length === 0 ? -1 : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 // Precision and recall from each distinct score on, lowest first, then (1, 0); each point's precision weighs half the
 // recall between its neighbours.
@@ -130,5 +186,8 @@ function areaUnder({ scores, right, missed }: Tally): number {
   });
   precision.push(1);
   recall.push(0);
-  return precision.reduce((sum, p, i) => sum + p * 0.5 * ((recall[i - 1] ?? recall[0]!) - (recall[i + 1] ?? 0)), 0);
+  return precision.reduce(
+    (sum, p, i) => sum + p * 0.5 * ((recall[i - 1] ?? recall[0]!) - (recall[i + 1] ?? 0)),
+    0,
+  );
 }

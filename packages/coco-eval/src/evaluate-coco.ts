@@ -1,7 +1,15 @@
 import { ConfigError, DatasetError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { measureCounts, parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoBox, CocoImage, CocoJson, CocoResult, CocoReviewOptions, CocoSegmentation } from "@mrcnn/masks";
+import type {
+  CocoAnnotation,
+  CocoBox,
+  CocoImage,
+  CocoJson,
+  CocoResult,
+  CocoReviewOptions,
+  CocoSegmentation,
+} from "@mrcnn/masks";
 import { accumulateLedgers } from "./accumulate.ts";
 import type { CocoAccumulated } from "./accumulate.ts";
 import { createCore } from "./core.ts";
@@ -50,8 +58,13 @@ export interface CocoEvaluation {
  * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, keypoints
  * that are not as many as `sigmas`; ConfigError when an option can't be meant.
  */
-export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult[], options: EvaluateCocoOptions): CocoEvaluation {
-  if (!Array.isArray(results)) throw new DatasetError(`evaluateCoco: results must be a list, got ${quote(results)}.`);
+export function evaluateCoco(
+  groundTruth: CocoJson,
+  results: readonly CocoResult[],
+  options: EvaluateCocoOptions,
+): CocoEvaluation {
+  if (!Array.isArray(results))
+    throw new DatasetError(`evaluateCoco: results must be a list, got ${quote(results)}.`);
   const evaluation = createFileEvaluation(groundTruth, options);
   results.forEach((result: CocoResult, i) => evaluation.add(result, `evaluateCoco: results[${i}]`));
   return evaluation.finish();
@@ -64,7 +77,11 @@ export function evaluateCoco(groundTruth: CocoJson, results: readonly CocoResult
  *
  * @throws DatasetError as `evaluateCoco`, and when the bytes are no JSON list.
  */
-export async function evaluateCocoStream(groundTruth: CocoJson, results: AsyncIterable<Uint8Array>, options: EvaluateCocoOptions & { readonly name?: string }): Promise<CocoEvaluation> {
+export async function evaluateCocoStream(
+  groundTruth: CocoJson,
+  results: AsyncIterable<Uint8Array>,
+  options: EvaluateCocoOptions & { readonly name?: string },
+): Promise<CocoEvaluation> {
   const { name = "evaluateCocoStream: results", ...others } = options;
   const evaluation = createFileEvaluation(groundTruth, others);
   await readCocoResults(results, name, (result, i) => evaluation.add(result, `${name}[${i}]`));
@@ -105,21 +122,45 @@ export const needsOf = (iouType: IouType): CocoReviewOptions => ({
 });
 
 /** The work behind `evaluateCoco`. */
-export function createFileEvaluation(groundTruth: CocoJson, { imageIds, categoryIds, groundTruthName = "evaluateCoco: groundTruth", ...options }: EvaluateCocoOptions, rules: FileEvaluationRules = {}): FileEvaluation {
-  const { images, annotations, categories } = parseCocoJson(groundTruth, groundTruthName, imageIds === undefined && categoryIds === undefined ? needsOf(options.iouType) : { ...needsOf(options.iouType), masks: "unneeded" });
+export function createFileEvaluation(
+  groundTruth: CocoJson,
+  { imageIds, categoryIds, groundTruthName = "evaluateCoco: groundTruth", ...options }: EvaluateCocoOptions,
+  rules: FileEvaluationRules = {},
+): FileEvaluation {
+  const { images, annotations, categories } = parseCocoJson(
+    groundTruth,
+    groundTruthName,
+    imageIds === undefined && categoryIds === undefined ?
+      needsOf(options.iouType)
+    : { ...needsOf(options.iouType), masks: "unneeded" },
+  );
   const known = new Set(categories.map(({ id }) => id));
   const wanted = new Set(categoryIds ?? known);
-  for (const id of wanted) if (!known.has(id)) throw new ConfigError(`evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${quote(id)}.`);
+  for (const id of wanted)
+    if (!known.has(id))
+      throw new ConfigError(
+        `evaluateCoco: categoryIds must be ids of categories of the ground truth, got ${quote(id)}.`,
+      );
   const wantedImages = imageIds === undefined ? undefined : new Set(imageIds);
   const byImage = new Map<CocoId, ImageEntries>(
-    images.map((image) => [image.id, { image, isEvaluated: wantedImages?.has(image.id) ?? true, detections: [], objects: [] }]),
+    images.map((image) => [
+      image.id,
+      { image, isEvaluated: wantedImages?.has(image.id) ?? true, detections: [], objects: [] },
+    ]),
   );
-  for (const id of wantedImages ?? []) if (!byImage.has(id)) throw new ConfigError(`evaluateCoco: imageIds must be ids of images of the ground truth, got ${quote(id)}.`);
+  for (const id of wantedImages ?? [])
+    if (!byImage.has(id))
+      throw new ConfigError(
+        `evaluateCoco: imageIds must be ids of images of the ground truth, got ${quote(id)}.`,
+      );
 
   const params = resolveParams({ ...options, categories: categories.filter(({ id }) => wanted.has(id)) });
   const { iouType } = params;
   const keypoints = iouType === "keypoints" ? params.sigmas.length : 0;
-  const [found, truth] = [createEntries(createMaskPool(), keypoints), createEntries(createMaskPool(), keypoints)];
+  const [found, truth] = [
+    createEntries(createMaskPool(), keypoints),
+    createEntries(createMaskPool(), keypoints),
+  ];
   const core = createCore(params, found, truth, rules.heedOf);
   const regions = createRegions(params);
   const readMask = createMaskReader();
@@ -137,15 +178,21 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
   return {
     add(result, where) {
       const entry = byImage.get(result?.image_id);
-      if (entry === undefined) throw new DatasetError(`${where}: image_id must be the id of an image of the ground truth, got ${quote(result?.image_id)}.`);
+      if (entry === undefined)
+        throw new DatasetError(
+          `${where}: image_id must be the id of an image of the ground truth, got ${quote(result?.image_id)}.`,
+        );
       if (!known.has(result.category_id)) {
-        throw new DatasetError(`${where}: category_id must be the id of a category of the ground truth, got ${quote(result.category_id)}.`);
+        throw new DatasetError(
+          `${where}: category_id must be the id of a category of the ground truth, got ${quote(result.category_id)}.`,
+        );
       }
       checkKeypoints(result, where);
       const bbox = result.bbox as readonly number[] | null | undefined;
       const hasBox = bbox !== undefined && bbox !== null && bbox.length !== 0;
       sizedByBox ??= hasBox;
-      if (sizedByBox && !hasBox) throw new DatasetError(`${where}: must have a bbox, as the first entry has.`);
+      if (sizedByBox && !hasBox)
+        throw new DatasetError(`${where}: must have a bbox, as the first entry has.`);
       const detection = readDetection(result, entry.image, iouType, sizedByBox, readMask, where);
       if (!entry.isEvaluated || !wanted.has(result.category_id)) return;
       entry.detections.push(found.length);
@@ -155,7 +202,10 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
       const { mostPerImage = Infinity } = rules;
       for (const [id, { isEvaluated, detections, objects }] of byImage) {
         if (!isEvaluated) continue;
-        const best = detections.length > mostPerImage ? detections.toSorted((a, b) => found.score[b]! - found.score[a]! || a - b).slice(0, mostPerImage) : detections;
+        const best =
+          detections.length > mostPerImage ?
+            detections.toSorted((a, b) => found.score[b]! - found.score[a]! || a - b).slice(0, mostPerImage)
+          : detections;
         core.add(id, best, objects);
       }
       return accumulateLedgers(core.ledgers, core.imageIds, params);
@@ -171,14 +221,28 @@ export function createFileEvaluation(groundTruth: CocoJson, { imageIds, category
           const evaluated = [...byImage].filter(([, { isEvaluated }]) => isEvaluated);
           // As they were given: both lists have been sorted since.
           const inOrder = (entries: readonly number[]): number[] => entries.toSorted((a, b) => a - b);
-          return breakErrorsDown(evaluated.map(([imageId, { detections, objects }]) => ({ imageId, detections: inOrder(detections), objects: inOrder(objects) })), found, truth, overlapOf(iouType, found, truth, params.sigmas));
+          return breakErrorsDown(
+            evaluated.map(([imageId, { detections, objects }]) => ({
+              imageId,
+              detections: inOrder(detections),
+              objects: inOrder(objects),
+            })),
+            found,
+            truth,
+            overlapOf(iouType, found, truth, params.sigmas),
+          );
         },
       };
     },
   };
 }
 
-type MaskReader = (segmentation: CocoSegmentation | undefined, image: CocoImage, where: string, key?: string) => ReadRle;
+type MaskReader = (
+  segmentation: CocoSegmentation | undefined,
+  image: CocoImage,
+  where: string,
+  key?: string,
+) => ReadRle;
 
 // The mask of an entry; its counts may be overwritten by the next call, which saves two arrays per mask.
 function createMaskReader(): MaskReader {
@@ -186,9 +250,11 @@ function createMaskReader(): MaskReader {
   let counts = new Uint32Array(0);
   let bytes = new Uint8Array(0);
   return (segmentation, image, where, key = "segmentation") => {
-    if (segmentation === undefined) throw new DatasetError(`${where}: must have a ${key} to be evaluated, got none.`);
+    if (segmentation === undefined)
+      throw new DatasetError(`${where}: must have a ${key} to be evaluated, got none.`);
     const { height, width } = image;
-    if (segmentation === null || !("counts" in segmentation) || typeof segmentation.counts !== "string") return segmentationToRle(segmentation, image, where);
+    if (segmentation === null || !("counts" in segmentation) || typeof segmentation.counts !== "string")
+      return segmentationToRle(segmentation, image, where);
     const { counts: string, size } = segmentation;
     if (string.length > counts.length) {
       counts = new Uint32Array(2 * string.length);
@@ -197,45 +263,85 @@ function createMaskReader(): MaskReader {
     const text = bytes.subarray(0, encoder.encodeInto(string, bytes).written);
     const runs = counts.subarray(0, readCounts(text, counts, where));
     const measures = measureCounts(runs, height);
-    if (size?.[0] !== height || size[1] !== width || measures.total !== height * width) return segmentationToRle(segmentation, image, where); // says what is wrong
+    if (size?.[0] !== height || size[1] !== width || measures.total !== height * width)
+      return segmentationToRle(segmentation, image, where); // says what is wrong
     return { size: image, counts: runs, text, measures };
   };
 }
 
-function readAnnotation(annotation: CocoAnnotation, image: CocoImage, iouType: IouType, readMask: MaskReader, where: string): CocoGroundTruth {
+function readAnnotation(
+  annotation: CocoAnnotation,
+  image: CocoImage,
+  iouType: IouType,
+  readMask: MaskReader,
+  where: string,
+): CocoGroundTruth {
   const { category_id, bbox, segmentation, area, iscrowd, keypoints, num_keypoints } = annotation;
-  const common = { categoryId: category_id, isCrowd: Boolean(iscrowd), ...(area === undefined ? {} : { area }) };
+  const common = {
+    categoryId: category_id,
+    isCrowd: Boolean(iscrowd),
+    ...(area === undefined ? {} : { area }),
+  };
   if (iouType === "bbox") return { ...common, bbox };
   if (iouType === "segm") return { ...common, mask: readMask(segmentation, image, where) };
-  return { ...common, bbox, ...(keypoints === undefined ? {} : { keypoints }), ...(num_keypoints === undefined ? {} : { isIgnored: num_keypoints === 0 }) };
+  return {
+    ...common,
+    bbox,
+    ...(keypoints === undefined ? {} : { keypoints }),
+    ...(num_keypoints === undefined ? {} : { isIgnored: num_keypoints === 0 }),
+  };
 }
 
-function readDetection(result: CocoResult, image: CocoImage, iouType: IouType, sizedByBox: boolean, readMask: MaskReader, where: string): CocoDetection {
+function readDetection(
+  result: CocoResult,
+  image: CocoImage,
+  iouType: IouType,
+  sizedByBox: boolean,
+  readMask: MaskReader,
+  where: string,
+): CocoDetection {
   const { category_id: categoryId, score, segmentation, keypoints } = result;
   const bbox = sizedByBox ? checkBox(result.bbox!, where) : undefined;
-  if (iouType === "bbox") return { categoryId, score, bbox: bbox ?? rleToBox(readMask(segmentation, image, where, "bbox")) };
+  if (iouType === "bbox")
+    return { categoryId, score, bbox: bbox ?? rleToBox(readMask(segmentation, image, where, "bbox")) };
   if (iouType === "segm") {
     const mask = readMask(segmentation, image, where);
-    return bbox === undefined ? { categoryId, score, mask } : { categoryId, score, mask, area: bbox[2] * bbox[3] };
+    return bbox === undefined ?
+        { categoryId, score, mask }
+      : { categoryId, score, mask, area: bbox[2] * bbox[3] };
   }
-  if (keypoints === undefined) throw new DatasetError(`${where}: must have keypoints to be evaluated, got none.`);
+  if (keypoints === undefined)
+    throw new DatasetError(`${where}: must have keypoints to be evaluated, got none.`);
   return bbox === undefined ? { categoryId, score, keypoints } : { categoryId, score, keypoints, bbox };
 }
 
 function checkBox(bbox: CocoBox, where: string): CocoBox {
-  if (!(Array.isArray(bbox) && bbox.length === 4 && bbox.every(Number.isFinite) && bbox[2]! >= 0 && bbox[3]! >= 0)) {
-    throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`);
+  if (!(
+    Array.isArray(bbox) &&
+    bbox.length === 4 &&
+    bbox.every(Number.isFinite) &&
+    bbox[2]! >= 0 &&
+    bbox[3]! >= 0
+  )) {
+    throw new DatasetError(
+      `${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`,
+    );
   }
   return bbox;
 }
 
 function checkKeypoints({ keypoints, keypoint_scores: scores }: CocoResult, where: string): void {
   if (keypoints === undefined && scores === undefined) return;
-  const isNumbers = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((v) => Number.isFinite(v));
+  const isNumbers = (value: unknown): value is readonly number[] =>
+    Array.isArray(value) && value.every((v) => Number.isFinite(v));
   if (keypoints !== undefined && !(isNumbers(keypoints) && keypoints.length % 3 === 0)) {
-    throw new DatasetError(`${where}: keypoints must be (x, y, visibility) of each keypoint, flat, got ${quote(keypoints)}.`);
+    throw new DatasetError(
+      `${where}: keypoints must be (x, y, visibility) of each keypoint, flat, got ${quote(keypoints)}.`,
+    );
   }
   if (scores !== undefined && !(isNumbers(scores) && 3 * scores.length === keypoints?.length)) {
-    throw new DatasetError(`${where}: keypoint_scores must hold a number for each keypoint, got ${quote(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`);
+    throw new DatasetError(
+      `${where}: keypoint_scores must hold a number for each keypoint, got ${quote(scores)} for ${(keypoints?.length ?? 0) / 3} of them.`,
+    );
   }
 }

@@ -25,7 +25,12 @@ export interface LvisJson extends CocoJson {
 }
 
 /** LVIS' thirteen numbers, each in [0, 1], or -1 when no object is of that kind; APr, APc and APf are of rare, common and frequent categories. */
-export type LvisStats = Readonly<Record<"AP" | "AP50" | "AP75" | "APs" | "APm" | "APl" | "APr" | "APc" | "APf" | "AR" | "ARs" | "ARm" | "ARl", number>>;
+export type LvisStats = Readonly<
+  Record<
+    "AP" | "AP50" | "AP75" | "APs" | "APm" | "APl" | "APr" | "APc" | "APf" | "AR" | "ARs" | "ARm" | "ARl",
+    number
+  >
+>;
 
 const MOST = 300;
 
@@ -35,28 +40,40 @@ const MOST = 300;
  *
  * @throws DatasetError as `evaluateCoco`, and for an image or category without LVIS' own keys.
  */
-export function evaluateLvis(groundTruth: LvisJson, results: readonly CocoResult[], options: { readonly iouType: "bbox" | "segm" }): { readonly stats: LvisStats; readonly perCategory: readonly CocoCategoryStats[] } {
+export function evaluateLvis(
+  groundTruth: LvisJson,
+  results: readonly CocoResult[],
+  options: { readonly iouType: "bbox" | "segm" },
+): { readonly stats: LvisStats; readonly perCategory: readonly CocoCategoryStats[] } {
   const images = new Map(
     groundTruth.images.map(({ id, neg_category_ids: none, not_exhaustive_category_ids: open }) => {
-      if (!Array.isArray(none) || !Array.isArray(open)) throw new DatasetError(`evaluateLvis: image ${quote(id)}: must have neg_category_ids and not_exhaustive_category_ids. Is it an LVIS file?`);
+      if (!Array.isArray(none) || !Array.isArray(open))
+        throw new DatasetError(
+          `evaluateLvis: image ${quote(id)}: must have neg_category_ids and not_exhaustive_category_ids. Is it an LVIS file?`,
+        );
       return [id, { none: new Set(none), open: new Set(open) }];
     }),
   );
-  const evaluation = createFileEvaluation(groundTruth, { iouType: options.iouType, maxDetections: [MOST] }, {
-    mostPerImage: MOST,
-    heedOf(imageId, categoryId, hasObjects) {
-      const { none, open } = images.get(imageId)!;
-      if (!hasObjects && !none.has(categoryId)) return "none";
-      return open.has(categoryId) ? "matched" : "all";
+  const evaluation = createFileEvaluation(
+    groundTruth,
+    { iouType: options.iouType, maxDetections: [MOST] },
+    {
+      mostPerImage: MOST,
+      heedOf(imageId, categoryId, hasObjects) {
+        const { none, open } = images.get(imageId)!;
+        if (!hasObjects && !none.has(categoryId)) return "none";
+        return open.has(categoryId) ? "matched" : "all";
+      },
     },
-  });
+  );
   results.forEach((result, i) => evaluation.add(result, `evaluateLvis: results[${i}]`));
   const accumulated = evaluation.accumulate();
   const { categories } = accumulated.params;
   const frequency = new Map(groundTruth.categories.map((one) => [one.id, one.frequency]));
   const ap = (selection: Parameters<typeof meanOf>[2]): number => meanOf(accumulated, "precision", selection);
   const ar = (area: string): number => meanOf(accumulated, "recall", { area });
-  const ofFrequency = (wanted: LvisCategory["frequency"]): number => ap({ among: new Set(categories.flatMap(({ id }, k) => (frequency.get(id) === wanted ? [k] : []))) });
+  const ofFrequency = (wanted: LvisCategory["frequency"]): number =>
+    ap({ among: new Set(categories.flatMap(({ id }, k) => (frequency.get(id) === wanted ? [k] : []))) });
   return {
     stats: {
       AP: ap({}),

@@ -5,7 +5,11 @@ export type VocBox = readonly [xmin: number, ymin: number, xmax: number, ymax: n
 
 /** An image with its objects and detections; categories by name. */
 export interface VocImage {
-  readonly objects: readonly { readonly category: string; readonly box: VocBox; readonly isDifficult?: boolean }[];
+  readonly objects: readonly {
+    readonly category: string;
+    readonly box: VocBox;
+    readonly isDifficult?: boolean;
+  }[];
   readonly detections: readonly { readonly category: string; readonly score: number; readonly box: VocBox }[];
 }
 
@@ -46,8 +50,10 @@ export interface VocEvaluation {
  */
 export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOptions = {}): VocEvaluation {
   const { iouThreshold = 0.5, metric = "area" } = options;
-  if (!(iouThreshold >= 0 && iouThreshold < 1)) throw new ConfigError(`evaluateVoc: iouThreshold must be in [0, 1), got ${iouThreshold}.`);
-  if (metric !== "area" && metric !== "11-point") throw new ConfigError(`evaluateVoc: metric must be "area" or "11-point", got ${JSON.stringify(metric)}.`);
+  if (!(iouThreshold >= 0 && iouThreshold < 1))
+    throw new ConfigError(`evaluateVoc: iouThreshold must be in [0, 1), got ${iouThreshold}.`);
+  if (metric !== "area" && metric !== "11-point")
+    throw new ConfigError(`evaluateVoc: metric must be "area" or "11-point", got ${JSON.stringify(metric)}.`);
   const byCategory = new Map<string, { found: Found[]; objects: number }>();
   const of = (category: string): { found: Found[]; objects: number } => {
     const known = byCategory.get(category) ?? { found: [], objects: 0 };
@@ -63,7 +69,8 @@ export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOpti
     });
     const taken = objects.map(() => ({ isTaken: false }));
     detections.forEach(({ category, score, box }, i) => {
-      if (!Number.isFinite(score)) throw new DatasetError(`${where}: detections[${i}]: score must be a finite number, got ${score}.`);
+      if (!Number.isFinite(score))
+        throw new DatasetError(`${where}: detections[${i}]: score must be a finite number, got ${score}.`);
       checkBox(box, `${where}: detections[${i}]`);
       let most = -Infinity;
       let best = -1;
@@ -73,7 +80,11 @@ export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOpti
         if (overlap > most) [most, best] = [overlap, g];
       });
       const object = most > iouThreshold ? objects[best]! : undefined;
-      of(category).found.push({ score, isDifficult: object?.isDifficult ?? false, ...(object === undefined ? {} : { object: taken[best]! }) });
+      of(category).found.push({
+        score,
+        isDifficult: object?.isDifficult ?? false,
+        ...(object === undefined ? {} : { object: taken[best]! }),
+      });
     });
   }
 
@@ -93,10 +104,19 @@ export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOpti
       precision.push(right / Math.max(right + wrong, Number.EPSILON));
       recall.push(right / objects);
     }
-    return { category, AP: objects === 0 ? -1 : average(recall, precision, metric), objects, precision, recall: objects === 0 ? recall.map(() => -1) : recall };
+    return {
+      category,
+      AP: objects === 0 ? -1 : average(recall, precision, metric),
+      objects,
+      precision,
+      recall: objects === 0 ? recall.map(() => -1) : recall,
+    };
   });
   const counted = perCategory.filter(({ AP }) => AP >= 0);
-  return { mAP: counted.length === 0 ? -1 : counted.reduce((sum, { AP }) => sum + AP, 0) / counted.length, perCategory };
+  return {
+    mAP: counted.length === 0 ? -1 : counted.reduce((sum, { AP }) => sum + AP, 0) / counted.length,
+    perCategory,
+  };
 }
 
 interface Found {
@@ -106,7 +126,11 @@ interface Found {
   readonly isDifficult: boolean;
 }
 
-function average(recall: readonly number[], precision: readonly number[], metric: "area" | "11-point"): number {
+function average(
+  recall: readonly number[],
+  precision: readonly number[],
+  metric: "area" | "11-point",
+): number {
   // The best precision at each recall or any higher one.
   const envelope = [...precision];
   for (let i = envelope.length - 2; i >= 0; i--) envelope[i] = Math.max(envelope[i]!, envelope[i + 1]!);
@@ -131,6 +155,8 @@ function overlapOf(a: VocBox, b: VocBox): number {
 
 function checkBox(box: VocBox, where: string): void {
   if (!(box.length === 4 && box.every(Number.isFinite) && box[2] >= box[0] && box[3] >= box[1])) {
-    throw new DatasetError(`${where}: box must be [xmin, ymin, xmax, ymax], the second corner not before the first, got ${JSON.stringify(box)}.`);
+    throw new DatasetError(
+      `${where}: box must be [xmin, ymin, xmax, ymax], the second corner not before the first, got ${JSON.stringify(box)}.`,
+    );
   }
 }

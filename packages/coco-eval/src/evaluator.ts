@@ -47,24 +47,33 @@ export interface CocoEvaluator {
 export function createCocoEvaluator(options: CocoParams): CocoEvaluator {
   const params = resolveParams(options);
   const keypoints = params.iouType === "keypoints" ? params.sigmas.length : 0;
-  const [found, truth] = [createEntries(createMaskList(), keypoints), createEntries(createMaskList(), keypoints)];
+  const [found, truth] = [
+    createEntries(createMaskList(), keypoints),
+    createEntries(createMaskList(), keypoints),
+  ];
   const core = createCore(params, found, truth);
   const regions = createRegions(params);
   const seen = new Set<CocoId>();
   let accumulated: CocoAccumulated | undefined;
 
   const claim = (imageId: CocoId): void => {
-    if (seen.has(imageId)) throw new DatasetError(`image ${quote(imageId)}: was added before. Add each image once.`);
+    if (seen.has(imageId))
+      throw new DatasetError(`image ${quote(imageId)}: was added before. Add each image once.`);
   };
-  const accumulate = (): CocoAccumulated => (accumulated ??= accumulateLedgers(core.ledgers, core.imageIds, params));
+  const accumulate = (): CocoAccumulated =>
+    (accumulated ??= accumulateLedgers(core.ledgers, core.imageIds, params));
   return {
     add(imageId, detections, groundTruth) {
       claim(imageId);
       clearEntries(found);
       clearEntries(truth);
       // All entries are read before any counts: an image that throws leaves nothing behind.
-      groundTruth.forEach((entry, i) => addEntry(truth, regions.object(entry, `image ${quote(imageId)}: groundTruth[${i}]`)));
-      detections.forEach((entry, i) => addEntry(found, regions.detection(entry, `image ${quote(imageId)}: detections[${i}]`)));
+      groundTruth.forEach((entry, i) =>
+        addEntry(truth, regions.object(entry, `image ${quote(imageId)}: groundTruth[${i}]`)),
+      );
+      detections.forEach((entry, i) =>
+        addEntry(found, regions.detection(entry, `image ${quote(imageId)}: detections[${i}]`)),
+      );
       core.add(imageId, Array.from(detections.keys()), Array.from(groundTruth.keys()));
       seen.add(imageId);
       accumulated = undefined;

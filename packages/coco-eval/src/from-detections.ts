@@ -10,7 +10,10 @@ const boxAt = (boxes: Float32Array, i: number): CocoBox => {
 };
 
 /** The objects of an image for the evaluator. `categoryIds[label]` is the label's category id; place 0 is not used. */
-export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonly CocoId[]): CocoGroundTruth[] {
+export function toCocoGroundTruth(
+  groundTruth: GroundTruth,
+  categoryIds: readonly CocoId[],
+): CocoGroundTruth[] {
   return Array.from(groundTruth.labels, (label, i) => {
     const bitmap = groundTruth.masks[i];
     const mask = bitmap === undefined ? undefined : encodeRle(bitmap);
@@ -28,7 +31,12 @@ export function toCocoGroundTruth(groundTruth: GroundTruth, categoryIds: readonl
 export function toCocoDetections(detections: Detections, categoryIds: readonly CocoId[]): CocoDetection[] {
   return Array.from(detections.labels, (label, i) => {
     const mask = detections.masks?.[i];
-    return { categoryId: categoryIds[label]!, score: detections.scores[i]!, bbox: boxAt(detections.boxes, i), ...(mask === undefined ? {} : { mask }) };
+    return {
+      categoryId: categoryIds[label]!,
+      score: detections.scores[i]!,
+      bbox: boxAt(detections.boxes, i),
+      ...(mask === undefined ? {} : { mask }),
+    };
   });
 }
 
@@ -38,7 +46,11 @@ export function toCocoDetections(detections: Detections, categoryIds: readonly C
  *
  * @throws ShapeError when keypoints are not those of the boxes.
  */
-export function toCocoResults(imageId: CocoId, detections: Detections, categoryIds: readonly CocoId[]): CocoResult[] {
+export function toCocoResults(
+  imageId: CocoId,
+  detections: Detections,
+  categoryIds: readonly CocoId[],
+): CocoResult[] {
   const { keypoints } = detections;
   if (keypoints !== undefined) {
     const all = detections.labels.length * keypoints.count;
@@ -50,12 +62,17 @@ export function toCocoResults(imageId: CocoId, detections: Detections, categoryI
     category_id: categoryId,
     score,
     bbox: bbox!,
-    ...(mask === undefined ? {} : { segmentation: { size: [mask.size.height, mask.size.width] as const, counts: rleToString(mask) } }),
+    ...(mask === undefined ?
+      {}
+    : { segmentation: { size: [mask.size.height, mask.size.width] as const, counts: rleToString(mask) } }),
     ...(keypoints === undefined ? {} : keypointsAt(keypoints, i)),
   }));
 }
 
-const keypointsAt = ({ count, points, scores }: Keypoints, i: number): Pick<CocoResult, "keypoints" | "keypoint_scores"> => ({
+const keypointsAt = (
+  { count, points, scores }: Keypoints,
+  i: number,
+): Pick<CocoResult, "keypoints" | "keypoint_scores"> => ({
   keypoints: [...points.subarray(3 * count * i, 3 * count * (i + 1))],
   keypoint_scores: [...scores.subarray(count * i, count * (i + 1))],
 });

@@ -1,7 +1,11 @@
 export type { CocoAccumulated } from "./accumulate.ts";
 export type { ErrorBreakdown, ErrorKind } from "./error-breakdown.ts";
 export { evaluateCityscapes } from "./evaluate-cityscapes.ts";
-export type { CityscapesEvaluation, CityscapesImage, EvaluateCityscapesOptions } from "./evaluate-cityscapes.ts";
+export type {
+  CityscapesEvaluation,
+  CityscapesImage,
+  EvaluateCityscapesOptions,
+} from "./evaluate-cityscapes.ts";
 export { evaluateCoco, evaluateCocoStream, needsOf } from "./evaluate-coco.ts";
 export type { CocoEvaluation, EvaluateCocoOptions } from "./evaluate-coco.ts";
 export { evaluateLvis } from "./evaluate-lvis.ts";

@@ -34,7 +34,8 @@ export function createLedger(areaRanges: number): Ledger {
 }
 
 /** Words of 32 bits that hold one bit per size range and threshold. */
-export const wordsOf = (areaRanges: number, iouThresholds: number): number => Math.ceil((areaRanges * iouThresholds) / 32);
+export const wordsOf = (areaRanges: number, iouThresholds: number): number =>
+  Math.ceil((areaRanges * iouThresholds) / 32);
 
 /** Makes room for an image with `count` detections; the caller fills them in. @returns where they start. */
 export function openImage(ledger: Ledger, image: number, count: number, words: number): number {

@@ -13,7 +13,13 @@ export interface Slice {
 }
 
 /** `isOpen`: detections that match nothing are ignored. */
-export type Match = (ledger: Ledger, image: number, detections: Slice, objects: Slice, isOpen: boolean) => void;
+export type Match = (
+  ledger: Ledger,
+  image: number,
+  detections: Slice,
+  objects: Slice,
+  isOpen: boolean,
+) => void;
 
 /**
  * COCO's greedy matching: detections by score, each takes the free object it overlaps most (the later
@@ -21,7 +27,12 @@ export type Match = (ledger: Ledger, image: number, detections: Slice, objects: 
  * and so are detections matched to them; a crowd may be matched many times. An unmatched detection of
  * another size is ignored too. `detections` come best first; what became of them goes into the ledger.
  */
-export function createMatcher(params: ResolvedParams, found: Entries, truth: Entries, overlap: Overlap): Match {
+export function createMatcher(
+  params: ResolvedParams,
+  found: Entries,
+  truth: Entries,
+  overlap: Overlap,
+): Match {
   const { iouThresholds, areaRanges, maxDetections } = params;
   const A = areaRanges.length;
   const T = iouThresholds.length;
@@ -105,7 +116,11 @@ export function createMatcher(params: ResolvedParams, found: Entries, truth: Ent
           for (let ignoring = 0; ignoring < 2 && match < 0; ignoring++) {
             for (let p = first[d]!; p < first[d + 1]!; p++) {
               const g = pairObject[p]!;
-              if (ignored[g] !== ignoring || (taken[g] === 1 && truth.isCrowd[objects.order[objects.from + g]!] === 0)) continue;
+              if (
+                ignored[g] !== ignoring ||
+                (taken[g] === 1 && truth.isCrowd[objects.order[objects.from + g]!] === 0)
+              )
+                continue;
               if (pairOverlap[p]! < best) continue;
               best = pairOverlap[p]!;
               match = g;

@@ -9,7 +9,12 @@ import type { IouType } from "./params.ts";
 export type Overlap = (detection: number, object: number, atLeast: number) => number;
 
 /** The overlap by which `iouType` compares. */
-export function overlapOf(iouType: IouType, detections: Entries, objects: Entries, sigmas: readonly number[]): Overlap {
+export function overlapOf(
+  iouType: IouType,
+  detections: Entries,
+  objects: Entries,
+  sigmas: readonly number[],
+): Overlap {
   if (iouType === "bbox") return (d, g) => boxOverlap(detections, d, objects, g);
   if (iouType === "segm") return maskOverlap(detections, objects);
   return keypointSimilarity(detections, objects, sigmas);
@@ -44,7 +49,10 @@ function maskOverlap(detections: Entries, objects: Entries): Overlap {
     const crowd = objects.isCrowd[g] === 1;
     const most = Math.min(within, area, other);
     if (most / (crowd ? area : area + other - most) < atLeast) return 0;
-    const both = runsIntersection(detections.masks.read(detections.maskPlace[d]!), objects.masks.read(objects.maskPlace[g]!));
+    const both = runsIntersection(
+      detections.masks.read(detections.maskPlace[d]!),
+      objects.masks.read(objects.maskPlace[g]!),
+    );
     return both === 0 ? 0 : both / (crowd ? area : area + other - both);
   };
 }
@@ -64,7 +72,8 @@ function keypointSimilarity(detections: Entries, objects: Entries, sigmas: reado
     let any = false;
     for (let k = 2; k < values; k += 3) if (marked[j + k]! > 0) any = true;
     const [x0, y0, width, height] = [box[4 * g]!, box[4 * g + 1]!, box[4 * g + 2]!, box[4 * g + 3]!];
-    const beyond = (v: number, from: number, size: number): number => Math.max(0, from - size - v) + Math.max(0, v - (from + size * 2));
+    const beyond = (v: number, from: number, size: number): number =>
+      Math.max(0, from - size - v) + Math.max(0, v - (from + size * 2));
     let sum = 0;
     let count = 0;
     for (let k = 0; k < values; k += 3) {

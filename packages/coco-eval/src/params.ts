@@ -68,20 +68,43 @@ export function resolveParams(params: CocoParams): ResolvedParams {
   const fail = (argument: string, wanted: string, got: unknown): never => {
     throw new ConfigError(`createCocoEvaluator: ${argument} must be ${wanted}, got ${quote(got)}.`);
   };
-  const ascends = (values: readonly number[]): boolean => values.every((v, i) => i === 0 || v > values[i - 1]!);
-  if (iouType !== "bbox" && iouType !== "segm" && iouType !== "keypoints") fail("iouType", '"bbox", "segm" or "keypoints"', iouType);
-  if (maxDetections.length === 0 || !maxDetections.every((n) => Number.isInteger(n) && n > 0) || !ascends(maxDetections)) {
+  const ascends = (values: readonly number[]): boolean =>
+    values.every((v, i) => i === 0 || v > values[i - 1]!);
+  if (iouType !== "bbox" && iouType !== "segm" && iouType !== "keypoints")
+    fail("iouType", '"bbox", "segm" or "keypoints"', iouType);
+  if (
+    maxDetections.length === 0 ||
+    !maxDetections.every((n) => Number.isInteger(n) && n > 0) ||
+    !ascends(maxDetections)
+  ) {
     fail("maxDetections", "one or more whole numbers above 0, ascending", maxDetections);
   }
   if (iouThresholds.length === 0 || !iouThresholds.every((t) => t > 0 && t <= 1)) {
     fail("iouThresholds", "one or more numbers in (0, 1]", iouThresholds);
   }
-  if (recallThresholds.length === 0 || !ascends(recallThresholds)) fail("recallThresholds", "one or more numbers, ascending", recallThresholds);
-  if (areaRanges.length === 0 || !areaRanges.every(({ min, max }) => min <= max)) fail("areaRanges", "one or more, min <= max", areaRanges);
-  if (sigmas.length === 0 || !sigmas.every((sigma) => sigma > 0)) fail("sigmas", "one or more numbers above 0", sigmas);
+  if (recallThresholds.length === 0 || !ascends(recallThresholds))
+    fail("recallThresholds", "one or more numbers, ascending", recallThresholds);
+  if (areaRanges.length === 0 || !areaRanges.every(({ min, max }) => min <= max))
+    fail("areaRanges", "one or more, min <= max", areaRanges);
+  if (sigmas.length === 0 || !sigmas.every((sigma) => sigma > 0))
+    fail("sigmas", "one or more numbers above 0", sigmas);
   const ids = new Set(params.categories.map((c) => c.id));
-  if (ids.size !== params.categories.length) fail("categories", "of unique ids", params.categories.map((c) => c.id));
+  if (ids.size !== params.categories.length)
+    fail(
+      "categories",
+      "of unique ids",
+      params.categories.map((c) => c.id),
+    );
   // As in pycocotools, categories go by id.
   const categories = params.categories.toSorted((a, b) => compareIds(a.id, b.id));
-  return { iouType, categories, maxDetections, iouThresholds, recallThresholds, areaRanges, useCategories, sigmas };
+  return {
+    iouType,
+    categories,
+    maxDetections,
+    iouThresholds,
+    recallThresholds,
+    areaRanges,
+    useCategories,
+    sigmas,
+  };
 }

@@ -26,9 +26,18 @@ export interface Partial {
 
 export function writePartial(params: ResolvedParams, { ledgers, imageIds }: Core): Uint8Array {
   const words = wordsOf(params.areaRanges.length, params.iouThresholds.length);
-  const head: Head = { format: FORMAT, params, imageIds, ledgers: ledgers.map(({ length, images }) => [length, images]) };
+  const head: Head = {
+    format: FORMAT,
+    params,
+    imageIds,
+    ledgers: ledgers.map(({ length, images }) => [length, images]),
+  };
   const text = new TextEncoder().encode(`${toJson(head)}\n`);
-  const size = ledgers.reduce((sum, { length, images, objects }) => sum + 8 * (length + images + objects.length) + 4 * (images + (1 + 2 * words) * length), text.length);
+  const size = ledgers.reduce(
+    (sum, { length, images, objects }) =>
+      sum + 8 * (length + images + objects.length) + 4 * (images + (1 + 2 * words) * length),
+    text.length,
+  );
   const bytes = new Uint8Array(size);
   bytes.set(text);
   const view = new DataView(bytes.buffer);
@@ -59,18 +68,30 @@ export function readPartial(bytes: Uint8Array, params: ResolvedParams): Partial 
   } catch {
     // not ours
   }
-  if (head?.format !== FORMAT) throw new DatasetError("merge: partial must be what another evaluator's partial() gave, got something else.");
+  if (head?.format !== FORMAT)
+    throw new DatasetError(
+      "merge: partial must be what another evaluator's partial() gave, got something else.",
+    );
   for (const key of Object.keys(params) as (keyof ResolvedParams)[]) {
     const here = toJson(params[key]);
     const there = toJson(head.params[key]);
-    if (here !== there) throw new ConfigError(`merge: ${key} must be that of this evaluator, ${short(here)}, got ${short(there)}. Create both alike.`);
+    if (here !== there)
+      throw new ConfigError(
+        `merge: ${key} must be that of this evaluator, ${short(here)}, got ${short(there)}. Create both alike.`,
+      );
   }
   const words = wordsOf(params.areaRanges.length, params.iouThresholds.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const sizes = head.ledgers.map(([length, images]) => 8 * (length + images + params.areaRanges.length) + 4 * (images + (1 + 2 * words) * length));
+  const sizes = head.ledgers.map(
+    ([length, images]) =>
+      8 * (length + images + params.areaRanges.length) + 4 * (images + (1 + 2 * words) * length),
+  );
   const starts = [end + 1];
   for (const size of sizes) starts.push(starts.at(-1)! + size);
-  if (starts.at(-1) !== bytes.length) throw new DatasetError(`merge: partial must be ${starts.at(-1)} bytes long, got ${bytes.length}. It was cut short.`);
+  if (starts.at(-1) !== bytes.length)
+    throw new DatasetError(
+      `merge: partial must be ${starts.at(-1)} bytes long, got ${bytes.length}. It was cut short.`,
+    );
   const { ledgers, imageIds } = head;
   return {
     imageIds,
@@ -88,12 +109,14 @@ export function readPartial(bytes: Uint8Array, params: ResolvedParams): Partial 
         const next = i + 1 < images ? view.getFloat64(begins + 8 * (i + 1), true) : length;
         openImage(ledger, before + view.getUint32(ofImages + 4 * i, true), next - begin, words);
       }
-      for (let a = 0; a < ledger.objects.length; a++) ledger.objects[a]! += view.getFloat64(objects + 8 * a, true);
+      for (let a = 0; a < ledger.objects.length; a++)
+        ledger.objects[a]! += view.getFloat64(objects + 8 * a, true);
       for (let i = 0; i < length; i++) {
         ledger.score[offset + i] = view.getFloat64(scores + 8 * i, true);
         ledger.place[offset + i] = view.getUint32(places + 4 * i, true);
       }
-      for (let i = 0; i < 2 * words * length; i++) ledger.bits[2 * words * offset + i] = view.getUint32(bits + 4 * i, true);
+      for (let i = 0; i < 2 * words * length; i++)
+        ledger.bits[2 * words * offset + i] = view.getUint32(bits + 4 * i, true);
     },
   };
 }

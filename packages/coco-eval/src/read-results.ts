@@ -12,14 +12,27 @@ const LARGEST_ENTRY = 2 ** 28;
  *
  * @throws DatasetError naming the file (`name`), and the line and the entry, when it is no JSON list, and what `visit` throws.
  */
-export async function readCocoResults(chunks: AsyncIterable<Uint8Array>, name: string, visit: (result: CocoResult, index: number) => void): Promise<void> {
+export async function readCocoResults(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  visit: (result: CocoResult, index: number) => void,
+): Promise<void> {
   let value: unknown;
   try {
-    value = await readJson(chunks, { nonFinite: "keep", maxBytes: LARGEST_ENTRY, onEntry: (entry, i) => visit(entry as CocoResult, i) });
+    value = await readJson(chunks, {
+      nonFinite: "keep",
+      maxBytes: LARGEST_ENTRY,
+      onEntry: (entry, i) => visit(entry as CocoResult, i),
+    });
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
-    throw new DatasetError(`${name} must be a JSON list of COCO results: ${cause.message.replace(/\.$/, "")}. Correct or replace the file.`, { cause });
+    throw new DatasetError(
+      `${name} must be a JSON list of COCO results: ${cause.message.replace(/\.$/, "")}. Correct or replace the file.`,
+      { cause },
+    );
   }
   if (Array.isArray(value)) return;
-  throw new DatasetError(`${name} must be a JSON list of COCO results: ${foreignResults(value) ?? `it is ${quote(value)}. Is it another kind of file?`}`);
+  throw new DatasetError(
+    `${name} must be a JSON list of COCO results: ${foreignResults(value) ?? `it is ${quote(value)}. Is it another kind of file?`}`,
+  );
 }

@@ -43,32 +43,58 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
   const placeOf = (id: CocoId, where: string): number => {
     const place = places.get(id);
     if (place !== undefined) return place;
-    throw new DatasetError(`${where}: categoryId must be one of the evaluated categories (${quoteIds([...places.keys()])}), got ${quote(id)}.`);
+    throw new DatasetError(
+      `${where}: categoryId must be one of the evaluated categories (${quoteIds([...places.keys()])}), got ${quote(id)}.`,
+    );
   };
   const checkArea = (area: number | undefined, where: string): number | undefined => {
-    if (area !== undefined && !(Number.isFinite(area) && area >= 0)) throw new DatasetError(`${where}: area must be a number >= 0, got ${quote(area)}.`);
+    if (area !== undefined && !(Number.isFinite(area) && area >= 0))
+      throw new DatasetError(`${where}: area must be a number >= 0, got ${quote(area)}.`);
     return area;
   };
   const checkBox = (bbox: CocoBox | undefined, where: string): CocoBox => {
     if (!(bbox?.length === 4 && bbox.every(Number.isFinite) && bbox[2] >= 0 && bbox[3] >= 0)) {
-      throw new DatasetError(`${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`);
+      throw new DatasetError(
+        `${where}: bbox must be [x, y, width, height] with sizes >= 0, got ${quote(bbox)}.`,
+      );
     }
     return bbox;
   };
   const checkKeypoints = (keypoints: ArrayLike<number> | undefined, where: string): ArrayLike<number> => {
-    const fits = keypoints?.length === 3 * sigmas.length && Array.prototype.every.call(keypoints, Number.isFinite);
+    const fits =
+      keypoints?.length === 3 * sigmas.length && Array.prototype.every.call(keypoints, Number.isFinite);
     if (fits) return keypoints;
     const got = keypoints === undefined ? "none" : `${keypoints.length} numbers`;
-    throw new DatasetError(`${where}: keypoints must be (x, y, visibility) of ${sigmas.length} keypoints, as many as sigmas, got ${got}.`);
+    throw new DatasetError(
+      `${where}: keypoints must be (x, y, visibility) of ${sigmas.length} keypoints, as many as sigmas, got ${got}.`,
+    );
   };
-  const read = (entry: CocoGroundTruth | CocoDetection, score: number, isCrowd: boolean, where: string): EntryValues => {
+  const read = (
+    entry: CocoGroundTruth | CocoDetection,
+    score: number,
+    isCrowd: boolean,
+    where: string,
+  ): EntryValues => {
     const category = placeOf(entry.categoryId, where);
     const area = checkArea(entry.area, where);
     if (iouType === "segm") {
       const mask: ReadRle | undefined = entry.mask;
-      if (mask === undefined) throw new DatasetError(`${where}: must have a mask to be evaluated by "segm". Evaluate by "bbox" instead.`);
+      if (mask === undefined)
+        throw new DatasetError(
+          `${where}: must have a mask to be evaluated by "segm". Evaluate by "bbox" instead.`,
+        );
       const { pixels, box } = mask.measures ?? measureCounts(mask.counts, mask.size.height);
-      return { category, area: area ?? pixels, score, isCrowd, isIgnored: false, box, counts: mask.counts, pixels, text: mask.text };
+      return {
+        category,
+        area: area ?? pixels,
+        score,
+        isCrowd,
+        isIgnored: false,
+        box,
+        counts: mask.counts,
+        pixels,
+        text: mask.text,
+      };
     }
     if (iouType === "bbox") {
       const box = checkBox(entry.bbox, where);
@@ -76,8 +102,17 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
     }
     const keypoints = checkKeypoints(entry.keypoints, where);
     // A detection's box is needed for its area only.
-    const box = "score" in entry && entry.bbox === undefined ? spanOf(keypoints) : checkBox(entry.bbox, where);
-    return { category, area: area ?? box[2] * box[3], score, isCrowd, isIgnored: !isMarked(keypoints), box, keypoints };
+    const box =
+      "score" in entry && entry.bbox === undefined ? spanOf(keypoints) : checkBox(entry.bbox, where);
+    return {
+      category,
+      area: area ?? box[2] * box[3],
+      score,
+      isCrowd,
+      isIgnored: !isMarked(keypoints),
+      box,
+      keypoints,
+    };
   };
   return {
     object(entry, where) {
@@ -85,7 +120,8 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
       return entry.isIgnored === undefined ? values : { ...values, isIgnored: entry.isIgnored };
     },
     detection(entry, where) {
-      if (!Number.isFinite(entry.score)) throw new DatasetError(`${where}: score must be a finite number, got ${quote(entry.score)}.`);
+      if (!Number.isFinite(entry.score))
+        throw new DatasetError(`${where}: score must be a finite number, got ${quote(entry.score)}.`);
       return read(entry, entry.score, false, where);
     },
   };

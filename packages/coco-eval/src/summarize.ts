@@ -56,31 +56,61 @@ export function summarizeAccumulated(accumulated: CocoAccumulated): CocoStats {
   const { iouType } = accumulated.params;
   const ap = (selection: Selection): number => meanOf(accumulated, "precision", selection);
   const ar = (selection: Selection): number => meanOf(accumulated, "recall", selection);
-  const [AP, AP50, AP75] = [{}, { iouThreshold: 0.5 }, { iouThreshold: 0.75 }].map(ap) as [number, number, number];
+  const [AP, AP50, AP75] = [{}, { iouThreshold: 0.5 }, { iouThreshold: 0.75 }].map(ap) as [
+    number,
+    number,
+    number,
+  ];
   const [APs, APm, APl] = Object.values(ofSizes).map((area) => ap({ area })) as [number, number, number];
   const [ARs, ARm, ARl] = Object.values(ofSizes).map((area) => ar({ area })) as [number, number, number];
   if (iouType === "keypoints") {
-    return { AP, AP50, AP75, APm, APl, AR: ar({}), AR50: ar({ iouThreshold: 0.5 }), AR75: ar({ iouThreshold: 0.75 }), ARm, ARl };
+    return {
+      AP,
+      AP50,
+      AP75,
+      APm,
+      APl,
+      AR: ar({}),
+      AR50: ar({ iouThreshold: 0.5 }),
+      AR75: ar({ iouThreshold: 0.75 }),
+      ARm,
+      ARl,
+    };
   }
-  return { AP, AP50, AP75, APs, APm, APl, AR1: ar({ limit: 0 }), AR10: ar({ limit: 1 }), AR100: ar({ limit: 2 }), ARs, ARm, ARl };
+  return {
+    AP,
+    AP50,
+    AP75,
+    APs,
+    APm,
+    APl,
+    AR1: ar({ limit: 0 }),
+    AR10: ar({ limit: 1 }),
+    AR100: ar({ limit: 2 }),
+    ARs,
+    ARm,
+    ARl,
+  };
 }
 
 export function summarizeCategories(accumulated: CocoAccumulated): CocoCategoryStats[] {
   const { params, objects } = accumulated;
   const all = params.areaRanges.findIndex((range) => range.name === "all");
   const ap = (selection: Selection): number => meanOf(accumulated, "precision", selection);
-  return (params.useCategories ? params.categories : [{ id: -1, name: "all" }]).map(({ id, name }, category) => ({
-    id,
-    name,
-    AP: ap({ category }),
-    AP50: ap({ category, iouThreshold: 0.5 }),
-    AP75: ap({ category, iouThreshold: 0.75 }),
-    APs: ap({ category, area: "small" }),
-    APm: ap({ category, area: "medium" }),
-    APl: ap({ category, area: "large" }),
-    AR: meanOf(accumulated, "recall", { category }),
-    instances: objects[category * params.areaRanges.length + all] ?? 0,
-  }));
+  return (params.useCategories ? params.categories : [{ id: -1, name: "all" }]).map(
+    ({ id, name }, category) => ({
+      id,
+      name,
+      AP: ap({ category }),
+      AP50: ap({ category, iouThreshold: 0.5 }),
+      AP75: ap({ category, iouThreshold: 0.75 }),
+      APs: ap({ category, area: "small" }),
+      APm: ap({ category, area: "medium" }),
+      APl: ap({ category, area: "large" }),
+      AR: meanOf(accumulated, "recall", { category }),
+      instances: objects[category * params.areaRanges.length + all] ?? 0,
+    }),
+  );
 }
 
 export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
@@ -95,7 +125,12 @@ export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
 }
 
 // The mean of the chosen part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
-export function meanOf(accumulated: CocoAccumulated, what: "precision" | "recall", selection: Selection, recallPlace?: number): number {
+export function meanOf(
+  accumulated: CocoAccumulated,
+  what: "precision" | "recall",
+  selection: Selection,
+  recallPlace?: number,
+): number {
   const { iouThresholds, recallThresholds, areaRanges, maxDetections } = accumulated.params;
   const { iouThreshold, category, among, area = "all", limit = maxDetections.length - 1 } = selection;
   const values = accumulated[what];

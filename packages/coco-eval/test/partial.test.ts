@@ -4,7 +4,14 @@ import { createRandom, isMrcnnError } from "@mrcnn/core";
 import type { CocoBox } from "@mrcnn/masks";
 import { describe, expect, it } from "vitest";
 
-const params: CocoParams = { iouType: "bbox", categories: [{ id: 9, name: "cat" }, { id: 2, name: "dog" }, { id: 5, name: "never there" }] };
+const params: CocoParams = {
+  iouType: "bbox",
+  categories: [
+    { id: 9, name: "cat" },
+    { id: 2, name: "dog" },
+    { id: 5, name: "never there" },
+  ],
+};
 interface Image {
   readonly id: number;
   readonly detections: readonly CocoDetection[];
@@ -12,12 +19,29 @@ interface Image {
 }
 const images = (seed: number, count: number): Image[] => {
   const random = createRandom(seed);
-  const box = (): CocoBox => [random.uniform() * 50, random.uniform() * 50, 5 + random.uniform() * 60, 5 + random.uniform() * 60];
+  const box = (): CocoBox => [
+    random.uniform() * 50,
+    random.uniform() * 50,
+    5 + random.uniform() * 60,
+    5 + random.uniform() * 60,
+  ];
   const categoryId = (): number => (random.uniform() < 0.5 ? 2 : 9);
   return Array.from({ length: count }, (_, i) => {
-    const groundTruth = Array.from({ length: random.int(5) }, () => ({ categoryId: categoryId(), bbox: box(), isCrowd: random.uniform() < 0.2 }));
-    const near = groundTruth.map(({ bbox, categoryId: id }) => ({ categoryId: id, score: random.int(8) / 8, bbox: bbox.map((v) => v + random.normal()) as unknown as CocoBox }));
-    return { id: 40 - i, groundTruth, detections: [...near, { categoryId: categoryId(), score: random.int(8) / 8, bbox: box() }] };
+    const groundTruth = Array.from({ length: random.int(5) }, () => ({
+      categoryId: categoryId(),
+      bbox: box(),
+      isCrowd: random.uniform() < 0.2,
+    }));
+    const near = groundTruth.map(({ bbox, categoryId: id }) => ({
+      categoryId: id,
+      score: random.int(8) / 8,
+      bbox: bbox.map((v) => v + random.normal()) as unknown as CocoBox,
+    }));
+    return {
+      id: 40 - i,
+      groundTruth,
+      detections: [...near, { categoryId: categoryId(), score: random.int(8) / 8, bbox: box() }],
+    };
   });
 };
 const evaluated = (some: readonly Image[], options = params): CocoEvaluator => {
@@ -30,7 +54,9 @@ describe("partial results", () => {
   it("merged in any order are the whole exactly, one that adds on included", () => {
     const all = images(4, 30);
     const whole = evaluated(all);
-    const shards = [all.slice(0, 7), all.slice(7, 8), [], all.slice(8, 21)].map((some) => evaluated(some).partial());
+    const shards = [all.slice(0, 7), all.slice(7, 8), [], all.slice(8, 21)].map((some) =>
+      evaluated(some).partial(),
+    );
     const merged = evaluated(all.slice(21));
     for (const shard of shards.toReversed()) merged.merge(shard);
     const [one, other] = [whole.accumulate(), merged.accumulate()];
@@ -59,10 +85,18 @@ describe("partial results", () => {
     expect(String(twice)).toContain("image 38: was added before");
     const otherwise = thrown(createCocoEvaluator({ ...params, maxDetections: [1, 10, 50] }).partial());
     expect(isMrcnnError(otherwise, "config")).toBe(true);
-    expect(String(otherwise)).toContain("merge: maxDetections must be that of this evaluator, [1,10,100], got [1,10,50]");
-    const bytes = evaluated([{ id: 99, detections: [], groundTruth: [{ categoryId: 2, bbox: [0, 0, 9, 9] }] }]).partial();
-    expect(String(thrown(bytes.subarray(0, bytes.length - 8)))).toMatch(/must be \d+ bytes long, got \d+. It was cut short/);
-    expect(String(thrown(Uint8Array.of(1, 2, 3)))).toContain("must be what another evaluator's partial() gave");
+    expect(String(otherwise)).toContain(
+      "merge: maxDetections must be that of this evaluator, [1,10,100], got [1,10,50]",
+    );
+    const bytes = evaluated([
+      { id: 99, detections: [], groundTruth: [{ categoryId: 2, bbox: [0, 0, 9, 9] }] },
+    ]).partial();
+    expect(String(thrown(bytes.subarray(0, bytes.length - 8)))).toMatch(
+      /must be \d+ bytes long, got \d+. It was cut short/,
+    );
+    expect(String(thrown(Uint8Array.of(1, 2, 3)))).toContain(
+      "must be what another evaluator's partial() gave",
+    );
     expect(evaluator.summarize()).toEqual(before);
   });
 });

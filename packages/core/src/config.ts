@@ -28,7 +28,8 @@ function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
   const unwrap = (s: unknown): unknown => {
     while (s !== null && typeof s === "object") {
       if ("wrapped" in s) s = s.wrapped;
-      else if ("getter" in s) s = (s.getter as (value: unknown) => unknown)(undefined); // lazy
+      else if ("getter" in s)
+        s = (s.getter as (value: unknown) => unknown)(undefined); // lazy
       else break;
     }
     return s;
@@ -49,7 +50,11 @@ const MOST_PROBLEMS = 8;
  *
  * @throws ConfigError listing the problems (the first eight of many), each with its path; an unknown key suggests the nearest one.
  */
-export function parseConfig<const S extends v.GenericSchema>(schema: S, value: unknown, where: string): v.InferOutput<S> {
+export function parseConfig<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  where: string,
+): v.InferOutput<S> {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {

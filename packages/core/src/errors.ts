@@ -74,6 +74,14 @@ export class TrainingError extends MrcnnError {
 /** Whether `error` is one of ours, of any copy of this package; with `code`, of that kind. */
 export function isMrcnnError(error: unknown, code?: ErrorCode): error is MrcnnError {
   if (!(error instanceof Error) || !("code" in error)) return false;
-  const known: readonly unknown[] = ["shape", "config", "backend", "memory", "weights", "dataset", "training"];
+  const known: readonly unknown[] = [
+    "shape",
+    "config",
+    "backend",
+    "memory",
+    "weights",
+    "dataset",
+    "training",
+  ];
   return code === undefined ? known.includes(error.code) : error.code === code;
 }

@@ -27,13 +27,31 @@ const MAGIC: readonly (readonly [start: string, what: string])[] = [
 
 // Patterns of text, the telling ones first.
 const TEXTS: readonly (readonly [pattern: RegExp, what: string])[] = [
-  [/^\s*(<!doctype html|<html)/i, "it is a web page, not the file: a download may have ended at a sign-in or an error page. Download it again"],
-  [/^\s*<(\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<?annotation>/, `it is XML of Pascal VOC (one file for each image). ${CONVERT}`],
-  [/^\s*(<\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<annotations\b/, `it is XML of CVAT. Export from CVAT as "COCO 1.0"`],
-  [/^\s*(<\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<annotation\b/, `it is XML of Pascal VOC (one file for each image). ${CONVERT}`],
+  [
+    /^\s*(<!doctype html|<html)/i,
+    "it is a web page, not the file: a download may have ended at a sign-in or an error page. Download it again",
+  ],
+  [
+    /^\s*<(\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<?annotation>/,
+    `it is XML of Pascal VOC (one file for each image). ${CONVERT}`,
+  ],
+  [
+    /^\s*(<\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<annotations\b/,
+    `it is XML of CVAT. Export from CVAT as "COCO 1.0"`,
+  ],
+  [
+    /^\s*(<\?xml[^>]*\?>\s*)?(<!--[\s\S]*?-->\s*)?<annotation\b/,
+    `it is XML of Pascal VOC (one file for each image). ${CONVERT}`,
+  ],
   [/^\s*<[?!\w]/, `it is XML. ${CONVERT}`],
-  [/^(\s*\d+([ \t]+-?[\d.]+(e-?\d+)?){4,}[ \t]*(\r?\n|$))+/, `it is YOLO's text (a class and numbers in each line). ${CONVERT}`],
-  [/^[^\n{}[\]":]*\b(filename|image_path|image_id|ImageID)\b[^\n{}[\]]*[,;\t][^\n]*\n/i, `it is a table (CSV). ${CONVERT}`],
+  [
+    /^(\s*\d+([ \t]+-?[\d.]+(e-?\d+)?){4,}[ \t]*(\r?\n|$))+/,
+    `it is YOLO's text (a class and numbers in each line). ${CONVERT}`,
+  ],
+  [
+    /^[^\n{}[\]":]*\b(filename|image_path|image_id|ImageID)\b[^\n{}[\]]*[,;\t][^\n]*\n/i,
+    `it is a table (CSV). ${CONVERT}`,
+  ],
   [/^(#[^\n]*\n|---\s*\n|\s*\n)*[A-Za-z_]\w*:(\s|$)/, "it is YAML. Convert it to JSON"],
   [/^\s*\{[^\n]*\}[ \t]*\r?\n\s*\{/, "it is JSON lines, a value in each line. One file must hold one value"],
 ];
@@ -43,7 +61,10 @@ export function whatFile(head: Uint8Array): string | undefined {
   const bytes = Array.from(head.subarray(0, 32), (byte) => String.fromCharCode(byte)).join("");
   const magic = MAGIC.find(([start]) => bytes.startsWith(start));
   if (magic !== undefined) return `${magic[1]}.`;
-  const wide = head[1] === 0 || (head[0] === 0xff && head[1] === 0xfe) ? "utf-16le" : head[0] === 0 || head[0] === 0xfe ? "utf-16be" : "utf-8";
+  const wide =
+    head[1] === 0 || (head[0] === 0xff && head[1] === 0xfe) ? "utf-16le"
+    : head[0] === 0 || head[0] === 0xfe ? "utf-16be"
+    : "utf-8";
   const text = new TextDecoder(wide).decode(head);
   const found = TEXTS.find(([pattern]) => pattern.test(text));
   return found === undefined ? undefined : `${found[1]}.`;

@@ -8,14 +8,19 @@ import { quote } from "./json.ts";
 export type CocoId = number | bigint | string;
 
 /** Whether a value can be an id: a whole number that is exact, or text. A number beyond 2^53 that is no bigint was rounded. */
-export const isCocoId = (value: unknown): value is CocoId => typeof value === "string" || typeof value === "bigint" || Number.isSafeInteger(value);
+export const isCocoId = (value: unknown): value is CocoId =>
+  typeof value === "string" || typeof value === "bigint" || Number.isSafeInteger(value);
 
 /** Compares ids for sorting: numbers before text, numbers by value, text by code points. */
 export function compareIds(a: CocoId, b: CocoId): number {
   if (typeof a === "string" && typeof b === "string") return compareText(a, b);
   if (typeof a === "string") return 1;
   if (typeof b === "string") return -1;
-  return a < b ? -1 : a > b ? 1 : 0;
+  return (
+    a < b ? -1
+    : a > b ? 1
+    : 0
+  );
 }
 
 // UTF-16 would sort characters beyond U+FFFF before some below.
@@ -26,4 +31,8 @@ function compareText(a: string, b: string): number {
 }
 
 /** "1, 2, 3, …": the first ten of some ids, quoted. */
-export const quoteIds = (ids: readonly CocoId[]): string => ids.slice(0, 10).map((id) => quote(id)).join(", ") + (ids.length > 10 ? ", …" : "");
+export const quoteIds = (ids: readonly CocoId[]): string =>
+  ids
+    .slice(0, 10)
+    .map((id) => quote(id))
+    .join(", ") + (ids.length > 10 ? ", …" : "");

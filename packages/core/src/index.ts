@@ -1,5 +1,15 @@
 export { didYouMean, parseConfig } from "./config.ts";
-export { BackendError, ConfigError, DatasetError, isMrcnnError, MemoryError, MrcnnError, ShapeError, TrainingError, WeightsError } from "./errors.ts";
+export {
+  BackendError,
+  ConfigError,
+  DatasetError,
+  isMrcnnError,
+  MemoryError,
+  MrcnnError,
+  ShapeError,
+  TrainingError,
+  WeightsError,
+} from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
 export { compareIds, isCocoId, quoteIds } from "./ids.ts";
 export type { CocoId } from "./ids.ts";

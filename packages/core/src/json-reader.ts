@@ -81,7 +81,11 @@ export interface JsonReader {
 }
 
 /** Starts reading a JSON text. */
-export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infinity }: ReadJsonOptions = {}): JsonReader {
+export function createJsonReader({
+  nonFinite = "error",
+  onEntry,
+  maxBytes = Infinity,
+}: ReadJsonOptions = {}): JsonReader {
   let text = "";
   let pos = 0;
   // What has come since, but isn't worth joining yet.
@@ -114,7 +118,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
   };
   const takes = (more: number, at: number): void => {
     bytes += more;
-    if (bytes > maxBytes) fail(at, `the values take more memory than there is for them (${(maxBytes / 1e9).toFixed(1)} GB)`);
+    if (bytes > maxBytes)
+      fail(at, `the values take more memory than there is for them (${(maxBytes / 1e9).toFixed(1)} GB)`);
   };
   const open = (isList: boolean, at: number): void => {
     if (numberCount >= 0) flushNumbers();
@@ -145,7 +150,13 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
     }
     state = AFTER_VALUE;
     if (!frame.isList) {
-      if (frame.key === "__proto__") Object.defineProperty(frame.object, frame.key, { value, writable: true, enumerable: true, configurable: true });
+      if (frame.key === "__proto__")
+        Object.defineProperty(frame.object, frame.key, {
+          value,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
       else frame.object[frame.key] = value;
       bytes += 24;
     } else {
@@ -182,9 +193,16 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
     try {
       return JSON.parse(text.slice(from, quote + 1)) as string; // a string of its own, which keeps no piece in memory
     } catch {
-      const bad = /[^\u0020-\uffff]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(text.slice(from, quote).replaceAll("\\\\", "__"));
+      const bad = /[^\u0020-\uffff]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(
+        text.slice(from, quote).replaceAll("\\\\", "__"),
+      );
       const at = from + (bad?.index ?? 0);
-      return fail(at, bad?.[0] === "\\" ? `there is no escape ${JSON.stringify(text.slice(at, at + 2))} in a JSON text` : "a text holds a line break or another control character; its end quote may be missing");
+      return fail(
+        at,
+        bad?.[0] === "\\" ?
+          `there is no escape ${JSON.stringify(text.slice(at, at + 2))} in a JSON text`
+        : "a text holds a line break or another control character; its end quote may be missing",
+      );
     }
   };
 
@@ -220,7 +238,13 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
           p++;
           continue;
         }
-        if (c !== 34) fail(p, c === 125 ? 'a comma stands before "}"' : `a key in double quotes must come here, not ${shown(source, p)}`);
+        if (c !== 34)
+          fail(
+            p,
+            c === 125 ? 'a comma stands before "}"' : (
+              `a key in double quotes must come here, not ${shown(source, p)}`
+            ),
+          );
         const seen = (keysSeen[Math.min(frames.length, REMEMBERED.levels)] ??= []);
         const guess = seen[frame!.count];
         let after: number;
@@ -235,7 +259,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
           after = quote + 1;
           bytes += 160 + key.length;
           const quoted = JSON.stringify(key);
-          if (frame!.count < REMEMBERED.keys && quoted.length === after - p) seen[frame!.count] = { key, quoted };
+          if (frame!.count < REMEMBERED.keys && quoted.length === after - p)
+            seen[frame!.count] = { key, quoted };
         }
         c = source.charCodeAt(after);
         while (c === 32 || c === 10 || c === 13 || c === 9) c = source.charCodeAt(++after);
@@ -246,7 +271,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
         p = after + 1;
         continue;
       }
-      if (state === END) fail(p, "the value has ended, and more follows. One file must hold one value: are these JSON lines?");
+      if (state === END)
+        fail(p, "the value has ended, and more follows. One file must hold one value: are these JSON lines?");
 
       // A value.
       const start = p;
@@ -301,8 +327,13 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
           isSound &&= at > first;
         }
         if (at >= length && !isLast) return cut(start);
-        if (!isSound) fail(start, `${JSON.stringify(source.slice(start, Math.min(at + 1, start + 30)))} is no number in JSON`);
-        if (at - start > LONGEST_NUMBER) fail(start, `a number has ${at - start} characters, more than ${LONGEST_NUMBER}`);
+        if (!isSound)
+          fail(
+            start,
+            `${JSON.stringify(source.slice(start, Math.min(at + 1, start + 30)))} is no number in JSON`,
+          );
+        if (at - start > LONGEST_NUMBER)
+          fail(start, `a number has ${at - start} characters, more than ${LONGEST_NUMBER}`);
         // Fifteen digits and their power of ten are exact, so their quotient is rounded once, as the number itself would be.
         if (digits <= 15) value = (isNegative ? -mantissa : mantissa) / POWERS_OF_10[decimals]!;
         else {
@@ -338,7 +369,12 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
         const word = WORDS.find(([name]) => source.startsWith(name, p));
         if (word === undefined) {
           if (isLast && WORDS.some(([name]) => name.startsWith(source.slice(p)))) fail(length, whyItEnds);
-          return fail(p, c === 93 || c === 125 ? `a comma stands before "${String.fromCharCode(c)}"` : unexpected(source, p));
+          return fail(
+            p,
+            c === 93 || c === 125 ?
+              `a comma stands before "${String.fromCharCode(c)}"`
+            : unexpected(source, p),
+          );
         }
         value = typeof word[1] === "number" ? infinite(word[1], word[0], p) : word[1];
         p += word[0].length;
@@ -348,7 +384,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
   };
   const infinite = (number: number, name: string, at: number): number => {
     const which = frame?.isList === true ? ` (of entry ${frame.count})` : "";
-    if (nonFinite === "error") fail(at, `${name}${which} is no number in JSON; Python writes it for one that is missing or too large`);
+    if (nonFinite === "error")
+      fail(at, `${name}${which} is no number in JSON; Python writes it for one that is missing or too large`);
     return number;
   };
   // Joins what was left with what has come.
@@ -356,7 +393,8 @@ export function createJsonReader({ nonFinite = "error", onEntry, maxBytes = Infi
     const dropped = text.slice(0, pos);
     const lines = countLines(dropped);
     linesBefore += lines;
-    columnsBefore = lines > 0 ? dropped.length - dropped.lastIndexOf("\n") - 1 : columnsBefore + dropped.length;
+    columnsBefore =
+      lines > 0 ? dropped.length - dropped.lastIndexOf("\n") - 1 : columnsBefore + dropped.length;
     text = text.slice(pos) + waiting.join("");
     pos = 0;
     waiting = [];
@@ -398,18 +436,33 @@ function countLines(text: string): number {
 function pathOf(frames: readonly Frame[]): string {
   return frames
     .slice(0, 20)
-    .map(({ isList, key, count }) => (isList ? `[${count}]` : /^[\w$]+$/.test(key) ? `.${key}` : key === "" ? "" : `[${JSON.stringify(key.slice(0, 40))}]`))
+    .map(({ isList, key, count }) =>
+      isList ? `[${count}]`
+      : /^[\w$]+$/.test(key) ? `.${key}`
+      : key === "" ? ""
+      : `[${JSON.stringify(key.slice(0, 40))}]`,
+    )
     .join("")
     .replace(/^\./, "");
 }
 
-const shown = (text: string, at: number): string => JSON.stringify(/^\S{0,20}/.exec(text.slice(at, at + 20))![0]);
+const shown = (text: string, at: number): string =>
+  JSON.stringify(/^\S{0,20}/.exec(text.slice(at, at + 20))![0]);
 
 function unexpected(text: string, at: number): string {
   const word = /^-?[\w.+]*/.exec(text.slice(at, at + 20))![0];
-  const what: Readonly<Record<string, string>> = { True: "true", False: "false", None: "null", nan: "NaN", inf: "Infinity", undefined: "null" };
-  if (what[word] !== undefined) return `${word} is no word of JSON (it may be ${what[word]} in another language)`;
-  if (text[at] === "'") return "texts must be in double quotes; this looks like Python's way of printing, not JSON";
+  const what: Readonly<Record<string, string>> = {
+    True: "true",
+    False: "false",
+    None: "null",
+    nan: "NaN",
+    inf: "Infinity",
+    undefined: "null",
+  };
+  if (what[word] !== undefined)
+    return `${word} is no word of JSON (it may be ${what[word]} in another language)`;
+  if (text[at] === "'")
+    return "texts must be in double quotes; this looks like Python's way of printing, not JSON";
   if (text[at] === "/" || text[at] === "#") return "JSON has no comments";
   return `a value must come here, not ${shown(text, at)}`;
 }

@@ -1,7 +1,8 @@
 /** Writes JSON whose whole numbers stay exact beyond 2^53, and quotes values for messages. */
 
 /** Whether a value is what JSON calls an object: neither null nor a list. */
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Writes JSON as `JSON.stringify` does, and bigints as their digits; `indent` is the number of spaces per level. */
 export function toJson(value: unknown, { indent = 0 }: { readonly indent?: number } = {}): string {
@@ -30,15 +31,20 @@ function write(value: unknown, writing: Writing, depth: number): string {
   const { indent, atMost = Infinity } = writing;
   if (typeof value === "bigint") return String(value);
   if (typeof value === "number") return writing.number(value);
-  if (typeof value !== "object" || value === null || "toJSON" in value) return JSON.stringify(value) ?? "null";
+  if (typeof value !== "object" || value === null || "toJSON" in value)
+    return JSON.stringify(value) ?? "null";
   if (depth > atMost) return "...";
   const isList = Array.isArray(value);
-  const inner = isList
-    ? Array.from(value.slice(0, atMost), (item) => write(item, writing, depth + 1))
+  const inner =
+    isList ?
+      Array.from(value.slice(0, atMost), (item) => write(item, writing, depth + 1))
     : Object.entries(value)
         .filter(([, item]) => item !== undefined && typeof item !== "function")
         .slice(0, atMost)
-        .map(([key, item]) => `${JSON.stringify(key)}:${indent > 0 ? " " : ""}${write(item, writing, depth + 1)}`);
+        .map(
+          ([key, item]) =>
+            `${JSON.stringify(key)}:${indent > 0 ? " " : ""}${write(item, writing, depth + 1)}`,
+        );
   const [open, close] = isList ? "[]" : "{}";
   if (inner.length === 0) return `${open}${close}`;
   const margin = (levels: number): string => (indent > 0 ? `\n${" ".repeat(indent * levels)}` : "");

@@ -43,7 +43,10 @@ export function runKernelOr<T extends Tensor | Tensor[]>(
  *
  * @throws BackendError when another library holds one of the names.
  */
-export function registerKernels(kernels: readonly KernelConfig[], gradients: readonly GradConfig[] = []): void {
+export function registerKernels(
+  kernels: readonly KernelConfig[],
+  gradients: readonly GradConfig[] = [],
+): void {
   for (const config of kernels) {
     const present = getKernel(config.kernelName, config.backendName);
     if (present === undefined) registerKernel(config);
@@ -63,7 +66,10 @@ const replaced = new WeakSet<KernelFunc>();
  * Puts kernels that are made from TensorFlow.js's own, by their names, in those's place on a backend; a second call is a
  * no-op, and so is a name that the backend does not have.
  */
-export function replaceKernels(backendName: string, replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>>): void {
+export function replaceKernels(
+  backendName: string,
+  replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>>,
+): void {
   for (const [name, replace] of Object.entries(replacements)) {
     const present = getKernel(name, backendName);
     if (present === undefined || replaced.has(present.kernelFunc)) continue;

@@ -25,7 +25,10 @@ const HEAD = 4096;
  * @throws JsonError with the place of what is wrong; NotJsonError when the bytes are something else (a zip, a web page, XML,
  *   YOLO's text).
  */
-export async function readJson(chunks: AsyncIterable<Uint8Array>, options: ReadJsonOptions = {}): Promise<unknown> {
+export async function readJson(
+  chunks: AsyncIterable<Uint8Array>,
+  options: ReadJsonOptions = {},
+): Promise<unknown> {
   const reader = createBytesReader(options);
   for await (const chunk of chunks) reader.push(chunk);
   return reader.end();
@@ -83,7 +86,10 @@ function decoder(encoding: Encoding, reader: JsonReader): (bytes?: Uint8Array) =
     } catch {
       const readable = new TextDecoder(encoding).decode(bytes ?? new Uint8Array(0));
       const before = readable.slice(0, Math.max(0, readable.indexOf("\ufffd")));
-      return reader.failAfter(before, `here stand bytes that are no ${encoding.toUpperCase()}. Save the file as UTF-8`);
+      return reader.failAfter(
+        before,
+        `here stand bytes that are no ${encoding.toUpperCase()}. Save the file as UTF-8`,
+      );
     }
   };
 }

@@ -30,19 +30,30 @@ export function assertLength(
   }
 }
 
-const some = (all: readonly string[]): string => all.slice(0, 5).join(", ") + (all.length > 5 ? ` and ${all.length - 5} more` : "");
+const some = (all: readonly string[]): string =>
+  all.slice(0, 5).join(", ") + (all.length > 5 ? ` and ${all.length - 5} more` : "");
 
 /**
  * Says why `arrays` are not the weights that `shapes` names: what is missing, unexpected and of another shape, five of each
  * by name. With `strict` false only shapes count. @returns undefined where nothing is wrong.
  */
-export function misfitOf(shapes: ReadonlyMap<string, readonly number[]>, arrays: NamedArrays, { strict = true }: { readonly strict?: boolean } = {}): string | undefined {
+export function misfitOf(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  arrays: NamedArrays,
+  { strict = true }: { readonly strict?: boolean } = {},
+): string | undefined {
   const missing = strict ? [...shapes.keys()].filter((name) => !arrays.has(name)) : [];
   const unexpected = strict ? [...arrays.keys()].filter((name) => !shapes.has(name)) : [];
   const misshapen = [...shapes].flatMap(([name, shape]) => {
     const got = arrays.get(name)?.shape;
-    return got === undefined || String(got) === String(shape) ? [] : [`${name} (needs ${show(shape)}, got ${show(got)})`];
+    return got === undefined || String(got) === String(shape) ?
+        []
+      : [`${name} (needs ${show(shape)}, got ${show(got)})`];
   });
-  const problems = Object.entries({ missing, unexpected, "of the wrong shape": misshapen }).filter(([, names]) => names.length > 0);
-  return problems.length === 0 ? undefined : problems.map(([what, names]) => `${what} ${some(names)}`).join("; ");
+  const problems = Object.entries({ missing, unexpected, "of the wrong shape": misshapen }).filter(
+    ([, names]) => names.length > 0,
+  );
+  return problems.length === 0 ?
+      undefined
+    : problems.map(([what, names]) => `${what} ${some(names)}`).join("; ");
 }

@@ -11,7 +11,9 @@ export function stopGradient<T extends Tensor>(x: T): T {
   return engine().makeTensorFromTensorInfo({ dataId: x.dataId, shape: x.shape, dtype: x.dtype }) as T;
 }
 
-type Runner = { runKernelFunc<T>(call: { inputs: object; forwardFunc: () => T; backwardsFunc: () => object }): T };
+type Runner = {
+  runKernelFunc<T>(call: { inputs: object; forwardFunc: () => T; backwardsFunc: () => object }): T;
+};
 
 /**
  * What `compute` returns, none of it recorded on a tape: nothing is kept for a gradient, and none flows
@@ -19,5 +21,9 @@ type Runner = { runKernelFunc<T>(call: { inputs: object; forwardFunc: () => T; b
  */
 export function offTape<T extends Tensor | Tensor[]>(compute: () => T): T {
   // An op without inputs; `runKernelFunc` is private in the types, and what tf.customGrad itself calls.
-  return (engine() as unknown as Runner).runKernelFunc<T>({ inputs: {}, forwardFunc: compute, backwardsFunc: () => ({}) });
+  return (engine() as unknown as Runner).runKernelFunc<T>({
+    inputs: {},
+    forwardFunc: compute,
+    backwardsFunc: () => ({}),
+  });
 }

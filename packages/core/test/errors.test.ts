@@ -1,5 +1,15 @@
 import { expect, test } from "vitest";
-import { BackendError, ConfigError, DatasetError, isMrcnnError, MemoryError, MrcnnError, ShapeError, TrainingError, WeightsError } from "../src/index.ts";
+import {
+  BackendError,
+  ConfigError,
+  DatasetError,
+  isMrcnnError,
+  MemoryError,
+  MrcnnError,
+  ShapeError,
+  TrainingError,
+  WeightsError,
+} from "../src/index.ts";
 
 const kinds = [
   ["shape", ShapeError],
@@ -28,11 +38,16 @@ test("an error of another copy of this package is recognised by its code", () =>
 
 test("other values are not ours", () => {
   const system = Object.assign(new Error("no such file"), { code: "ENOENT" });
-  for (const value of [new Error("x"), system, { code: "shape" }, "shape", undefined, null]) expect(isMrcnnError(value)).toBe(false);
+  for (const value of [new Error("x"), system, { code: "shape" }, "shape", undefined, null])
+    expect(isMrcnnError(value)).toBe(false);
 });
 
 test("an error of memory tells what was short from what to do", () => {
   const error = new MemoryError("2 GB are needed, and there is 1.", "Use less.");
-  expect(error).toMatchObject({ code: "memory", shortage: "2 GB are needed, and there is 1.", message: "2 GB are needed, and there is 1. Use less." });
+  expect(error).toMatchObject({
+    code: "memory",
+    shortage: "2 GB are needed, and there is 1.",
+    message: "2 GB are needed, and there is 1. Use less.",
+  });
   expect(isMrcnnError(error, "memory")).toBe(true);
 });

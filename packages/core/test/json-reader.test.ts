@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { createJsonReader, createRandom, JsonError, NotJsonError, parseJson, readJson, readJsonBytes, whatFile } from "../src/index.ts";
+import {
+  createJsonReader,
+  createRandom,
+  JsonError,
+  NotJsonError,
+  parseJson,
+  readJson,
+  readJsonBytes,
+  whatFile,
+} from "../src/index.ts";
 import type { ReadJsonOptions } from "../src/index.ts";
 
 const inPieces = (text: string, size: number, options: ReadJsonOptions = {}): unknown => {
@@ -30,7 +39,7 @@ const texts = [
   "-0",
   "[]",
   "{}",
-  ' { } ',
+  " { } ",
   "[[],{},[[]],[{}]]",
   "[1,2.5,-3e2,1E+2,0.1,-0,123456789012345,0.12345678901234567,5e-324,1.7976931348623157e308,1e400]",
   '[1,2,"a",3,[4,5],6,null,[true,7]]',
@@ -40,7 +49,7 @@ const texts = [
   '["\\\\","\\\\\\"","ü😀日本","]}{[,:"]',
   '{"__proto__":{"x":1},"constructor":2,"toString":[3]}',
   '{"a":1,"b":2,"a":3}',
-  " \r\n\t[ 1 , 2 ,\n{ \"a\" : [ ] } ] \n",
+  ' \r\n\t[ 1 , 2 ,\n{ "a" : [ ] } ] \n',
 ];
 
 describe("createJsonReader", () => {
@@ -54,8 +63,15 @@ describe("createJsonReader", () => {
   it("reads numbers to the last bit", () => {
     const random = createRandom(3);
     const numbers = Array.from({ length: 3000 }, () => {
-      const digits = Array.from({ length: 1 + random.int(20) }, () => random.int(10)).join("").replace(/^0+(?=\d)/, "");
-      return (random.int(2) ? "-" : "") + digits + (random.int(3) ? `.${random.int(10 ** (1 + random.int(9)))}${random.int(1e9)}` : "") + (random.int(4) ? "" : `e${random.int(40) - 20}`);
+      const digits = Array.from({ length: 1 + random.int(20) }, () => random.int(10))
+        .join("")
+        .replace(/^0+(?=\d)/, "");
+      return (
+        (random.int(2) ? "-" : "") +
+        digits +
+        (random.int(3) ? `.${random.int(10 ** (1 + random.int(9)))}${random.int(1e9)}` : "") +
+        (random.int(4) ? "" : `e${random.int(40) - 20}`)
+      );
     });
     const read = inPieces(`[${numbers.join(",")}]`, 1000) as (number | bigint)[];
     for (const [i, text] of numbers.entries()) {
@@ -82,19 +98,28 @@ describe("createJsonReader", () => {
     for (const text of ['[1,[2],{"a":[3,4]},5,"b"]', "[[1,2],[3,[4]]]", "[]"]) {
       for (const size of [1, 3, 1000]) {
         const entries: unknown[] = [];
-        expect(inPieces(text, size, { onEntry: (entry, i) => expect(entries.push(entry)).toBe(i + 1) })).toEqual([]);
+        expect(
+          inPieces(text, size, { onEntry: (entry, i) => expect(entries.push(entry)).toBe(i + 1) }),
+        ).toEqual([]);
         expect(entries).toEqual(JSON.parse(text));
       }
     }
     expect(inPieces('{"a":[1]}', 4, { onEntry: () => expect.fail() })).toEqual({ a: [1] });
   });
   it("keeps NaN and Infinity where it may", () => {
-    expect(inPieces('[NaN,{"a":-Infinity},Infinity,1]', 3, { nonFinite: "keep" })).toEqual([NaN, { a: -Infinity }, Infinity, 1]);
+    expect(inPieces('[NaN,{"a":-Infinity},Infinity,1]', 3, { nonFinite: "keep" })).toEqual([
+      NaN,
+      { a: -Infinity },
+      Infinity,
+      1,
+    ]);
   });
   it("stops where the values would take too much memory", () => {
     const text = `[${"{},".repeat(20_000)}1]`;
     expect(inPieces(text, 1000, { maxBytes: 1e7 })).toHaveLength(20_001);
-    expect(messageOf(() => inPieces(text, 1000, { maxBytes: 1e6 }))).toMatch(/the values take more memory than there is for them/);
+    expect(messageOf(() => inPieces(text, 1000, { maxBytes: 1e6 }))).toMatch(
+      /the values take more memory than there is for them/,
+    );
     let seen = 0;
     inPieces(text, 1000, { maxBytes: 1e6, onEntry: () => void seen++ });
     expect(seen).toBe(20_001);
@@ -114,13 +139,22 @@ describe("what is wrong", () => {
     ['{"a" 1}', 'line 1, column 6 (a): after a key must come ":", not "1}"'],
     ["{a:1}", 'line 1, column 2: a key in double quotes must come here, not "a:1}"'],
     ["{'a':1}", "a key in double quotes must come here"],
-    ["['a']", "line 1, column 2 ([0]): texts must be in double quotes; this looks like Python's way of printing"],
+    [
+      "['a']",
+      "line 1, column 2 ([0]): texts must be in double quotes; this looks like Python's way of printing",
+    ],
     ["[1,\n  True]", "line 2, column 3 ([1]): True is no word of JSON (it may be true in another language)"],
     ["[nan]", "nan is no word of JSON (it may be NaN in another language)"],
     ["[1] // x", "the value has ended, and more follows"],
     ["[ // x\n1]", "JSON has no comments"],
-    ['{"annotations":[{"bbox":[1,2]},{"bbox":[1,2,NaN,4]}]}', "line 1, column 45 (annotations[1].bbox[2]): NaN"],
-    ['{"a b":{"c":-Infinity}}', 'line 1, column 13 (["a b"].c): -Infinity is no number in JSON; Python writes it'],
+    [
+      '{"annotations":[{"bbox":[1,2]},{"bbox":[1,2,NaN,4]}]}',
+      "line 1, column 45 (annotations[1].bbox[2]): NaN",
+    ],
+    [
+      '{"a b":{"c":-Infinity}}',
+      'line 1, column 13 (["a b"].c): -Infinity is no number in JSON; Python writes it',
+    ],
     ["[01]", 'line 1, column 2 ([0]): "01]" is no number in JSON'],
     ["[1.]", '"1.]" is no number in JSON'],
     ["[-]", '"-]" is no number in JSON'],
@@ -137,7 +171,10 @@ describe("what is wrong", () => {
     expect(() => JSON.parse(text)).toThrow(SyntaxError);
   });
   it("bounds the digits of a number, as Python does", () => {
-    for (const size of [7, 1e6]) expect(messageOf(() => inPieces(`[${"9".repeat(5000)}]`, size))).toContain("a number has 5000 characters, more than 4300");
+    for (const size of [7, 1e6])
+      expect(messageOf(() => inPieces(`[${"9".repeat(5000)}]`, size))).toContain(
+        "a number has 5000 characters, more than 4300",
+      );
     expect(inPieces("9".repeat(4300), 100)).toBe(10n ** 4300n - 1n);
   });
   it("carries its place", () => {
@@ -170,17 +207,29 @@ describe("readJson", () => {
     expect(await readJson(pieces(new TextEncoder().encode(long), 99_991))).toEqual(JSON.parse(long));
   });
   it.each<[string, string | Uint8Array, RegExp]>([
-    ["bytes of Latin-1", Buffer.from('{"a":1,\n"name":"caf\xe9.png"}', "latin1"), /^line 2, column 12 \(name\): here stand bytes that are no UTF-8\. Save the file as UTF-8/],
+    [
+      "bytes of Latin-1",
+      Buffer.from('{"a":1,\n"name":"caf\xe9.png"}', "latin1"),
+      /^line 2, column 12 \(name\): here stand bytes that are no UTF-8\. Save the file as UTF-8/,
+    ],
     ["UTF-32", Buffer.from([0xff, 0xfe, 0, 0, 0x5b, 0, 0, 0]), /UTF-32/],
     ["zeros of a power cut", new Uint8Array(5000), /no text at all/],
-    ["gzip", Buffer.from("H4sIAAAAAAAAA4uOBQApu0wNAgAAAA==", "base64"), /compressed with gzip\. Unpack it \(gunzip\)/],
+    [
+      "gzip",
+      Buffer.from("H4sIAAAAAAAAA4uOBQApu0wNAgAAAA==", "base64"),
+      /compressed with gzip\. Unpack it \(gunzip\)/,
+    ],
     ["zip", "PK\x03\x04\x14\0\0\0\x08\0abc", /zip archive/],
     ["a PNG", Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1"), /picture \(PNG\)/],
     ["a pickle", Buffer.from("\x80\x04\x95\x10\0\0", "latin1"), /Python pickle/],
     ["a web page", "<!DOCTYPE html>\n<html><head>", /a web page, not the file: a download/],
     ["XML of VOC", "<annotation>\n<folder>VOC2012</folder>", /XML of Pascal VOC/],
     ["XML of VOC with a head", '<?xml version="1.0"?>\n<annotation verified="yes">', /XML of Pascal VOC/],
-    ["XML of CVAT", '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n <version>1.1</version>', /XML of CVAT.*COCO 1\.0/],
+    [
+      "XML of CVAT",
+      '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n <version>1.1</version>',
+      /XML of CVAT.*COCO 1\.0/,
+    ],
     ["another XML", '<?xml version="1.0"?>\n<svg/>', /it is XML\./],
     ["YOLO's boxes", "0 0.5 0.5 0.25 0.3\n1 0.1 0.2 0.3 0.4\n", /YOLO's text/],
     ["YOLO's polygons", "12 0.5 0.5 0.25 0.3 0.1 0.1\r\n", /YOLO's text/],

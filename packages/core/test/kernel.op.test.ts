@@ -1,4 +1,15 @@
-import { dispose, getBackend, getGradient, getKernel, grad, mul, square, tensor1d, unregisterGradient, unregisterKernel } from "@tensorflow/tfjs-core";
+import {
+  dispose,
+  getBackend,
+  getGradient,
+  getKernel,
+  grad,
+  mul,
+  square,
+  tensor1d,
+  unregisterGradient,
+  unregisterKernel,
+} from "@tensorflow/tfjs-core";
 import type { GradConfig, KernelConfig, Tensor } from "@tensorflow/tfjs-core";
 import { afterEach, expect, test } from "vitest";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
@@ -13,8 +24,13 @@ const gradient: GradConfig = {
   gradFunc: (dy, [x]) => ({ x: () => mul(mul(dy as Tensor, 3), square(x!)) }),
 };
 const cube: PartialKernelFunc = ({ inputs }) => mul(inputs["x"] as Tensor, square(inputs["x"] as Tensor));
-const kernel = (kernelFunc: PartialKernelFunc = cube, backendName: string = getBackend()): KernelConfig => ({ kernelName: name, backendName, kernelFunc });
-const power = (x: Tensor, attrs: object = {}): Tensor => runKernelOr({ name, gradient }, { x }, attrs, () => square(x));
+const kernel = (kernelFunc: PartialKernelFunc = cube, backendName: string = getBackend()): KernelConfig => ({
+  kernelName: name,
+  backendName,
+  kernelFunc,
+});
+const power = (x: Tensor, attrs: object = {}): Tensor =>
+  runKernelOr({ name, gradient }, { x }, attrs, () => square(x));
 
 afterEach(() => {
   if (getKernel(name, getBackend()) !== undefined) unregisterKernel(name, getBackend());
@@ -68,7 +84,9 @@ test("registering again changes nothing; another kernel of the name is refused",
   registerKernels([kernel()], [{ ...gradient }]);
   expect(getGradient(name)).toBe(gradient);
   const other: PartialKernelFunc = (args) => cube(args);
-  expect(() => registerKernels([kernel(other)])).toThrow(/MrcnnTestPower on backend .* is already registered.*npm ls @mrcnn\/core/);
+  expect(() => registerKernels([kernel(other)])).toThrow(
+    /MrcnnTestPower on backend .* is already registered.*npm ls @mrcnn\/core/,
+  );
   expect(() => registerKernels([kernel(other)])).toThrow(expect.objectContaining({ code: "backend" }));
   expect(getKernel(name, getBackend()).kernelFunc).toBe(cube);
 });

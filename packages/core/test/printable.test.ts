@@ -15,7 +15,8 @@ test.each([
 });
 
 test("letters of any language stay", () => {
-  for (const name of ["backbone.body.conv1.weight", "Käfer", "می\u200cخواهم", "車", "👩\u200d🚀", "a\u00a0b"]) expect(printable(name)).toBe(name);
+  for (const name of ["backbone.body.conv1.weight", "Käfer", "می\u200cخواهم", "車", "👩\u200d🚀", "a\u00a0b"])
+    expect(printable(name)).toBe(name);
 });
 
 test("a long text is cut", () => {
@@ -25,7 +26,10 @@ test("a long text is cut", () => {
 });
 
 test("errors show what their messages bring along, and keep their lines", () => {
-  for (const error of [new WeightsError("w: tensor \u001b[2J\nsecond\tline\u009b"), new MrcnnError("weights", "w: tensor \u001b[2J\nsecond\tline\u009b")]) {
+  for (const error of [
+    new WeightsError("w: tensor \u001b[2J\nsecond\tline\u009b"),
+    new MrcnnError("weights", "w: tensor \u001b[2J\nsecond\tline\u009b"),
+  ]) {
     expect(error.message).toBe("w: tensor \\u001b[2J\nsecond\tline\\u009b");
   }
 });

@@ -23,7 +23,13 @@ test("shares memory and leaves nothing behind", async () => {
 
 test("what is computed off the tape is a constant, and keeps nothing for a gradient", async () => {
   const x = tensor1d([1, 2, 3]);
-  const f = (x: Tensor): Tensor => sum(mul(x, offTape(() => square(square(x)))));
+  const f = (x: Tensor): Tensor =>
+    sum(
+      mul(
+        x,
+        offTape(() => square(square(x))),
+      ),
+    );
   // x⁴, not 5x⁴.
   await expectClose(grad(f)(x), [1, 16, 81]);
   await expectNoLeaks(() => offTape(() => square(x)));

@@ -37,7 +37,10 @@ export async function trainingBatch(dataset: Dataset, step: number, plan: BatchP
     samples.push(prepareTrainingSample(sample, prepare, createRandom(seed).fork(1).fork(position)));
   }
   return {
-    images: batchImages(samples.map(({ image }) => image), { divisor, size }),
+    images: batchImages(
+      samples.map(({ image }) => image),
+      { divisor, size },
+    ),
     groundTruth: samples.map(({ groundTruth }) => groundTruth),
     names: samples.map(({ name }) => name),
   };
@@ -45,5 +48,8 @@ export async function trainingBatch(dataset: Dataset, step: number, plan: BatchP
 
 /** The order in which epoch `epoch` visits the images of a data set. */
 export function epochOrder(length: number, seed: number, epoch: number): Int32Array {
-  return createRandom(seed).fork(2).fork(epoch).shuffle(Int32Array.from({ length }, (_, i) => i));
+  return createRandom(seed)
+    .fork(2)
+    .fork(epoch)
+    .shuffle(Int32Array.from({ length }, (_, i) => i));
 }

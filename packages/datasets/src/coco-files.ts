@@ -1,6 +1,13 @@
 import { join } from "node:path";
 import { DatasetError, toJson, type RawImage } from "@mrcnn/core";
-import { createFindingList, errorOf, foreignAnnotations, parseCocoJson, type CocoJson, type CocoReviewOptions } from "@mrcnn/masks";
+import {
+  createFindingList,
+  errorOf,
+  foreignAnnotations,
+  parseCocoJson,
+  type CocoJson,
+  type CocoReviewOptions,
+} from "@mrcnn/masks";
 import { cocoDataset, type CocoDataset, type CocoDatasetOptions } from "./coco.ts";
 import { readImageFile } from "./image-file.ts";
 import { describeMissingImage, missingImageFinder, reviewPictures } from "./image-review.ts";
@@ -58,7 +65,10 @@ export async function writeCocoAnnotations(path: string, json: CocoJson): Promis
  * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming the images that are missing, with what lies
  *   there instead, that can't be read, that have another size than annotated, and photos that were annotated the other way up.
  */
-export async function cocoDatasetFromFiles({ images, annotations, pictures = "checked", ...options }: CocoFiles, { onImage }: Pick<PictureReviewOptions, "onImage"> = {}): Promise<CocoDataset> {
+export async function cocoDatasetFromFiles(
+  { images, annotations, pictures = "checked", ...options }: CocoFiles,
+  { onImage }: Pick<PictureReviewOptions, "onImage"> = {},
+): Promise<CocoDataset> {
   const { orientation = "stored", maxPixels } = options;
   const value = await readCocoValue(annotations);
   const limit = maxPixels === undefined ? {} : { maxPixels };

@@ -1,9 +1,30 @@
-import { compareIds, DatasetError, quote, type Bitmap, type CocoId, type Dataset, type GroundTruth, type RawImage, type Sample } from "@mrcnn/core";
+import {
+  compareIds,
+  DatasetError,
+  quote,
+  type Bitmap,
+  type CocoId,
+  type Dataset,
+  type GroundTruth,
+  type RawImage,
+  type Sample,
+} from "@mrcnn/core";
 import { decodeRle, errorOf, reviewCoco, rleToBox, segmentationToRle } from "@mrcnn/masks";
-import type { CocoAnnotation, CocoBox, CocoCategory, CocoFinding, CocoImage, CocoJson, CocoReviewOptions } from "@mrcnn/masks";
+import type {
+  CocoAnnotation,
+  CocoBox,
+  CocoCategory,
+  CocoFinding,
+  CocoImage,
+  CocoJson,
+  CocoReviewOptions,
+} from "@mrcnn/masks";
 
 /** How a COCO data set is read: for what, and what is left out. */
-export interface CocoDatasetOptions extends Pick<CocoReviewOptions, "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "maxPixels" | "advice"> {
+export interface CocoDatasetOptions extends Pick<
+  CocoReviewOptions,
+  "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "maxPixels" | "advice"
+> {
   /** What errors call the annotations: usually their file. Default "annotations". */
   readonly name?: string;
   /** How `readImage` reads photos that EXIF says are turned; for messages. Default "stored". */
@@ -53,7 +74,8 @@ export function cocoDataset(
   const byImage = new Map(imageInfo.map((image) => [image.id, { image, objects: [] as CocoAnnotation[] }]));
   for (const written of review.json.annotations) {
     const { image, objects } = byImage.get(written.image_id)!;
-    const annotation = options.boxes === "unneeded" ? { ...written, bbox: maskBox(written, image, name) } : written;
+    const annotation =
+      options.boxes === "unneeded" ? { ...written, bbox: maskBox(written, image, name) } : written;
     const [x1, y1, x2, y2] = clippedBox(annotation, image);
     if (x2 > x1 && y2 > y1) objects.push(annotation);
   }
@@ -65,7 +87,8 @@ export function cocoDataset(
   };
   const infoOf = (index: number): CocoImage => {
     const info = imageInfo[index];
-    if (info === undefined) throw new DatasetError(`${name}: index must be within 0..${imageInfo.length - 1}, got ${index}.`);
+    if (info === undefined)
+      throw new DatasetError(`${name}: index must be within 0..${imageInfo.length - 1}, got ${index}.`);
     return info;
   };
   const groundTruth = (index: number): GroundTruth => {
@@ -93,10 +116,15 @@ export function cocoDataset(
       const image = await readImage(file_name);
       if (image.width !== width || image.height !== height) {
         const isTurned = image.width === height && image.height === width;
-        const other = orientation === "stored" ? 'as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif"' : 'upright, as EXIF says; if this one was annotated as it is stored, choose orientation "stored"';
+        const other =
+          orientation === "stored" ?
+            'as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif"'
+          : 'upright, as EXIF says; if this one was annotated as it is stored, choose orientation "stored"';
         throw new DatasetError(
           `${file_name}: the file has ${image.width}x${image.height} pixels, ${name} says ${width}x${height}. ` +
-            (isTurned ? `Photos are read ${other}. Else correct the annotations.` : "Correct the annotations, or replace the image."),
+            (isTurned ?
+              `Photos are read ${other}. Else correct the annotations.`
+            : "Correct the annotations, or replace the image."),
         );
       }
       return { id, name: file_name, image, groundTruth: groundTruth(index) };
@@ -109,6 +137,9 @@ const maskBox = ({ id, segmentation }: CocoAnnotation, image: CocoImage, name: s
   rleToBox(segmentationToRle(segmentation!, image, `${name}: annotation ${quote(id)} of ${image.file_name}`));
 
 // Corners within the image.
-function clippedBox({ bbox: [x, y, w, h] }: CocoAnnotation, { width, height }: CocoImage): [number, number, number, number] {
+function clippedBox(
+  { bbox: [x, y, w, h] }: CocoAnnotation,
+  { width, height }: CocoImage,
+): [number, number, number, number] {
   return [Math.max(x, 0), Math.max(y, 0), Math.min(x + w, width), Math.min(y + h, height)];
 }

@@ -27,12 +27,23 @@ export interface ImageHeader extends ImageSize {
 }
 
 /** The size that reading an image gives: as it is stored, or upright, as EXIF says. */
-export const sizeAsRead = ({ width, height, orientation }: ImageHeader, which: "stored" | "exif"): ImageSize => (which === "exif" && orientation >= 5 ? { width: height, height: width } : { width, height });
+export const sizeAsRead = (
+  { width, height, orientation }: ImageHeader,
+  which: "stored" | "exif",
+): ImageSize => (which === "exif" && orientation >= 5 ? { width: height, height: width } : { width, height });
 
 const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
 // The bands that each kind of picture may have, transparency included. Pillow knows no more: further ones are measurements
 // whose meaning nobody tells.
-const MOST_BANDS: Readonly<Record<string, number>> = { "b-w": 2, grey16: 2, srgb: 6, rgb: 6, rgb16: 4, cmyk: 5, lab: 4 };
+const MOST_BANDS: Readonly<Record<string, number>> = {
+  "b-w": 2,
+  grey16: 2,
+  srgb: 6,
+  rgb: 6,
+  rgb16: 4,
+  cmyk: 5,
+  lab: 4,
+};
 
 /**
  * Reads an image file as `decodeImage` decodes its bytes.
@@ -48,7 +59,10 @@ export async function readImageFile(path: string, options: DecodeImageOptions = 
  *
  * @throws DatasetError naming the file when it is not there, no image, or larger than `maxPixels`.
  */
-export async function readImageHeader(path: string, { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {}): Promise<ImageHeader> {
+export async function readImageHeader(
+  path: string,
+  { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {},
+): Promise<ImageHeader> {
   const { meta } = await open(path, path, maxPixels);
   return { height: meta.height, width: meta.width, orientation: meta.orientation ?? 1 };
 }
@@ -65,30 +79,52 @@ export async function readImageHeader(path: string, { maxPixels = MAX_PIXELS }: 
  *
  * @throws DatasetError naming the image when it is empty, cut, corrupt, no image, or larger than `maxPixels`.
  */
-export async function decodeImage(bytes: Uint8Array, name: string, options: DecodeImageOptions = {}): Promise<RawImage> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  options: DecodeImageOptions = {},
+): Promise<RawImage> {
   return decode(bytes, name, options);
 }
 
-async function decode(input: string | Uint8Array, name: string, { orient = true, maxPixels = MAX_PIXELS }: DecodeImageOptions): Promise<RawImage> {
+async function decode(
+  input: string | Uint8Array,
+  name: string,
+  { orient = true, maxPixels = MAX_PIXELS }: DecodeImageOptions,
+): Promise<RawImage> {
   if (!(maxPixels >= 1)) throw new ConfigError(`${name}: maxPixels must be at least 1, got ${maxPixels}.`);
   const { file, isCmyk } = await open(input, name, maxPixels);
   try {
     const upright = orient ? file.autoOrient() : file;
-    const pixels = isCmyk ? upright.pipelineColourspace("cmyk").toColourspace("cmyk") : upright.removeAlpha().toColourspace("srgb");
+    const pixels =
+      isCmyk ?
+        upright.pipelineColourspace("cmyk").toColourspace("cmyk")
+      : upright.removeAlpha().toColourspace("srgb");
     const { data, info } = await pixels.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    return { height: info.height, width: info.width, data: isCmyk ? cmykToRgb(data, info.channels) : ownMemory(data) };
+    return {
+      height: info.height,
+      width: info.width,
+      data: isCmyk ? cmykToRgb(data, info.channels) : ownMemory(data),
+    };
   } catch (cause) {
     throw unreadable(name, cause);
   }
 }
 
 // The header alone says whether the rest should be decoded.
-async function open(input: string | Uint8Array, name: string, maxPixels: number): Promise<{ file: sharp.Sharp; meta: sharp.Metadata; isCmyk: boolean }> {
+async function open(
+  input: string | Uint8Array,
+  name: string,
+  maxPixels: number,
+): Promise<{ file: sharp.Sharp; meta: sharp.Metadata; isCmyk: boolean }> {
   const options = { failOn: "error", ignoreIcc: true, limitInputPixels: false } as const;
   let meta: sharp.Metadata;
   let file: sharp.Sharp;
   const noFile = typeof input === "string" ? whyNoFile(input) : undefined;
-  if (noFile !== undefined) throw new DatasetError(`${name}: the image ${noFile.startsWith("it does not exist") ? "is missing." : `can't be read: ${noFile}`}`);
+  if (noFile !== undefined)
+    throw new DatasetError(
+      `${name}: the image ${noFile.startsWith("it does not exist") ? "is missing." : `can't be read: ${noFile}`}`,
+    );
   try {
     meta = await sharp(input, options).metadata();
     file = sharp(input, options);
@@ -97,7 +133,8 @@ async function open(input: string | Uint8Array, name: string, maxPixels: number)
     throw unreadable(name, isEmpty ? new Error("Input buffer is empty", { cause }) : cause);
   }
   const { format, width, height, space, channels = 3, depth } = meta;
-  if (!FORMATS.has(format)) throw unreadable(name, new Error(`it is ${format.toUpperCase()}, in an unsupported image format`));
+  if (!FORMATS.has(format))
+    throw unreadable(name, new Error(`it is ${format.toUpperCase()}, in an unsupported image format`));
   if (width * height * Math.max(1, channels / 4) > maxPixels) {
     throw new DatasetError(
       `${name}: the image has ${width}x${height} pixels${channels > 4 ? ` of ${channels} bands` : ""}, more than the limit of ${maxPixels} in all, and was not decoded. ` +
@@ -136,18 +173,25 @@ function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
 }
 
 /** An image whose distinct values are objects: `labels` holds a number per pixel, 0 where all is black. */
-export async function readLabelFile(path: string, { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {}): Promise<{ height: number; width: number; labels: Uint32Array }> {
+export async function readLabelFile(
+  path: string,
+  { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {},
+): Promise<{ height: number; width: number; labels: Uint32Array }> {
   const { file, meta } = await open(path, path, maxPixels);
   try {
     const { depth, channels = 3 } = meta;
     const wide = depth === "ushort" && channels < 3; // 16-bit grey: more than 255 objects
-    const pixels = wide ? file.toColourspace("grey16").raw({ depth: "ushort" }) : file.toColourspace("srgb").raw({ depth: "uchar" });
+    const pixels =
+      wide ?
+        file.toColourspace("grey16").raw({ depth: "ushort" })
+      : file.toColourspace("srgb").raw({ depth: "uchar" });
     const { data, info } = await pixels.toBuffer({ resolveWithObject: true });
     const { height, width } = info;
     const values = wide ? new Uint16Array(new Uint8Array(data).buffer) : data;
     const labels = new Uint32Array(height * width);
     for (let i = 0, v = 0; i < labels.length; i++, v += info.channels) {
-      labels[i] = info.channels < 3 ? values[v]! : (values[v]! << 16) | (values[v + 1]! << 8) | values[v + 2]!;
+      labels[i] =
+        info.channels < 3 ? values[v]! : (values[v]! << 16) | (values[v + 1]! << 8) | values[v + 2]!;
     }
     return { height, width, labels };
   } catch (cause) {
@@ -163,11 +207,16 @@ export async function writeImageFile(path: string, image: RawImage): Promise<voi
 }
 
 function unreadable(name: string, cause: unknown): DatasetError {
-  const reason = (cause instanceof Error ? cause.message : String(cause)).trim().replaceAll(/\s*\n\s*/g, "; ");
-  if (/^input file is missing|no such file/i.test(reason)) return new DatasetError(`${name}: the image is missing.`, { cause });
-  if (/input buffer is empty/i.test(reason)) return new DatasetError(`${name}: the image can't be read: it is empty. Replace it.`, { cause });
-  const advice = /unsupported image format/i.test(reason)
-    ? "It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it."
+  const reason = (cause instanceof Error ? cause.message : String(cause))
+    .trim()
+    .replaceAll(/\s*\n\s*/g, "; ");
+  if (/^input file is missing|no such file/i.test(reason))
+    return new DatasetError(`${name}: the image is missing.`, { cause });
+  if (/input buffer is empty/i.test(reason))
+    return new DatasetError(`${name}: the image can't be read: it is empty. Replace it.`, { cause });
+  const advice =
+    /unsupported image format/i.test(reason) ?
+      "It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it."
     : "It may be truncated; replace it.";
   return new DatasetError(`${name}: the image can't be read: ${reason}. ${advice}`, { cause });
 }

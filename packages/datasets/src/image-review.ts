@@ -40,7 +40,11 @@ export function missingImageFinder(folder: string): (names: readonly string[]) =
 
 function listFiles(folder: string): ReadonlySet<string> {
   try {
-    return new Set(readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [join(folder, entry.name)] : [])));
+    return new Set(
+      readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+        entry.isFile() ? [join(folder, entry.name)] : [],
+      ),
+    );
   } catch {
     return new Set();
   }
@@ -53,9 +57,21 @@ export const describeMissingImage = (missing: MissingImage): string => {
 };
 
 function missingFinding({ path, near }: MissingImage): Finding {
-  return near === undefined
-    ? ["image file that is missing", { example: `${path}: the image is missing`, advice: "Look whether the folder of the images is the right one." }]
-    : ["image file that has another name", { example: `${path}: the image is missing, but ${near.path} is there, which differs ${near.differs}`, advice: "Correct file_name in the annotations, or rename the file." }];
+  return near === undefined ?
+      [
+        "image file that is missing",
+        {
+          example: `${path}: the image is missing`,
+          advice: "Look whether the folder of the images is the right one.",
+        },
+      ]
+    : [
+        "image file that has another name",
+        {
+          example: `${path}: the image is missing, but ${near.path} is there, which differs ${near.differs}`,
+          advice: "Correct file_name in the annotations, or rename the file.",
+        },
+      ];
 }
 
 /** The size that the annotations give an image, and its file. */
@@ -83,13 +99,23 @@ type Finding = readonly [kind: string, said: Said];
  * Looks the pictures that annotations name over, several at a time, and adds to `found`, in the order of `images`, which
  * are missing, can't be read, have another size than annotated, or are turned by EXIF another way than they are read.
  */
-export async function reviewPictures(folder: string, images: readonly AnnotatedFile[], found: FindingList, options: PictureReviewOptions = {}): Promise<void> {
+export async function reviewPictures(
+  folder: string,
+  images: readonly AnnotatedFile[],
+  found: FindingList,
+  options: PictureReviewOptions = {},
+): Promise<void> {
   const findMissing = missingImageFinder(folder);
   const findings = await inOrder(images, (image) => review(folder, image, findMissing, options), options);
   for (const finding of findings.flat()) found.add(...finding);
 }
 
-async function review(folder: string, image: AnnotatedFile, findMissing: ReturnType<typeof missingImageFinder>, { orientation = "stored", maxPixels, read = "headers" }: PictureReviewOptions): Promise<readonly Finding[]> {
+async function review(
+  folder: string,
+  image: AnnotatedFile,
+  findMissing: ReturnType<typeof missingImageFinder>,
+  { orientation = "stored", maxPixels, read = "headers" }: PictureReviewOptions,
+): Promise<readonly Finding[]> {
   const { file_name, width, height } = image;
   const [missing] = findMissing([file_name]);
   if (missing !== undefined) return [missingFinding(missing)];
@@ -104,11 +130,23 @@ async function review(folder: string, image: AnnotatedFile, findMissing: ReturnT
       found.push(["photo that EXIF says is turned", turned(file_name, header, { orientation, fits })]);
     } else if (!fits && [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0)) {
       // What is no size at all is told by the rules for annotations.
-      found.push(["image of another size than its annotation says", { example: `${file_name}: the file has ${header.width}x${header.height} pixels, annotated ${width}x${height}`, advice: "Correct the annotations, or replace the image." }]);
+      found.push([
+        "image of another size than its annotation says",
+        {
+          example: `${file_name}: the file has ${header.width}x${header.height} pixels, annotated ${width}x${height}`,
+          advice: "Correct the annotations, or replace the image.",
+        },
+      ]);
     }
     if (read === "pixels") await readImageFile(path, { orient: orientation === "exif", ...limit });
   } catch (error) {
-    found.push(["image that can't be read", { example: (error as Error).message.replace(/\.$/, ""), advice: "Replace it, or remove it from the annotations." }]);
+    found.push([
+      "image that can't be read",
+      {
+        example: (error as Error).message.replace(/\.$/, ""),
+        advice: "Replace it, or remove it from the annotations.",
+      },
+    ]);
   }
   return found;
 }
@@ -116,12 +154,19 @@ async function review(folder: string, image: AnnotatedFile, findMissing: ReturnT
 const isSize = (a: ImageSize, b: ImageSize): boolean => a.width === b.width && a.height === b.height;
 
 // Where it fits all the same, its size doesn't tell which way up it was annotated.
-function turned(name: string, { orientation: turn }: ImageHeader, { orientation, fits }: { readonly orientation: "stored" | "exif"; readonly fits: boolean }): Said {
+function turned(
+  name: string,
+  { orientation: turn }: ImageHeader,
+  { orientation, fits }: { readonly orientation: "stored" | "exif"; readonly fits: boolean },
+): Said {
   const how = orientation === "stored" ? "as it is stored" : "upright, as EXIF says";
   return {
     severity: fits ? "note" : "error",
     example: `${name}: EXIF says that it is turned or mirrored (orientation ${turn}); it is read ${how}, and its annotated size ${fits ? "does not tell which way up it was annotated" : "is that of the other way up"}`,
-    advice: orientation === "stored" ? "Look at its objects." : 'Where photos were annotated as stored, leave orientation at "stored".',
+    advice:
+      orientation === "stored" ? "Look at its objects." : (
+        'Where photos were annotated as stored, leave orientation at "stored".'
+      ),
     ...(orientation === "stored" ? { remedy: "turn photos" as const } : {}),
   };
 }

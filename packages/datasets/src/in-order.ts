@@ -8,7 +8,17 @@ const AT_ONCE = 4;
  *
  * @throws the error of the first item, in their order, that has one; no further items are begun then.
  */
-export async function inOrder<T, R>(items: readonly T[], work: (item: T) => Promise<R>, { onImage, signal }: { readonly onImage?: ((done: number) => void) | undefined; readonly signal?: AbortSignal | undefined } = {}): Promise<R[]> {
+export async function inOrder<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  {
+    onImage,
+    signal,
+  }: {
+    readonly onImage?: ((done: number) => void) | undefined;
+    readonly signal?: AbortSignal | undefined;
+  } = {},
+): Promise<R[]> {
   const results: R[] = [];
   const errors: unknown[] = [];
   let [next, done] = [0, 0];

@@ -27,20 +27,31 @@ const SHARE_OF_HEAP = 0.8;
  * @throws DatasetError naming the file, and the line and the value where something is wrong: when it is missing, no regular
  *   file, no JSON, or its values take more memory than there is.
  */
-export async function readJsonFile(path: string, { what = "the file", streamAbove = 2 ** 24, ...options }: ReadJsonFileOptions = {}): Promise<unknown> {
-  const fail = (reason: string, cause?: unknown): DatasetError => new DatasetError(`${path}: ${what} must be a readable JSON file: ${reason}`, { cause });
+export async function readJsonFile(
+  path: string,
+  { what = "the file", streamAbove = 2 ** 24, ...options }: ReadJsonFileOptions = {},
+): Promise<unknown> {
+  const fail = (reason: string, cause?: unknown): DatasetError =>
+    new DatasetError(`${path}: ${what} must be a readable JSON file: ${reason}`, { cause });
   const noFile = whyNoFile(path);
   if (noFile !== undefined) throw fail(noFile);
   const { heap_size_limit, used_heap_size } = getHeapStatistics();
   try {
     const { size } = await stat(path);
     if (size <= streamAbove) return readJsonBytes(await readFile(path), options);
-    const maxBytes = Math.min(MOST_BYTES_AT_LEAST + MOST_BYTES_PER_BYTE * size, SHARE_OF_HEAP * (heap_size_limit - used_heap_size));
+    const maxBytes = Math.min(
+      MOST_BYTES_AT_LEAST + MOST_BYTES_PER_BYTE * size,
+      SHARE_OF_HEAP * (heap_size_limit - used_heap_size),
+    );
     return await readJson(createReadStream(path, { highWaterMark: 2 ** 20 }), { maxBytes, ...options });
   } catch (cause) {
     const { message } = cause as Error;
     if (cause instanceof NotJsonError) throw fail(message, cause);
-    if (/more memory than there is/.test(message)) throw fail(`${message}. Give Node more (NODE_OPTIONS=--max-old-space-size=MEGABYTES), or divide the file.`, cause);
+    if (/more memory than there is/.test(message))
+      throw fail(
+        `${message}. Give Node more (NODE_OPTIONS=--max-old-space-size=MEGABYTES), or divide the file.`,
+        cause,
+      );
     throw fail(`${message.replace(/\.$/, "")}. Correct or replace the file.`, cause);
   }
 }

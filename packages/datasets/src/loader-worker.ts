@@ -41,6 +41,11 @@ export async function prepareStep(step: number): Promise<WorkerAnswer> {
 
 // A set: two views of one buffer must not hand it over twice.
 function buffers({ images, groundTruth }: TrainingBatch): Set<ArrayBufferLike> {
-  const arrays = groundTruth.flatMap(({ boxes, labels, isCrowd, masks }) => [boxes, labels, isCrowd, ...masks.map(({ data }) => data)]);
+  const arrays = groundTruth.flatMap(({ boxes, labels, isCrowd, masks }) => [
+    boxes,
+    labels,
+    isCrowd,
+    ...masks.map(({ data }) => data),
+  ]);
   return new Set([images.data, ...arrays].map(({ buffer }) => buffer));
 }

@@ -42,13 +42,21 @@ export async function* loadBatches(
 ): AsyncGenerator<TrainingBatch, void, undefined> {
   const { batchSize, seed, prepare, shuffle = true, divisor = 32, size, signal } = options;
   const { startStep = 0, endStep = Infinity } = options;
-  const plan: BatchPlan = { batchSize, seed, prepare, shuffle, divisor, ...(size === undefined ? {} : { size }) };
+  const plan: BatchPlan = {
+    batchSize,
+    seed,
+    prepare,
+    shuffle,
+    divisor,
+    ...(size === undefined ? {} : { size }),
+  };
   const wanted = options.workers ?? Math.min(4, Math.max(1, availableParallelism() - 1));
   const workers = fromSource || !("kind" in source) ? 0 : wanted;
   const prefetch = options.prefetch ?? Math.max(1, 2 * workers);
   signal?.throwIfAborted();
 
-  const producer = workers > 0 ? threads(source as DatasetDescription, plan, workers) : await here(source, plan);
+  const producer =
+    workers > 0 ? threads(source as DatasetDescription, plan, workers) : await here(source, plan);
   const ahead: Promise<TrainingBatch>[] = [];
   try {
     for (let step = startStep, next = startStep; step < endStep; step++) {
@@ -92,7 +100,9 @@ async function here(source: DatasetDescription | Dataset, plan: BatchPlan): Prom
   let stopped = false;
   return {
     prepare(step) {
-      const batch = last.then(() => (stopped ? Promise.reject(new Error("stopped")) : trainingBatch(dataset, step, plan)));
+      const batch = last.then(() =>
+        stopped ? Promise.reject(new Error("stopped")) : trainingBatch(dataset, step, plan),
+      );
       last = batch.catch(() => {});
       return batch;
     },

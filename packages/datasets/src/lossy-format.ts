@@ -46,7 +46,8 @@ const JPEGS = [6, 7];
 
 function tiffHasJpeg(head: Buffer, read: Read): boolean {
   const little = head[0] === 0x49;
-  const u16 = (bytes: Buffer, at: number): number => (little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at));
+  const u16 = (bytes: Buffer, at: number): number =>
+    little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
   const start = little ? head.readUInt32LE(4) : head.readUInt32BE(4);
   const count = read(start, 2);
   if (count.length < 2) return false;

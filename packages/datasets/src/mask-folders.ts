@@ -51,11 +51,22 @@ const stem = (name: string): string => basename(name, extname(name)).normalize()
  * @throws DatasetError naming what is missing, pictures that can't be read, masks of another size than their image's, and
  *   those in a lossy format (which changes their values); from `get` for files that are cut.
  */
-export async function maskFoldersDataset(options: MaskFolders, { onImage }: Pick<PictureReviewOptions, "onImage"> = {}): Promise<Dataset> {
-  const { className = "object", orientation = "stored", maxPixels = MAX_PIXELS, pictures = "checked" } = options;
-  const entries = "folder" in options ? await nested(options.folder) : await parallel(options.images, options.masks);
+export async function maskFoldersDataset(
+  options: MaskFolders,
+  { onImage }: Pick<PictureReviewOptions, "onImage"> = {},
+): Promise<Dataset> {
+  const {
+    className = "object",
+    orientation = "stored",
+    maxPixels = MAX_PIXELS,
+    pictures = "checked",
+  } = options;
+  const entries =
+    "folder" in options ? await nested(options.folder) : await parallel(options.images, options.masks);
   if (entries.length === 0) {
-    throw new DatasetError(`${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`);
+    throw new DatasetError(
+      `${"folder" in options ? options.folder : options.images}: no images were found. Check the path and the layout.`,
+    );
   }
   const look = async ({ image, masks }: Entry): Promise<void> => {
     const size = sizeAsRead(await readImageHeader(image, { maxPixels }), orientation);
@@ -70,9 +81,14 @@ export async function maskFoldersDataset(options: MaskFolders, { onImage }: Pick
     classNames: ["background", className],
     async get(index) {
       const entry = entries[index];
-      if (entry === undefined) throw new DatasetError(`maskFoldersDataset: index must be within 0..${entries.length - 1}, got ${index}.`);
+      if (entry === undefined)
+        throw new DatasetError(
+          `maskFoldersDataset: index must be within 0..${entries.length - 1}, got ${index}.`,
+        );
       const image = await readImageFile(entry.image, { orient: orientation === "exif", maxPixels });
-      const read = await Promise.all(entry.masks.map((path) => readMasks(path, image, { labelled: entry.labels, maxPixels })));
+      const read = await Promise.all(
+        entry.masks.map((path) => readMasks(path, image, { labelled: entry.labels, maxPixels })),
+      );
       const masks = read.flat();
       return {
         id: index + 1,
@@ -95,7 +111,10 @@ async function list(folder: string): Promise<string[]> {
 async function listPictures(folder: string): Promise<string[]> {
   const names = await list(folder);
   const foreign = names.find(isForeignPictureName);
-  if (foreign !== undefined) throw new DatasetError(`${join(folder, foreign)}: pictures of this kind can't be read. Convert it to PNG, or move it away.`);
+  if (foreign !== undefined)
+    throw new DatasetError(
+      `${join(folder, foreign)}: pictures of this kind can't be read. Convert it to PNG, or move it away.`,
+    );
   return names.filter(isPictureName);
 }
 
@@ -108,7 +127,9 @@ async function nested(folder: string): Promise<Entry[]> {
     names.map(async (name) => {
       const images = await listPictures(join(folder, name, "images"));
       if (images.length !== 1) {
-        throw new DatasetError(`${join(folder, name, "images")}: must hold one image, got ${images.length}. Leave one.`);
+        throw new DatasetError(
+          `${join(folder, name, "images")}: must hold one image, got ${images.length}. Leave one.`,
+        );
       }
       const masks = await listPictures(join(folder, name, "masks"));
       return {
@@ -126,19 +147,26 @@ async function parallel(images: string, masks: string): Promise<Entry[]> {
   for (const file of await listPictures(masks)) {
     const key = stem(file).replace(/_mask$/, "");
     const other = byStem.get(key);
-    if (other !== undefined) throw new DatasetError(`${join(masks, file)}: ${other} is of the same image. Leave one of them.`);
+    if (other !== undefined)
+      throw new DatasetError(`${join(masks, file)}: ${other} is of the same image. Leave one of them.`);
     byStem.set(key, file);
   }
   return (await listPictures(images)).map((file) => {
     const mask = byStem.get(stem(file));
     if (mask === undefined) {
-      throw new DatasetError(`${join(images, file)}: there is no mask named alike in ${masks}. Add it, or move the image away.`);
+      throw new DatasetError(
+        `${join(images, file)}: there is no mask named alike in ${masks}. Add it, or move the image away.`,
+      );
     }
     return { name: file, image: join(images, file), masks: [join(masks, mask)], labels: true };
   });
 }
 
-async function readMasks(path: string, image: ImageSize, options: { readonly labelled: boolean; readonly maxPixels: number }): Promise<Bitmap[]> {
+async function readMasks(
+  path: string,
+  image: ImageSize,
+  options: { readonly labelled: boolean; readonly maxPixels: number },
+): Promise<Bitmap[]> {
   assertLossless(path);
   const read = await readLabelFile(path, options);
   assertSameSize(path, read, image);
@@ -149,12 +177,18 @@ function assertSameSize(path: string, { width, height }: ImageSize, image: Image
   if (height === image.height && width === image.width) return;
   throw new DatasetError(
     `${path}: the mask has ${width}x${height} pixels, its image ${image.width}x${image.height}. ` +
-      (height === image.width && width === image.height ? 'One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored". Else replace one.' : "Replace one of them."),
+      (height === image.width && width === image.height ?
+        'One of them may be turned: if EXIF turns the photo, choose orientation "exif" or "stored". Else replace one.'
+      : "Replace one of them."),
   );
 }
 
 // One mask for each value, or one for all that isn't 0, each cut to its window.
-function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uint32Array }, path: string, { labelled, maxPixels }: { readonly labelled: boolean; readonly maxPixels: number }): Bitmap[] {
+function objectsOf(
+  { height, width, labels }: ImageSize & { readonly labels: Uint32Array },
+  path: string,
+  { labelled, maxPixels }: { readonly labelled: boolean; readonly maxPixels: number },
+): Bitmap[] {
   const windows = new Map<number, { left: number; top: number; right: number; bottom: number }>();
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
@@ -171,7 +205,10 @@ function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uin
     }
   }
   const ordered = [...windows].toSorted(([a], [b]) => a - b);
-  const pixels = ordered.reduce((sum, [, { left, top, right, bottom }]) => sum + (right - left + 1) * (bottom - top + 1), 0);
+  const pixels = ordered.reduce(
+    (sum, [, { left, top, right, bottom }]) => sum + (right - left + 1) * (bottom - top + 1),
+    0,
+  );
   if (pixels > MASK_BYTES_PER_PIXEL * maxPixels) {
     throw new DatasetError(
       `${path}: the mask has ${windows.size} values, whose objects take ${pixels} pixels in all, more than ${MASK_BYTES_PER_PIXEL * maxPixels}. ` +
@@ -183,7 +220,13 @@ function objectsOf({ height, width, labels }: ImageSize & { readonly labels: Uin
     const size = { height: window.bottom - top + 1, width: window.right - left + 1 };
     const data = new Uint8Array(size.height * size.width);
     for (let y = 0, i = 0; y < size.height; y++) {
-      for (let x = 0, at = (top + y) * width + left; x < size.width; x++, i++, at++) data[i] = (labelled ? labels[at] === key : labels[at] !== 0) ? 1 : 0;
+      for (let x = 0, at = (top + y) * width + left; x < size.width; x++, i++, at++)
+        data[i] =
+          (
+            labelled ? labels[at] === key : labels[at] !== 0
+          ) ?
+            1
+          : 0;
     }
     return { size: { height, width }, left, top, ...size, data };
   });

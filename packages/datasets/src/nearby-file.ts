@@ -38,7 +38,8 @@ export function createFindNearby({ elsewhere = false }: { readonly elsewhere?: b
   const step = (folder: string, part: string, isLast: boolean): string | undefined => {
     if (part === "." || part === ".." || exists(join(folder, part))) return part;
     const { byName, byStem } = list(folder);
-    const alike = byName.get(fold(part)) ?? (isLast && isPictureName(part) ? byStem.get(stem(part)) : undefined);
+    const alike =
+      byName.get(fold(part)) ?? (isLast && isPictureName(part) ? byStem.get(stem(part)) : undefined);
     return alike?.length === 1 ? alike[0] : undefined;
   };
   const walk = (folder: string, parts: readonly string[]): string[] | undefined => {
@@ -66,9 +67,10 @@ export function createFindNearby({ elsewhere = false }: { readonly elsewhere?: b
           ...(spelled === name ? [] : ["in its percent signs"]),
           ...(skip > 0 || (elsewhere && slashes.startsWith("/")) ? ["in its folders"] : []),
           ...(taken.every((part, i) => part === wanted[i]) ? []
-            : taken.every((part, i) => part.normalize() === wanted[i]!.normalize()) ? ["in the Unicode form of its letters (they look the same)"]
-            : taken.every((part, i) => fold(part) === fold(wanted[i]!)) ? ["in letter case"]
-            : ["in its ending"]),
+          : taken.every((part, i) => part.normalize() === wanted[i]!.normalize()) ?
+            ["in the Unicode form of its letters (they look the same)"]
+          : taken.every((part, i) => fold(part) === fold(wanted[i]!)) ? ["in letter case"]
+          : ["in its ending"]),
         ];
         if (differs.length > 0) return { path, differs: differs.join(" and ") };
       }

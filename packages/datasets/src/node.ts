@@ -1,4 +1,9 @@
-export { cocoDatasetFromFiles, readCocoAnnotations, readCocoValue, writeCocoAnnotations } from "./coco-files.ts";
+export {
+  cocoDatasetFromFiles,
+  readCocoAnnotations,
+  readCocoValue,
+  writeCocoAnnotations,
+} from "./coco-files.ts";
 export type { CocoFiles } from "./coco-files.ts";
 export { decodeImage, readImageFile, readImageHeader, writeImageFile } from "./image-file.ts";
 export type { DecodeImageOptions, ImageHeader } from "./image-file.ts";
@@ -12,7 +17,15 @@ export { maskFoldersDataset } from "./mask-folders.ts";
 export type { MaskFolders } from "./mask-folders.ts";
 export { createFindNearby } from "./nearby-file.ts";
 export type { FindNearby, NearbyFile } from "./nearby-file.ts";
-export { openOutputStream, outputTarget, replaceFile, tryOutput, withPath, writeFilesWhole, writeOutput } from "./output-file.ts";
+export {
+  openOutputStream,
+  outputTarget,
+  replaceFile,
+  tryOutput,
+  withPath,
+  writeFilesWhole,
+  writeOutput,
+} from "./output-file.ts";
 export type { OutputContent, OutputStream, OutputTarget, WriteBytes } from "./output-file.ts";
 export { openDataset, readThrough } from "./open.ts";
 export type { DatasetDescription } from "./open.ts";

@@ -40,8 +40,10 @@ export function nucleiDataset(options: NucleiOptions): Dataset {
     !Number.isInteger(count) || count < 0 ? `count must be a whole number, got ${count}`
     : !Object.hasOwn(stains, stain) ? `stain must be ${Object.keys(stains).join(" or ")}, got ${stain}`
     : !(nuclei[0] >= 0 && nuclei[0] <= nuclei[1]) ? `nuclei must be [least, most], got [${nuclei.join(", ")}]`
-    : !(diameter[0] >= 4 && diameter[0] <= diameter[1]) ? `diameter must be [least, most] from 4 up, got [${diameter.join(", ")}]`
-    : 1.5 * diameter[1] > Math.min(size.height, size.width) ? `diameter must be at most two thirds of ${size.height}x${size.width} pixels, got up to ${diameter[1]}`
+    : !(diameter[0] >= 4 && diameter[0] <= diameter[1]) ?
+      `diameter must be [least, most] from 4 up, got [${diameter.join(", ")}]`
+    : 1.5 * diameter[1] > Math.min(size.height, size.width) ?
+      `diameter must be at most two thirds of ${size.height}x${size.width} pixels, got up to ${diameter[1]}`
     : !(overlap >= 0 && overlap <= 0.5) ? `overlap must be from 0 to 0.5, got ${overlap}`
     : undefined;
   if (problem !== undefined) throw new ConfigError(`nucleiDataset: ${problem}.`);
@@ -59,9 +61,18 @@ export function nucleiDataset(options: NucleiOptions): Dataset {
 
 type Drawing = Required<Omit<NucleiOptions, "count" | "seed">>;
 
-function draw(index: number, random: Random, { stain, size, nuclei, diameter, overlap, noise }: Drawing): Sample {
+function draw(
+  index: number,
+  random: Random,
+  { stain, size, nuclei, diameter, overlap, noise }: Drawing,
+): Sample {
   const { height, width } = size;
-  const placed = place(random, { size, wanted: nuclei[0] + random.int(nuclei[1] - nuclei[0] + 1), diameter, overlap });
+  const placed = place(random, {
+    size,
+    wanted: nuclei[0] + random.int(nuclei[1] - nuclei[0] + 1),
+    diameter,
+    overlap,
+  });
   const mottle = smoothNoise(size, 5, random);
   // Which nucleus each pixel shows, from 1, and how much dye it has there: the microscope blurs the rim.
   const owner = new Uint16Array(height * width);
@@ -85,9 +96,15 @@ function draw(index: number, random: Random, { stain, size, nuclei, diameter, ov
     const color = paint(dye[i]!, i);
     // A camera for fluorescence sees grey: its noise is one for all three channels.
     const grain = random.normal();
-    for (let c = 0; c < 3; c++) data[3 * i + c] = color[c]! + noise * (stain === "fluorescence" ? grain : random.normal());
+    for (let c = 0; c < 3; c++)
+      data[3 * i + c] = color[c]! + noise * (stain === "fluorescence" ? grain : random.normal());
   }
-  const masks = placed.map((_, k) => bitmapFromFull(Uint8Array.from(owner, (o) => (o === k + 1 ? 1 : 0)), size));
+  const masks = placed.map((_, k) =>
+    bitmapFromFull(
+      Uint8Array.from(owner, (o) => (o === k + 1 ? 1 : 0)),
+      size,
+    ),
+  );
   const image: RawImage = { height, width, data };
   return {
     id: index + 1,
@@ -119,14 +136,24 @@ function depthWithin({ x: cx, y: cy, radius, outline }: Nucleus, x: number, y: n
 }
 
 // Each where it does not reach too far into those before it; whoever finds no place is left out.
-function place(random: Random, { size, wanted, diameter, overlap }: Pick<Drawing, "size" | "diameter" | "overlap"> & { readonly wanted: number }): Nucleus[] {
+function place(
+  random: Random,
+  {
+    size,
+    wanted,
+    diameter,
+    overlap,
+  }: Pick<Drawing, "size" | "diameter" | "overlap"> & { readonly wanted: number },
+): Nucleus[] {
   const placed: Nucleus[] = [];
   for (let k = 0; k < wanted; k++) {
     const radius = (diameter[0] + (diameter[1] - diameter[0]) * random.uniform()) / 2;
     const shape = { radius, amount: 0.55 + 0.45 * random.uniform(), outline: randomOutline(random) };
     for (let tries = 0; tries < 40; tries++) {
       // Within the image as a whole: 1.4 radii are the farthest an outline goes.
-      const [x, y] = [size.width, size.height].map((extent) => 1.4 * radius + (extent - 2.8 * radius) * random.uniform()) as [number, number];
+      const [x, y] = [size.width, size.height].map(
+        (extent) => 1.4 * radius + (extent - 2.8 * radius) * random.uniform(),
+      ) as [number, number];
       const nucleus = { ...shape, x, y };
       if (placed.some((other) => reachesInto(nucleus, other, overlap))) continue;
       placed.push(nucleus);
@@ -143,7 +170,14 @@ function reachesInto(a: Nucleus, b: Nucleus, overlap: number): boolean {
   const deepest = (one: Nucleus, other: Nucleus): number =>
     one.outline.reduce((depth, reach, d) => {
       const angle = (2 * Math.PI * d) / DIRECTIONS;
-      return Math.max(depth, depthWithin(other, one.x + one.radius * reach * Math.cos(angle), one.y + one.radius * reach * Math.sin(angle)));
+      return Math.max(
+        depth,
+        depthWithin(
+          other,
+          one.x + one.radius * reach * Math.cos(angle),
+          one.y + one.radius * reach * Math.sin(angle),
+        ),
+      );
     }, -Infinity);
   return deepest(a, b) > allowed || deepest(b, a) > allowed;
 }
@@ -152,18 +186,30 @@ function reachesInto(a: Nucleus, b: Nucleus, overlap: number): boolean {
 function randomOutline(random: Random): Float32Array {
   const turn = Math.PI * random.uniform();
   const stretch = 1 + 0.3 * random.uniform();
-  const waves = [3, 4, 5].map((k) => ({ k, height: (0.12 / k) * random.normal(), phase: 2 * Math.PI * random.uniform() }));
+  const waves = [3, 4, 5].map((k) => ({
+    k,
+    height: (0.12 / k) * random.normal(),
+    phase: 2 * Math.PI * random.uniform(),
+  }));
   return Float32Array.from({ length: DIRECTIONS }, (_, d) => {
     const angle = (2 * Math.PI * d) / DIRECTIONS;
     const ellipse = 1 / Math.hypot(Math.cos(angle - turn) / stretch, Math.sin(angle - turn) * stretch);
-    return Math.min(1.4, Math.max(0.6, ellipse + waves.reduce((sum, { k, height, phase }) => sum + height * Math.cos(k * angle + phase), 0)));
+    return Math.min(
+      1.4,
+      Math.max(
+        0.6,
+        ellipse + waves.reduce((sum, { k, height, phase }) => sum + height * Math.cos(k * angle + phase), 0),
+      ),
+    );
   });
 }
 
 /** Noise from 0 to 1 with details of `scale` pixels: random values on a grid, smoothly joined. */
 function smoothNoise({ height, width }: ImageSize, scale: number, random: Random): Float32Array {
   const columns = Math.ceil(width / scale) + 2;
-  const grid = Float32Array.from({ length: columns * (Math.ceil(height / scale) + 2) }, () => random.uniform());
+  const grid = Float32Array.from({ length: columns * (Math.ceil(height / scale) + 2) }, () =>
+    random.uniform(),
+  );
   const smooth = (t: number): number => t * t * (3 - 2 * t);
   const field = new Float32Array(height * width);
   for (let y = 0, i = 0; y < height; y++) {
@@ -185,7 +231,11 @@ type Paint = (dye: number, pixel: number) => readonly [number, number, number];
 
 const stains: Readonly<Record<Stain, (size: ImageSize, random: Random) => Paint>> = {
   fluorescence(size, random) {
-    const [dark, glow, gain] = [4 + 10 * random.uniform(), 12 * random.uniform(), 110 + 110 * random.uniform()];
+    const [dark, glow, gain] = [
+      4 + 10 * random.uniform(),
+      12 * random.uniform(),
+      110 + 110 * random.uniform(),
+    ];
     const light = smoothNoise(size, Math.max(size.height, size.width) / 2, random);
     return (dye, i) => {
       const value = dark + glow * light[i]! + gain * (0.8 + 0.4 * light[i]!) * dye;
@@ -201,7 +251,11 @@ const stains: Readonly<Record<Stain, (size: ImageSize, random: Random) => Paint>
       const fibre = 0.5 * tissue[0]![i]! + 0.3 * tissue[1]![i]! + 0.2 * tissue[2]![i]!;
       const haematoxylin = 0.06 * fibre + deep * dye * (0.7 + 0.6 * chromatin[i]!);
       const eosin = pink * (0.3 + 1.2 * fibre) + 0.45 * dye;
-      return [[0.65, 0.07], [0.7, 0.99], [0.29, 0.11]].map(([h, e]) => 245 * Math.exp(-(h! * haematoxylin + e! * eosin))) as [number, number, number];
+      return [
+        [0.65, 0.07],
+        [0.7, 0.99],
+        [0.29, 0.11],
+      ].map(([h, e]) => 245 * Math.exp(-(h! * haematoxylin + e! * eosin))) as [number, number, number];
     };
   },
 };

@@ -16,7 +16,10 @@ export type DatasetDescription =
  *
  * @throws DatasetError as the data set's own function.
  */
-export async function openDataset(description: DatasetDescription, looking: Pick<PictureReviewOptions, "onImage"> = {}): Promise<Dataset> {
+export async function openDataset(
+  description: DatasetDescription,
+  looking: Pick<PictureReviewOptions, "onImage"> = {},
+): Promise<Dataset> {
   switch (description.kind) {
     case "coco":
       return cocoDatasetFromFiles(description, looking);
@@ -28,7 +31,8 @@ export async function openDataset(description: DatasetDescription, looking: Pick
 }
 
 /** Returns the description of the same data set that is opened without a look at its pictures, for a data set that was opened before. */
-export const unread = (description: DatasetDescription): DatasetDescription => (description.kind === "shapes" ? description : { ...description, pictures: "unread" });
+export const unread = (description: DatasetDescription): DatasetDescription =>
+  description.kind === "shapes" ? description : { ...description, pictures: "unread" };
 
 /**
  * Reads the samples in order, several at a time, until `maxPixels` pixels have been read or all are, so that files that
@@ -37,7 +41,10 @@ export const unread = (description: DatasetDescription): DatasetDescription => (
  * @returns how many were read, from the first on.
  * @throws what `get` throws.
  */
-export async function readThrough({ length, get }: Pick<Dataset, "length" | "get">, { maxPixels, onImage }: { readonly maxPixels: number } & Pick<PictureReviewOptions, "onImage">): Promise<number> {
+export async function readThrough(
+  { length, get }: Pick<Dataset, "length" | "get">,
+  { maxPixels, onImage }: { readonly maxPixels: number } & Pick<PictureReviewOptions, "onImage">,
+): Promise<number> {
   const enough = new AbortController();
   let pixels = 0;
   const read = await inOrder(

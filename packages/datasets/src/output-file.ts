@@ -1,7 +1,22 @@
 /** Writes files whole or not at all, through symlinks, and never replaces what is no regular file. */
 import {
-  accessSync, closeSync, constants, existsSync, fchmodSync, fchownSync, fsyncSync, lstatSync, mkdirSync, openSync, readlinkSync, realpathSync, renameSync, rmSync, statSync,
-  writeFileSync, writeSync,
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
 } from "node:fs";
 import type { Stats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -39,7 +54,8 @@ const ofDescriptors = /^(\/proc\/[^/]+(\/task\/\d+)?\/fd|\/dev\/fd)$/;
  */
 export function outputTarget(path: string): OutputTarget {
   const state = statSync(path, { throwIfNoEntry: false });
-  if (path.endsWith("/") || state?.isDirectory() === true) throw systemError("EISDIR", "that is a folder", path);
+  if (path.endsWith("/") || state?.isDirectory() === true)
+    throw systemError("EISDIR", "that is a folder", path);
   const { end, isDescriptor } = follow(path);
   const isFile = state === undefined || (state.isFile() && !isDescriptor);
   return { path, isFile, file: isFile ? end : path, state };
@@ -50,14 +66,17 @@ function follow(path: string): { end: string; isDescriptor: boolean } {
   let at = path;
   for (let i = 0; i < MAX_LINKS; i++) {
     const folder = dirname(at);
-    if (existsSync(folder) && ofDescriptors.test(realpathSync(folder))) return { end: at, isDescriptor: true };
-    if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return { end: at, isDescriptor: false };
+    if (existsSync(folder) && ofDescriptors.test(realpathSync(folder)))
+      return { end: at, isDescriptor: true };
+    if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true)
+      return { end: at, isDescriptor: false };
     at = resolve(folder, readlinkSync(at));
   }
   throw systemError("ELOOP", "its symlinks go in circles", path);
 }
 
-const systemError = (code: string, reason: string, path: string): Error => Object.assign(new Error(`${code}: ${reason}, open '${path}'`), { code, path });
+const systemError = (code: string, reason: string, path: string): Error =>
+  Object.assign(new Error(`${code}: ${reason}, open '${path}'`), { code, path });
 
 /** An error of the system with the path that is meant: Node leaves it out on file descriptors, and names temporary files in others. */
 export function withPath(error: unknown, path: string): unknown {
@@ -65,7 +84,8 @@ export function withPath(error: unknown, path: string): unknown {
 }
 
 function makeFolder(folder: string): void {
-  if (statSync(folder, { throwIfNoEntry: false })?.isFile() === true) throw systemError("ENOTDIR", "a part of it is a file", folder);
+  if (statSync(folder, { throwIfNoEntry: false })?.isFile() === true)
+    throw systemError("ENOTDIR", "a part of it is a file", folder);
   mkdirSync(folder, { recursive: true });
 }
 
@@ -165,7 +185,10 @@ function keepOwnerAndMode(open: number, { uid, gid, mode }: Stats): void {
  *
  * @throws the system's error, with the `path` it is about; EEXIST for a pipe or a device.
  */
-export function writeFilesWhole(files: readonly OutputContent[], { write = writeFileSync }: { readonly write?: WriteBytes } = {}): void {
+export function writeFilesWhole(
+  files: readonly OutputContent[],
+  { write = writeFileSync }: { readonly write?: WriteBytes } = {},
+): void {
   const staged: Staged[] = [];
   try {
     for (const file of files) staged.push(stage(file, write));
@@ -197,7 +220,10 @@ const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).cod
  *
  * @throws the system's error, with `path`.
  */
-export async function openOutputStream(path: string, { onWait }: { readonly onWait?: (() => void) | undefined } = {}): Promise<OutputStream> {
+export async function openOutputStream(
+  path: string,
+  { onWait }: { readonly onWait?: (() => void) | undefined } = {},
+): Promise<OutputStream> {
   const isPipe = statSync(path).isFIFO();
   const open = async (): Promise<number> => {
     for (let waited = false; ; waited = true) {

@@ -1,7 +1,18 @@
 /** Which file names are pictures, by their endings: one list for everything that looks through folders. */
 
 /** Endings of the pictures that `readImageFile` reads, in small letters. */
-export const PICTURE_ENDINGS: readonly string[] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "gif", "tif", "tiff"];
+export const PICTURE_ENDINGS: readonly string[] = [
+  "png",
+  "jpg",
+  "jpeg",
+  "jpe",
+  "jfif",
+  "webp",
+  "avif",
+  "gif",
+  "tif",
+  "tiff",
+];
 
 /** Endings of pictures that it can't read: they are named rather than passed over. */
 const FOREIGN_ENDINGS: readonly string[] = [
@@ -9,7 +20,8 @@ const FOREIGN_ENDINGS: readonly string[] = [
   ..."dng cr2 cr3 nef arw orf rw2 raf raw svs ndpi czi lif nd2".split(" "),
 ];
 
-const ending = (name: string): string | undefined => /(?:^|[/\\])[^./\\][^/\\]*\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase();
+const ending = (name: string): string | undefined =>
+  /(?:^|[/\\])[^./\\][^/\\]*\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase();
 
 /** Whether a file name is that of a picture that can be read. Names that begin with a dot are not (`._photo.jpg` is macOS's). */
 export const isPictureName = (name: string): boolean => PICTURE_ENDINGS.includes(ending(name) ?? "");

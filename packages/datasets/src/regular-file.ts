@@ -14,8 +14,10 @@ export function whyNoFile(path: string): string | undefined {
     state = statSync(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return `it does not exist. ${whatLiesThere(path) ?? "Check the path."}`;
-    if (code === "EACCES" || code === "EPERM") return "it may not be read (permission denied). Change its permissions.";
+    if (code === "ENOENT" || code === "ENOTDIR")
+      return `it does not exist. ${whatLiesThere(path) ?? "Check the path."}`;
+    if (code === "EACCES" || code === "EPERM")
+      return "it may not be read (permission denied). Change its permissions.";
     if (code === "ELOOP") return "its symbolic links lead in a circle. Mend them.";
     return `it can't be read: ${message}.`;
   }

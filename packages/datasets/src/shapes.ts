@@ -1,4 +1,13 @@
-import { ConfigError, DatasetError, createRandom, type Bitmap, type Dataset, type ImageSize, type Random, type Sample } from "@mrcnn/core";
+import {
+  ConfigError,
+  DatasetError,
+  createRandom,
+  type Bitmap,
+  type Dataset,
+  type ImageSize,
+  type Random,
+  type Sample,
+} from "@mrcnn/core";
 import { bitmapBox, bitmapFromFull } from "@mrcnn/masks";
 
 /** A kind of figure. */
@@ -46,10 +55,13 @@ export function shapesDataset(options: ShapesOptions): Dataset {
     unknown !== undefined ? `classes must be among ${allShapes.join(", ")}, got ${unknown}`
     : classes.length === 0 ? "classes must name at least one shape, got none"
     : !Number.isInteger(count) || count < 0 ? `count must be a whole number, got ${count}`
-    : !(objects[0] >= 0 && objects[0] <= objects[1]) ? `objects must be [least, most], got [${objects.join(", ")}]`
+    : !(objects[0] >= 0 && objects[0] <= objects[1]) ?
+      `objects must be [least, most], got [${objects.join(", ")}]`
     : objects[1] > 255 ? `objects must be at most 255, got ${objects[1]}`
-    : !(objectSize[0] >= 2 && objectSize[0] <= objectSize[1]) ? `objectSize must be [least, most] from 2 up, got [${objectSize.join(", ")}]`
-    : objectSize[1] > Math.min(size.height, size.width) ? `objectSize must fit into ${size.height}x${size.width} pixels, got up to ${objectSize[1]}`
+    : !(objectSize[0] >= 2 && objectSize[0] <= objectSize[1]) ?
+      `objectSize must be [least, most] from 2 up, got [${objectSize.join(", ")}]`
+    : objectSize[1] > Math.min(size.height, size.width) ?
+      `objectSize must fit into ${size.height}x${size.width} pixels, got up to ${objectSize[1]}`
     : undefined;
   if (problem !== undefined) throw new ConfigError(`shapesDataset: ${problem}.`);
   return {
@@ -81,7 +93,10 @@ function draw(index: number, random: Random, options: Drawing): Sample {
   for (let k = 0; k < wanted; k++) {
     const label = 1 + random.int(classes.length);
     const w = between(objectSize);
-    const h = classes[label - 1] === "circle" ? w : Math.min(objectSize[1], Math.max(objectSize[0], w * between([0.6, 1.6])));
+    const h =
+      classes[label - 1] === "circle" ?
+        w
+      : Math.min(objectSize[1], Math.max(objectSize[0], w * between([0.6, 1.6])));
     const left = random.uniform() * (width - w);
     const top = random.uniform() * (height - h);
     const inside = figure(classes[label - 1]!, left, top, w, h, random);
@@ -97,7 +112,11 @@ function draw(index: number, random: Random, options: Drawing): Sample {
     // Figures differ visibly from the background and, if there is a way, from each other.
     let color = randomColor(random);
     for (let tries = 0; tries < 100; tries++) {
-      if (distance(color, background) >= 90 && (tries > 50 || colors.every((other) => distance(color, other) >= 60))) break;
+      if (
+        distance(color, background) >= 90 &&
+        (tries > 50 || colors.every((other) => distance(color, other) >= 60))
+      )
+        break;
       color = randomColor(random);
     }
     const before = owner.slice();
@@ -121,7 +140,12 @@ function draw(index: number, random: Random, options: Drawing): Sample {
       for (let c = 0; c < 3; c++) data[i * 3 + c] = color[c]! + noise * random.normal();
     }
   }
-  const masks = figures.map((_, k): Bitmap => bitmapFromFull(owner.map((o) => (o === k + 1 ? 1 : 0)), size));
+  const masks = figures.map((_, k): Bitmap =>
+    bitmapFromFull(
+      owner.map((o) => (o === k + 1 ? 1 : 0)),
+      size,
+    ),
+  );
   return {
     id: index + 1,
     name: `shapes-${String(index).padStart(5, "0")}.png`,
@@ -171,7 +195,9 @@ function texture(color: Color, random: Random, textures: boolean): Paint {
   if (!textures || kind === 0) return () => color;
   const [dx, dy] = [Math.cos(angle), Math.sin(angle)];
   const shade: (along: number) => number =
-    kind === 1 ? (along) => strength * Math.sin(along / 40) : (along) => (Math.floor(along / period) % 2 === 0 ? strength / 2 : -strength / 2);
+    kind === 1 ?
+      (along) => strength * Math.sin(along / 40)
+    : (along) => (Math.floor(along / period) % 2 === 0 ? strength / 2 : -strength / 2);
   return (x, y) => {
     const s = shade(x * dx + y * dy);
     return [color[0] + s, color[1] + s, color[2] + s];

@@ -21,7 +21,12 @@ export function cocoFromSamples(samples: Iterable<AnnotatedImage>, classNames: r
     images.push({ id, width, height, file_name: name });
     const { boxes, labels, masks, isCrowd } = groundTruth;
     for (let i = 0; i < labels.length; i++) {
-      const [x1, y1, x2, y2] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       const mask = masks[i];
       const rle = mask === undefined ? undefined : encodeRle(mask);
       annotations.push({

@@ -14,7 +14,9 @@ describe("trainingBatch", () => {
     const dataset = shapesDataset(shapes);
     const names = [];
     for (let step = 0; step < 5; step++) names.push(...(await trainingBatch(dataset, step, options)).names);
-    const expected = [0, 1].flatMap((epoch) => [...epochOrder(5, 3, epoch)].map((i) => `shapes-0000${i}.png`));
+    const expected = [0, 1].flatMap((epoch) =>
+      [...epochOrder(5, 3, epoch)].map((i) => `shapes-0000${i}.png`),
+    );
     expect(names).toEqual(expected);
   });
   it("keeps the stored order without shuffling", async () => {

@@ -8,11 +8,21 @@ const image = { id: 10, width: 6, height: 4, file_name: "a.png" };
 const square = [1, 1, 3, 1, 3, 3, 1, 3];
 const json: CocoJson = {
   images: [image, { id: 3, width: 2, height: 2, file_name: "empty.png" }],
-  categories: [{ id: 18, name: "dog" }, { id: 1, name: "person" }],
+  categories: [
+    { id: 18, name: "dog" },
+    { id: 1, name: "person" },
+  ],
   annotations: [
     { id: 7, image_id: 10, category_id: 18, bbox: [1, 1, 2, 2], area: 4, iscrowd: 0, segmentation: [square] },
     // Uncompressed run lengths go down the columns: the first column, then nothing.
-    { id: 8, image_id: 10, category_id: 1, bbox: [0, 0, 1, 4], iscrowd: 1, segmentation: { size: [4, 6], counts: [0, 4, 20] } },
+    {
+      id: 8,
+      image_id: 10,
+      category_id: 1,
+      bbox: [0, 0, 1, 4],
+      iscrowd: 1,
+      segmentation: { size: [4, 6], counts: [0, 4, 20] },
+    },
   ],
 };
 const blank = async (file: string): Promise<RawImage> => {
@@ -53,7 +63,12 @@ describe("cocoDataset", () => {
   });
   it("gives images without objects as negatives", async () => {
     const { groundTruth } = await cocoDataset(json, blank).get(1);
-    expect(groundTruth).toEqual({ boxes: new Float32Array(0), labels: new Int32Array(0), masks: [], isCrowd: new Uint8Array(0) });
+    expect(groundTruth).toEqual({
+      boxes: new Float32Array(0),
+      labels: new Int32Array(0),
+      masks: [],
+      isCrowd: new Uint8Array(0),
+    });
   });
   it("clips boxes to the image", () => {
     const { boxes } = cocoDataset(changed(0, { bbox: [-1, 2, 30, 30] }), blank).groundTruth(0);
@@ -61,7 +76,10 @@ describe("cocoDataset", () => {
   });
   it("reads sets of boxes alone", () => {
     for (const segmentation of [undefined, []]) {
-      const bare = { ...json, annotations: json.annotations.map((a) => ({ ...a, segmentation })) } as CocoJson;
+      const bare = {
+        ...json,
+        annotations: json.annotations.map((a) => ({ ...a, segmentation })),
+      } as CocoJson;
       const dataset = cocoDataset(bare, blank);
       expect(dataset.hasMasks).toBe(false);
       expect(dataset.groundTruth(0).masks).toEqual([]);
@@ -87,23 +105,36 @@ describe("cocoDataset", () => {
     expect([...dataset.groundTruth(0).labels]).toEqual([2]);
   });
   it("refuses dangling ids", () => {
-    expect(() => cocoDataset(changed(0, { image_id: 99 }), blank)).toThrow("annotations: annotation 7: image_id must be the id of an image of the file, got 99.");
-    expect(() => cocoDataset(changed(0, { category_id: 2 }), blank)).toThrow("annotations: annotation 7 of a.png: category_id must be the id of a category of the file, got 2.");
+    expect(() => cocoDataset(changed(0, { image_id: 99 }), blank)).toThrow(
+      "annotations: annotation 7: image_id must be the id of an image of the file, got 99.",
+    );
+    expect(() => cocoDataset(changed(0, { category_id: 2 }), blank)).toThrow(
+      "annotations: annotation 7 of a.png: category_id must be the id of a category of the file, got 2.",
+    );
   });
   it("refuses a mask of another size at once, naming annotation and file", () => {
-    expect(() => cocoDataset(changed(1, { segmentation: { size: [6, 4], counts: [0, 4, 20] } }), blank, { name: "gt.json" })).toThrow(
+    expect(() =>
+      cocoDataset(changed(1, { segmentation: { size: [6, 4], counts: [0, 4, 20] } }), blank, {
+        name: "gt.json",
+      }),
+    ).toThrow(
       "gt.json: annotation 8 of a.png: segmentation must be of the image's size 4 x 6 (height x width), got 6 x 4.",
     );
   });
   it("refuses an image of another size than the annotated one", async () => {
-    const dataset = cocoDataset(json, async () => ({ width: 4, height: 6, data: new Uint8Array(72) }), { name: "gt.json" });
+    const dataset = cocoDataset(json, async () => ({ width: 4, height: 6, data: new Uint8Array(72) }), {
+      name: "gt.json",
+    });
     await expect(dataset.get(0)).rejects.toMatchObject({
       code: "dataset",
-      message: 'a.png: the file has 4x6 pixels, gt.json says 6x4. Photos are read as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif". Else correct the annotations.',
+      message:
+        'a.png: the file has 4x6 pixels, gt.json says 6x4. Photos are read as they are stored; if EXIF says that this one is turned, and it was annotated upright, choose orientation "exif". Else correct the annotations.',
     });
   });
   it("refuses an index out of range", async () => {
-    await expect(cocoDataset(json, blank).get(2)).rejects.toThrow("annotations: index must be within 0..1, got 2.");
+    await expect(cocoDataset(json, blank).get(2)).rejects.toThrow(
+      "annotations: index must be within 0..1, got 2.",
+    );
   });
 });
 

@@ -40,7 +40,10 @@ function write(root: Node): string {
 const good = (): Parent => ({
   info: { year: 2017 },
   images: [1, 2].map((id) => ({ id, width: 64, height: 48, file_name: `${id}.png` })),
-  categories: [{ id: 1, name: "cell", supercategory: "none" }, { id: 2, name: "dot" }],
+  categories: [
+    { id: 1, name: "cell", supercategory: "none" },
+    { id: 2, name: "dot" },
+  ],
   annotations: [1, 2, 3, 4].map((id) => ({
     id,
     image_id: 1 + (id % 2),
@@ -48,7 +51,10 @@ const good = (): Parent => ({
     bbox: [4, 4, 20, 10],
     area: 200,
     iscrowd: id === 4 ? 1 : 0,
-    segmentation: id === 4 ? { size: [48, 64], counts: [100, 40, 2932] } : id === 3 ? { size: [48, 64], counts: "T38h12O" } : [[4, 4, 24, 4, 24, 14, 4, 14]],
+    segmentation:
+      id === 4 ? { size: [48, 64], counts: [100, 40, 2932] }
+      : id === 3 ? { size: [48, 64], counts: "T38h12O" }
+      : [[4, 4, 24, 4, 24, 14, 4, 14]],
   })),
 });
 
@@ -63,25 +69,73 @@ function places(node: Node, found: [Parent, string][] = []): [Parent, string][] 
   return found;
 }
 
-const deep = (depth: number, open: string, close: string): Raw => new Raw(open.repeat(depth) + "1" + close.repeat(depth));
-const numbers = ["0", "-1", "0.5", "-0", "1e308", "1e400", "-1e400", "4294967295", "4294967296", "2147483648", "9007199254740993", "7706992903151817197", "1e-320", "1e9", "65535", "999999.9", "NaN", "Infinity", "-Infinity"];
+const deep = (depth: number, open: string, close: string): Raw =>
+  new Raw(open.repeat(depth) + "1" + close.repeat(depth));
+const numbers = [
+  "0",
+  "-1",
+  "0.5",
+  "-0",
+  "1e308",
+  "1e400",
+  "-1e400",
+  "4294967295",
+  "4294967296",
+  "2147483648",
+  "9007199254740993",
+  "7706992903151817197",
+  "1e-320",
+  "1e9",
+  "65535",
+  "999999.9",
+  "NaN",
+  "Infinity",
+  "-Infinity",
+];
 
 const values: readonly ((random: Random) => Node)[] = [
   (random) => new Raw(numbers[random.int(numbers.length)]!),
   (random) => new Raw(`${random.int(9) + 1}${"9".repeat(random.int(6000))}`),
   (random) => new Raw(`0.${"3".repeat(random.int(100_000))}`),
-  (random) => ["1", "", "null", "\0", "../../etc/passwd", "\u001b[2J", "x".repeat(random.int(1_000_000)), "\ud800", "é".repeat(1000), "__proto__"][random.int(10)],
-  (random) => [null, true, false, [], {}, [[]], [null], [[[[]]]], { counts: "" }, { size: [], counts: [] }][random.int(10)],
+  (random) =>
+    [
+      "1",
+      "",
+      "null",
+      "\0",
+      "../../etc/passwd",
+      "\u001b[2J",
+      "x".repeat(random.int(1_000_000)),
+      "\ud800",
+      "é".repeat(1000),
+      "__proto__",
+    ][random.int(10)],
+  (random) =>
+    [null, true, false, [], {}, [[]], [null], [[[[]]]], { counts: "" }, { size: [], counts: [] }][
+      random.int(10)
+    ],
   (random) => deep(10 ** (1 + random.int(6)), "[", "]"),
   (random) => deep(10 ** (1 + random.int(5)), '{"a":', "}"),
   // Outlines back and forth, far out, of very many points, of very many parts.
-  (random) => [Array.from({ length: 2 * 10 ** (1 + random.int(5)) }, (_, i) => (i % 4 === 0 ? 0 : 10 ** (1 + random.int(6))))],
-  (random) => [Array.from({ length: 6 + 2 * random.int(100_000) }, () => (random.uniform() - 0.5) * 10 ** random.int(7))],
+  (random) => [
+    Array.from({ length: 2 * 10 ** (1 + random.int(5)) }, (_, i) =>
+      i % 4 === 0 ? 0 : 10 ** (1 + random.int(6)),
+    ),
+  ],
+  (random) => [
+    Array.from({ length: 6 + 2 * random.int(100_000) }, () => (random.uniform() - 0.5) * 10 ** random.int(7)),
+  ],
   (random) => Array.from({ length: 1 + random.int(20_000) }, () => [1, 1, 60, 1, 60, 40]),
   (random) => [Array.from({ length: random.int(9) }, () => new Raw(numbers[random.int(numbers.length)]!))],
   // Run lengths that claim much, or are many.
-  (random) => ({ size: [48, 64].map((n) => (random.int(2) ? n : 10 ** random.int(10))), counts: Array.from({ length: random.int(5) }, () => new Raw(numbers[random.int(numbers.length)]!)) }),
-  (random) => ({ size: [48, 64], counts: String.fromCharCode(...Array.from({ length: random.int(2000) }, () => 40 + random.int(80))) }),
+  (random) => ({
+    size: [48, 64].map((n) => (random.int(2) ? n : 10 ** random.int(10))),
+    counts: Array.from({ length: random.int(5) }, () => new Raw(numbers[random.int(numbers.length)]!)),
+  }),
+  (random) => ({
+    size: [48, 64],
+    counts: String.fromCharCode(...Array.from({ length: random.int(2000) }, () => 40 + random.int(80))),
+  }),
   (random) => ({ size: [65_535, 65_535], counts: [0, 65_535 * 65_535 - random.int(2)] }),
   (random) => ({ size: [48, 64], counts: Array.from({ length: random.int(200_000) }, () => random.int(2)) }),
   (random) => Array.from({ length: random.int(100_000) }, () => random.int(10)),
@@ -99,7 +153,8 @@ const changes: readonly ((value: Parent, random: Random) => void)[] = [
   },
   (value, random) => {
     const image = (value.images as Parent[])[random.int(2)]!;
-    for (const key of ["width", "height"]) if (random.int(3) > 0) image[key] = 10 ** random.int(12) * (1 + random.int(9));
+    for (const key of ["width", "height"])
+      if (random.int(3) > 0) image[key] = 10 ** random.int(12) * (1 + random.int(9));
   },
   (value, random) => {
     const [parent, key] = pick(places(value), random);
@@ -109,7 +164,12 @@ const changes: readonly ((value: Parent, random: Random) => void)[] = [
   (value, random) => {
     const key = pick(["images", "annotations", "categories"], random);
     const list = value[key] as Node[];
-    if (Array.isArray(list)) value[key] = Array.from({ length: Math.min(20_000, list.length * random.int(2000)) }, (_, i) => (random.int(2) && typeof list[i % list.length] === "object" ? { ...(list[i % list.length] as Parent), id: i } : list[i % list.length]));
+    if (Array.isArray(list))
+      value[key] = Array.from({ length: Math.min(20_000, list.length * random.int(2000)) }, (_, i) =>
+        random.int(2) && typeof list[i % list.length] === "object" ?
+          { ...(list[i % list.length] as Parent), id: i }
+        : list[i % list.length],
+      );
   },
   (value, random) => {
     const [parent] = pick(places(value), random);
@@ -128,13 +188,27 @@ const damages: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] = 
   (bytes, random) => {
     const copy = bytes.slice();
     const from = random.int(copy.length);
-    return copy.fill(random.int(3) === 0 ? 0 : random.int(256), from, Math.min(copy.length, from + random.int(100)));
+    return copy.fill(
+      random.int(3) === 0 ? 0 : random.int(256),
+      from,
+      Math.min(copy.length, from + random.int(100)),
+    );
   },
-  (bytes, random) => Buffer.concat([bytes.subarray(0, random.int(bytes.length)), bytes.subarray(random.int(bytes.length))]),
+  (bytes, random) =>
+    Buffer.concat([bytes.subarray(0, random.int(bytes.length)), bytes.subarray(random.int(bytes.length))]),
   (bytes) => Buffer.concat([bytes, bytes]),
   (bytes) => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), bytes]),
   (bytes) => Buffer.from(`\ufeff${Buffer.from(bytes).toString("utf8")}`, "utf16le"),
-  (bytes, random) => Buffer.concat([Buffer.from(["\x1f\x8b\x08", "PK\x03\x04", "<html>", "[".repeat(1e6), '"', "{", "0 0.5 0.5 0.1 0.1\n"][random.int(7)]!, "latin1"), bytes]),
+  (bytes, random) =>
+    Buffer.concat([
+      Buffer.from(
+        ["\x1f\x8b\x08", "PK\x03\x04", "<html>", "[".repeat(1e6), '"', "{", "0 0.5 0.5 0.1 0.1\n"][
+          random.int(7)
+        ]!,
+        "latin1",
+      ),
+      bytes,
+    ]),
   (_, random) => Buffer.from("{}".repeat(random.int(2)) + "[],".repeat(random.int(100_000)), "latin1"),
 ];
 

@@ -23,32 +23,50 @@ describe("readImageFile", () => {
   });
   it("reads photos upright, and as stored when told so", async () => {
     const file = join(temporaryFolder(), "turned.jpg");
-    await sharp(rgb.data, { raw: { width: 3, height: 2, channels: 3 } }).withMetadata({ orientation: 6 }).jpeg().toFile(file);
+    await sharp(rgb.data, { raw: { width: 3, height: 2, channels: 3 } })
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toFile(file);
     expect(await readImageFile(file)).toMatchObject({ width: 2, height: 3 });
     expect(await readImageFile(file, { orient: false })).toMatchObject({ width: 3, height: 2 });
   });
 
   it("names a missing file", async () => {
-    await expect(readImageFile("/nowhere/a.png")).rejects.toMatchObject({ code: "dataset", message: "/nowhere/a.png: the image is missing." });
+    await expect(readImageFile("/nowhere/a.png")).rejects.toMatchObject({
+      code: "dataset",
+      message: "/nowhere/a.png: the image is missing.",
+    });
   });
   it.each(["png", "jpeg"] as const)("names a truncated %s", async (format) => {
     const file = join(temporaryFolder(), `cut.${format}`);
     const noise = Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) % 251);
-    await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } }).toFormat(format).toFile(file);
+    await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+      .toFormat(format)
+      .toFile(file);
     const bytes = await readFile(file);
     await writeFile(file, bytes.subarray(0, bytes.length / 2));
     await expect(readImageFile(file)).rejects.toThrow(`${file}: the image can't be read:`);
     await expect(readImageFile(file)).rejects.toMatchObject({ code: "dataset", cause: expect.any(Error) });
   });
   it.each([
-    ["that is no image", "not an image", "can't be read: Input file contains unsupported image format. It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it."],
+    [
+      "that is no image",
+      "not an image",
+      "can't be read: Input file contains unsupported image format. It must be PNG, JPEG, WebP, AVIF, GIF or TIFF; convert it.",
+    ],
     ["that is empty", "", "can't be read: it is empty. Replace it."],
-    ["of another format", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "can't be read: it is SVG, in an unsupported image format. It must be"],
+    [
+      "of another format",
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+      "can't be read: it is SVG, in an unsupported image format. It must be",
+    ],
   ])("names a file %s", async (_, content, message) => {
     const file = join(temporaryFolder(), "wrong.png");
     await writeFile(file, content);
     await expect(readImageFile(file)).rejects.toThrow(`${file}: the image ${message}`);
-    await expect(decodeImage(Buffer.from(content), "wrong.png")).rejects.toThrow(`wrong.png: the image ${message.replace("file", "buffer")}`);
+    await expect(decodeImage(Buffer.from(content), "wrong.png")).rejects.toThrow(
+      `wrong.png: the image ${message.replace("file", "buffer")}`,
+    );
   });
   it("names a folder", async () => {
     await expect(readImageFile(temporaryFolder())).rejects.toMatchObject({ code: "dataset" });
@@ -62,18 +80,27 @@ interface Decoded {
   readonly height: number;
   readonly rgb: string;
 }
-const pillow = golden<{ exact: Record<string, Decoded>; lossy: Record<string, Decoded> }>(import.meta.url, "images");
+const pillow = golden<{ exact: Record<string, Decoded>; lossy: Record<string, Decoded> }>(
+  import.meta.url,
+  "images",
+);
 const bytesOf = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, "base64"));
 
 describe("decodeImage", () => {
-  it.each(Object.entries(pillow.exact))("%s: the pixels that Pillow reads", async (name, { file, width, height, rgb: expected, stored }) => {
-    const image = await decodeImage(bytesOf(file), name);
-    expect(image).toEqual({ width, height, data: bytesOf(expected) });
-    expect(await decodeImage(bytesOf(file), name, { orient: false })).toMatchObject({ width: stored[0], height: stored[1] });
-    const path = join(temporaryFolder(), "image");
-    await writeFile(path, bytesOf(file));
-    expect(await readImageFile(path)).toEqual(image);
-  });
+  it.each(Object.entries(pillow.exact))(
+    "%s: the pixels that Pillow reads",
+    async (name, { file, width, height, rgb: expected, stored }) => {
+      const image = await decodeImage(bytesOf(file), name);
+      expect(image).toEqual({ width, height, data: bytesOf(expected) });
+      expect(await decodeImage(bytesOf(file), name, { orient: false })).toMatchObject({
+        width: stored[0],
+        height: stored[1],
+      });
+      const path = join(temporaryFolder(), "image");
+      await writeFile(path, bytesOf(file));
+      expect(await readImageFile(path)).toEqual(image);
+    },
+  );
   it("avif: within the rounding of its decoders", async () => {
     const { file, rgb: expected } = pillow.lossy.avif!;
     const { data } = await decodeImage(bytesOf(file), "a.avif");
@@ -88,9 +115,14 @@ describe("decodeImage", () => {
   });
   it("keeps the upper 8 of 16 bits of grey", async () => {
     const values = new Uint16Array([0, 0x1234, 0xff00, 0xffff]);
-    const file = await sharp(values, { raw: { width: 4, height: 1, channels: 1 } }).toColourspace("grey16").png().toBuffer();
+    const file = await sharp(values, { raw: { width: 4, height: 1, channels: 1 } })
+      .toColourspace("grey16")
+      .png()
+      .toBuffer();
     expect((await sharp(file).metadata()).depth).toBe("ushort");
-    expect([...(await decodeImage(file, "deep.png")).data]).toEqual([0, 0x12, 0xff, 0xff].flatMap((v) => [v, v, v]));
+    expect([...(await decodeImage(file, "deep.png")).data]).toEqual(
+      [0, 0x12, 0xff, 0xff].flatMap((v) => [v, v, v]),
+    );
   });
 
   // A PNG that says it is 60,000 x 60,000: 10.8 GB when decoded.
@@ -111,21 +143,33 @@ describe("decodeImage", () => {
   it("takes its limit from maxPixels", async () => {
     const file = bytesOf(pillow.exact.png!.file); // 7 x 5
     expect((await decodeImage(file, "a.png", { maxPixels: 35 })).data.length).toBe(105);
-    await expect(decodeImage(file, "a.png", { maxPixels: 34 })).rejects.toThrow("a.png: the image has 7x5 pixels, more than the limit of 34");
-    await expect(decodeImage(file, "a.png", { maxPixels: 0 })).rejects.toThrow("a.png: maxPixels must be at least 1, got 0.");
+    await expect(decodeImage(file, "a.png", { maxPixels: 34 })).rejects.toThrow(
+      "a.png: the image has 7x5 pixels, more than the limit of 34",
+    );
+    await expect(decodeImage(file, "a.png", { maxPixels: 0 })).rejects.toThrow(
+      "a.png: maxPixels must be at least 1, got 0.",
+    );
   });
-  it.each(Object.entries({ ...pillow.exact, ...pillow.lossy }))("%s: cut or corrupt, it throws nothing but its own error", async (name, { file }) => {
-    const whole = bytesOf(file);
-    for (const length of [1, 8, 20, whole.length >> 1, whole.length - 20]) {
-      const cut = await decodeImage(whole.subarray(0, length), name).catch((error: unknown) => error);
-      if (cut instanceof Error) expect(cut).toMatchObject({ code: "dataset", message: expect.stringContaining(`${name}: the image`) });
-      else expect(name.startsWith("animated") || length === whole.length - 20).toBe(true); // the (first) picture may all be there
-      const flipped = whole.slice();
-      flipped[length]! ^= 0xff;
-      const corrupt = await decodeImage(flipped, name).catch((error: unknown) => error);
-      if (corrupt instanceof Error) expect(corrupt).toMatchObject({ code: "dataset", message: expect.stringContaining(name) });
-    }
-  });
+  it.each(Object.entries({ ...pillow.exact, ...pillow.lossy }))(
+    "%s: cut or corrupt, it throws nothing but its own error",
+    async (name, { file }) => {
+      const whole = bytesOf(file);
+      for (const length of [1, 8, 20, whole.length >> 1, whole.length - 20]) {
+        const cut = await decodeImage(whole.subarray(0, length), name).catch((error: unknown) => error);
+        if (cut instanceof Error)
+          expect(cut).toMatchObject({
+            code: "dataset",
+            message: expect.stringContaining(`${name}: the image`),
+          });
+        else expect(name.startsWith("animated") || length === whole.length - 20).toBe(true); // the (first) picture may all be there
+        const flipped = whole.slice();
+        flipped[length]! ^= 0xff;
+        const corrupt = await decodeImage(flipped, name).catch((error: unknown) => error);
+        if (corrupt instanceof Error)
+          expect(corrupt).toMatchObject({ code: "dataset", message: expect.stringContaining(name) });
+      }
+    },
+  );
 });
 
 function crc(bytes: Uint8Array): number {
@@ -146,17 +190,26 @@ interface TiffOptions {
 }
 
 // A little-endian TIFF of one strip without compression.
-function tiff(width: number, height: number, bands: number, { bits = 8, format = 1, colour = bands >= 3, data }: TiffOptions = {}): Uint8Array {
+function tiff(
+  width: number,
+  height: number,
+  bands: number,
+  { bits = 8, format = 1, colour = bands >= 3, data }: TiffOptions = {},
+): Uint8Array {
   const pixels = data ?? new Uint8Array(width * height * bands * (bits / 8));
   const extra = bands - (colour ? 3 : 1);
   const shorts = (values: readonly number[]): Buffer => Buffer.from(Uint16Array.from(values).buffer);
   const entries: [tag: number, type: number, values: Buffer][] = [];
   const add = (tag: number, values: readonly number[], type = 3): void => {
-    if (values.length > 0) entries.push([tag, type, type === 3 ? shorts(values) : Buffer.from(Uint32Array.from(values).buffer)]);
+    if (values.length > 0)
+      entries.push([tag, type, type === 3 ? shorts(values) : Buffer.from(Uint32Array.from(values).buffer)]);
   };
   add(256, [width], 4);
   add(257, [height], 4);
-  add(258, Array.from({ length: bands }, () => bits));
+  add(
+    258,
+    Array.from({ length: bands }, () => bits),
+  );
   add(259, [1]);
   add(262, [colour ? 2 : 1]);
   add(273, [0], 4);
@@ -164,8 +217,14 @@ function tiff(width: number, height: number, bands: number, { bits = 8, format =
   add(278, [height], 4);
   add(279, [pixels.length], 4);
   add(284, [1]);
-  add(338, Array.from({ length: Math.max(0, extra) }, () => 0));
-  add(339, Array.from({ length: bands }, () => format));
+  add(
+    338,
+    Array.from({ length: Math.max(0, extra) }, () => 0),
+  );
+  add(
+    339,
+    Array.from({ length: bands }, () => format),
+  );
   let end = 8 + 2 + 12 * entries.length + 4;
   const blobs: Buffer[] = [];
   const fields = entries.map(([tag, type, values]) => {
@@ -183,7 +242,14 @@ function tiff(width: number, height: number, bands: number, { bits = 8, format =
   });
   fields.find(({ tag }) => tag === 273)!.field.writeUInt32LE(end, 8);
   const count = shorts([entries.length]);
-  return Buffer.concat([Buffer.from("II*\0\x08\0\0\0", "latin1"), count, ...fields.map(({ field }) => field), Buffer.alloc(4), ...blobs, pixels]);
+  return Buffer.concat([
+    Buffer.from("II*\0\x08\0\0\0", "latin1"),
+    count,
+    ...fields.map(({ field }) => field),
+    Buffer.alloc(4),
+    ...blobs,
+    pixels,
+  ]);
 }
 
 describe("TIFF files of many bands, or of deep ones", () => {
@@ -198,20 +264,46 @@ describe("TIFF files of many bands, or of deep ones", () => {
     [2, { bits: 32, format: 3, colour: false }],
   ])("%d bands, %j: refused by the header, as Pillow can't identify them", async (bands, options) => {
     const bytes = tiff(4, 3, bands, options);
-    await expect(decodeImage(bytes, "a.tif").then(() => "read")).rejects.toThrow(/^a\.tif: the image has \d+ bands .*, which no rule turns into a picture, and was not decoded\. Choose the bands to see/);
+    await expect(decodeImage(bytes, "a.tif").then(() => "read")).rejects.toThrow(
+      /^a\.tif: the image has \d+ bands .*, which no rule turns into a picture, and was not decoded\. Choose the bands to see/,
+    );
   });
   it("counts their bands where pixels are bounded", async () => {
     const huge = tiff(6000, 6000, 200, { data: new Uint8Array(8) });
-    await expect(decodeImage(huge, "a.tif").then(() => "read")).rejects.toThrow("a.tif: the image has 6000x6000 pixels of 200 bands, more than the limit of 178956970 in all, and was not decoded. Make it smaller, or raise `maxPixels`");
-    await expect(decodeImage(huge, "a.tif", { maxPixels: 4e9 }).then(() => "read")).rejects.toThrow("200 bands");
+    await expect(decodeImage(huge, "a.tif").then(() => "read")).rejects.toThrow(
+      "a.tif: the image has 6000x6000 pixels of 200 bands, more than the limit of 178956970 in all, and was not decoded. Make it smaller, or raise `maxPixels`",
+    );
+    await expect(decodeImage(huge, "a.tif", { maxPixels: 4e9 }).then(() => "read")).rejects.toThrow(
+      "200 bands",
+    );
   });
   // Pillow 13.0.0's convert("RGB") of the same bytes.
   it.each<[string, number, TiffOptions, number[]]>([
     ["5 bands", 5, { data: Uint8Array.of(69, 128, 183, 163, 7, 1, 2, 3, 4, 5) }, [69, 128, 183, 1, 2, 3]],
-    ["6 bands", 6, { data: Uint8Array.of(255, 255, 44, 25, 7, 9, 1, 2, 3, 4, 5, 6) }, [255, 255, 44, 1, 2, 3]],
-    ["grey of 32-bit floats", 1, { bits: 32, format: 3, colour: false, data: new Uint8Array(Float32Array.of(47.69, 300).buffer) }, [47, 47, 47, 255, 255, 255]],
-    ["grey of 32-bit numbers", 1, { bits: 32, format: 2, colour: false, data: new Uint8Array(Int32Array.of(-5, 94).buffer) }, [0, 0, 0, 94, 94, 94]],
-    ["16-bit colours", 3, { bits: 16, data: new Uint8Array(Uint16Array.of(17892, 3525, 29276, 255, 256, 65535).buffer) }, [69, 13, 114, 0, 1, 255]],
+    [
+      "6 bands",
+      6,
+      { data: Uint8Array.of(255, 255, 44, 25, 7, 9, 1, 2, 3, 4, 5, 6) },
+      [255, 255, 44, 1, 2, 3],
+    ],
+    [
+      "grey of 32-bit floats",
+      1,
+      { bits: 32, format: 3, colour: false, data: new Uint8Array(Float32Array.of(47.69, 300).buffer) },
+      [47, 47, 47, 255, 255, 255],
+    ],
+    [
+      "grey of 32-bit numbers",
+      1,
+      { bits: 32, format: 2, colour: false, data: new Uint8Array(Int32Array.of(-5, 94).buffer) },
+      [0, 0, 0, 94, 94, 94],
+    ],
+    [
+      "16-bit colours",
+      3,
+      { bits: 16, data: new Uint8Array(Uint16Array.of(17892, 3525, 29276, 255, 256, 65535).buffer) },
+      [69, 13, 114, 0, 1, 255],
+    ],
   ])("%s: as Pillow", async (_, bands, options, expected) => {
     expect([...(await decodeImage(tiff(2, 1, bands, options), "a.tif")).data]).toEqual(expected);
   });

@@ -8,11 +8,23 @@ import { writeCocoAnnotations, writeImageFile } from "../src/node.ts";
 import type { loadBatches as LoadBatches, LoaderOptions } from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
-export const shapes = { kind: "shapes", count: 5, seed: 1, size: { height: 48, width: 48 }, objectSize: [10, 20] } as const;
+export const shapes = {
+  kind: "shapes",
+  count: 5,
+  seed: 1,
+  size: { height: 48, width: 48 },
+  objectSize: [10, 20],
+} as const;
 export const options: LoaderOptions = {
   batchSize: 2,
   seed: 3,
-  prepare: { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], flip: 0.5, rotate90: 0.5, crop: { height: 32, width: 32 } },
+  prepare: {
+    mean: [0.5, 0.5, 0.5],
+    std: [0.25, 0.25, 0.25],
+    flip: 0.5,
+    rotate90: 0.5,
+    crop: { height: 32, width: 32 },
+  },
 };
 
 async function collect(batches: AsyncIterable<TrainingBatch>): Promise<TrainingBatch[]> {
@@ -28,7 +40,9 @@ export function loaderSuite(where: string, loadBatches: typeof LoadBatches): voi
       const expected = [];
       for (let step = 0; step < 7; step++) expected.push(await trainingBatch(dataset, step, options));
       expect(await collect(loadBatches(shapes, { ...options, endStep: 7 }))).toEqual(expected);
-      expect(await collect(loadBatches(shapes, { ...options, startStep: 4, endStep: 7 }))).toEqual(expected.slice(4));
+      expect(await collect(loadBatches(shapes, { ...options, startStep: 4, endStep: 7 }))).toEqual(
+        expected.slice(4),
+      );
     });
     it("goes on for ever, until the loop is left", async () => {
       let steps = 0;
@@ -64,11 +78,18 @@ export function loaderSuite(where: string, loadBatches: typeof LoadBatches): voi
       const source = { kind: "coco", images: folder, annotations } as const;
       const seen: string[] = [];
       const run = async (): Promise<void> => {
-        for await (const { names } of loadBatches(source, { ...options, shuffle: false })) seen.push(...names);
+        for await (const { names } of loadBatches(source, { ...options, shuffle: false }))
+          seen.push(...names);
       };
-      await expect(run()).rejects.toMatchObject({ code: "dataset", name: "DatasetError", message: `${empty}: the image can't be read: it is empty. Replace it.` });
+      await expect(run()).rejects.toMatchObject({
+        code: "dataset",
+        name: "DatasetError",
+        message: `${empty}: the image can't be read: it is empty. Replace it.`,
+      });
       expect(seen).toEqual([samples[0]!.name, samples[1]!.name]);
-      await expect(collect(loadBatches({ ...source, annotations: "none.json" }, options))).rejects.toThrow(/^none\.json: annotations/);
+      await expect(collect(loadBatches({ ...source, annotations: "none.json" }, options))).rejects.toThrow(
+        /^none\.json: annotations/,
+      );
     });
   });
 }

@@ -16,7 +16,11 @@ beforeAll(async () => {
   onDist = await import(new URL("../dist/node.js", import.meta.url).href);
 });
 
-for (const [where, workers] of [["in one thread", 1], ["in two threads", 2]] as const) loaderSuite(where, (source, more) => onDist.loadBatches(source, { ...more, workers }));
+for (const [where, workers] of [
+  ["in one thread", 1],
+  ["in two threads", 2],
+] as const)
+  loaderSuite(where, (source, more) => onDist.loadBatches(source, { ...more, workers }));
 
 it("a thread that dies is an error that says what to do, not a wait for ever", () => {
   const folder = temporaryFolder();
@@ -34,7 +38,15 @@ it("a thread that dies is an error that says what to do, not a wait for ever", (
   const [hook, script] = [join(folder, "quit.cjs"), join(folder, "read.mjs")];
   writeFileSync(hook, quit);
   writeFileSync(script, read);
-  const lines = execFileSync(process.execPath, [script], { encoding: "utf8", env: { ...process.env, NODE_OPTIONS: `--require ${hook}` }, timeout: 60_000 }).trim().split("\n");
+  const lines = execFileSync(process.execPath, [script], {
+    encoding: "utf8",
+    env: { ...process.env, NODE_OPTIONS: `--require ${hook}` },
+    timeout: 60_000,
+  })
+    .trim()
+    .split("\n");
   expect(lines.slice(0, -1)).toContain("2");
-  expect(lines.at(-1)).toMatch(/^DatasetError: loadBatches: a thread died preparing the batch of step \d+ \(.*code: 3\)\. Its images may take more memory .* use fewer workers/);
+  expect(lines.at(-1)).toMatch(
+    /^DatasetError: loadBatches: a thread died preparing the batch of step \d+ \(.*code: 3\)\. Its images may take more memory .* use fewer workers/,
+  );
 });

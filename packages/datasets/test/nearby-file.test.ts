@@ -28,10 +28,22 @@ describe("createFindNearby", () => {
     ["in the ending, with two to choose from", ["a.png", "a.webp"], "a.jpg", undefined, undefined],
     ["in letter case, with two to choose from", ["a.jpg", "A.jpg"], "A.JPG", undefined, undefined],
     ["in backslashes", ["train/a.jpg"], "train\\a.jpg", "train/a.jpg", "in its backslashes"],
-    ["in backslashes and letter case", ["train/a.jpg"], "train\\A.jpg", "train/a.jpg", "in its backslashes and in letter case"],
+    [
+      "in backslashes and letter case",
+      ["train/a.jpg"],
+      "train\\A.jpg",
+      "train/a.jpg",
+      "in its backslashes and in letter case",
+    ],
     ["in percent signs", ["a b.jpg"], "a%20b.jpg", "a b.jpg", "in its percent signs"],
     ["in percent signs that are none", ["100%.jpg"], "100%.JPG", "100%.jpg", "in letter case"],
-    ["in the Unicode form", [`${parted}.jpg`], `${u}.jpg`, `${parted}.jpg`, "in the Unicode form of its letters (they look the same)"],
+    [
+      "in the Unicode form",
+      [`${parted}.jpg`],
+      `${u}.jpg`,
+      `${parted}.jpg`,
+      "in the Unicode form of its letters (they look the same)",
+    ],
     ["in the Unicode form and letter case", [`${parted}.jpg`], `${u}.JPG`, `${parted}.jpg`, "in letter case"],
     ["in nothing", ["a.jpg"], "a.jpg", undefined, undefined],
     ["in a dot and slashes alone", ["a.jpg"], "./a.jpg", undefined, undefined],
@@ -40,7 +52,9 @@ describe("createFindNearby", () => {
     ["in folders that may not be left out", ["a.jpg"], "train/a.jpg", undefined, undefined],
   ])("a file that differs %s", (_, files, name, found, differs) => {
     const folder = folderOf(...files);
-    expect(createFindNearby()(folder, name)).toEqual(found === undefined ? undefined : { path: join(folder, found), differs });
+    expect(createFindNearby()(folder, name)).toEqual(
+      found === undefined ? undefined : { path: join(folder, found), differs },
+    );
   });
 
   it.each<[readonly string[], string, string | undefined, string | undefined]>([
@@ -48,12 +62,19 @@ describe("createFindNearby", () => {
     [["4/a.jpg"], "/data/upload/4/a.jpg", "4/a.jpg", "in its folders"],
     [["a.jpg"], "C:\\data\\a.jpg", "a.jpg", "in its backslashes and in its folders"],
     [["a.jpg"], "/a.jpg", "a.jpg", "in its folders"],
-    [["a b.jpg"], "images/a%20b.JPG", "a b.jpg", "in its percent signs and in its folders and in letter case"],
+    [
+      ["a b.jpg"],
+      "images/a%20b.JPG",
+      "a b.jpg",
+      "in its percent signs and in its folders and in letter case",
+    ],
     [["b.jpg"], "/data/a.jpg", undefined, undefined],
     [["a.jpg"], "", undefined, undefined],
   ])("elsewhere, among %j, is looked for without its first folders: %s", (files, name, found, differs) => {
     const folder = folderOf(...files);
-    expect(createFindNearby({ elsewhere: true })(folder, name)).toEqual(found === undefined ? undefined : { path: join(folder, found), differs });
+    expect(createFindNearby({ elsewhere: true })(folder, name)).toEqual(
+      found === undefined ? undefined : { path: join(folder, found), differs },
+    );
   });
 
   it("lists each folder once, and finds nothing where there is none", () => {
@@ -69,13 +90,41 @@ describe("createFindNearby", () => {
 });
 
 describe("names of pictures", () => {
-  it.each(["a.png", "A.JPG", "x/y.b.jpeg", "a.jpe", "a.jfif", "a.webp", "a.avif", "a.gif", "a.tif", "x\\a.TIFF", "x.png/b.png"])("%s is one that can be read", (name) => {
+  it.each([
+    "a.png",
+    "A.JPG",
+    "x/y.b.jpeg",
+    "a.jpe",
+    "a.jfif",
+    "a.webp",
+    "a.avif",
+    "a.gif",
+    "a.tif",
+    "x\\a.TIFF",
+    "x.png/b.png",
+  ])("%s is one that can be read", (name) => {
     expect([isPictureName(name), isForeignPictureName(name)]).toEqual([true, false]);
   });
-  it.each(["a.bmp", "a.HEIC", "a.nef", "a.dng", "a.svg", "x/a.jxl", "a.dcm"])("%s is one that can't", (name) => {
-    expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, true]);
-  });
-  it.each(["a.txt", "a", "png", ".png", "._a.png", "x/._a.jpg", "x\\.a.png", "a.png.txt", "a.png/b", "a.", "", ".bmp"])("%j is none", (name) => {
+  it.each(["a.bmp", "a.HEIC", "a.nef", "a.dng", "a.svg", "x/a.jxl", "a.dcm"])(
+    "%s is one that can't",
+    (name) => {
+      expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, true]);
+    },
+  );
+  it.each([
+    "a.txt",
+    "a",
+    "png",
+    ".png",
+    "._a.png",
+    "x/._a.jpg",
+    "x\\.a.png",
+    "a.png.txt",
+    "a.png/b",
+    "a.",
+    "",
+    ".bmp",
+  ])("%j is none", (name) => {
     expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, false]);
   });
 });

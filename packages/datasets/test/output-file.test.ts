@@ -1,9 +1,32 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openOutputStream, outputTarget, tryOutput, writeFilesWhole, writeImageFile, writeOutput } from "../src/node.ts";
+import {
+  openOutputStream,
+  outputTarget,
+  tryOutput,
+  writeFilesWhole,
+  writeImageFile,
+  writeOutput,
+} from "../src/node.ts";
 import { temporaryFolder } from "./folder.ts";
 
 const onLinux = it.runIf(process.platform === "linux");
@@ -24,7 +47,10 @@ describe("a regular file", () => {
     symlinkSync("one", join(folder, "two"));
     await writeOutput(join(folder, "two"), "new");
     expect(readFileSync(join(folder, "real", "a.json"), "utf8")).toBe("new");
-    expect([readlinkSync(join(folder, "one")), readlinkSync(join(folder, "two"))]).toEqual([join("real", "a.json"), "one"]);
+    expect([readlinkSync(join(folder, "one")), readlinkSync(join(folder, "two"))]).toEqual([
+      join("real", "a.json"),
+      "one",
+    ]);
     expect(readdirSync(join(folder, "real"))).toEqual(["a.json"]);
   });
 
@@ -57,8 +83,17 @@ describe("a regular file", () => {
     const [a, b] = [join(folder, "a"), join(folder, "b")];
     writeFileSync(a, "old");
     let calls = 0;
-    const write = (file: number, data: string | Uint8Array): void => void (++calls === 2 ? failing() : writeSync(file, String(data)));
-    expect(() => writeFilesWhole([{ path: a, data: "new" }, { path: b, data: "new" }], { write })).toThrow("ENOSPC");
+    const write = (file: number, data: string | Uint8Array): void =>
+      void (++calls === 2 ? failing() : writeSync(file, String(data)));
+    expect(() =>
+      writeFilesWhole(
+        [
+          { path: a, data: "new" },
+          { path: b, data: "new" },
+        ],
+        { write },
+      ),
+    ).toThrow("ENOSPC");
     expect(readFileSync(a, "utf8")).toBe("old");
     expect(readdirSync(folder)).toEqual(["a"]);
   });
@@ -66,8 +101,16 @@ describe("a regular file", () => {
   it.each([
     ["a folder", (folder: string) => folder, "EISDIR"],
     ["a name that ends in a slash", (folder: string) => join(folder, "new/"), "EISDIR"],
-    ["symlinks in circles", (folder: string) => (symlinkSync("circle", join(folder, "circle")), join(folder, "circle")), "ELOOP"],
-    ["a name below a file", (folder: string) => (writeFileSync(join(folder, "file"), ""), join(folder, "file", "a.json")), "ENOTDIR"],
+    [
+      "symlinks in circles",
+      (folder: string) => (symlinkSync("circle", join(folder, "circle")), join(folder, "circle")),
+      "ELOOP",
+    ],
+    [
+      "a name below a file",
+      (folder: string) => (writeFileSync(join(folder, "file"), ""), join(folder, "file", "a.json")),
+      "ENOTDIR",
+    ],
   ])("is never %s; the error has the path", (_, make, code) => {
     const path = make(temporaryFolder());
     expect(() => tryOutput(path)).toThrow(expect.objectContaining({ code, path }));
@@ -94,7 +137,7 @@ describe("what is no regular file", () => {
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     let got = 0;
     const buffer = Buffer.alloc(65536);
-    for (let isDone = false; !isDone; ) {
+    for (let isDone = false; !isDone;) {
       await new Promise((resolve) => setTimeout(resolve, 5));
       try {
         const bytes = readSync(reader, buffer);
@@ -106,12 +149,18 @@ describe("what is no regular file", () => {
     }
     closeSync(reader);
     await writing;
-    expect({ got, waited, isPipe: statSync(path).isFIFO() }).toEqual({ got: data.length, waited: 1, isPipe: true });
+    expect({ got, waited, isPipe: statSync(path).isFIFO() }).toEqual({
+      got: data.length,
+      waited: 1,
+      isPipe: true,
+    });
   });
 
   onLinux("is refused where only a file will do, and by writeImageFile written to", async () => {
     const path = fifo(join(temporaryFolder(), "pipe.png"));
-    expect(() => writeFilesWhole([{ path, data: "x" }])).toThrow(expect.objectContaining({ code: "EEXIST", path }));
+    expect(() => writeFilesWhole([{ path, data: "x" }])).toThrow(
+      expect.objectContaining({ code: "EEXIST", path }),
+    );
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     await writeImageFile(path, { height: 1, width: 1, data: Uint8Array.of(1, 2, 3) });
     const bytes = Buffer.alloc(8);

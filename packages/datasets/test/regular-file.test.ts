@@ -4,7 +4,13 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isForeignPictureName, isPictureName } from "../src/index.ts";
-import { createFindNearby, maskFoldersDataset, readImageFile, whyNoFile, writeImageFile } from "../src/node.ts";
+import {
+  createFindNearby,
+  maskFoldersDataset,
+  readImageFile,
+  whyNoFile,
+  writeImageFile,
+} from "../src/node.ts";
 import { temporaryFolder, temporaryFolderOfFile } from "./folder.ts";
 
 const pixel = { height: 1, width: 1, data: Uint8Array.of(1, 2, 3) };
@@ -28,7 +34,8 @@ async function irregular(): Promise<Record<string, string>> {
 describe("whyNoFile", () => {
   it("says what a path is that is no file", async () => {
     const { fifo, link, socket, device, folder, circle } = await irregular();
-    for (const path of [fifo!, link!]) expect(whyNoFile(path)).toMatch(/^it is a pipe, not a regular file: .* Write what it gives to a file/);
+    for (const path of [fifo!, link!])
+      expect(whyNoFile(path)).toMatch(/^it is a pipe, not a regular file: .* Write what it gives to a file/);
     expect(whyNoFile(socket!)).toMatch(/^it is a socket/);
     expect(whyNoFile(device!)).toMatch(/^it is a device/);
     expect(whyNoFile(folder!)).toBe("it is a folder. Name a file.");
@@ -43,29 +50,56 @@ describe("whyNoFile", () => {
   });
   it("keeps images and masks from waiting for a pipe or a device", async () => {
     const { fifo, device, socket } = await irregular();
-    for (const path of [fifo!, device!, socket!]) await expect(readImageFile(path)).rejects.toThrow(`${path}: the image can't be read: it is a`);
+    for (const path of [fifo!, device!, socket!])
+      await expect(readImageFile(path)).rejects.toThrow(`${path}: the image can't be read: it is a`);
     const folder = temporaryFolder();
     await writeImageFile(join(folder, "images", "a.png"), pixel);
     mkdirSync(join(folder, "masks"));
     execFileSync("mkfifo", [join(folder, "masks", "a.png")]);
-    await expect(maskFoldersDataset({ images: join(folder, "images"), masks: join(folder, "masks") })).rejects.toThrow("a.png: the mask can't be read: it is a pipe");
+    await expect(
+      maskFoldersDataset({ images: join(folder, "images"), masks: join(folder, "masks") }),
+    ).rejects.toThrow("a.png: the mask can't be read: it is a pipe");
   });
 });
 
 describe("picture names", () => {
-  it.each(["a.jpg", "a.JPEG", "b.c.jpe", "a.Jfif", "x/y.png", "x\\y.tif", "a.tiff", "a.WebP", "a.avif", "a.gif"])("%s is a picture", (name) => {
+  it.each([
+    "a.jpg",
+    "a.JPEG",
+    "b.c.jpe",
+    "a.Jfif",
+    "x/y.png",
+    "x\\y.tif",
+    "a.tiff",
+    "a.WebP",
+    "a.avif",
+    "a.gif",
+  ])("%s is a picture", (name) => {
     expect([isPictureName(name), isForeignPictureName(name)]).toEqual([true, false]);
   });
-  it.each(["a.bmp", "a.HEIC", "a.jp2", "a.svg", "scan.NDPI"])("%s is a picture that can't be read", (name) => {
-    expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, true]);
-  });
-  it.each(["._a.jpg", ".png", "x/.a.png", "a.txt", "jpg", "a.png.txt", "a.jpgx", ""])("%j is none", (name) => {
-    expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, false]);
-  });
+  it.each(["a.bmp", "a.HEIC", "a.jp2", "a.svg", "scan.NDPI"])(
+    "%s is a picture that can't be read",
+    (name) => {
+      expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, true]);
+    },
+  );
+  it.each(["._a.jpg", ".png", "x/.a.png", "a.txt", "jpg", "a.png.txt", "a.jpgx", ""])(
+    "%j is none",
+    (name) => {
+      expect([isPictureName(name), isForeignPictureName(name)]).toEqual([false, false]);
+    },
+  );
 });
 
 describe("createFindNearby", () => {
-  const folder = temporaryFolderOnce(["a.png", "sub dir/ü.png", "Photo.JPG", "many/x.png", "many/x.jpg", "deep/er/q.png"]);
+  const folder = temporaryFolderOnce([
+    "a.png",
+    "sub dir/ü.png",
+    "Photo.JPG",
+    "many/x.png",
+    "many/x.jpg",
+    "deep/er/q.png",
+  ]);
   it.each<[string, string, string]>([
     ["images\\a.png", "a.png", "in its backslashes and in its folders"],
     ["C:\\Users\\me\\a.png", "a.png", "in its backslashes and in its folders"],
@@ -78,7 +112,10 @@ describe("createFindNearby", () => {
     ["Sub Dir/Ü.PNG", "sub dir/ü.png", "in letter case"],
     ["a.jpg", "a.png", "in its ending"],
   ])("%s: %s differs %s", (name, path, differs) => {
-    expect(createFindNearby({ elsewhere: true })(folder, name)).toEqual({ path: join(folder, path), differs });
+    expect(createFindNearby({ elsewhere: true })(folder, name)).toEqual({
+      path: join(folder, path),
+      differs,
+    });
   });
   it.each(["b.png", "many/x.tif", "deep/er", "", "..", "\0"])("%j: nothing", (name) => {
     expect(createFindNearby({ elsewhere: true })(folder, name)).toBeUndefined();
@@ -86,7 +123,9 @@ describe("createFindNearby", () => {
   it("looks in no other folder unless told", () => {
     expect(createFindNearby()(folder, "/data/a.png")).toBeUndefined();
     expect(createFindNearby()(folder, "A.PNG")?.path).toBe(join(folder, "a.png"));
-    expect(whyNoFile(join(folder, "PHOTO.jpg"))).toBe(`it does not exist. But ${join(folder, "Photo.JPG")} is there, which differs in letter case. Check the path.`);
+    expect(whyNoFile(join(folder, "PHOTO.jpg"))).toBe(
+      `it does not exist. But ${join(folder, "Photo.JPG")} is there, which differs in letter case. Check the path.`,
+    );
   });
 });
 

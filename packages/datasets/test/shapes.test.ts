@@ -4,16 +4,33 @@ import { describe, expect, it } from "vitest";
 import { shapesDataset, type Shape, type ShapesOptions } from "../src/index.ts";
 import { fingerprint } from "./fingerprint.ts";
 
-const one = async (options: Partial<ShapesOptions>, index = 0) => shapesDataset({ count: index + 1, objects: [1, 1], noise: 0, ...options }).get(index);
+const one = async (options: Partial<ShapesOptions>, index = 0) =>
+  shapesDataset({ count: index + 1, objects: [1, 1], noise: 0, ...options }).get(index);
 const pixel = (data: RawImage["data"], at: number): number[] => [...data.subarray(3 * at, 3 * at + 3)];
 
 describe("shapesDataset", () => {
   // Published figures were measured on these pictures: another version, machine or browser draws the same.
   it.each<[Partial<ShapesOptions>, string]>([
     [{}, "0f74871b66dce2ec62a13d2806be3c60a1ff092013fae3c75efebd6f852a1a36"],
-    [{ textures: true, objects: [3, 9], seed: 11 }, "b206334781b1b177b3df6b1312cffacbe4ad6fecc133664c0e156e7b3716a40c"],
-    [{ classes: ["triangle", "rectangle"], size: { height: 61, width: 90 }, objectSize: [10, 60], objects: [2, 8], minVisible: 0.7, noise: 3 }, "82758d25654e72d98aab06ff3ff71c53b69d5dcd289677aed371004852f0cd4b"],
-    [{ classes: ["circle"], objects: [40, 60], objectSize: [8, 30], seed: 5, noise: 0 }, "1aa4258a56dea44aafe2908320bce45c0a23922439d19740377cafa9cf2d210e"],
+    [
+      { textures: true, objects: [3, 9], seed: 11 },
+      "b206334781b1b177b3df6b1312cffacbe4ad6fecc133664c0e156e7b3716a40c",
+    ],
+    [
+      {
+        classes: ["triangle", "rectangle"],
+        size: { height: 61, width: 90 },
+        objectSize: [10, 60],
+        objects: [2, 8],
+        minVisible: 0.7,
+        noise: 3,
+      },
+      "82758d25654e72d98aab06ff3ff71c53b69d5dcd289677aed371004852f0cd4b",
+    ],
+    [
+      { classes: ["circle"], objects: [40, 60], objectSize: [8, 30], seed: 5, noise: 0 },
+      "1aa4258a56dea44aafe2908320bce45c0a23922439d19740377cafa9cf2d210e",
+    ],
   ])("%j draws the pictures it always drew", async (options, expected) => {
     expect(await fingerprint(shapesDataset({ count: 12, ...options }))).toBe(expected);
   });
@@ -47,7 +64,12 @@ describe("shapesDataset", () => {
         toFullBitmap(mask).forEach((bit, at) => (owners[at]! += bit));
       });
       expect(Math.max(...owners), "a pixel belongs to one object").toBeLessThanOrEqual(1);
-      if (groundTruth.masks.some((mask) => mask.data.reduce((a, b) => a + b, 0) < 0.3 * mask.width * mask.height)) touching++;
+      if (
+        groundTruth.masks.some(
+          (mask) => mask.data.reduce((a, b) => a + b, 0) < 0.3 * mask.width * mask.height,
+        )
+      )
+        touching++;
     }
     expect([...seen].toSorted()).toEqual([1, 2, 3]);
     expect([...counts].toSorted()).toEqual([1, 2, 3, 4]);
@@ -61,15 +83,25 @@ describe("shapesDataset", () => {
       const { image, groundTruth } = await dataset.get(i);
       const color = (at: number): string => image.data.subarray(at * 3, at * 3 + 3).join();
       const regions = groundTruth.masks.map((mask) => toFullBitmap(mask));
-      const background = Uint8Array.from(regions[0]!, (_, at) => (regions.some((region) => region[at] === 1) ? 0 : 1));
-      const colors = [background, ...regions].map((region) => new Set([...region.keys()].filter((at) => region[at] === 1).map(color)));
+      const background = Uint8Array.from(regions[0]!, (_, at) =>
+        regions.some((region) => region[at] === 1) ? 0 : 1,
+      );
+      const colors = [background, ...regions].map(
+        (region) => new Set([...region.keys()].filter((at) => region[at] === 1).map(color)),
+      );
       expect(colors.map((set) => set.size)).toEqual(colors.map(() => 1));
       expect(new Set(colors.flatMap((set) => [...set])).size).toBe(colors.length);
     }
   });
 
   it("draws the classes asked for", async () => {
-    const dataset = shapesDataset({ count: 8, classes: ["rectangle"], objects: [1, 1], size: { height: 50, width: 70 } , objectSize: [10, 20] });
+    const dataset = shapesDataset({
+      count: 8,
+      classes: ["rectangle"],
+      objects: [1, 1],
+      size: { height: 50, width: 70 },
+      objectSize: [10, 20],
+    });
     for (let i = 0; i < 8; i++) {
       const { groundTruth, image } = await dataset.get(i);
       expect(image).toMatchObject({ height: 50, width: 70 });
@@ -95,7 +127,9 @@ describe("shapesDataset", () => {
       apexes.add(apex);
       // Rows grow evenly from the apex to the base, and the apex lies above its middle half.
       const rows = Array.from({ length: height }, (_, y) => row(apex === "top" ? y : height - 1 - y));
-      rows.forEach((length, y) => expect(Math.abs(length - (width * (y + 0.5)) / height)).toBeLessThanOrEqual(3));
+      rows.forEach((length, y) =>
+        expect(Math.abs(length - (width * (y + 0.5)) / height)).toBeLessThanOrEqual(3),
+      );
       const tip = apex === "top" ? data.subarray(0, width) : data.subarray((height - 1) * width);
       const at = (tip.indexOf(1) + tip.lastIndexOf(1) + 1) / 2 / width;
       expect(at).toBeGreaterThan(0.22);
@@ -126,9 +160,13 @@ describe("shapesDataset", () => {
     for (let i = 0; i < dataset.length; i++) {
       const { image, groundTruth } = await dataset.get(i);
       const regions = groundTruth.masks.map((mask) => toFullBitmap(mask));
-      const background = pixel(image.data, regions[0]!.findIndex((_, at) => regions.every((region) => region[at] === 0)));
+      const background = pixel(
+        image.data,
+        regions[0]!.findIndex((_, at) => regions.every((region) => region[at] === 0)),
+      );
       const colors = regions.map((region) => pixel(image.data, region.indexOf(1)));
-      const distance = (a: number[], b: number[]): number => Math.hypot(...a.map((value, c) => value - b[c]!));
+      const distance = (a: number[], b: number[]): number =>
+        Math.hypot(...a.map((value, c) => value - b[c]!));
       colors.forEach((color, k) => {
         expect(distance(color, background)).toBeGreaterThanOrEqual(90);
         for (const other of colors.slice(0, k)) expect(distance(color, other)).toBeGreaterThanOrEqual(60);
@@ -140,10 +178,14 @@ describe("shapesDataset", () => {
     for (const noise of [undefined, 20]) {
       const options = { objects: [0, 0], seed: 1 } as const; // a grey enough background: nothing is clipped
       const plain = (await one(options)).image.data;
-      const noisy = (await shapesDataset({ count: 1, ...options, ...(noise === undefined ? {} : { noise }) }).get(0)).image.data;
+      const noisy = (
+        await shapesDataset({ count: 1, ...options, ...(noise === undefined ? {} : { noise }) }).get(0)
+      ).image.data;
       const kept = [...plain.keys()].filter((at) => plain[at]! > 70 && plain[at]! < 185);
       expect(kept.length).toBeGreaterThan(10_000);
-      const deviation = Math.sqrt(kept.reduce((sum, at) => sum + (noisy[at]! - plain[at]!) ** 2, 0) / kept.length);
+      const deviation = Math.sqrt(
+        kept.reduce((sum, at) => sum + (noisy[at]! - plain[at]!) ** 2, 0) / kept.length,
+      );
       expect(deviation / (noise ?? 8)).toBeCloseTo(1, 1);
     }
   });
@@ -159,17 +201,27 @@ describe("shapesDataset", () => {
   });
 
   it("leaves out a figure that would hide too much of an earlier one", async () => {
-    const options = { count: 20, classes: ["rectangle"], objects: [6, 6], objectSize: [30, 50], noise: 0 } as const;
+    const options = {
+      count: 20,
+      classes: ["rectangle"],
+      objects: [6, 6],
+      objectSize: [30, 50],
+      noise: 0,
+    } as const;
     const filled = async (minVisible: number): Promise<number[]> => {
       const dataset = shapesDataset({ ...options, minVisible });
       const parts: number[] = [];
       for (let i = 0; i < dataset.length; i++) {
-        for (const { data } of (await dataset.get(i)).groundTruth.masks) parts.push(data.reduce((a, b) => a + b, 0) / data.length);
+        for (const { data } of (await dataset.get(i)).groundTruth.masks)
+          parts.push(data.reduce((a, b) => a + b, 0) / data.length);
       }
       return parts;
     };
     const [whole, partly, any] = [await filled(1), await filled(0.3), await filled(0)];
-    expect(whole.every((part) => part === 1), "with minVisible 1 every rectangle is whole").toBe(true);
+    expect(
+      whole.every((part) => part === 1),
+      "with minVisible 1 every rectangle is whole",
+    ).toBe(true);
     expect(partly.some((part) => part < 1)).toBe(true);
     expect(whole.length).toBeLessThan(partly.length);
     expect(partly.length).toBeLessThan(any.length);
@@ -177,7 +229,9 @@ describe("shapesDataset", () => {
   });
 
   it("draws circles round", async () => {
-    const { masks } = (await shapesDataset({ count: 1, classes: ["circle"], objects: [1, 1], objectSize: [40, 40] }).get(0)).groundTruth;
+    const { masks } = (
+      await shapesDataset({ count: 1, classes: ["circle"], objects: [1, 1], objectSize: [40, 40] }).get(0)
+    ).groundTruth;
     const area = masks[0]!.data.reduce((a, b) => a + b, 0);
     expect(Math.abs(area - Math.PI * 400)).toBeLessThan(40);
   });
@@ -193,16 +247,26 @@ describe("shapesDataset", () => {
     [{ count: 1, classes: [] }, "classes must name at least one shape, got none"],
     [{ count: 1.5 }, "count must be a whole number, got 1.5"],
     [{ count: -1 }, "count must be a whole number, got -1"],
-    [{ count: 1, classes: ["hexagon" as "circle"] }, "classes must be among circle, rectangle, triangle, got hexagon"],
+    [
+      { count: 1, classes: ["hexagon" as "circle"] },
+      "classes must be among circle, rectangle, triangle, got hexagon",
+    ],
   ])("refuses %j", (options, problem) => {
     expect(() => shapesDataset(options)).toThrow(`shapesDataset: ${problem}.`);
   });
   it("takes what lies on the bounds", () => {
-    for (const options of [{ objects: [0, 0] }, { objects: [255, 255] }, { objectSize: [2, 2] }, { objectSize: [128, 128] }] as const) {
+    for (const options of [
+      { objects: [0, 0] },
+      { objects: [255, 255] },
+      { objectSize: [2, 2] },
+      { objectSize: [128, 128] },
+    ] as const) {
       expect(shapesDataset({ count: 0, ...options }).length).toBe(0);
     }
   });
   it.each([2, -1, 0.5])("refuses index %d of 2", async (index) => {
-    await expect(shapesDataset({ count: 2 }).get(index)).rejects.toThrow(`shapesDataset: index must be within 0..1, got ${index}.`);
+    await expect(shapesDataset({ count: 2 }).get(index)).rejects.toThrow(
+      `shapesDataset: index must be within 0..1, got ${index}.`,
+    );
   });
 });

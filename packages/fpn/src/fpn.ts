@@ -26,7 +26,10 @@ export type FpnParams = {
 export function initFpn(config: FpnConfig, random: Random): FpnParams {
   const { inChannels, outChannels, norm } = config;
   const layer = (size: number, channels: number): ConvLayer =>
-    initConvLayer({ size, inChannels: channels, outChannels }, random, { init: "kaiming_uniform_fan_in", norm });
+    initConvLayer({ size, inChannels: channels, outChannels }, random, {
+      init: "kaiming_uniform_fan_in",
+      norm,
+    });
   return {
     inner_blocks: inChannels.map((channels) => layer(1, channels)),
     layer_blocks: inChannels.map(() => layer(3, outChannels)),
@@ -41,10 +44,16 @@ export function initFpn(config: FpnConfig, random: Random): FpnParams {
  *
  * @throws ShapeError when the number of maps is not the number of blocks; ConfigError when blocks have norms of no kind.
  */
-export function applyFpn(params: FpnParams, features: FeatureMaps, options: LayerNormOptions = {}): FeatureMaps {
+export function applyFpn(
+  params: FpnParams,
+  features: FeatureMaps,
+  options: LayerNormOptions = {},
+): FeatureMaps {
   const maps = [...features.values()];
   if (maps.length !== params.inner_blocks.length) {
-    throw new ShapeError(`applyFpn: features must hold ${params.inner_blocks.length} maps, got ${maps.length}.`);
+    throw new ShapeError(
+      `applyFpn: features must hold ${params.inner_blocks.length} maps, got ${maps.length}.`,
+    );
   }
   const first = Number([...features.keys()][0]!.slice(1));
   const levels = tidy(() => {
@@ -55,12 +64,17 @@ export function applyFpn(params: FpnParams, features: FeatureMaps, options: Laye
       const [, height, width] = map.shape;
       const coarser = inner;
       const merged = tidy(() => {
-        const lateral = (addend?: Tensor4D): Tensor4D => applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
+        const lateral = (addend?: Tensor4D): Tensor4D =>
+          applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
         if (coarser === undefined) return lateral();
         // Elsewhere the convolution itself may take the sum along.
-        return hasKernel({ name: UPSAMPLE_ADD }, {}) ? upsampleAdd(coarser, lateral()) : lateral(upsampleNearest(coarser, { height, width }));
+        return hasKernel({ name: UPSAMPLE_ADD }, {}) ?
+            upsampleAdd(coarser, lateral())
+          : lateral(upsampleNearest(coarser, { height, width }));
       });
-      results.unshift(applyConvLayer(params.layer_blocks[i]!, merged, { ...options, padding: 1 }, "applyFpn"));
+      results.unshift(
+        applyConvLayer(params.layer_blocks[i]!, merged, { ...options, padding: 1 }, "applyFpn"),
+      );
       inner = merged;
     }
     return [...results, maxPool(results.at(-1)!, { size: 1, stride: 2 })];

@@ -39,8 +39,16 @@ const layer = (inChannels: number, outChannels: number, random: Random): DensePa
   initDense({ inChannels, outChannels }, random, { init: "torch_default" });
 
 /** The two outputs alone, on `inChannels` features of each RoI. */
-export function initBoxPredictor({ inChannels, classes }: { inChannels: number; classes: number }, random: Random): Pick<BoxHeadParams, "box_predictor"> {
-  return { box_predictor: { cls_score: layer(inChannels, classes, random), bbox_pred: layer(inChannels, 4 * classes, random) } };
+export function initBoxPredictor(
+  { inChannels, classes }: { inChannels: number; classes: number },
+  random: Random,
+): Pick<BoxHeadParams, "box_predictor"> {
+  return {
+    box_predictor: {
+      cls_score: layer(inChannels, classes, random),
+      bbox_pred: layer(inChannels, 4 * classes, random),
+    },
+  };
 }
 
 /** Random weights: uniform in ± 1 / sqrt(fan in), torch's default for linear layers, as torchvision; convolutions kaiming normal. */
@@ -48,31 +56,48 @@ export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParam
   const { inChannels, poolSize, layers = [], norm, representation, classes } = config;
   const pixels = poolSize * poolSize;
   const box_head: BoxTrunkParams =
-    layers.length === 0
-      ? { fc6: layer(pixels * inChannels, representation, random), fc7: layer(representation, representation, random) }
-      : { ...Object.fromEntries(initConvs(inChannels, layers, random, norm).entries()), [layers.length + 1]: layer(pixels * layers.at(-1)!, representation, random) };
+    layers.length === 0 ?
+      {
+        fc6: layer(pixels * inChannels, representation, random),
+        fc7: layer(representation, representation, random),
+      }
+    : {
+        ...Object.fromEntries(initConvs(inChannels, layers, random, norm).entries()),
+        [layers.length + 1]: layer(pixels * layers.at(-1)!, representation, random),
+      };
   return { box_head, ...initBoxPredictor({ inChannels: representation, classes }, random) };
 }
 
 /** Scores and box deltas of every class: `hidden` [R, C] to classLogits [R, K] and deltas [R, K * 4]. */
-export function applyBoxPredictor({ cls_score, bbox_pred }: BoxPredictorParams, hidden: Tensor2D): BoxHeadOutput {
+export function applyBoxPredictor(
+  { cls_score, bbox_pred }: BoxPredictorParams,
+  hidden: Tensor2D,
+): BoxHeadOutput {
   return { classLogits: dense(cls_score, hidden), deltas: dense(bbox_pred, hidden) };
 }
 
 function flatten(x: Tensor4D, { weight }: DenseParams, name: string): Tensor2D {
   const [rois, height, width, channels] = x.shape;
-  assertShape({ shape: [rois, height * width * channels] }, [null, weight.shape[0]], "applyBoxHead", `${name}, flattened,`);
+  assertShape(
+    { shape: [rois, height * width * channels] },
+    [null, weight.shape[0]],
+    "applyBoxHead",
+    `${name}, flattened,`,
+  );
   return reshape(x, [rois, height * width * channels]) as Tensor2D;
 }
 
 function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: LayerNormOptions): Tensor2D {
   if ("fc6" in trunk) {
     const { fc6, fc7 } = trunk as { fc6: DenseParams; fc7: DenseParams };
-    return dense(fc7, dense(fc6, flatten(pooled, fc6, "pooled"), { activation: "relu" }), { activation: "relu" });
+    return dense(fc7, dense(fc6, flatten(pooled, fc6, "pooled"), { activation: "relu" }), {
+      activation: "relu",
+    });
   }
   const places = Object.values(trunk) as (DenseParams | ConvLayer)[];
   const hidden = places.at(-1);
-  if (hidden === undefined || !("weight" in hidden)) throw new ConfigError("applyBoxHead: box_head must end with a hidden layer.");
+  if (hidden === undefined || !("weight" in hidden))
+    throw new ConfigError("applyBoxHead: box_head must end with a hidden layer.");
   const convolved = applyConvs(places.slice(0, -1) as ConvLayer[], pooled, options, "applyBoxHead");
   return dense(hidden, flatten(convolved, hidden, "the convolutions' output"), { activation: "relu" });
 }
@@ -84,7 +109,11 @@ function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: LayerNormO
  *
  * @throws ShapeError when the pooled size doesn't fit the first hidden layer; ConfigError when there are norms of no kind.
  */
-export function applyBoxHead(params: BoxHeadParams, pooled: Tensor4D, options: LayerNormOptions = {}): BoxHeadOutput {
+export function applyBoxHead(
+  params: BoxHeadParams,
+  pooled: Tensor4D,
+  options: LayerNormOptions = {},
+): BoxHeadOutput {
   const [classLogits, deltas] = tidy(() => {
     const output = applyBoxPredictor(params.box_predictor, applyTrunk(params.box_head, pooled, options));
     return [output.classLogits, output.deltas];

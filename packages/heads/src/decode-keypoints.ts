@@ -75,7 +75,8 @@ function gridOf([left, top, right, bottom]: ArrayLike<number> & Iterable<number>
   return { left: left!, top: top!, ...whole, stepX: f(width / whole.width), stepY: f(height / whole.height) };
 }
 
-const gridsOf = (boxes: Float32Array): Grid[] => Array.from({ length: boxes.length / 4 }, (_, roi) => gridOf(boxes.subarray(4 * roi, 4 * roi + 4)));
+const gridsOf = (boxes: Float32Array): Grid[] =>
+  Array.from({ length: boxes.length / 4 }, (_, roi) => gridOf(boxes.subarray(4 * roi, 4 * roi + 4)));
 
 // The pixel at `position` of a grid, in the box's pixels: x, y, visibility.
 function pointOf({ left, top, width, stepX, stepY }: Grid, position: number): [number, number, number] {
@@ -94,7 +95,11 @@ function pointOf({ left, top, width, stepX, stepY }: Grid, position: number): [n
  *
  * @throws ShapeError when the lengths don't agree.
  */
-export function decodeKeypoints(heatmaps: Float32Array, boxes: Float32Array, options: DecodeKeypointsOptions): Keypoints {
+export function decodeKeypoints(
+  heatmaps: Float32Array,
+  boxes: Float32Array,
+  options: DecodeKeypointsOptions,
+): Keypoints {
   const { side, keypoints: count, rule = "torchvision" } = options;
   const rois = boxes.length / 4;
   const area = side * side;
@@ -126,7 +131,11 @@ export function decodeKeypoints(heatmaps: Float32Array, boxes: Float32Array, opt
  *
  * @throws ShapeError when there are not as many boxes as heatmaps.
  */
-export async function readKeypoints(heatmaps: Tensor4D, boxes: Float32Array, { rule = "torchvision" }: Pick<DecodeKeypointsOptions, "rule"> = {}): Promise<Keypoints> {
+export async function readKeypoints(
+  heatmaps: Tensor4D,
+  boxes: Float32Array,
+  { rule = "torchvision" }: Pick<DecodeKeypointsOptions, "rule"> = {},
+): Promise<Keypoints> {
   const [rois, side, , count] = heatmaps.shape;
   assertLength(boxes, 4 * rois, "readKeypoints", "boxes");
   const attrs: DecodeKeypointsAttrs = { side, rule };
@@ -135,8 +144,14 @@ export async function readKeypoints(heatmaps: Tensor4D, boxes: Float32Array, { r
   }
   const grids = gridsOf(boxes);
   const found = tidy(() => {
-    const sizes = tensor2d(grids.map(({ width, height }) => [width, height, f(side / width), f(side / height)]));
-    return engine().runKernel(decodeKeypointsContract.name, { heatmaps, sizes }, attrs as unknown as NamedAttrMap) as Tensor;
+    const sizes = tensor2d(
+      grids.map(({ width, height }) => [width, height, f(side / width), f(side / height)]),
+    );
+    return engine().runKernel(
+      decodeKeypointsContract.name,
+      { heatmaps, sizes },
+      attrs as unknown as NamedAttrMap,
+    ) as Tensor;
   });
   try {
     const pairs = (await found.data()) as Int32Array;
@@ -214,7 +229,8 @@ function maximum(
         for (let a = 0; a < 4; a++) {
           const row = clamp(y.first[i]! + a) * side;
           let sum = 0;
-          for (let b = 0; b < 4; b++) sum = f(sum + f(map[row + clamp(x.first[j]! + b)]! * x.weights[4 * j + b]!));
+          for (let b = 0; b < 4; b++)
+            sum = f(sum + f(map[row + clamp(x.first[j]! + b)]! * x.weights[4 * j + b]!));
           rows[a] = sum;
         }
         let sum = 0;

@@ -28,8 +28,12 @@ export function initKeypointHead(config: KeypointHeadConfig, random: Random): Ke
   const { inChannels, layers, keypoints } = config;
   const kps_score_lowres = { size: 4, inChannels: layers.at(-1) ?? inChannels, outChannels: keypoints };
   return {
-    keypoint_head: Object.fromEntries(initConvs(inChannels, layers, random).map(([conv], i) => [2 * i, conv])),
-    keypoint_predictor: { kps_score_lowres: initConv2dTranspose(kps_score_lowres, random, { init: "kaiming_normal_fan_out" }) },
+    keypoint_head: Object.fromEntries(
+      initConvs(inChannels, layers, random).map(([conv], i) => [2 * i, conv]),
+    ),
+    keypoint_predictor: {
+      kps_score_lowres: initConv2dTranspose(kps_score_lowres, random, { init: "kaiming_normal_fan_out" }),
+    },
   };
 }
 
@@ -46,7 +50,10 @@ export function applyKeypointHead(params: KeypointHeadParams, pooled: Tensor4D):
   return tidy(() => {
     const convs = Object.values(params.keypoint_head).map((conv) => [conv] as const);
     const convolved = applyConvs(convs, pooled, {}, "applyKeypointHead");
-    const low = conv2dTranspose(params.keypoint_predictor.kps_score_lowres, convolved, { stride: 2, padding: 1 });
+    const low = conv2dTranspose(params.keypoint_predictor.kps_score_lowres, convolved, {
+      stride: 2,
+      padding: 1,
+    });
     return upsampleBilinear(low, size);
   });
 }

@@ -32,7 +32,11 @@ export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadPa
   return {
     mask_head: initConvs(inChannels, layers, random, norm),
     mask_predictor: {
-      conv5_mask: initConv2dTranspose({ size: 2, inChannels: layers.at(-1) ?? inChannels, outChannels: reduced }, random, { init }),
+      conv5_mask: initConv2dTranspose(
+        { size: 2, inChannels: layers.at(-1) ?? inChannels, outChannels: reduced },
+        random,
+        { init },
+      ),
       mask_fcn_logits: initConv2d({ size: 1, inChannels: reduced, outChannels: classes }, random, { init }),
     },
   };
@@ -51,10 +55,15 @@ function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: LayerNorm
  *
  * @throws ConfigError when there are norms of no kind.
  */
-export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options: LayerNormOptions = {}): Tensor4D {
+export function applyMaskHead(
+  params: MaskHeadParams,
+  pooled: Tensor4D,
+  options: LayerNormOptions = {},
+): Tensor4D {
   const [rois, height, width] = pooled.shape;
   // TensorFlow refuses to convolve an empty batch.
-  if (rois === 0) return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
+  if (rois === 0)
+    return zeros([0, 2 * height, 2 * width, params.mask_predictor.mask_fcn_logits.weight.shape[3]]);
   return tidy(() => conv2d(params.mask_predictor.mask_fcn_logits, applyTrunk(params, pooled, options)));
 }
 
@@ -64,7 +73,12 @@ export function applyMaskHead(params: MaskHeadParams, pooled: Tensor4D, options:
  *
  * @throws ShapeError unless there is a label for each RoI.
  */
-export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, labels: Int32Array, options: LayerNormOptions = {}): Tensor3D {
+export function applyMaskHeadOfLabels(
+  params: MaskHeadParams,
+  pooled: Tensor4D,
+  labels: Int32Array,
+  options: LayerNormOptions = {},
+): Tensor3D {
   const [rois, height, width] = pooled.shape;
   assertLength(labels, rois, "applyMaskHeadOfLabels", "labels");
   const size = [rois, 2 * height, 2 * width] as [number, number, number];
@@ -74,7 +88,10 @@ export function applyMaskHeadOfLabels(params: MaskHeadParams, pooled: Tensor4D, 
     const [, , channels, classes] = weight.shape;
     const rows = tensor1d(labels, "int32");
     const own = reshape(gather(transpose(reshape(weight, [channels, classes])), rows), [rois, channels, 1]);
-    const logits: Tensor3D = reshape(matMul(reshape(applyTrunk(params, pooled, options), [rois, size[1] * size[2], channels]), own), size);
+    const logits: Tensor3D = reshape(
+      matMul(reshape(applyTrunk(params, pooled, options), [rois, size[1] * size[2], channels]), own),
+      size,
+    );
     return bias === undefined ? logits : add(logits, reshape(gather(bias, rows), [rois, 1, 1]));
   });
 }

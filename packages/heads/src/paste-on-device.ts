@@ -26,12 +26,20 @@ export interface PasteOnDeviceOptions {
  * backend has no kernel: read the masks and use `pasteMasks`. Interpolated values differ from the host's in their last
  * bits, so a pixel whose value is the threshold to within 1e-6 may differ.
  */
-export function pasteOnDevice(masks: Tensor3D, { words, ...plan }: PasteArrays, { threshold = 0.5, method = "torchvision" }: PasteOnDeviceOptions = {}): Tensor1D | undefined {
+export function pasteOnDevice(
+  masks: Tensor3D,
+  { words, ...plan }: PasteArrays,
+  { threshold = 0.5, method = "torchvision" }: PasteOnDeviceOptions = {},
+): Tensor1D | undefined {
   const attrs: PasteMasksAttrs = { words, threshold, method };
   if (!hasKernel(pasteMasksContract, attrs)) return undefined;
   return tidy(() => {
     const windows = tensor2d(plan.windows, [plan.windows.length / 8, 8], "int32");
     const inputs = { masks, windows, low: tensor1d(plan.low, "int32"), share: tensor1d(plan.share) };
-    return engine().runKernel(pasteMasksContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor as Tensor1D;
+    return engine().runKernel(
+      pasteMasksContract.name,
+      inputs,
+      attrs as unknown as NamedAttrMap,
+    ) as Tensor as Tensor1D;
   });
 }

@@ -61,24 +61,46 @@ export async function selectDetections(
   else assertShape(boxes, [count, 4], "selectDetections", "rois.boxes");
   assertShape(classLogits, [count, null], "selectDetections", "output.classLogits");
   assertShape(deltas, [count, 4 * classes], "selectDetections", "output.deltas");
-  const packed = boxes instanceof Float32Array ? undefined : selectDetectionsOnDevice(output, boxes, imageSizes, config);
+  const packed =
+    boxes instanceof Float32Array ? undefined : selectDetectionsOnDevice(output, boxes, imageSizes, config);
   const found = packed && (await unpack(packed, imageSizes.length));
   if (found !== undefined) return found;
-  const [boxValues, logits, deltaValues] = (await Promise.all([boxes instanceof Float32Array ? boxes : boxes.data(), classLogits.data(), deltas.data()])) as Float32Array[];
+  const [boxValues, logits, deltaValues] = (await Promise.all([
+    boxes instanceof Float32Array ? boxes : boxes.data(),
+    classLogits.data(),
+    deltas.data(),
+  ])) as Float32Array[];
   // Rows of a device that are none belong to no image.
-  const images = boxes instanceof Float32Array ? imageIndex : imageIndex.map((image, row) => (boxValues![4 * row]! < 0 ? -1 : image));
-  return selectOnHost({ logits: logits!, deltas: deltaValues!, classes }, { boxes: boxValues!, imageIndex: images }, imageSizes, config);
+  const images =
+    boxes instanceof Float32Array ? imageIndex : (
+      imageIndex.map((image, row) => (boxValues![4 * row]! < 0 ? -1 : image))
+    );
+  return selectOnHost(
+    { logits: logits!, deltas: deltaValues!, classes },
+    { boxes: boxValues!, imageIndex: images },
+    imageSizes,
+    config,
+  );
 }
 
 /**
  * The device's half of `selectDetections`: `MrcnnSelectDetections`'s output (see "./kernel"), undefined where the backend has no kernel
  * for `config`.
  */
-export function selectDetectionsOnDevice({ classLogits, deltas }: BoxHeadOutput, boxes: Tensor2D, imageSizes: readonly ImageSize[], config: DetectionConfig): Tensor3D | undefined {
+export function selectDetectionsOnDevice(
+  { classLogits, deltas }: BoxHeadOutput,
+  boxes: Tensor2D,
+  imageSizes: readonly ImageSize[],
+  config: DetectionConfig,
+): Tensor3D | undefined {
   if (!hasKernel(selectDetectionsContract, config)) return undefined;
   return tidy(() => {
     const sizes = tensor2d(imageSizes.map(({ height, width }) => [height, width]));
-    return engine().runKernel(selectDetectionsContract.name, { classLogits, deltas, boxes, sizes }, config as unknown as NamedAttrMap) as Tensor3D;
+    return engine().runKernel(
+      selectDetectionsContract.name,
+      { classLogits, deltas, boxes, sizes },
+      config as unknown as NamedAttrMap,
+    ) as Tensor3D;
   });
 }
 
@@ -87,12 +109,19 @@ async function unpack(packed: Tensor3D, images: number): Promise<BoxDetections[]
   try {
     const rows = (await packed.data()) as Float32Array;
     const stride = rows.length / images;
-    const perImage = Array.from({ length: images }, (_, image) => rows.subarray(image * stride, (image + 1) * stride));
+    const perImage = Array.from({ length: images }, (_, image) =>
+      rows.subarray(image * stride, (image + 1) * stride),
+    );
     if (perImage.some(([, isCut]) => isCut === 1)) return undefined;
     return perImage.map((own) => {
-      const of = (column: number): Float32Array => Float32Array.from({ length: own[0]! }, (_, i) => own[6 * (i + 1) + column]!);
+      const of = (column: number): Float32Array =>
+        Float32Array.from({ length: own[0]! }, (_, i) => own[6 * (i + 1) + column]!);
       const corners = [0, 1, 2, 3].map(of);
-      return { boxes: Float32Array.from({ length: 4 * own[0]! }, (_, i) => corners[i & 3]![i >> 2]!), labels: Int32Array.from(of(5)), scores: of(4) };
+      return {
+        boxes: Float32Array.from({ length: 4 * own[0]! }, (_, i) => corners[i & 3]![i >> 2]!),
+        labels: Int32Array.from(of(5)),
+        scores: of(4),
+      };
     });
   } finally {
     packed.dispose();
@@ -105,10 +134,22 @@ interface HeadValues {
   readonly classes: number;
 }
 
-function selectOnHost({ logits, deltas, classes }: HeadValues, { boxes, imageIndex }: Rois, imageSizes: readonly ImageSize[], config: DetectionConfig): BoxDetections[] {
+function selectOnHost(
+  { logits, deltas, classes }: HeadValues,
+  { boxes, imageIndex }: Rois,
+  imageSizes: readonly ImageSize[],
+  config: DetectionConfig,
+): BoxDetections[] {
   const scores = softmaxRows(logits, classes);
   const least = Math.fround(config.scoreThreshold);
-  const { classes: which = "every", suppression = "shifted", firstLabel = 1, inclusiveThreshold = false, decoding, windows } = config;
+  const {
+    classes: which = "every",
+    suppression = "shifted",
+    firstLabel = 1,
+    inclusiveThreshold = false,
+    decoding,
+    windows,
+  } = config;
   const passes = (score: number): boolean => score > least || (inclusiveThreshold && score === least);
   return imageSizes.map((size, image) => {
     // Candidates are flat indices roi * K + class: row-major order decides among equal scores.
@@ -124,11 +165,17 @@ function selectOnHost({ logits, deltas, classes }: HeadValues, { boxes, imageInd
     }
     const decoded = decodeBoxesOnHost(
       gatherBoxesOnHost(deltas, candidates),
-      gatherBoxesOnHost(boxes, candidates.map((c) => Math.trunc(c / classes))),
+      gatherBoxesOnHost(
+        boxes,
+        candidates.map((c) => Math.trunc(c / classes)),
+      ),
       config.weights ?? [10, 10, 5, 5],
       decoding,
     );
-    const clipped = windows === undefined ? clipBoxesOnHost(decoded, size) : clipToWindow(decoded, windows.subarray(4 * image, 4 * image + 4));
+    const clipped =
+      windows === undefined ?
+        clipBoxesOnHost(decoded, size)
+      : clipToWindow(decoded, windows.subarray(4 * image, 4 * image + 4));
     const usable = filterSmallBoxesOnHost(clipped, config.minSize ?? 1e-2);
     const kept = batchedNmsOnHost(
       gatherBoxesOnHost(clipped, usable),
@@ -167,7 +214,9 @@ function softmaxRows(logits: Float32Array, classes: number): Float32Array {
       lanes[k % LANES]! += scores[from + k]!;
     }
     if (classes < LANES) for (let k = 1; k < classes; k++) lanes[0]! += lanes[k]!;
-    else for (let half = LANES / 2; half >= 1; half /= 2) for (let k = 0; k < half; k++) lanes[k]! += lanes[k + half]!;
+    else
+      for (let half = LANES / 2; half >= 1; half /= 2)
+        for (let k = 0; k < half; k++) lanes[k]! += lanes[k + half]!;
     const reciprocal = f(1 / lanes[0]!);
     for (let k = 0; k < classes; k++) scores[from + k]! *= reciprocal;
   }

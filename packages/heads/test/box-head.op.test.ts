@@ -2,7 +2,14 @@ import { add, dispose, mean, square, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
-import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
+import {
+  expectNoLeaks,
+  expectSummary,
+  golden,
+  gradientsOf,
+  seedVariables,
+  seededInput,
+} from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
 import { applyBoxHead, initBoxHead } from "../src/box-head.ts";
@@ -14,13 +21,23 @@ const { config, box, boxV2 } = golden<{
 }>(import.meta.url, "heads");
 
 const init = (): ReturnType<typeof initBoxHead> =>
-  initBoxHead({ inChannels: config.channels, poolSize: config.side, representation: config.hidden, classes: config.classes }, createRandom(1));
+  initBoxHead(
+    {
+      inChannels: config.channels,
+      poolSize: config.side,
+      representation: config.hidden,
+      classes: config.classes,
+    },
+    createRandom(1),
+  );
 
 it("equals torchvision's box head and its gradients", async () => {
   const params = init();
   const variables = flattenParams(params);
   seedVariables(variables);
-  const pooled = toVariable(seededInput("pooled", [config.rois, config.side, config.side, config.channels])) as unknown as Tensor4D;
+  const pooled = toVariable(
+    seededInput("pooled", [config.rois, config.side, config.side, config.channels]),
+  ) as unknown as Tensor4D;
   const { classLogits, deltas } = applyBoxHead(params, pooled);
   await expectSummary(classLogits, box.outputs.classLogits, "classLogits", 2e-5);
   await expectSummary(deltas, box.outputs.deltas, "deltas", 2e-5);
@@ -41,7 +58,14 @@ it("equals torchvision's box head and its gradients", async () => {
 it("equals torchvision's v2 box head: convolutions with batch norm, one hidden layer", async () => {
   const norm = "batch_norm";
   const params = initBoxHead(
-    { inChannels: config.channels, poolSize: config.side, layers: [5, 7], norm, representation: config.hidden, classes: config.classes },
+    {
+      inChannels: config.channels,
+      poolSize: config.side,
+      layers: [5, 7],
+      norm,
+      representation: config.hidden,
+      classes: config.classes,
+    },
     createRandom(1),
   );
   seedVariables(flattenParams(params));
@@ -53,7 +77,9 @@ it("equals torchvision's v2 box head: convolutions with batch norm, one hidden l
   const none = zeros([0, config.side, config.side, config.channels]) as Tensor4D;
   const nothing = applyBoxHead(params, none, { norm });
   expect(nothing.classLogits.shape).toEqual([0, config.classes]);
-  expect(() => applyBoxHead(params, pooled)).toThrow("applyBoxHead: the convolutions have norms; say which kind as `norm`.");
+  expect(() => applyBoxHead(params, pooled)).toThrow(
+    "applyBoxHead: the convolutions have norms; say which kind as `norm`.",
+  );
   dispose([pooled, none, classLogits, deltas, ...Object.values(nothing)]);
   disposeParams(params);
 });
@@ -61,7 +87,9 @@ it("equals torchvision's v2 box head: convolutions with batch norm, one hidden l
 it("names the size it needs", () => {
   const params = init();
   const pooled = seededInput("pooled", [1, 3, 3, config.channels]) as Tensor4D;
-  expect(() => applyBoxHead(params, pooled)).toThrow("applyBoxHead: pooled, flattened, must have shape [*, 294], got [1, 54].");
+  expect(() => applyBoxHead(params, pooled)).toThrow(
+    "applyBoxHead: pooled, flattened, must have shape [*, 294], got [1, 54].",
+  );
   pooled.dispose();
   disposeParams(params);
 });

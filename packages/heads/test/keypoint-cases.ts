@@ -14,5 +14,6 @@ export const { cases } = golden<{ cases: Record<string, Case> }>(import.meta.url
 
 export const expectNear = (found: ArrayLike<number>, wanted: readonly number[], tolerance: number): void => {
   expect(found).toHaveLength(wanted.length);
-  for (const [i, value] of wanted.entries()) expect(Math.abs(found[i]! - value), `value ${i}`).toBeLessThanOrEqual(tolerance);
+  for (const [i, value] of wanted.entries())
+    expect(Math.abs(found[i]! - value), `value ${i}`).toBeLessThanOrEqual(tolerance);
 };

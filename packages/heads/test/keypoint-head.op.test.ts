@@ -2,7 +2,14 @@ import { dispose, mean, square, zeros } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
 import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
-import { expectNoLeaks, expectSummary, golden, gradientsOf, seedVariables, seededInput } from "@mrcnn/testing";
+import {
+  expectNoLeaks,
+  expectSummary,
+  golden,
+  gradientsOf,
+  seedVariables,
+  seededInput,
+} from "@mrcnn/testing";
 import type { Summary } from "@mrcnn/testing";
 import { expect, it } from "vitest";
 import { applyKeypointHead, initKeypointHead } from "../src/keypoint-head.ts";
@@ -13,10 +20,15 @@ const { config, keypoint } = golden<{
 }>(import.meta.url, "heads");
 
 it("equals torchvision's keypoint head and its gradients", async () => {
-  const params = initKeypointHead({ inChannels: config.channels, layers: [5, 7], keypoints: 3 }, createRandom(1));
+  const params = initKeypointHead(
+    { inChannels: config.channels, layers: [5, 7], keypoints: 3 },
+    createRandom(1),
+  );
   const variables = flattenParams(params);
   seedVariables(variables);
-  const pooled = toVariable(seededInput("pooled", [config.rois, config.side, config.side, config.channels])) as unknown as Tensor4D;
+  const pooled = toVariable(
+    seededInput("pooled", [config.rois, config.side, config.side, config.channels]),
+  ) as unknown as Tensor4D;
   const logits = applyKeypointHead(params, pooled);
   expect(logits.shape).toEqual([config.rois, 4 * config.side, 4 * config.side, 3]);
   await expectSummary(logits, keypoint.outputs.logits, "logits", 2e-5);

@@ -26,7 +26,10 @@ const matterport = golden<{
   window: number[];
   count: number;
   classes: number;
-  cases: Record<string, { least: number; most: number; nms: number; boxes: number[]; labels: number[]; scores: number[] }>;
+  cases: Record<
+    string,
+    { least: number; most: number; nms: number; boxes: number[]; labels: number[]; scores: number[] }
+  >;
 }>(import.meta.url, "select-matterport");
 const sizes = [
   { height: 90, width: 120 },
@@ -34,7 +37,11 @@ const sizes = [
 ];
 
 // The inputs of tools/golden/select_detections.py and select_detectron2.py.
-function inputs(name: string, counts: readonly number[], classes: number): { output: BoxHeadOutput; rois: Rois } {
+function inputs(
+  name: string,
+  counts: readonly number[],
+  classes: number,
+): { output: BoxHeadOutput; rois: Rois } {
   const count = counts.reduce((a, b) => a + b, 0);
   const u = seededUniform(`${name}.rois`, 4 * count);
   const boxes = Float32Array.from(u, (value, i) => {
@@ -46,7 +53,10 @@ function inputs(name: string, counts: readonly number[], classes: number): { out
     Math.trunc(i / (4 * classes)) % 10 === 0 ? value * 6 : value,
   );
   return {
-    rois: { boxes, imageIndex: Int32Array.from(counts.flatMap((n, image) => Array.from({ length: n }, () => image))) },
+    rois: {
+      boxes,
+      imageIndex: Int32Array.from(counts.flatMap((n, image) => Array.from({ length: n }, () => image))),
+    },
     output: {
       classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
       deltas: tensor2d(deltas, [count, 4 * classes]),
@@ -62,7 +72,9 @@ describe("selectDetections", () => {
     { what: "torchvision's postprocess_detections", cases, options: {} },
     { what: "detectron2's fast_rcnn_inference", cases: detectron2, options: { minSize: 0, firstLabel: 0 } },
   ] as const;
-  const all = libraries.flatMap(({ what, cases: own, options }) => Object.entries(own).map(([name, want]) => ({ what, name, want, options })));
+  const all = libraries.flatMap(({ what, cases: own, options }) =>
+    Object.entries(own).map(([name, want]) => ({ what, name, want, options })),
+  );
 
   it.each(all)("equals $what: $name", async ({ name, want, options }) => {
     const { output, rois } = inputs(name, want.counts, want.classes);
@@ -80,33 +92,45 @@ describe("selectDetections", () => {
     }
   });
 
-  it.each(Object.keys(matterport.cases))("equals matterport's refine_detections: one class per RoI, %s", async (name) => {
-    const { side, window, count, classes } = matterport;
-    const want = matterport.cases[name]!;
-    const u = seededUniform(`${name}.rois`, 4 * count);
-    const boxes = Float32Array.from(u, (value, i) => {
-      if (Math.trunc(i / 4) % 9 === 0) return 0;
-      return f(i % 4 < 2 ? 90 * value : 90 * u[i - 2]! + 4 + 40 * value) / (side - 1);
-    });
-    const output: BoxHeadOutput = {
-      classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
-      deltas: tensor2d(seededSpread(`${name}.deltas`, 4 * classes * count, 10), [count, 4 * classes]),
-    };
-    const [found] = await selectDetections(output, { boxes, imageIndex: new Int32Array(count) }, [{ height: 1, width: 1 }], {
-      scoreThreshold: want.least,
-      nmsThreshold: want.nms,
-      maxDetections: want.most,
-      minSize: 0,
-      decoding: { maxLogScale: Infinity, rounding: "matterport" },
-      classes: "best",
-      suppression: "separate",
-      inclusiveThreshold: true,
-      windows: Float32Array.from(window, (v) => v / (side - 1)),
-    });
-    expect([...found!.labels]).toEqual(want.labels);
-    await expectClose(found!.boxes.map((v) => v * (side - 1)), want.boxes, { atol: 1e-4 });
-    await expectClose(found!.scores, want.scores);
-  });
+  it.each(Object.keys(matterport.cases))(
+    "equals matterport's refine_detections: one class per RoI, %s",
+    async (name) => {
+      const { side, window, count, classes } = matterport;
+      const want = matterport.cases[name]!;
+      const u = seededUniform(`${name}.rois`, 4 * count);
+      const boxes = Float32Array.from(u, (value, i) => {
+        if (Math.trunc(i / 4) % 9 === 0) return 0;
+        return f(i % 4 < 2 ? 90 * value : 90 * u[i - 2]! + 4 + 40 * value) / (side - 1);
+      });
+      const output: BoxHeadOutput = {
+        classLogits: tensor2d(seededSpread(`${name}.logits`, classes * count, 8), [count, classes]),
+        deltas: tensor2d(seededSpread(`${name}.deltas`, 4 * classes * count, 10), [count, 4 * classes]),
+      };
+      const [found] = await selectDetections(
+        output,
+        { boxes, imageIndex: new Int32Array(count) },
+        [{ height: 1, width: 1 }],
+        {
+          scoreThreshold: want.least,
+          nmsThreshold: want.nms,
+          maxDetections: want.most,
+          minSize: 0,
+          decoding: { maxLogScale: Infinity, rounding: "matterport" },
+          classes: "best",
+          suppression: "separate",
+          inclusiveThreshold: true,
+          windows: Float32Array.from(window, (v) => v / (side - 1)),
+        },
+      );
+      expect([...found!.labels]).toEqual(want.labels);
+      await expectClose(
+        found!.boxes.map((v) => v * (side - 1)),
+        want.boxes,
+        { atol: 1e-4 },
+      );
+      await expectClose(found!.scores, want.scores);
+    },
+  );
 
   // One image of 20x20; two RoIs on one spot, three classes. Both have probability 1/2 for class 1.
   const twice: Rois = { boxes: Float32Array.of(0, 0, 10, 10, 0, 0, 10, 10), imageIndex: new Int32Array(2) };
@@ -126,7 +150,10 @@ describe("selectDetections", () => {
   });
 
   it("keeps scores above the threshold, not at it", async () => {
-    const [found] = await selectDetections(still([0, 0, -200, 0, -200, 0]), twice, image, { ...config, scoreThreshold: 0.5 });
+    const [found] = await selectDetections(still([0, 0, -200, 0, -200, 0]), twice, image, {
+      ...config,
+      scoreThreshold: 0.5,
+    });
     expect(found!.labels).toHaveLength(0);
   });
 
@@ -141,11 +168,13 @@ describe("selectDetections", () => {
 
   it("says what disagrees", async () => {
     const none = { boxes: new Float32Array(0), imageIndex: new Int32Array(0) };
-    await expect(selectDetections(still([0, 0, 0, 0, 0, 0]), none, image, config)).rejects.toThrow(ShapeError);
-    const deltas = tensor2d(new Float32Array(8), [2, 4]);
-    await expect(selectDetections({ ...still([0, 0, 0, 0, 0, 0]), deltas }, twice, image, config)).rejects.toThrow(
-      /output.deltas must have shape \[2, 12\], got \[2, 4\]/,
+    await expect(selectDetections(still([0, 0, 0, 0, 0, 0]), none, image, config)).rejects.toThrow(
+      ShapeError,
     );
+    const deltas = tensor2d(new Float32Array(8), [2, 4]);
+    await expect(
+      selectDetections({ ...still([0, 0, 0, 0, 0, 0]), deltas }, twice, image, config),
+    ).rejects.toThrow(/output.deltas must have shape \[2, 12\], got \[2, 4\]/);
   });
 
   it("leaves no tensor behind, and its arguments alive", async () => {

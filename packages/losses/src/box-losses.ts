@@ -24,6 +24,11 @@ export function boxLosses(
   return tidy(() => ({
     loss_classifier:
       rois === 0 ? connectedZero(classLogits) : (mean(softmaxCrossEntropy(classLogits, labels)) as Scalar),
-    loss_box_reg: regressionLoss(deltas, positive.map((roi) => roi * classes + labels[roi]!), targets.deltas, rois),
+    loss_box_reg: regressionLoss(
+      deltas,
+      positive.map((roi) => roi * classes + labels[roi]!),
+      targets.deltas,
+      rois,
+    ),
   }));
 }

@@ -1,4 +1,22 @@
-import { abs, customGrad, div, exp, expandDims, log, log1p, max, mul, neg, relu, sigmoid, sub, sum, tensor2d, tidy, add } from "@tensorflow/tfjs-core";
+import {
+  abs,
+  customGrad,
+  div,
+  exp,
+  expandDims,
+  log,
+  log1p,
+  max,
+  mul,
+  neg,
+  relu,
+  sigmoid,
+  sub,
+  sum,
+  tensor2d,
+  tidy,
+  add,
+} from "@tensorflow/tfjs-core";
 import { assertLength, assertShape } from "@mrcnn/core";
 import type { GradSaveFunc, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 

@@ -1,4 +1,13 @@
-import { customGrad, gather, scalar, scatterND, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
+import {
+  customGrad,
+  gather,
+  scalar,
+  scatterND,
+  tensor1d,
+  tensor2d,
+  tidy,
+  zeros,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 
 /**

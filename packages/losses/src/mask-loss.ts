@@ -1,4 +1,13 @@
-import { customGrad, matMul, mean, reshape, scatterND, tensor2d, tensor3d, tidy } from "@tensorflow/tfjs-core";
+import {
+  customGrad,
+  matMul,
+  mean,
+  reshape,
+  scatterND,
+  tensor2d,
+  tensor3d,
+  tidy,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
 import { sigmoidCrossEntropy } from "./cross-entropy.ts";

@@ -10,7 +10,12 @@ const BETA = 1 / 9;
  * Smooth-L1 between chosen rows of `deltas`, read as [N, 4], and `targets` [rows * 4], summed and
  * divided by `count`; an exact 0 without rows. Call inside tidy.
  */
-export function regressionLoss(deltas: Tensor, rows: Int32Array, targets: Float32Array, count: number): Scalar {
+export function regressionLoss(
+  deltas: Tensor,
+  rows: Int32Array,
+  targets: Float32Array,
+  count: number,
+): Scalar {
   if (rows.length === 0) return connectedZero(deltas);
   const chosen = gatherRows(reshape(deltas, [-1, 4]), rows);
   return div(sum(smoothL1(chosen, tensor2d(targets, [rows.length, 4]), BETA)), count);

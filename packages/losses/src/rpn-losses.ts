@@ -20,7 +20,8 @@ export function rpnLosses(
   assertLength(targets.deltas, 4 * positive.length, "rpnLosses", "targets.deltas");
   const sampled = positive.length + negative.length;
   return tidy(() => {
-    if (sampled === 0) return { loss_objectness: connectedZero(objectness), loss_rpn_box_reg: connectedZero(deltas) };
+    if (sampled === 0)
+      return { loss_objectness: connectedZero(objectness), loss_rpn_box_reg: connectedZero(deltas) };
     const indices = new Int32Array(sampled);
     indices.set(positive);
     indices.set(negative, positive.length);

@@ -33,7 +33,12 @@ const gradients = (inputs: Tensor[], targets: RoiTargets): Tensor[] =>
     const terms = losses(xs, targets);
     return add(terms.loss_classifier, terms.loss_box_reg);
   })(inputs);
-const noPositives = { ...targets, positive: new Int32Array(0), matchedGt: new Int32Array(0), deltas: new Float32Array(0) };
+const noPositives = {
+  ...targets,
+  positive: new Int32Array(0),
+  matchedGt: new Int32Array(0),
+  deltas: new Float32Array(0),
+};
 
 describe("boxLosses", () => {
   it("equals torchvision's fastrcnn_loss, with its gradients", async () => {

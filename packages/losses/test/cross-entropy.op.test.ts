@@ -45,7 +45,10 @@ describe("softmaxCrossEntropy", () => {
 
   it("has the gradient of finite differences", async () => {
     const labels = Int32Array.of(3, 0, 2);
-    await expectGradients((x) => softmaxCrossEntropy(x as Tensor2D, labels), [tensor2d(seededSpread("y", 12, 6), [3, 4])]);
+    await expectGradients(
+      (x) => softmaxCrossEntropy(x as Tensor2D, labels),
+      [tensor2d(seededSpread("y", 12, 6), [3, 4])],
+    );
   });
 
   it("refuses another number of labels", () => {

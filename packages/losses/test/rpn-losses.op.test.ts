@@ -45,8 +45,11 @@ describe("rpnLosses", () => {
   it("is an exact 0 with a gradient of 0 where nothing was sampled", async () => {
     const nothing = { positive: new Int32Array(0), negative: new Int32Array(0), deltas: new Float32Array(0) };
     const terms = losses(inputs(), nothing);
-    expect([...(await terms.loss_objectness.data()), ...(await terms.loss_rpn_box_reg.data())]).toEqual([0, 0]);
-    for (const gradient of gradients(inputs(), nothing)) expect((await gradient.data()).every((v) => v === 0)).toBe(true);
+    expect([...(await terms.loss_objectness.data()), ...(await terms.loss_rpn_box_reg.data())]).toEqual([
+      0, 0,
+    ]);
+    for (const gradient of gradients(inputs(), nothing))
+      expect((await gradient.data()).every((v) => v === 0)).toBe(true);
 
     const background = losses(inputs(), { ...nothing, negative: Int32Array.of(3, 31) });
     expect((await background.loss_objectness.data())[0]).toBeGreaterThan(0);

@@ -16,7 +16,10 @@ describe("smoothL1", () => {
     await expectClose(smoothL1(prediction, target, 0.5), losses);
     const [towards, away] = grads((a, b) => smoothL1(a, b, 0.5))([prediction, target]);
     await expectClose(towards!, slopes);
-    await expectClose(away!, slopes.map((slope) => -slope));
+    await expectClose(
+      away!,
+      slopes.map((slope) => -slope),
+    );
   });
 
   it("has the gradient of finite differences on both sides", async () => {

@@ -6,11 +6,19 @@ import { readFile } from "node:fs/promises";
  *
  * @returns "damaged" for a file that is there but is no such object.
  */
-export async function readStringRecord<const Key extends string>(path: string, keys: readonly Key[]): Promise<{ readonly [K in Key]: string | undefined } | "damaged" | undefined> {
+export async function readStringRecord<const Key extends string>(
+  path: string,
+  keys: readonly Key[],
+): Promise<{ readonly [K in Key]: string | undefined } | "damaged" | undefined> {
   try {
     const value = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown> | null;
-    const isFine = typeof value === "object" && value !== null && keys.every((key) => value[key] === undefined || typeof value[key] === "string");
-    return isFine ? (Object.fromEntries(keys.map((key) => [key, value[key]])) as { [K in Key]: string | undefined }) : "damaged";
+    const isFine =
+      typeof value === "object" &&
+      value !== null &&
+      keys.every((key) => value[key] === undefined || typeof value[key] === "string");
+    return isFine ?
+        (Object.fromEntries(keys.map((key) => [key, value[key]])) as { [K in Key]: string | undefined })
+      : "damaged";
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ENOENT" ? undefined : "damaged";
   }

@@ -47,7 +47,10 @@ export interface CatalogEntry {
   readonly parameters?: number;
   /** In the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
-  readonly keypoints?: { readonly names: readonly string[]; readonly skeleton: readonly (readonly [number, number])[] };
+  readonly keypoints?: {
+    readonly names: readonly string[];
+    readonly skeleton: readonly (readonly [number, number])[];
+  };
   readonly metrics?: CatalogMetrics;
   readonly network: CatalogNetwork;
 }
@@ -60,7 +63,16 @@ const val2017 = "COCO val2017";
 function torchvision(
   name: string,
   file: string,
-  { sha256, ...rest }: { sha256: string; parameters: number; bytes?: number; metrics: Omit<CatalogMetrics, "dataset">; keypoints?: true },
+  {
+    sha256,
+    ...rest
+  }: {
+    sha256: string;
+    parameters: number;
+    bytes?: number;
+    metrics: Omit<CatalogMetrics, "dataset">;
+    keypoints?: true;
+  },
 ): CatalogEntry {
   const { keypoints, metrics, ...known } = rest;
   return {
@@ -72,13 +84,24 @@ function torchvision(
     ...known,
     ...(keypoints ? person : { categories: coco90 }),
     metrics: { dataset: val2017, ...metrics },
-    network: { architecture: "fpn", depth: 50, cardinality: 1, rpnConvs: name.endsWith("_v2") ? 2 : 1, mask: metrics.maskAP !== undefined },
+    network: {
+      architecture: "fpn",
+      depth: 50,
+      cardinality: 1,
+      rpnConvs: name.endsWith("_v2") ? 2 : 1,
+      mask: metrics.maskAP !== undefined,
+    },
   };
 }
 
 // detectron2 (02b5c4e): model_zoo/model_zoo.py and MODEL_ZOO.md, which gives the licence and says that
 // a file's name holds the beginning of its md5.
-function detectron2(name: string, id: number, md5: string, metrics: Omit<CatalogMetrics, "dataset">): CatalogEntry {
+function detectron2(
+  name: string,
+  id: number,
+  md5: string,
+  metrics: Omit<CatalogMetrics, "dataset">,
+): CatalogEntry {
   const [, base, architecture] = /_(R_50|R_101|X_101)(?:_32x8d)?_(FPN|C4|DC5)_/.exec(name)!;
   return {
     name,
@@ -114,22 +137,77 @@ export const catalog: readonly CatalogEntry[] = [
     network: { architecture: "fpn", depth: 18, cardinality: 1, rpnConvs: 1, mask: true },
   },
 
-  torchvision("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_coco", { sha256: "bf2d0c1e", parameters: 44401393, bytes: mebibytes(169.84), metrics: { boxAP: 37.9, maskAP: 34.6 } }),
-  torchvision("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco", { sha256: "73cbd019", parameters: 46359409, bytes: mebibytes(177.219), metrics: { boxAP: 47.4, maskAP: 41.8 } }),
-  torchvision("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco", { sha256: "258fb6c6", parameters: 41755286, bytes: mebibytes(159.743), metrics: { boxAP: 37 } }),
-  torchvision("fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2_coco", { sha256: "dd69338a", parameters: 43712278, metrics: { boxAP: 46.7 } }),
-  torchvision("keypointrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn_coco", { sha256: "fc266e95", parameters: 59137258, bytes: mebibytes(226.054), metrics: { boxAP: 54.6, keypointAP: 65 }, keypoints: true }),
+  torchvision("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_coco", {
+    sha256: "bf2d0c1e",
+    parameters: 44401393,
+    bytes: mebibytes(169.84),
+    metrics: { boxAP: 37.9, maskAP: 34.6 },
+  }),
+  torchvision("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco", {
+    sha256: "73cbd019",
+    parameters: 46359409,
+    bytes: mebibytes(177.219),
+    metrics: { boxAP: 47.4, maskAP: 41.8 },
+  }),
+  torchvision("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco", {
+    sha256: "258fb6c6",
+    parameters: 41755286,
+    bytes: mebibytes(159.743),
+    metrics: { boxAP: 37 },
+  }),
+  torchvision("fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2_coco", {
+    sha256: "dd69338a",
+    parameters: 43712278,
+    metrics: { boxAP: 46.7 },
+  }),
+  torchvision("keypointrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn_coco", {
+    sha256: "fc266e95",
+    parameters: 59137258,
+    bytes: mebibytes(226.054),
+    metrics: { boxAP: 54.6, keypointAP: 65 },
+    keypoints: true,
+  }),
 
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x", 137259246, "9243eb", { boxAP: 36.8, maskAP: 32.2 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_1x", 137260150, "4f86c3", { boxAP: 38.3, maskAP: 34.2 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x", 137260431, "a54504", { boxAP: 38.6, maskAP: 35.2 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_C4_3x", 137849525, "4ce675", { boxAP: 39.8, maskAP: 34.4 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_3x", 137849551, "84107b", { boxAP: 40, maskAP: 35.9 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", 137849600, "f10217", { boxAP: 41, maskAP: 37.2 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_C4_3x", 138363239, "a2914c", { boxAP: 42.6, maskAP: 36.7 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_DC5_3x", 138363294, "0464b7", { boxAP: 41.9, maskAP: 37.3 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x", 138205316, "a3ec72", { boxAP: 42.9, maskAP: 38.6 }),
-  detectron2("COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x", 139653917, "2d9806", { boxAP: 44.3, maskAP: 39.5 }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x", 137259246, "9243eb", {
+    boxAP: 36.8,
+    maskAP: 32.2,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_1x", 137260150, "4f86c3", {
+    boxAP: 38.3,
+    maskAP: 34.2,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x", 137260431, "a54504", {
+    boxAP: 38.6,
+    maskAP: 35.2,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_C4_3x", 137849525, "4ce675", {
+    boxAP: 39.8,
+    maskAP: 34.4,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_3x", 137849551, "84107b", {
+    boxAP: 40,
+    maskAP: 35.9,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", 137849600, "f10217", {
+    boxAP: 41,
+    maskAP: 37.2,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_C4_3x", 138363239, "a2914c", {
+    boxAP: 42.6,
+    maskAP: 36.7,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_DC5_3x", 138363294, "0464b7", {
+    boxAP: 41.9,
+    maskAP: 37.3,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x", 138205316, "a3ec72", {
+    boxAP: 42.9,
+    maskAP: 38.6,
+  }),
+  detectron2("COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x", 139653917, "2d9806", {
+    boxAP: 44.3,
+    maskAP: 39.5,
+  }),
 
   detectron2("COCO-Detection/faster_rcnn_R_50_C4_1x", 137257644, "721ade", { boxAP: 35.7 }),
   detectron2("COCO-Detection/faster_rcnn_R_50_DC5_1x", 137847829, "51d356", { boxAP: 37.3 }),
@@ -142,10 +220,22 @@ export const catalog: readonly CatalogEntry[] = [
   detectron2("COCO-Detection/faster_rcnn_R_101_FPN_3x", 137851257, "f6e8b1", { boxAP: 42 }),
   detectron2("COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x", 139173657, "68b088", { boxAP: 43 }),
 
-  detectron2("COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x", 137261548, "04e291", { boxAP: 53.6, keypointAP: 64 }),
-  detectron2("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x", 137849621, "a6e10b", { boxAP: 55.4, keypointAP: 65.5 }),
-  detectron2("COCO-Keypoints/keypoint_rcnn_R_101_FPN_3x", 138363331, "997cc7", { boxAP: 56.4, keypointAP: 66.1 }),
-  detectron2("COCO-Keypoints/keypoint_rcnn_X_101_32x8d_FPN_3x", 139686956, "5ad38f", { boxAP: 57.3, keypointAP: 66 }),
+  detectron2("COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x", 137261548, "04e291", {
+    boxAP: 53.6,
+    keypointAP: 64,
+  }),
+  detectron2("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x", 137849621, "a6e10b", {
+    boxAP: 55.4,
+    keypointAP: 65.5,
+  }),
+  detectron2("COCO-Keypoints/keypoint_rcnn_R_101_FPN_3x", 138363331, "997cc7", {
+    boxAP: 56.4,
+    keypointAP: 66.1,
+  }),
+  detectron2("COCO-Keypoints/keypoint_rcnn_X_101_32x8d_FPN_3x", 139686956, "5ad38f", {
+    boxAP: 57.3,
+    keypointAP: 66,
+  }),
 
   {
     name: "matterport/mask_rcnn_coco",
@@ -180,12 +270,18 @@ export function catalogEntry(name: string): CatalogEntry {
 export function nearestInCatalog(name: string): string | undefined {
   const names = catalog.map((entry) => entry.name);
   // detectron2's are long: the part behind the slash is what people remember.
-  return didYouMean(name, names) ?? names.find((full) => full.endsWith(`/${name}`) || full.toLowerCase() === name.toLowerCase());
+  return (
+    didYouMean(name, names) ??
+    names.find((full) => full.endsWith(`/${name}`) || full.toLowerCase() === name.toLowerCase())
+  );
 }
 
 /** A hint for a name that is not in the catalog. */
 export function catalogHint(name: string): string {
   const near = nearestInCatalog(name);
   if (near !== undefined) return `Did you mean "${near}"?`;
-  return `It has ${catalog.slice(0, 3).map((entry) => entry.name).join(", ")} and ${catalog.length - 3} more.`;
+  return `It has ${catalog
+    .slice(0, 3)
+    .map((entry) => entry.name)
+    .join(", ")} and ${catalog.length - 3} more.`;
 }

@@ -32,9 +32,15 @@ export function anchorsOfCells(cells: unknown, where: string): MaskRcnnConfig["a
   const levels = cells.map((boxes: unknown, level) => {
     if (!Array.isArray(boxes) || boxes.length === 0) return refuse(`have no boxes on level ${level}`);
     return boxes.map((box: unknown): Cell => {
-      const [x1, y1, x2, y2] = (Array.isArray(box) && box.length === 4 ? box : [NaN, NaN, NaN, NaN]) as [number, number, number, number];
+      const [x1, y1, x2, y2] = (Array.isArray(box) && box.length === 4 ? box : [NaN, NaN, NaN, NaN]) as [
+        number,
+        number,
+        number,
+        number,
+      ];
       const [width, height] = [x2 - x1, y2 - y1];
-      if (!(width > 0 && height > 0 && isClose(-x1, x2) && isClose(-y1, y2))) return refuse(`must be boxes about the origin, got ${JSON.stringify(box)} on level ${level}`);
+      if (!(width > 0 && height > 0 && isClose(-x1, x2) && isClose(-y1, y2)))
+        return refuse(`must be boxes about the origin, got ${JSON.stringify(box)} on level ${level}`);
       return { size: meant(Math.sqrt(width * height)), ratio: meant(height / width) };
     });
   });
@@ -43,11 +49,23 @@ export function anchorsOfCells(cells: unknown, where: string): MaskRcnnConfig["a
     const count = perSize === -1 ? boxes.length : perSize;
     const sizes = boxes.filter((_, i) => i % count === 0).map(({ size }) => size);
     const aspectRatios = boxes.slice(0, count).map(({ ratio }) => ratio);
-    const isGrid = boxes.length === sizes.length * count && boxes.every(({ size, ratio }, i) => isClose(size, sizes[Math.floor(i / count)]!) && isClose(ratio, aspectRatios[i % count]!));
+    const isGrid =
+      boxes.length === sizes.length * count &&
+      boxes.every(
+        ({ size, ratio }, i) =>
+          isClose(size, sizes[Math.floor(i / count)]!) && isClose(ratio, aspectRatios[i % count]!),
+      );
     return isGrid ? { sizes, aspectRatios } : refuse(`are no sizes times aspect ratios on level ${level}`);
   });
   const { aspectRatios, sizes } = grids[0]!;
-  if (grids.some((grid) => grid.sizes.length !== sizes.length || grid.aspectRatios.length !== aspectRatios.length || grid.aspectRatios.some((ratio, i) => !isClose(ratio, aspectRatios[i]!)))) {
+  if (
+    grids.some(
+      (grid) =>
+        grid.sizes.length !== sizes.length ||
+        grid.aspectRatios.length !== aspectRatios.length ||
+        grid.aspectRatios.some((ratio, i) => !isClose(ratio, aspectRatios[i]!)),
+    )
+  ) {
     return refuse("differ in number or aspect ratio among levels");
   }
   return { sizes: grids.map((grid) => grid.sizes), aspectRatios };

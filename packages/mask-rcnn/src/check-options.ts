@@ -4,12 +4,20 @@ import type { OptionRule, OptionRules } from "@mrcnn/core";
 import { assertSizesAgree, detectRules } from "@mrcnn/model";
 import type { DetectOptions } from "@mrcnn/model";
 
-const names: OptionRule = { fits: (value) => Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== ""), what: "a list of names, label 1 first" };
+const names: OptionRule = {
+  fits: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== ""),
+  what: "a list of names, label 1 first",
+};
 
 /** In every environment. */
 export const loaderRules: OptionRules = {
   ...detectRules,
-  weights: { fits: (value) => value !== "" && (typeof value === "string" || (typeof value === "object" && value !== null)), what: "a name of the catalog, a place or bytes" },
+  weights: {
+    fits: (value) =>
+      value !== "" && (typeof value === "string" || (typeof value === "object" && value !== null)),
+    what: "a name of the catalog, a place or bytes",
+  },
   model: ofType("string", "a name of the catalog"),
   classes: names,
   config: ofType("object", "a part of a model's config"),
@@ -34,16 +42,40 @@ export interface AskedOptions extends DetectOptions {
 }
 
 /** Throws for an option that is unknown, has an impossible value, or contradicts another. @throws ConfigError naming it. */
-export function assertLoadOptions(options: AskedOptions, rules: OptionRules, elsewhere: Readonly<Record<string, string>>): void {
+export function assertLoadOptions(
+  options: AskedOptions,
+  rules: OptionRules,
+  elsewhere: Readonly<Record<string, string>>,
+): void {
   assertOptions(options, rules, "loadMaskRcnn", elsewhere);
-  if (options.weights === undefined) throw new ConfigError("loadMaskRcnn: weights must be a name of the catalog, a place or bytes, got undefined.");
+  if (options.weights === undefined)
+    throw new ConfigError(
+      "loadMaskRcnn: weights must be a name of the catalog, a place or bytes, got undefined.",
+    );
   assertSizesAgree(options, "loadMaskRcnn");
-  if (options.offline === true && options.redownload === true) throw new ConfigError("loadMaskRcnn: offline and redownload exclude each other.");
+  if (options.offline === true && options.redownload === true)
+    throw new ConfigError("loadMaskRcnn: offline and redownload exclude each other.");
 }
 
 /** Throws for options that have no effect with weights of the kind that was found. @throws ConfigError naming one. */
-export function assertEffect(options: AskedOptions, { isOfCatalog, isHere }: { readonly isOfCatalog: boolean; readonly isHere: boolean }): void {
-  if (isOfCatalog && options.model !== undefined) throw new ConfigError(`loadMaskRcnn: model has no effect beside weights that the catalog names (${JSON.stringify(options.weights)}). Leave it out, or give weights of your own.`);
-  const idle = isHere ? OF_DOWNLOADS.find((name) => (options as unknown as Record<string, unknown>)[name] !== undefined && (options as unknown as Record<string, unknown>)[name] !== false) : undefined;
-  if (idle !== undefined) throw new ConfigError(`loadMaskRcnn: ${idle} has no effect with weights that are here: nothing is downloaded. Leave it out.`);
+export function assertEffect(
+  options: AskedOptions,
+  { isOfCatalog, isHere }: { readonly isOfCatalog: boolean; readonly isHere: boolean },
+): void {
+  if (isOfCatalog && options.model !== undefined)
+    throw new ConfigError(
+      `loadMaskRcnn: model has no effect beside weights that the catalog names (${JSON.stringify(options.weights)}). Leave it out, or give weights of your own.`,
+    );
+  const idle =
+    isHere ?
+      OF_DOWNLOADS.find(
+        (name) =>
+          (options as unknown as Record<string, unknown>)[name] !== undefined &&
+          (options as unknown as Record<string, unknown>)[name] !== false,
+      )
+    : undefined;
+  if (idle !== undefined)
+    throw new ConfigError(
+      `loadMaskRcnn: ${idle} has no effect with weights that are here: nothing is downloaded. Leave it out.`,
+    );
 }

@@ -47,7 +47,10 @@ export interface DetectorOptions extends DetectOptions {
 export const SCORE_THRESHOLD = 0.5;
 
 /** What to load: an entry of the catalog, a URL, or a place that only the environment knows. */
-export type WeightsPlace = { readonly entry: CatalogEntry; readonly url: string } | { readonly entry?: undefined; readonly url: string } | undefined;
+export type WeightsPlace =
+  | { readonly entry: CatalogEntry; readonly url: string }
+  | { readonly entry?: undefined; readonly url: string }
+  | undefined;
 
 /** Whether a text names the catalog, or a place on the net. */
 export function placeOf(weights: string): WeightsPlace {
@@ -58,7 +61,9 @@ export function placeOf(weights: string): WeightsPlace {
 
 /** The error for a name that is neither in the catalog nor anything else. */
 export function unknownWeights(name: string, otherwise: string): ConfigError {
-  return new ConfigError(`loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${catalogHint(name)}`);
+  return new ConfigError(
+    `loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${catalogHint(name)}`,
+  );
 }
 
 /** Whether a path or URL is that of an index of shards, as `mrcnn convert --shards` writes it. */
@@ -68,16 +73,23 @@ export const isIndex = (name: string): boolean => /\.index\.json([?#]|$)/i.test(
  * Reads weights from one file, or from the shards beside an index. `read` gives the bytes of a path or URL,
  * one at a time: none is held while the next comes.
  */
-export async function readPlace(name: string, read: (name: string) => Promise<Uint8Array>, where: string): Promise<SourceWeights> {
+export async function readPlace(
+  name: string,
+  read: (name: string) => Promise<Uint8Array>,
+  where: string,
+): Promise<SourceWeights> {
   if (!isIndex(name)) return readWeights(await read(name), where);
   let index: unknown;
   try {
     index = JSON.parse(new TextDecoder().decode(await read(name)));
   } catch (cause) {
     if (isMrcnnError(cause) || !(cause instanceof SyntaxError)) throw cause;
-    throw new WeightsError(`${where}: is no JSON (${cause.message}). It must be the index of shards.`, { cause });
+    throw new WeightsError(`${where}: is no JSON (${cause.message}). It must be the index of shards.`, {
+      cause,
+    });
   }
-  const beside = (file: string): string => (/^https?:/i.test(name) ? new URL(file, name).href : name.replace(/[^/\\]*$/, () => file));
+  const beside = (file: string): string =>
+    /^https?:/i.test(name) ? new URL(file, name).href : name.replace(/[^/\\]*$/, () => file);
   return readShardedWeights(index, (file) => read(beside(file)), where);
 }
 
@@ -85,12 +97,24 @@ export async function readPlace(name: string, read: (name: string) => Promise<Ui
 export async function createDetector<Image>(
   bring: () => Promise<SourceWeights>,
   readImage: (image: Image) => Promise<RawImage>,
-  options: DetectorOptions & { readonly where: string; readonly entry?: CatalogEntry | undefined; readonly published: boolean; readonly backend: () => Promise<string> },
+  options: DetectorOptions & {
+    readonly where: string;
+    readonly entry?: CatalogEntry | undefined;
+    readonly published: boolean;
+    readonly backend: () => Promise<string>;
+  },
 ): Promise<Detector<Image>> {
   const { where, entry, published, classes, config, backend, ...rest } = options;
   const weights = await bring();
   const name = await backend();
-  const { model, ...known } = createPretrained(weights, { where, entry, published, classes, config, consume: true });
+  const { model, ...known } = createPretrained(weights, {
+    where,
+    entry,
+    published,
+    classes,
+    config,
+    consume: true,
+  });
   const settings = settingsOf(rest);
   await compileAhead(model, settings);
   return detectorOf(model, { ...known, backend: name, readImage, settings });
@@ -99,11 +123,21 @@ export async function createDetector<Image>(
 // On WebGPU: many shaders at a time, where the first detection would stop for each.
 async function compileAhead(model: MaskRcnn, settings: DetectOptions): Promise<void> {
   const { minSize, maxSize } = model.config.image;
-  const size = { height: settings.minSize ?? minSize, width: settings.maxSize ?? settings.minSize ?? maxSize };
-  await (engine().backend as { compileAhead?(work: () => void): Promise<void> }).compileAhead?.(() => dryRun(model, size, settings));
+  const size = {
+    height: settings.minSize ?? minSize,
+    width: settings.maxSize ?? settings.minSize ?? maxSize,
+  };
+  await (engine().backend as { compileAhead?(work: () => void): Promise<void> }).compileAhead?.(() =>
+    dryRun(model, size, settings),
+  );
 }
 
-const settingsOf = ({ scoreThreshold = SCORE_THRESHOLD, maxDetections, minSize, maxSize }: DetectOptions): DetectOptions => ({ scoreThreshold, maxDetections, minSize, maxSize });
+const settingsOf = ({
+  scoreThreshold = SCORE_THRESHOLD,
+  maxDetections,
+  minSize,
+  maxSize,
+}: DetectOptions): DetectOptions => ({ scoreThreshold, maxDetections, minSize, maxSize });
 
 interface DetectorParts<Image> {
   readonly categories: readonly Category[];
@@ -115,7 +149,10 @@ interface DetectorParts<Image> {
 }
 
 /** A detector around a model that is there. It disposes the model. */
-export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], notes = [], backend, readImage, settings }: DetectorParts<Image>): Detector<Image> {
+export function detectorOf<Image>(
+  model: MaskRcnn,
+  { categories, assumed = [], notes = [], backend, readImage, settings }: DetectorParts<Image>,
+): Detector<Image> {
   // TensorFlow.js does one thing at a time.
   let last: Promise<unknown> = Promise.resolve();
   let isDisposed = false;
@@ -148,7 +185,12 @@ export function detectorOf<Image>(model: MaskRcnn, { categories, assumed = [], n
 /** Whether an image is decoded already. */
 export function isRawImage(image: unknown): image is RawImage {
   const { data, width, height } = (image ?? {}) as Partial<RawImage>;
-  return (data instanceof Uint8Array || data instanceof Uint8ClampedArray) && typeof width === "number" && typeof height === "number" && data.length === 3 * width * height;
+  return (
+    (data instanceof Uint8Array || data instanceof Uint8ClampedArray) &&
+    typeof width === "number" &&
+    typeof height === "number" &&
+    data.length === 3 * width * height
+  );
 }
 
 /** Whether an error says that a file is not weights at all, so that it is no use to keep it. */

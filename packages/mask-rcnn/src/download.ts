@@ -64,7 +64,8 @@ async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promi
   return { sha256: hashes.sha256.digest("hex"), md5: hashes.md5?.digest("hex"), bytes };
 }
 
-const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean => hashes[algorithm]?.startsWith(prefix) === true;
+const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean =>
+  hashes[algorithm]?.startsWith(prefix) === true;
 
 // Files in the formats that this project writes say themselves what they are.
 const OWN_FORMATS = /\.(safetensors|index\.json)$/i;
@@ -78,7 +79,11 @@ export async function fileInCatalog(path: string): Promise<CatalogEntry | undefi
 
 /** Whether `url` is in the cache, or a file that is here anyway; its bytes are checked when it is used. */
 export async function isCached(url: string, options: CacheFolderOptions = {}): Promise<boolean> {
-  return (await stat(isFile(url) ? fileURLToPath(url) : cachedPath(url, options)).catch(() => undefined))?.isFile() === true;
+  return (
+    (
+      await stat(isFile(url) ? fileURLToPath(url) : cachedPath(url, options)).catch(() => undefined)
+    )?.isFile() === true
+  );
 }
 
 // What came with a package is not downloaded.
@@ -87,20 +92,35 @@ const isFile = (url: string): boolean => url.startsWith("file:");
 async function installed({ url, checksum }: Downloadable): Promise<CachedFile> {
   const path = fileURLToPath(url);
   const hashes = await hashFile(path, { md5: checksum?.algorithm === "md5" }).catch((cause: unknown) => {
-    throw new WeightsError(`${path}: the weights can't be read: ${(cause as Error).message}. Install the package they come with again.`, { cause });
+    throw new WeightsError(
+      `${path}: the weights can't be read: ${(cause as Error).message}. Install the package they come with again.`,
+      { cause },
+    );
   });
   if (checksum !== undefined && !fits(hashes, checksum)) {
-    throw new WeightsError(`${path}: its ${checksum.algorithm} must begin with ${checksum.prefix}, got ${hashes[checksum.algorithm]!.slice(0, checksum.prefix.length)}. The file has changed: install the package it comes with again.`);
+    throw new WeightsError(
+      `${path}: its ${checksum.algorithm} must begin with ${checksum.prefix}, got ${hashes[checksum.algorithm]!.slice(0, checksum.prefix.length)}. The file has changed: install the package it comes with again.`,
+    );
   }
-  return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: false, checkedBy: checkedBy(checksum) };
+  return {
+    path,
+    bytes: hashes.bytes,
+    sha256: hashes.sha256,
+    downloaded: false,
+    checkedBy: checkedBy(checksum),
+  };
 }
 
-const checkedBy = (checksum: Checksum | undefined): CachedFile["checkedBy"] => (checksum === undefined ? "first download" : "published checksum");
+const checkedBy = (checksum: Checksum | undefined): CachedFile["checkedBy"] =>
+  checksum === undefined ? "first download" : "published checksum";
 
 // The cached file, when it is what its source published and what it was when it came. What stands beside it may
 // be as wrong as the file, and a date says nothing of the bytes, so they are read: SHA-256 takes 0.3 s for 200 MB, MD5
 // 0.7 s.
-async function lookUp({ url, checksum }: Downloadable, path: string): Promise<CachedFile | "damaged" | undefined> {
+async function lookUp(
+  { url, checksum }: Downloadable,
+  path: string,
+): Promise<CachedFile | "damaged" | undefined> {
   const state = await stat(path).catch(() => undefined);
   if (state === undefined) return undefined;
   if (!state.isFile()) return "damaged";
@@ -109,8 +129,15 @@ async function lookUp({ url, checksum }: Downloadable, path: string): Promise<Ca
   // Without a record the file was put there by hand.
   const isAsItCame = record === undefined || (record !== "damaged" && record.sha256 === hashes.sha256);
   if (checksum === undefined ? !isAsItCame : !fits(hashes, checksum)) return "damaged";
-  if (!isAsItCame || record === undefined) await writeRecord(path, { url, sha256: hashes.sha256, bytes: hashes.bytes }).catch(() => {});
-  return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: false, checkedBy: checkedBy(checksum) };
+  if (!isAsItCame || record === undefined)
+    await writeRecord(path, { url, sha256: hashes.sha256, bytes: hashes.bytes }).catch(() => {});
+  return {
+    path,
+    bytes: hashes.bytes,
+    sha256: hashes.sha256,
+    downloaded: false,
+    checkedBy: checkedBy(checksum),
+  };
 }
 
 /**
@@ -124,7 +151,11 @@ async function lookUp({ url, checksum }: Downloadable, path: string): Promise<Ca
  * @throws WeightsError naming URL or file: offline and not cached (or damaged), refused, not what its
  * source published or what came first, no room. What has come of a cut download is kept.
  */
-export async function downloadFile(file: Downloadable, options: DownloadOptions = {}, write?: WriteChunk): Promise<CachedFile> {
+export async function downloadFile(
+  file: Downloadable,
+  options: DownloadOptions = {},
+  write?: WriteChunk,
+): Promise<CachedFile> {
   const { offline = false, redownload = false, signal } = options;
   signal?.throwIfAborted();
   if (isFile(file.url)) return installed(file);
@@ -133,9 +164,9 @@ export async function downloadFile(file: Downloadable, options: DownloadOptions 
   if (typeof cached === "object") return cached;
   if (offline) {
     throw new WeightsError(
-      cached === "damaged"
-        ? `${path}: the cached file has changed since it was downloaded, and offline it can't be replaced. Go online, or put an undamaged copy of ${file.url} there and delete ${recordOf(path)}.`
-        : `${file.url}: is not in the cache (${path}), and offline nothing is downloaded. Go online once, or put the file there.`,
+      cached === "damaged" ?
+        `${path}: the cached file has changed since it was downloaded, and offline it can't be replaced. Go online, or put an undamaged copy of ${file.url} there and delete ${recordOf(path)}.`
+      : `${file.url}: is not in the cache (${path}), and offline nothing is downloaded. Go online once, or put the file there.`,
     );
   }
   try {
@@ -146,26 +177,48 @@ export async function downloadFile(file: Downloadable, options: DownloadOptions 
   }
 }
 
-async function bring(file: Downloadable, path: string, options: DownloadOptions, write: WriteChunk | undefined): Promise<CachedFile> {
+async function bring(
+  file: Downloadable,
+  path: string,
+  options: DownloadOptions,
+  write: WriteChunk | undefined,
+): Promise<CachedFile> {
   const fetch = options.fetch ?? (await nodeFetch());
   const partial = await openPartial(path, file.url, write);
   try {
-    const first = file.checksum === undefined && options.redownload !== true ? await readStringRecord(recordOf(path), ["sha256"]) : undefined;
+    const first =
+      file.checksum === undefined && options.redownload !== true ?
+        await readStringRecord(recordOf(path), ["sha256"])
+      : undefined;
     const kept = typeof first === "object" ? first.sha256 : undefined;
-    const wanted: Checksum | undefined = file.checksum ?? (kept === undefined ? undefined : { algorithm: "sha256", prefix: kept });
+    const wanted: Checksum | undefined =
+      file.checksum ?? (kept === undefined ? undefined : { algorithm: "sha256", prefix: kept });
     for (let resumed = partial.length > 0; ; resumed = false) {
-      await transfer(file.url, partial, { ...options, fetch, onTotal: (total) => assertRoom(path, total - partial.length) });
+      await transfer(file.url, partial, {
+        ...options,
+        fetch,
+        onTotal: (total) => assertRoom(path, total - partial.length),
+      });
       await partial.flush();
       const hashes = await hashFile(partial.data, { md5: wanted?.algorithm === "md5" });
       if (wanted === undefined || fits(hashes, wanted)) {
         await writeRecord(path, { url: file.url, sha256: hashes.sha256, bytes: hashes.bytes });
         await settle(partial, path);
         await discardAbandoned(path).catch(() => {}); // another may be at it
-        return { path, bytes: hashes.bytes, sha256: hashes.sha256, downloaded: true, checkedBy: checkedBy(file.checksum) };
+        return {
+          path,
+          bytes: hashes.bytes,
+          sha256: hashes.sha256,
+          downloaded: true,
+          checkedBy: checkedBy(file.checksum),
+        };
       }
       // The part from an earlier time may be the bad one.
       await partial.restart(undefined);
-      if (!resumed) throw otherFile(file.url, wanted, hashes[wanted.algorithm]!, { isPublished: file.checksum !== undefined });
+      if (!resumed)
+        throw otherFile(file.url, wanted, hashes[wanted.algorithm]!, {
+          isPublished: file.checksum !== undefined,
+        });
     }
   } finally {
     await partial.release();
@@ -184,7 +237,10 @@ async function settle(partial: PartialFile, path: string): Promise<void> {
 async function assertRoom(path: string, needed: number): Promise<void> {
   const disk = await statfs(dirname(path)).catch(() => undefined);
   if (disk === undefined || disk.bsize * disk.bavail >= needed) return;
-  throw Object.assign(new Error(`${megabytes(needed)} are needed, ${megabytes(disk.bsize * disk.bavail)} are free`), { code: "ENOSPC" });
+  throw Object.assign(
+    new Error(`${megabytes(needed)} are needed, ${megabytes(disk.bsize * disk.bavail)} are free`),
+    { code: "ENOSPC" },
+  );
 }
 
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
@@ -212,5 +268,8 @@ function readable(error: unknown, path: string): unknown {
   const trouble = !isMrcnnError(error) && code !== undefined ? troubles[code] : undefined;
   if (trouble === undefined) return error;
   const detail = /^\d+ MB/.test(message) ? ` (${message})` : "";
-  return new WeightsError(`${path}: ${trouble}${detail}. Free some space there, or choose another folder (cacheDir, or the environment variable MRCNN_CACHE).`, { cause: error });
+  return new WeightsError(
+    `${path}: ${trouble}${detail}. Free some space there, or choose another folder (cacheDir, or the environment variable MRCNN_CACHE).`,
+    { cause: error },
+  );
 }

@@ -46,7 +46,11 @@ export interface Found {
 }
 
 /** A model's detections as plain objects. `categories` begin with label 1's; `keypoints` are names. */
-export function toFound(detections: Detections, categories: readonly Category[], keypoints: readonly string[]): Found {
+export function toFound(
+  detections: Detections,
+  categories: readonly Category[],
+  keypoints: readonly string[],
+): Found {
   const { boxes, labels, scores, masks, imageSize } = detections;
   const { width, height } = imageSize;
   const objects = Array.from(labels, (label, i): FoundObject => {
@@ -59,11 +63,18 @@ export function toFound(detections: Detections, categories: readonly Category[],
       name,
       score: scores[i]!,
       box: { x: x1, y: y1, width: x2 - x1, height: y2 - y1 },
-      ...(masks !== undefined && { mask: { size: [height, width] as const, counts: rleToString(masks[i]!) } }),
+      ...(masks !== undefined && {
+        mask: { size: [height, width] as const, counts: rleToString(masks[i]!) },
+      }),
       ...(own !== undefined && {
         keypoints: Array.from({ length: own.count }, (_, k) => {
           const at = i * own.count + k;
-          return { name: keypoints[k]!, x: own.points[3 * at]!, y: own.points[3 * at + 1]!, score: own.scores[at]! };
+          return {
+            name: keypoints[k]!,
+            x: own.points[3 * at]!,
+            y: own.points[3 * at + 1]!,
+            score: own.scores[at]!,
+          };
         }),
       }),
     };
@@ -86,7 +97,10 @@ export function maskToBitmap({ size: [height, width], counts }: FoundMask): Uint
  *
  * @throws DatasetError when the text is cut or foreign.
  */
-export function maskToRgba(mask: FoundMask, colour: readonly [number, number, number, number]): Uint8ClampedArray<ArrayBuffer> {
+export function maskToRgba(
+  mask: FoundMask,
+  colour: readonly [number, number, number, number],
+): Uint8ClampedArray<ArrayBuffer> {
   const inside = maskToBitmap(mask);
   const pixels = new Uint8ClampedArray(4 * inside.length);
   inside.forEach((isInside, i) => {

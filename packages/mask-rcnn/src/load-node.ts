@@ -13,7 +13,14 @@ import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import { assertEffect, assertLoadOptions, loaderRules } from "./check-options.ts";
-import { createDetector, isRawImage, isWeightsError, placeOf, readPlace, unknownWeights } from "./detector.ts";
+import {
+  createDetector,
+  isRawImage,
+  isWeightsError,
+  placeOf,
+  readPlace,
+  unknownWeights,
+} from "./detector.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadFile, fileInCatalog, forget } from "./download.ts";
 import type { DownloadOptions } from "./download.ts";
@@ -49,10 +56,20 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   const { weights, backend = "auto", model, signal } = options;
   const source = locate(weights, options);
   assertEffect(options, { isOfCatalog: source.entry !== undefined, isHere: source.isHere });
-  const published = source.entry ?? (source.isFile === true && model === undefined && whyNoFile(source.where) === undefined ? await fileInCatalog(source.where) : undefined);
+  const published =
+    source.entry ??
+    (source.isFile === true && model === undefined && whyNoFile(source.where) === undefined ?
+      await fileInCatalog(source.where)
+    : undefined);
   const entry = published ?? (model === undefined ? undefined : catalogEntry(model));
   try {
-    return await createDetector(source.bring, readImage, { ...options, where: source.where, entry, published: published !== undefined, backend: () => startBackend(backend, signal) });
+    return await createDetector(source.bring, readImage, {
+      ...options,
+      where: source.where,
+      entry,
+      published: published !== undefined,
+      backend: () => startBackend(backend, signal),
+    });
   } catch (error) {
     // What was taken for weights because nobody publishes a hash of it.
     if (isWeightsError(error)) for (const url of source.unverified) await forget(url, options);
@@ -60,7 +77,11 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   }
 }
 
-const rules: OptionRules = { ...loaderRules, cacheDir: ofType("string", "the path of a folder"), backend: oneOf("auto", "tensorflow", "webgpu", "wasm", "cpu", "current") };
+const rules: OptionRules = {
+  ...loaderRules,
+  cacheDir: ofType("string", "the path of a folder"),
+  backend: oneOf("auto", "tensorflow", "webgpu", "wasm", "cpu", "current"),
+};
 
 interface Source {
   /** Whether nothing has to be downloaded. */
@@ -77,7 +98,8 @@ interface Source {
 function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   const unverified: string[] = [];
   const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
-  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, unverified };
+  if (bytes instanceof Uint8Array)
+    return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, unverified };
   const text = bytes instanceof URL && bytes.protocol === "file:" ? fileURLToPath(bytes) : String(bytes);
   const place = placeOf(text);
   if (place === undefined) {
@@ -108,11 +130,17 @@ async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (cause) {
-    throw new WeightsError(`${path}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
+    throw new WeightsError(
+      `${path}: the weights can't be read: ${(cause as Error).message}. Check the path.`,
+      { cause },
+    );
   }
 }
 
-async function startBackend(name: NonNullable<LoadOptions["backend"]>, signal: AbortSignal | undefined): Promise<string> {
+async function startBackend(
+  name: NonNullable<LoadOptions["backend"]>,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   signal?.throwIfAborted();
   switch (name) {
     case "current":
@@ -137,12 +165,18 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, signal: A
       if (!(await starts(startWebgpu({ software: false })))) await startWasm();
       break;
     default:
-      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+      throw new ConfigError(
+        `loadMaskRcnn: backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`,
+      );
   }
   return getBackend();
 }
 
-const starts = (starting: Promise<unknown>): Promise<boolean> => starting.then(() => true, () => false);
+const starts = (starting: Promise<unknown>): Promise<boolean> =>
+  starting.then(
+    () => true,
+    () => false,
+  );
 
 // Loaded on demand: most have no use for it.
 async function startWebgpu(options: NodeWebgpuOptions): Promise<void> {
@@ -158,7 +192,11 @@ async function startTensorflow(): Promise<void> {
 
 async function readImage(image: NodeImage): Promise<RawImage> {
   if (isRawImage(image)) return image;
-  if (image instanceof Uint8Array || image instanceof ArrayBuffer) return decodeImage(image instanceof ArrayBuffer ? new Uint8Array(image) : image, "image");
-  if (typeof image === "string" || image instanceof URL) return readImageFile(image instanceof URL ? fileURLToPath(image) : image);
-  throw new ConfigError("detect: the image must be { data: RGB bytes, width, height }, a path, a file: URL or the bytes of an image file. RGBA and grey pixels must become RGB first.");
+  if (image instanceof Uint8Array || image instanceof ArrayBuffer)
+    return decodeImage(image instanceof ArrayBuffer ? new Uint8Array(image) : image, "image");
+  if (typeof image === "string" || image instanceof URL)
+    return readImageFile(image instanceof URL ? fileURLToPath(image) : image);
+  throw new ConfigError(
+    "detect: the image must be { data: RGB bytes, width, height }, a path, a file: URL or the bytes of an image file. RGBA and grey pixels must become RGB first.",
+  );
 }

@@ -41,14 +41,25 @@ export type MaskRcnnDetector = Detector<PageImage>;
  * not start; the signal's reason.
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
-  assertLoadOptions(options, rules, { cacheDir: "Node has it; pages keep what they download in Cache Storage." });
+  assertLoadOptions(options, rules, {
+    cacheDir: "Node has it; pages keep what they download in Cache Storage.",
+  });
   const { weights, backend = "auto", model, wasmPath } = options;
-  if (wasmPath !== undefined && backend !== "auto" && backend !== "wasm") throw new ConfigError(`loadMaskRcnn: wasmPath has no effect with backend ${JSON.stringify(backend)}. Leave it out.`);
+  if (wasmPath !== undefined && backend !== "auto" && backend !== "wasm")
+    throw new ConfigError(
+      `loadMaskRcnn: wasmPath has no effect with backend ${JSON.stringify(backend)}. Leave it out.`,
+    );
   const source = locate(weights, options);
   assertEffect(options, { isOfCatalog: source.entry !== undefined, isHere: source.isHere });
   const entry = source.entry ?? (model === undefined ? undefined : catalogEntry(model));
   try {
-    return await createDetector(source.bring, readPageImage, { ...options, where: source.where, entry, published: source.entry !== undefined, backend: () => startBackend(backend, wasmPath) });
+    return await createDetector(source.bring, readPageImage, {
+      ...options,
+      where: source.where,
+      entry,
+      published: source.entry !== undefined,
+      backend: () => startBackend(backend, wasmPath),
+    });
   } catch (error) {
     // What was taken for weights and is none is no use in the cache.
     if (isWeightsError(error)) for (const url of source.urls) await forgetInPage(url);
@@ -56,7 +67,11 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
   }
 }
 
-const rules: OptionRules = { ...loaderRules, wasmPath: ofType("string", "a folder's URL, ending in a slash"), backend: oneOf("auto", "webgpu", "wasm", "cpu", "current") };
+const rules: OptionRules = {
+  ...loaderRules,
+  wasmPath: ofType("string", "a folder's URL, ending in a slash"),
+  backend: oneOf("auto", "webgpu", "wasm", "cpu", "current"),
+};
 
 interface Source {
   /** Whether nothing has to be downloaded. */
@@ -71,10 +86,16 @@ interface Source {
 function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   const urls: string[] = [];
   const bytes = weights instanceof ArrayBuffer ? new Uint8Array(weights) : weights;
-  if (bytes instanceof Uint8Array) return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, urls };
+  if (bytes instanceof Uint8Array)
+    return { bring: () => readWeights(bytes, "weights"), where: "weights", isHere: true, urls };
   if (bytes instanceof Blob) {
     const name = "name" in bytes ? String(bytes.name) : "weights";
-    return { bring: async () => readWeights(new Uint8Array(await bytes.arrayBuffer()), name), where: name, isHere: true, urls };
+    return {
+      bring: async () => readWeights(new Uint8Array(await bytes.arrayBuffer()), name),
+      where: name,
+      isHere: true,
+      urls,
+    };
   }
   const { url, entry } = placeOf(String(bytes)) ?? { url: pageUrl(String(bytes)) };
   const where = entry?.name ?? url;
@@ -89,11 +110,15 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
 // A misspelled name of the catalog is no relative URL: those have an ending.
 function pageUrl(text: string): string {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  if (base === undefined || !/\.[A-Za-z0-9]+([?#]|$)/.test(text)) throw unknownWeights(text, " with an ending like .safetensors");
+  if (base === undefined || !/\.[A-Za-z0-9]+([?#]|$)/.test(text))
+    throw unknownWeights(text, " with an ending like .safetensors");
   return new URL(text, base).href;
 }
 
-async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath: string | undefined): Promise<string> {
+async function startBackend(
+  name: NonNullable<LoadOptions["backend"]>,
+  wasmPath: string | undefined,
+): Promise<string> {
   switch (name) {
     case "current":
       break;
@@ -111,7 +136,9 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
       await setBackend("cpu");
       break;
     default:
-      throw new ConfigError(`loadMaskRcnn: backend must be "auto", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`);
+      throw new ConfigError(
+        `loadMaskRcnn: backend must be "auto", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`,
+      );
   }
   return getBackend();
 }
@@ -119,7 +146,10 @@ async function startBackend(name: NonNullable<LoadOptions["backend"]>, wasmPath:
 // A GPU that is here but does not start leaves the work to WebAssembly; a software adapter is slower than that.
 async function startGpu(): Promise<boolean> {
   if ((await findGpu()) === undefined) return false;
-  return startWebgpu().then(() => true, () => false);
+  return startWebgpu().then(
+    () => true,
+    () => false,
+  );
 }
 
 // Loaded on demand: a page without a GPU has no use for it.

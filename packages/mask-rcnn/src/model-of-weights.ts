@@ -33,10 +33,24 @@ export interface ModelOfWeightsOptions {
  *
  * @throws WeightsError when the weights are not the config's, or nothing can be computed with them; it names the tensor.
  */
-export function modelOfWeights(config: MaskRcnnConfig, arrays: NamedArrays, options: ModelOfWeightsOptions): MaskRcnn {
-  const { where, advice = "These are weights of another architecture; use the config they were trained with.", consume = false, configName = optionNames.config } = options;
+export function modelOfWeights(
+  config: MaskRcnnConfig,
+  arrays: NamedArrays,
+  options: ModelOfWeightsOptions,
+): MaskRcnn {
+  const {
+    where,
+    advice = "These are weights of another architecture; use the config they were trained with.",
+    consume = false,
+    configName = optionNames.config,
+  } = options;
   assertWeightsFit(config, arrays, where, advice);
-  assertWeightsSound(config, arrays, where, (path, value) => `${path}=${JSON.stringify(value)} (${configName})`);
+  assertWeightsSound(
+    config,
+    arrays,
+    where,
+    (path, value) => `${path}=${JSON.stringify(value)} (${configName})`,
+  );
   const model = createMaskRcnn(config, noRandom);
   try {
     if (consume && arrays instanceof Map) moveWeights(model.variables, arrays as Map<string, HostArray>);

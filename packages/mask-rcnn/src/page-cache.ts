@@ -22,16 +22,20 @@ async function openCache(): Promise<Cache | undefined> {
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
   const digest = await globalThis.crypto?.subtle?.digest("SHA-256", bytes);
-  return digest === undefined ? undefined : [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digest === undefined ? undefined : (
+      [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+    );
 }
 
 // Not into the browser's own cache too: once is enough.
 const pageFetch: Fetch = (url, init) => fetch(url, { ...init, cache: "no-store" });
 
 // Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
-const isOwnOrigin = (url: string): boolean => globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
+const isOwnOrigin = (url: string): boolean =>
+  globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
 
-const isAsLong = ({ headers }: Response, bytes: Uint8Array): boolean => Number(headers.get("content-length") ?? bytes.length) === bytes.length;
+const isAsLong = ({ headers }: Response, bytes: Uint8Array): boolean =>
+  Number(headers.get("content-length") ?? bytes.length) === bytes.length;
 
 // What came of a download that was stopped is kept beside the whole files, under a URL of its own.
 const partOf = (url: string): string => `${url}${new URL(url).search === "" ? "?" : "&"}mrcnn-part`;
@@ -50,7 +54,12 @@ async function takePart(cache: Cache | undefined, url: string, sink: MemorySink)
 async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink): Promise<void> {
   if (sink.length === 0 || sink.validator === undefined) return;
   try {
-    await cache?.put(partOf(url), new Response(sink.bytes(), { headers: { "content-length": String(sink.length), [VALIDATOR]: sink.validator } }));
+    await cache?.put(
+      partOf(url),
+      new Response(sink.bytes(), {
+        headers: { "content-length": String(sink.length), [VALIDATOR]: sink.validator },
+      }),
+    );
   } catch {
     // No room: it begins anew another time.
   }
@@ -66,7 +75,11 @@ async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink)
  * @throws WeightsError naming the URL: offline and not cached (or damaged), refused, or not what its source
  * published or what came first; the signal's reason.
  */
-export async function downloadInPage(url: string, checksum: Checksum | undefined, options: PageDownloadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+export async function downloadInPage(
+  url: string,
+  checksum: Checksum | undefined,
+  options: PageDownloadOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
   const { offline = false, redownload = false, signal, fetch: given = pageFetch } = options;
   signal?.throwIfAborted();
   const cache = await openCache();
@@ -75,14 +88,20 @@ export async function downloadInPage(url: string, checksum: Checksum | undefined
   if (kept !== undefined) {
     const bytes = new Uint8Array(await kept.arrayBuffer());
     const hash = await sha256(bytes);
-    const isWhole = hash === undefined || (hash.startsWith(published?.prefix ?? "") && hash === (kept.headers.get(HASH) ?? hash));
+    const isWhole =
+      hash === undefined ||
+      (hash.startsWith(published?.prefix ?? "") && hash === (kept.headers.get(HASH) ?? hash));
     if (isWhole && isAsLong(kept, bytes)) return bytes;
   }
   if (offline) {
-    throw new WeightsError(`${url}: ${kept === undefined ? "is not" : "is damaged"} in the page's cache, and offline nothing is downloaded. Load it online once.`);
+    throw new WeightsError(
+      `${url}: ${kept === undefined ? "is not" : "is damaged"} in the page's cache, and offline nothing is downloaded. Load it online once.`,
+    );
   }
   const first = kept?.headers.get(HASH);
-  const wanted = published ?? (first === undefined || first === null ? undefined : ({ algorithm: "sha256", prefix: first } as const));
+  const wanted =
+    published ??
+    (first === undefined || first === null ? undefined : ({ algorithm: "sha256", prefix: first } as const));
 
   const sink = createMemorySink();
   const resume = isOwnOrigin(url);
@@ -91,7 +110,12 @@ export async function downloadInPage(url: string, checksum: Checksum | undefined
   let hash: string | undefined;
   for (let resumed = sink.length > 0; ; resumed = false) {
     try {
-      await transfer(url, sink, { ...options, fetch: given, resume, onTotal: async (total) => sink.reserve(total) });
+      await transfer(url, sink, {
+        ...options,
+        fetch: given,
+        resume,
+        onTotal: async (total) => sink.reserve(total),
+      });
     } catch (error) {
       if (resume) await keepPart(cache, url, sink);
       throw error;
@@ -105,7 +129,12 @@ export async function downloadInPage(url: string, checksum: Checksum | undefined
     await sink.restart(undefined);
   }
   try {
-    await cache?.put(url, new Response(bytes, { headers: { "content-length": String(bytes.length), ...(hash !== undefined && { [HASH]: hash }) } }));
+    await cache?.put(
+      url,
+      new Response(bytes, {
+        headers: { "content-length": String(bytes.length), ...(hash !== undefined && { [HASH]: hash }) },
+      }),
+    );
   } catch {
     // No room: it is downloaded again another time.
   }

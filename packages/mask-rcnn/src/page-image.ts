@@ -30,24 +30,35 @@ type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 export async function readPageImage(image: PageImage): Promise<RawImage> {
   if (isRawImage(image)) return image;
   if (isImageData(image)) return toRgb(image);
-  if (typeof image === "string" || image instanceof URL) return decodeBlob(await fetchBlob(String(image)), String(image));
-  if (typeof Blob !== "undefined" && image instanceof Blob) return decodeBlob(image, "name" in image ? String(image.name) : "image");
+  if (typeof image === "string" || image instanceof URL)
+    return decodeBlob(await fetchBlob(String(image)), String(image));
+  if (typeof Blob !== "undefined" && image instanceof Blob)
+    return decodeBlob(image, "name" in image ? String(image.name) : "image");
   if ("decode" in image) return readElement(image);
   return toRgb(draw(image as Drawable, sizeOf(image as Drawable)));
 }
 
 // As stored, not as shown.
-const AS_STORED = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" } as const;
+const AS_STORED = {
+  imageOrientation: "from-image",
+  premultiplyAlpha: "none",
+  colorSpaceConversion: "none",
+} as const;
 
 async function readElement(image: HTMLImageElement): Promise<RawImage> {
   try {
     await image.decode();
   } catch (cause) {
-    throw new DatasetError(`detect: the image ${image.currentSrc || image.src} can't be decoded. Check that it loads.`, { cause });
+    throw new DatasetError(
+      `detect: the image ${image.currentSrc || image.src} can't be decoded. Check that it loads.`,
+      { cause },
+    );
   }
   const size = sizeOf(image);
   // Drawing it as it is would convert its colours. Not every browser makes bitmaps of every image (SVG).
-  const bitmap = await Promise.resolve().then(() => createImageBitmap(image, AS_STORED)).catch(() => undefined);
+  const bitmap = await Promise.resolve()
+    .then(() => createImageBitmap(image, AS_STORED))
+    .catch(() => undefined);
   return bitmap === undefined ? toRgb(draw(image, size)) : readBitmap(bitmap, size);
 }
 
@@ -68,15 +79,29 @@ function isTransparent({ data: rgba }: Rgba): boolean {
 }
 
 const isImageData = (image: object | string): image is ImageData =>
-  typeof image === "object" && "data" in image && image.data instanceof Uint8ClampedArray && "width" in image && "height" in image && image.data.length === 4 * Number(image.width) * Number(image.height);
+  typeof image === "object" &&
+  "data" in image &&
+  image.data instanceof Uint8ClampedArray &&
+  "width" in image &&
+  "height" in image &&
+  image.data.length === 4 * Number(image.width) * Number(image.height);
 
 function sizeOf(image: Drawable): { width: number; height: number } {
-  const { naturalWidth, naturalHeight, videoWidth, videoHeight, displayWidth, displayHeight, width, height } = image as unknown as Partial<Record<string, number>>;
-  const size = { width: naturalWidth ?? videoWidth ?? displayWidth ?? width, height: naturalHeight ?? videoHeight ?? displayHeight ?? height };
+  const { naturalWidth, naturalHeight, videoWidth, videoHeight, displayWidth, displayHeight, width, height } =
+    image as unknown as Partial<Record<string, number>>;
+  const size = {
+    width: naturalWidth ?? videoWidth ?? displayWidth ?? width,
+    height: naturalHeight ?? videoHeight ?? displayHeight ?? height,
+  };
   if (typeof size.width !== "number" || typeof size.height !== "number") {
-    throw new ConfigError("detect: the image must be { data: RGB bytes, width, height }, a Blob, a URL, an image, canvas or video element, an ImageBitmap, ImageData or VideoFrame.");
+    throw new ConfigError(
+      "detect: the image must be { data: RGB bytes, width, height }, a Blob, a URL, an image, canvas or video element, an ImageBitmap, ImageData or VideoFrame.",
+    );
   }
-  if (!(size.width > 0 && size.height > 0)) throw new DatasetError("detect: the image has no pixels. Wait until it has loaded (a video: until it plays).");
+  if (!(size.width > 0 && size.height > 0))
+    throw new DatasetError(
+      "detect: the image has no pixels. Wait until it has loaded (a video: until it plays).",
+    );
   return { width: size.width, height: size.height };
 }
 
@@ -85,9 +110,15 @@ async function fetchBlob(url: string): Promise<Blob> {
   try {
     response = await fetch(url);
   } catch (cause) {
-    throw new DatasetError(`${url}: the image can't be fetched (${(cause as Error).message}). From another origin its server must allow it (CORS).`, { cause });
+    throw new DatasetError(
+      `${url}: the image can't be fetched (${(cause as Error).message}). From another origin its server must allow it (CORS).`,
+      { cause },
+    );
   }
-  if (!response.ok) throw new DatasetError(`${url}: the image can't be fetched: the server answers ${response.status}. Check the URL.`);
+  if (!response.ok)
+    throw new DatasetError(
+      `${url}: the image can't be fetched: the server answers ${response.status}. Check the URL.`,
+    );
   return response.blob();
 }
 
@@ -96,20 +127,34 @@ async function decodeBlob(blob: Blob, name: string): Promise<RawImage> {
   try {
     bitmap = await createImageBitmap(blob, AS_STORED);
   } catch (cause) {
-    throw new DatasetError(`${name}: the image can't be decoded (${(cause as Error).message}). It may be truncated, or of a format that this browser does not know.`, { cause });
+    throw new DatasetError(
+      `${name}: the image can't be decoded (${(cause as Error).message}). It may be truncated, or of a format that this browser does not know.`,
+      { cause },
+    );
   }
   return readBitmap(bitmap, bitmap);
 }
 
 function draw(image: Drawable, { width, height }: { width: number; height: number }): ImageData {
-  const canvas = typeof OffscreenCanvas === "undefined" ? Object.assign(document.createElement("canvas"), { width, height }) : new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D | null;
-  if (context === null) throw new DatasetError(`detect: the browser gives no canvas of ${width} x ${height}. Make the image smaller.`);
+  const canvas =
+    typeof OffscreenCanvas === "undefined" ?
+      Object.assign(document.createElement("canvas"), { width, height })
+    : new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", {
+    willReadFrequently: true,
+  }) as OffscreenCanvasRenderingContext2D | null;
+  if (context === null)
+    throw new DatasetError(
+      `detect: the browser gives no canvas of ${width} x ${height}. Make the image smaller.`,
+    );
   context.drawImage(image, 0, 0, width, height);
   try {
     return context.getImageData(0, 0, width, height);
   } catch (cause) {
-    throw new DatasetError("detect: the image is from another origin, whose pixels a page may not read. Its server must allow it (CORS), and an <img> needs crossorigin.", { cause });
+    throw new DatasetError(
+      "detect: the image is from another origin, whose pixels a page may not read. Its server must allow it (CORS), and an <img> needs crossorigin.",
+      { cause },
+    );
   }
 }
 

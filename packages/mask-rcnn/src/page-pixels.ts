@@ -13,7 +13,8 @@ export interface Rgba {
  */
 export function storedPixels(bitmap: ImageBitmap): Rgba | undefined {
   const { width, height } = bitmap;
-  const canvas = typeof OffscreenCanvas === "undefined" ? document.createElement("canvas") : new OffscreenCanvas(1, 1);
+  const canvas =
+    typeof OffscreenCanvas === "undefined" ? document.createElement("canvas") : new OffscreenCanvas(1, 1);
   const gl = canvas.getContext("webgl") as WebGLRenderingContext | null;
   if (gl === null) return undefined;
   try {

@@ -11,7 +11,10 @@ import type { Sink } from "./transfer.ts";
 // mark; renaming the folder is atomic, so that no two ever write into one.
 
 const DAY_MS = 86_400_000;
-const host = (): string => hostname().replaceAll(/[^A-Za-z0-9]/g, "").slice(0, 20) || "host";
+const host = (): string =>
+  hostname()
+    .replaceAll(/[^A-Za-z0-9]/g, "")
+    .slice(0, 20) || "host";
 
 function isAlive(pid: number): boolean {
   try {
@@ -29,7 +32,10 @@ async function abandoned(path: string): Promise<string[]> {
   const found: string[] = [];
   for (const name of await readdir(folder)) {
     if (name === start) found.push(join(folder, name));
-    const [, owner, pid] = name.startsWith(`${start}.`) ? (/^([A-Za-z0-9]+)-(\d+)-[0-9a-f]+$/.exec(name.slice(start.length + 1)) ?? []) : [];
+    const [, owner, pid] =
+      name.startsWith(`${start}.`) ?
+        (/^([A-Za-z0-9]+)-(\d+)-[0-9a-f]+$/.exec(name.slice(start.length + 1)) ?? [])
+      : [];
     if (owner === undefined) continue;
     const at = (await stat(join(folder, name, "data")).catch(() => undefined))?.mtimeMs ?? 0;
     if (owner === host() ? !isAlive(Number(pid)) : Date.now() - at > DAY_MS) found.push(join(folder, name));
@@ -77,7 +83,11 @@ export interface PartialFile extends Sink {
 }
 
 /** Takes up what is left of an earlier download of `url` to `path`, or begins one. The folder must exist. */
-export async function openPartial(path: string, url: string, write: WriteChunk = async (file, chunk) => file.writeFile(chunk)): Promise<PartialFile> {
+export async function openPartial(
+  path: string,
+  url: string,
+  write: WriteChunk = async (file, chunk) => file.writeFile(chunk),
+): Promise<PartialFile> {
   const own = `${path}.partial.${host()}-${process.pid}-${randomBytes(4).toString("hex")}`;
   for (const other of await abandoned(path)) {
     try {
@@ -93,7 +103,10 @@ export async function openPartial(path: string, url: string, write: WriteChunk =
   const stateFile = join(own, "state.json");
   // A state that can't be read (a power cut may leave zeros in its place) is forgotten, and the bytes with it.
   const state = await readStringRecord(stateFile, ["url", "validator"]);
-  let validator = typeof state === "object" && state.url === url && isHeaderValue(state.validator) ? state.validator : undefined;
+  let validator =
+    typeof state === "object" && state.url === url && isHeaderValue(state.validator) ?
+      state.validator
+    : undefined;
   if (validator === undefined || (await stat(data).catch(() => undefined))?.isFile() !== true) {
     validator = undefined;
     for (const left of [data, stateFile]) await rm(left, { recursive: true, force: true });

@@ -13,7 +13,10 @@ export interface DownloadProgress {
 }
 
 /** The part of `fetch` that is used; a test or a proxy gives its own. */
-export type Fetch = (url: string, init: { headers: Record<string, string>; signal: AbortSignal; redirect: "follow" }) => Promise<Response>;
+export type Fetch = (
+  url: string,
+  init: { headers: Record<string, string>; signal: AbortSignal; redirect: "follow" },
+) => Promise<Response>;
 
 /** Where the bytes of one file gather. What it holds may outlive the process. */
 export interface Sink {
@@ -94,7 +97,10 @@ export async function transfer(url: string, sink: Sink, options: TransferOptions
         left = retries;
         wait = backoffMs;
       } else if (left-- === 0) {
-        throw new WeightsError(`${url}: ${error.message} ${retries + 1} tries did not get it; try again later${sink.length > 0 ? `, ${sink.length} bytes are kept` : ""}.`, { cause: error });
+        throw new WeightsError(
+          `${url}: ${error.message} ${retries + 1} tries did not get it; try again later${sink.length > 0 ? `, ${sink.length} bytes are kept` : ""}.`,
+          { cause: error },
+        );
       }
       await sleep(Math.max(wait, error.afterMs), signal);
     }
@@ -116,7 +122,10 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 }
 
 /** Aborts when nothing happened for a while, or when the caller says so. */
-function watchdog(idleMs: number, outer: AbortSignal | undefined): { signal: AbortSignal; alive(): void; release(): void } {
+function watchdog(
+  idleMs: number,
+  outer: AbortSignal | undefined,
+): { signal: AbortSignal; alive(): void; release(): void } {
   const controller = new AbortController();
   const passOn = (): void => controller.abort(outer!.reason);
   if (outer?.aborted === true) passOn();
@@ -124,7 +133,10 @@ function watchdog(idleMs: number, outer: AbortSignal | undefined): { signal: Abo
   let timer: ReturnType<typeof setTimeout>;
   const alive = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => controller.abort(new Passing(`the server sent nothing for ${idleMs / 1000} s.`)), idleMs);
+    timer = setTimeout(
+      () => controller.abort(new Passing(`the server sent nothing for ${idleMs / 1000} s.`)),
+      idleMs,
+    );
   };
   alive();
   return {
@@ -150,10 +162,15 @@ async function attempt(url: string, sink: Sink, options: TransferOptions): Promi
   const dog = watchdog(idleMs, signal);
   try {
     const held = resume && sink.length > 0 && sink.validator !== undefined ? sink.length : 0;
-    const range: Record<string, string> = held > 0 ? { range: `bytes=${held}-`, "if-range": sink.validator! } : {};
+    const range: Record<string, string> =
+      held > 0 ? { range: `bytes=${held}-`, "if-range": sink.validator! } : {};
     let response: Response;
     try {
-      response = await options.fetch(url, { headers: { "accept-encoding": "identity", ...range }, signal: dog.signal, redirect: "follow" });
+      response = await options.fetch(url, {
+        headers: { "accept-encoding": "identity", ...range },
+        signal: dog.signal,
+        redirect: "follow",
+      });
     } catch (error) {
       throw unreached(url, error, dog.signal);
     }
@@ -171,10 +188,20 @@ async function attempt(url: string, sink: Sink, options: TransferOptions): Promi
 function unreached(url: string, error: unknown, signal: AbortSignal): Error {
   if (signal.aborted) return signal.reason as Error;
   const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const text = inner instanceof Error ? inner.message || String((inner as { code?: unknown }).code ?? inner.name) : String(inner);
-  if (/redirect/i.test(text)) return new WeightsError(`${url}: the server redirects in a circle, or too often. Check the URL.`, { cause: error });
-  if (/unknown scheme|invalid url|failed to parse url/i.test(text)) return new WeightsError(`${url}: is no URL that can be fetched (${text}). Check it.`, { cause: error });
-  return new Passing(`it can't be reached (${text}). Check the network, and HTTPS_PROXY if it needs a proxy.`, { cause: error });
+  const text =
+    inner instanceof Error ?
+      inner.message || String((inner as { code?: unknown }).code ?? inner.name)
+    : String(inner);
+  if (/redirect/i.test(text))
+    return new WeightsError(`${url}: the server redirects in a circle, or too often. Check the URL.`, {
+      cause: error,
+    });
+  if (/unknown scheme|invalid url|failed to parse url/i.test(text))
+    return new WeightsError(`${url}: is no URL that can be fetched (${text}). Check it.`, { cause: error });
+  return new Passing(
+    `it can't be reached (${text}). Check the network, and HTTPS_PROXY if it needs a proxy.`,
+    { cause: error },
+  );
 }
 
 /**
@@ -182,7 +209,12 @@ function unreached(url: string, error: unknown, signal: AbortSignal): Error {
  *
  * @returns the size of the whole file, when it is said.
  */
-async function accept(url: string, sink: Sink, response: Response, held: number): Promise<number | undefined> {
+async function accept(
+  url: string,
+  sink: Sink,
+  response: Response,
+  held: number,
+): Promise<number | undefined> {
   const { status, headers } = response;
   const discard = (): Promise<void> => response.body?.cancel().catch(() => {}) ?? Promise.resolve();
   if (status === 206 && held > 0) {
@@ -222,14 +254,21 @@ async function accept(url: string, sink: Sink, response: Response, held: number)
   await discard();
   const what = `the server answers ${status}${response.statusText === "" ? "" : ` ${response.statusText}`}.`;
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    throw new Passing(what, { afterMs: Math.min(LONGEST_WAIT_MS, 1000 * (Number(headers.get("retry-after") ?? 0) || 0)) });
+    throw new Passing(what, {
+      afterMs: Math.min(LONGEST_WAIT_MS, 1000 * (Number(headers.get("retry-after") ?? 0) || 0)),
+    });
   }
-  const hint = status === 404 || status === 410 ? "The file is gone or the URL is wrong." : status === 401 || status === 403 ? "It needs rights that this request does not have." : "Check the URL.";
+  const hint =
+    status === 404 || status === 410 ? "The file is gone or the URL is wrong."
+    : status === 401 || status === 403 ? "It needs rights that this request does not have."
+    : "Check the URL.";
   throw new WeightsError(`${url}: ${what} ${hint}`);
 }
 
 const page = (url: string): WeightsError =>
-  new WeightsError(`${url}: the server sent a web page instead of weights. It may be a login, an error or a proxy's page; open the URL in a browser.`);
+  new WeightsError(
+    `${url}: the server sent a web page instead of weights. It may be a login, an error or a proxy's page; open the URL in a browser.`,
+  );
 
 // Whether a file begins as HTML or XML does. Safetensors, zip, pickle and HDF5 never do.
 function isMarkup(start: Uint8Array): boolean {
@@ -241,7 +280,11 @@ async function receive(
   url: string,
   sink: Sink,
   response: Response,
-  { total: stated, dog, options }: { total: number | undefined; dog: ReturnType<typeof watchdog>; options: TransferOptions },
+  {
+    total: stated,
+    dog,
+    options,
+  }: { total: number | undefined; dog: ReturnType<typeof watchdog>; options: TransferOptions },
 ): Promise<void> {
   const { onProgress, resume = true } = options;
   let total = stated;
@@ -255,7 +298,12 @@ async function receive(
       try {
         part = await reader.read();
       } catch (error) {
-        throw dog.signal.aborted ? (dog.signal.reason as Error) : new Passing(`the transfer broke off after ${sink.length}${total === undefined ? "" : ` of ${total}`} bytes.`, { cause: error });
+        throw dog.signal.aborted ?
+            (dog.signal.reason as Error)
+          : new Passing(
+              `the transfer broke off after ${sink.length}${total === undefined ? "" : ` of ${total}`} bytes.`,
+              { cause: error },
+            );
       }
       dog.alive();
       if (part.done || part.value === undefined) break;
@@ -274,16 +322,22 @@ async function receive(
     throw error;
   }
   if (sink.length === 0) throw new Passing("the server sent an empty file.");
-  if (total !== undefined && sink.length < total) throw new Passing(`the transfer ended after ${sink.length} of ${total} bytes.`);
+  if (total !== undefined && sink.length < total)
+    throw new Passing(`the transfer ended after ${sink.length} of ${total} bytes.`);
 }
 
 /** The error for a file that came whole and is another than it must be. */
-export function otherFile(url: string, { algorithm, prefix }: Checksum, got: string, { isPublished }: { readonly isPublished: boolean }): WeightsError {
+export function otherFile(
+  url: string,
+  { algorithm, prefix }: Checksum,
+  got: string,
+  { isPublished }: { readonly isPublished: boolean },
+): WeightsError {
   const found = `got ${got.slice(0, prefix.length)}`;
   return new WeightsError(
-    isPublished
-      ? `${url}: its ${algorithm} must begin with ${prefix}, ${found}. It is not the file that was published, and is not kept; try again, perhaps over another network.`
-      : `${url}: its ${algorithm} must be that of the first download, ${prefix}, ${found}. The file at this address has changed since, or what came is damaged: it is not kept. Try again, or redownload to take what is there now.`,
+    isPublished ?
+      `${url}: its ${algorithm} must begin with ${prefix}, ${found}. It is not the file that was published, and is not kept; try again, perhaps over another network.`
+    : `${url}: its ${algorithm} must be that of the first download, ${prefix}, ${found}. The file at this address has changed since, or what came is damaged: it is not kept. Try again, or redownload to take what is there now.`,
   );
 }
 

@@ -39,8 +39,27 @@ describe("auto", () => {
   it.each<[string, object | undefined]>([
     ["without WebGPU", undefined],
     ["without an adapter", { requestAdapter: async () => null }],
-    ["with a program in place of a GPU", { requestAdapter: async () => ({ info: { vendor: "google", architecture: "swiftshader" }, features: new Set(), requestDevice: () => expect.unreachable() }) }],
-    ["whose GPU gives no device", { requestAdapter: async () => ({ info: { vendor: "nvidia" }, features: new Set(), limits: {}, requestDevice: () => Promise.reject(new Error("blocked")) }) }],
+    [
+      "with a program in place of a GPU",
+      {
+        requestAdapter: async () => ({
+          info: { vendor: "google", architecture: "swiftshader" },
+          features: new Set(),
+          requestDevice: () => expect.unreachable(),
+        }),
+      },
+    ],
+    [
+      "whose GPU gives no device",
+      {
+        requestAdapter: async () => ({
+          info: { vendor: "nvidia" },
+          features: new Set(),
+          limits: {},
+          requestDevice: () => Promise.reject(new Error("blocked")),
+        }),
+      },
+    ],
     ["whose GPU process is gone", { requestAdapter: () => Promise.reject(new Error("gone")) }],
   ])("is WebAssembly in a page %s", async (_, gpu) => {
     vi.stubGlobal("navigator", { hardwareConcurrency: 1, ...(gpu && { gpu }) });
@@ -55,13 +74,17 @@ describe.skipIf(!backendState("webgpu").available)("webgpu in Node", () => {
     const plain = await loadMaskRcnn({ ...small, weights, backend: "cpu" });
     const expected = await plain.detect(image);
     plain.dispose();
-    const [one, other] = await Promise.all([loadMaskRcnn({ ...load, weights }), loadMaskRcnn({ ...load, weights })]);
+    const [one, other] = await Promise.all([
+      loadMaskRcnn({ ...load, weights }),
+      loadMaskRcnn({ ...load, weights }),
+    ]);
     expect([one.backend, other.backend]).toEqual(["webgpu", "webgpu"]);
     for (const model of [one, other]) {
       const { objects } = await model.detect(image);
       expect(objects.map(({ label }) => label)).toEqual(expected.objects.map(({ label }) => label));
       for (const [i, { box }] of objects.entries()) {
-        for (const side of ["x", "y", "width", "height"] as const) expect(Math.abs(box[side] - expected.objects[i]!.box[side])).toBeLessThan(0.01);
+        for (const side of ["x", "y", "width", "height"] as const)
+          expect(Math.abs(box[side] - expected.objects[i]!.box[side])).toBeLessThan(0.01);
       }
     }
     one.dispose();

@@ -29,9 +29,15 @@ describe("the catalog", () => {
       metrics: { boxAP: 44.3, maskAP: 39.5 },
       network: { architecture: "fpn", depth: 101, cardinality: 32, mask: true },
     });
-    expect(catalogEntry("COCO-Detection/faster_rcnn_R_101_C4_3x")).toMatchObject({ metrics: { boxAP: 41.1 }, network: { architecture: "c4", depth: 101, cardinality: 1, mask: false } });
+    expect(catalogEntry("COCO-Detection/faster_rcnn_R_101_C4_3x")).toMatchObject({
+      metrics: { boxAP: 41.1 },
+      network: { architecture: "c4", depth: 101, cardinality: 1, mask: false },
+    });
     expect(catalogEntry("COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_1x").network.architecture).toBe("dc5");
-    expect(catalogEntry("COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x")).toMatchObject({ metrics: { boxAP: 53.6, keypointAP: 64 }, categories: [{ id: 1, name: "person" }] });
+    expect(catalogEntry("COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x")).toMatchObject({
+      metrics: { boxAP: 53.6, keypointAP: 64 },
+      categories: [{ id: 1, name: "person" }],
+    });
   });
 
   it("numbers classes as COCO does", () => {
@@ -39,10 +45,19 @@ describe("the catalog", () => {
     expect(torchvision).toHaveLength(90);
     torchvision.forEach(({ id }, i) => expect(id).toBe(i + 1));
     // Ids of COCO's annotation files; torchvision's meta has "N/A" at 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83.
-    expect(torchvision.filter(({ name }) => name === "N/A").map(({ id }) => id)).toEqual([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
+    expect(torchvision.filter(({ name }) => name === "N/A").map(({ id }) => id)).toEqual([
+      12, 26, 29, 30, 45, 66, 68, 69, 71, 83,
+    ]);
     const detectron2 = catalogEntry("COCO-Detection/faster_rcnn_R_50_FPN_1x").categories;
     expect(detectron2).toHaveLength(80);
-    const known: [number, number, string][] = [[1, 1, "person"], [12, 13, "stop sign"], [25, 27, "backpack"], [61, 67, "dining table"], [73, 82, "refrigerator"], [80, 90, "toothbrush"]];
+    const known: [number, number, string][] = [
+      [1, 1, "person"],
+      [12, 13, "stop sign"],
+      [25, 27, "backpack"],
+      [61, 67, "dining table"],
+      [73, 82, "refrigerator"],
+      [80, 90, "toothbrush"],
+    ];
     for (const [label, id, name] of known) {
       expect(detectron2[label - 1]).toEqual({ id, name });
       expect(torchvision[id - 1]).toEqual({ id, name });
@@ -62,7 +77,9 @@ describe("the catalog", () => {
     ["maskrcnn_resnet50_fpn_v3", 'Did you mean "maskrcnn_resnet50_fpn_v2"?'],
     ["mask_rcnn_R_50_FPN_3x", 'Did you mean "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x"?'],
     ["yolo", "It has nuclei, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2 and 28 more."],
-  ])("does not know %s", (name, hint) => expect(() => catalogEntry(name)).toThrow(`${name} is not in the catalog. ${hint}`));
+  ])("does not know %s", (name, hint) =>
+    expect(() => catalogEntry(name)).toThrow(`${name} is not in the catalog. ${hint}`),
+  );
 
   it("is what the README says", () => {
     const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");

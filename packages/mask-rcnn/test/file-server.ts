@@ -10,7 +10,11 @@ export type Handler = (request: IncomingMessage, response: ServerResponse, count
 export interface FileServer {
   readonly url: string;
   /** What every request asked for. */
-  readonly requests: { readonly url: string; readonly range: string | undefined; readonly ifRange: string | undefined }[];
+  readonly requests: {
+    readonly url: string;
+    readonly range: string | undefined;
+    readonly ifRange: string | undefined;
+  }[];
 }
 
 /** Serves until the test file ends. */
@@ -36,7 +40,10 @@ export function sendFile(
   content: Uint8Array,
   { etag = '"one"', cut = Infinity }: { etag?: string | undefined; cut?: number } = {},
 ): void {
-  const from = request.headers["if-range"] === etag ? Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0) : 0;
+  const from =
+    request.headers["if-range"] === etag ?
+      Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0)
+    : 0;
   if (from >= content.length) {
     response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
     return;

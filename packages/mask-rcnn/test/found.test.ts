@@ -11,18 +11,40 @@ const detections = {
   labels: Int32Array.of(2, 1),
   scores: Float32Array.of(0.75, 0.5),
   masks: [encodeRle(bitmapFromFull(pixels, size)), encodeRle(bitmapFromFull(new Uint8Array(6), size))],
-  keypoints: { count: 2, points: Float32Array.of(1, 2, 1, 3, 4, 1, 5, 6, 1, 7, 8, 1), scores: Float32Array.of(9, 10, 11, 12) },
+  keypoints: {
+    count: 2,
+    points: Float32Array.of(1, 2, 1, 3, 4, 1, 5, 6, 1, 7, 8, 1),
+    scores: Float32Array.of(9, 10, 11, 12),
+  },
 };
-const categories = [{ id: 1, name: "person" }, { id: 18, name: "dog" }];
+const categories = [
+  { id: 1, name: "person" },
+  { id: 18, name: "dog" },
+];
 
 it("are plain objects with the data set's ids", () => {
   const found = toFound(detections, categories, ["nose", "tail"]);
   expect(JSON.parse(JSON.stringify(found))).toEqual(found);
-  expect(found).toMatchObject({ width: 3, height: 2, objects: [{ label: 2, categoryId: 18, name: "dog", score: 0.75, box: { x: 1, y: 0, width: 2, height: 2 } }, { label: 1, categoryId: 1, name: "person" }] });
+  expect(found).toMatchObject({
+    width: 3,
+    height: 2,
+    objects: [
+      { label: 2, categoryId: 18, name: "dog", score: 0.75, box: { x: 1, y: 0, width: 2, height: 2 } },
+      { label: 1, categoryId: 1, name: "person" },
+    ],
+  });
   expect(found.objects[1]!.box).toEqual({ x: 0, y: 0, width: 0.5, height: 1.5 });
-  expect(found.objects[1]!.keypoints).toEqual([{ name: "nose", x: 5, y: 6, score: 11 }, { name: "tail", x: 7, y: 8, score: 12 }]);
+  expect(found.objects[1]!.keypoints).toEqual([
+    { name: "nose", x: 5, y: 6, score: 11 },
+    { name: "tail", x: 7, y: 8, score: 12 },
+  ]);
   expect(found.objects[0]!.mask!.size).toEqual([2, 3]);
-  expect(Object.keys(toFound({ ...detections, masks: undefined as never, keypoints: undefined as never }, categories, []).objects[0]!)).toEqual(["label", "categoryId", "name", "score", "box"]);
+  expect(
+    Object.keys(
+      toFound({ ...detections, masks: undefined as never, keypoints: undefined as never }, categories, [])
+        .objects[0]!,
+    ),
+  ).toEqual(["label", "categoryId", "name", "score", "box"]);
 });
 
 it("masks become bitmaps and pixels", () => {

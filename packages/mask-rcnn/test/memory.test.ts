@@ -22,7 +22,8 @@ interface Module {
 const module = (): Module => (engine().backend as unknown as { readonly wasm: Module }).wasm;
 const megabytes = (): number => process.memoryUsage().rss / 2 ** 20;
 
-const load = (): Promise<MaskRcnnDetector> => loadMaskRcnn({ weights: "nuclei", backend: "wasm", minSize: 256, maxSize: 256 });
+const load = (): Promise<MaskRcnnDetector> =>
+  loadMaskRcnn({ weights: "nuclei", backend: "wasm", minSize: 256, maxSize: 256 });
 const image = noise(200, 160);
 
 beforeAll(async () => {
@@ -63,7 +64,9 @@ describe("detect", () => {
     };
     const tensors = engine().memory().numTensors;
     for (const side of [1600, 1500]) {
-      await expect(detector.detect(image, { minSize: side, maxSize: side })).rejects.toThrow(/^Backend wasm is out of memory: [\d,]+ MB more were needed/);
+      await expect(detector.detect(image, { minSize: side, maxSize: side })).rejects.toThrow(
+        /^Backend wasm is out of memory: [\d,]+ MB more were needed/,
+      );
       expect(engine().memory().numTensors).toBe(tensors);
     }
     expect(await detector.detect(image)).toEqual(expected);
@@ -82,10 +85,19 @@ describe("detect", () => {
 
 it("a training step that is far from fitting is refused before its forward pass", async () => {
   await startWasm();
-  const model = createMaskRcnn(maskRcnnConfig({ classes: ["a"], backbone: { depth: 18, width: 32 }, fpn: { channels: 32 } }), createRandom(0));
+  const model = createMaskRcnn(
+    maskRcnnConfig({ classes: ["a"], backbone: { depth: 18, width: 32 }, fpn: { channels: 32 } }),
+    createRandom(0),
+  );
   const size = { height: 1536, width: 1536 };
-  const batch = (count: number): TrainingBatch => ({ images: { data: new Float32Array(0), size, imageSizes: Array.from({ length: count }, () => size) }, groundTruth: [], names: [] });
-  await expect(trainingLosses(model, batch(64), createRandom(0))).rejects.toThrow(/^training: 64 images of 1536 x 1536 pixels at the network's input need at least [\d.]+ GB of memory with this model, and the backend's ends at 4\.29 GB\./);
+  const batch = (count: number): TrainingBatch => ({
+    images: { data: new Float32Array(0), size, imageSizes: Array.from({ length: count }, () => size) },
+    groundTruth: [],
+    names: [],
+  });
+  await expect(trainingLosses(model, batch(64), createRandom(0))).rejects.toThrow(
+    /^training: 64 images of 1536 x 1536 pixels at the network's input need at least [\d.]+ GB of memory with this model, and the backend's ends at 4\.29 GB\./,
+  );
   // Here it is the missing pixels that stop it.
   await expect(trainingLosses(model, batch(2), createRandom(0))).rejects.toThrow(/shape|values/i);
   model.dispose();
@@ -95,12 +107,18 @@ it("a training step that is far from fitting is refused before its forward pass"
 describe("what detection is said to need at the least", () => {
   const classes = ["a"];
   it.each<[string, MaskRcnnOptions]>([
-    ["ResNet-18 with group norm", { classes, backbone: { depth: 18, width: 32, norm: "group_norm", groups: 16 }, fpn: { channels: 64 } }],
+    [
+      "ResNet-18 with group norm",
+      { classes, backbone: { depth: 18, width: 32, norm: "group_norm", groups: 16 }, fpn: { channels: 64 } },
+    ],
     ["ResNet-18", { classes, backbone: { depth: 18 }, fpn: { channels: 256 } }],
     ["ResNet-50", { classes }],
     ["ResNet-50 with group norm", { classes, backbone: { norm: "group_norm" }, fpn: { norm: "group_norm" } }],
     ["matterport's", { classes, numerics: "matterport" }],
-    ["a narrow one with a wide pyramid", { classes, backbone: { depth: 18, width: 8 }, fpn: { channels: 128 } }],
+    [
+      "a narrow one with a wide pyramid",
+      { classes, backbone: { depth: 18, width: 8 }, fpn: { channels: 128 } },
+    ],
     ["C4", { classes, architecture: "c4", numerics: "detectron2" }],
   ])("is used, and not much less than all: %s", async (_, options) => {
     await startWasm();
@@ -125,9 +143,14 @@ describe("what detection is said to need at the least", () => {
     };
     const last = config.architecture === "fpn" ? "fpn" : "layer3";
     const enough = new Error("enough");
-    const look = observeDetect(model, [noise(side, side)], (stage) => {
-      if (stage === last) throw enough;
-    }, { minSize: side, maxSize: side });
+    const look = observeDetect(
+      model,
+      [noise(side, side)],
+      (stage) => {
+        if (stage === last) throw enough;
+      },
+      { minSize: side, maxSize: side },
+    );
     await expect(look).rejects.toBe(enough);
     Object.assign(wasm, { _malloc: malloc, _free: free });
     model.dispose();

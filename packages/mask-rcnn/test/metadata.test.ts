@@ -5,7 +5,10 @@ import type { SourceWeights } from "@mrcnn/weights";
 import { createPretrained } from "../src/pretrained.ts";
 
 const bias = "roi_heads.box_predictor.cls_score.bias";
-const weightsWith = (metadata: Record<string, string>, source: SourceWeights["source"] = "mrcnn"): SourceWeights => ({
+const weightsWith = (
+  metadata: Record<string, string>,
+  source: SourceWeights["source"] = "mrcnn",
+): SourceWeights => ({
   format: "safetensors",
   source,
   norm: "frozen_batch_norm",
@@ -25,10 +28,33 @@ function refusal(weights: SourceWeights): string {
 
 describe("metadata of weights", () => {
   it.each(["config", "categories"])("that are wrong under %s name the file, in one short message", (name) => {
-    const values = ["", "{", "[", "nul", "\0\0\0", "[".repeat(50_000), "null", "true", "7", '"text"', "[]", "[null]", "[1, 2]", '[{"id": [1], "name": "a"}, {"id": 2, "name": "b"}]', '[{"id": 1}, {"id": 2}]', '{"classes": 7}', '{"classes": [null]}', '{"classes": ["a", "b"], "box": {"scoreThreshold": "0.5"}}', '{"classes": ["a", "b"], "image": [[[{}]]]}', JSON.stringify(Array.from({ length: 3000 }, () => ({})))];
+    const values = [
+      "",
+      "{",
+      "[",
+      "nul",
+      "\0\0\0",
+      "[".repeat(50_000),
+      "null",
+      "true",
+      "7",
+      '"text"',
+      "[]",
+      "[null]",
+      "[1, 2]",
+      '[{"id": [1], "name": "a"}, {"id": 2, "name": "b"}]',
+      '[{"id": 1}, {"id": 2}]',
+      '{"classes": 7}',
+      '{"classes": [null]}',
+      '{"classes": ["a", "b"], "box": {"scoreThreshold": "0.5"}}',
+      '{"classes": ["a", "b"], "image": [[[{}]]]}',
+      JSON.stringify(Array.from({ length: 3000 }, () => ({}))),
+    ];
     for (const text of values) {
       const message = refusal(weightsWith({ [name]: text }));
-      expect(message, text.slice(0, 60)).toMatch(new RegExp(`^w\\.safetensors: its metadata's ${name}(:| must be)`));
+      expect(message, text.slice(0, 60)).toMatch(
+        new RegExp(`^w\\.safetensors: its metadata's ${name}(:| must be)`),
+      );
       expect(message).toMatch(/Convert the weights anew\.$/);
       expect(message.length).toBeLessThan(1200);
     }
@@ -45,14 +71,35 @@ describe("metadata of weights", () => {
   });
 
   it("that name a library which is none are refused, not taken for torchvision's", () => {
-    for (const [name, value] of [["numerics", "tensorflow"], ["numerics", "null"], ["source", "Torchvision"], ["source", "null"]] as const) {
-      expect(refusal(weightsWith({ [name]: value }))).toContain(`its metadata's ${name} must be one of torchvision, detectron2, matterport`);
+    for (const [name, value] of [
+      ["numerics", "tensorflow"],
+      ["numerics", "null"],
+      ["source", "Torchvision"],
+      ["source", "null"],
+    ] as const) {
+      expect(refusal(weightsWith({ [name]: value }))).toContain(
+        `its metadata's ${name} must be one of torchvision, detectron2, matterport`,
+      );
     }
   });
 
-  it.each([["mrcnn"], ["detectron2"]] as const)("of %s whose input is normalised by no three numbers are refused, not taken for ImageNet's", (source) => {
-    for (const [name, value] of [["pixel_mean", "[1, 2]"], ["pixel_mean", '[1, 2, "3"]'], ["pixel_mean", "null"], ["pixel_mean", "7"], ["pixel_mean", "[1,"], ["pixel_std", "[1, 1, 0]"], ["pixel_std", "[1, 1, -2]"], ["pixel_std", "[1, 1, 1e999]"]] as const) {
-      expect(refusal(weightsWith({ [name]: value }, source)), value).toMatch(new RegExp(`^w\\.safetensors: its metadata's ${name} must be`));
-    }
-  });
+  it.each([["mrcnn"], ["detectron2"]] as const)(
+    "of %s whose input is normalised by no three numbers are refused, not taken for ImageNet's",
+    (source) => {
+      for (const [name, value] of [
+        ["pixel_mean", "[1, 2]"],
+        ["pixel_mean", '[1, 2, "3"]'],
+        ["pixel_mean", "null"],
+        ["pixel_mean", "7"],
+        ["pixel_mean", "[1,"],
+        ["pixel_std", "[1, 1, 0]"],
+        ["pixel_std", "[1, 1, -2]"],
+        ["pixel_std", "[1, 1, 1e999]"],
+      ] as const) {
+        expect(refusal(weightsWith({ [name]: value }, source)), value).toMatch(
+          new RegExp(`^w\\.safetensors: its metadata's ${name} must be`),
+        );
+      }
+    },
+  );
 });

@@ -25,8 +25,16 @@ export function narrowModel(classes: number, options: Omit<MaskRcnnOptions, "cla
 }
 
 /** A file of this project's, as `mrcnn convert` writes it. */
-export async function narrowFile(model: MaskRcnn, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
-  return writeSafetensors(await toArrays(model.variables), { format: "mrcnn", numerics: "torchvision", norm: "frozen_batch_norm", ...metadata });
+export async function narrowFile(
+  model: MaskRcnn,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array> {
+  return writeSafetensors(await toArrays(model.variables), {
+    format: "mrcnn",
+    numerics: "torchvision",
+    norm: "frozen_batch_norm",
+    ...metadata,
+  });
 }
 
 /** An image of noise. */

@@ -26,19 +26,34 @@ afterAll(() => {
 describe("the nuclei model", () => {
   it("comes with its config and its class", () => {
     expect(model.categories).toEqual([{ id: 1, name: "nucleus" }]);
-    expect(model.model.config).toMatchObject({ classes: ["nucleus"], image: { minSize: 512, maxSize: 1024 }, backbone: { depth: 18, norm: "group_norm" }, box: { maxDetections: 400 } });
+    expect(model.model.config).toMatchObject({
+      classes: ["nucleus"],
+      image: { minSize: 512, maxSize: 1024 },
+      backbone: { depth: 18, norm: "group_norm" },
+      box: { maxDetections: 400 },
+    });
   });
 
-  it.each(["fluorescence", "haematoxylin-eosin"] as const)("finds the nuclei of a picture, %s", async (stain) => {
-    const { image, groundTruth } = await nucleiDataset({ count: 1, seed: 9, stain, size: { height: 128, width: 160 }, nuclei: [8, 8], diameter: [24, 44] }).get(0);
-    // As large as it is: this suite runs on slow backends too.
-    const { objects } = await model.detect(image, { minSize: 128 });
-    const truth = groundTruth.masks.map((mask) => toFullBitmap(mask));
-    const found = objects.map(({ mask }) => maskToBitmap(mask!));
-    expect(Math.abs(found.length - truth.length)).toBeLessThanOrEqual(1);
-    const best = truth.map((mask) => Math.max(...found.map((other) => iou(mask, other))));
-    expect(best.filter((value) => value > 0.5).length).toBeGreaterThanOrEqual(truth.length - 1);
-    expect(best.toSorted((a, b) => a - b)[truth.length >> 1]).toBeGreaterThan(0.75);
-    expect(objects.every(({ name, categoryId }) => name === "nucleus" && categoryId === 1)).toBe(true);
-  });
+  it.each(["fluorescence", "haematoxylin-eosin"] as const)(
+    "finds the nuclei of a picture, %s",
+    async (stain) => {
+      const { image, groundTruth } = await nucleiDataset({
+        count: 1,
+        seed: 9,
+        stain,
+        size: { height: 128, width: 160 },
+        nuclei: [8, 8],
+        diameter: [24, 44],
+      }).get(0);
+      // As large as it is: this suite runs on slow backends too.
+      const { objects } = await model.detect(image, { minSize: 128 });
+      const truth = groundTruth.masks.map((mask) => toFullBitmap(mask));
+      const found = objects.map(({ mask }) => maskToBitmap(mask!));
+      expect(Math.abs(found.length - truth.length)).toBeLessThanOrEqual(1);
+      const best = truth.map((mask) => Math.max(...found.map((other) => iou(mask, other))));
+      expect(best.filter((value) => value > 0.5).length).toBeGreaterThanOrEqual(truth.length - 1);
+      expect(best.toSorted((a, b) => a - b)[truth.length >> 1]).toBeGreaterThan(0.75);
+      expect(objects.every(({ name, categoryId }) => name === "nucleus" && categoryId === 1)).toBe(true);
+    },
+  );
 });

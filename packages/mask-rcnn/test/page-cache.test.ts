@@ -12,7 +12,10 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 const quick = { backoffMs: 5, retries: 2 };
 
 /** Cache Storage as far as it is used. */
-function fakeCaches({ isFull = false } = {}): { caches: Pick<CacheStorage, "open">; kept: Map<string, Response> } {
+function fakeCaches({ isFull = false } = {}): {
+  caches: Pick<CacheStorage, "open">;
+  kept: Map<string, Response>;
+} {
   const kept = new Map<string, Response>();
   const cache = {
     match: async (url: string) => kept.get(url)?.clone(),
@@ -35,10 +38,14 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe("a download in a page", () => {
   it("goes on where it was cut, is kept, and is not repeated", async () => {
-    const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 2 ? 60_000 : Infinity }));
+    const server = await serve((request, response, count) =>
+      sendFile(request, response, content, { cut: count < 2 ? 60_000 : Infinity }),
+    );
     const url = `${server.url}/w.pth`;
     const seen: DownloadProgress[] = [];
-    expect(sha256(await downloadInPage(url, undefined, { ...quick, onProgress: (p) => seen.push(p) }))).toBe(sha256(content));
+    expect(sha256(await downloadInPage(url, undefined, { ...quick, onProgress: (p) => seen.push(p) }))).toBe(
+      sha256(content),
+    );
     expect(seen.at(-1)).toMatchObject({ bytes: content.length, total: content.length });
     expect(server.requests.slice(1).every(({ range }) => range !== undefined)).toBe(true);
     const before = server.requests.length;
@@ -47,14 +54,20 @@ describe("a download in a page", () => {
     expect(server.requests).toHaveLength(before);
     await forgetInPage(url);
     expect(await isCachedInPage(url)).toBe(false);
-    await expect(downloadInPage(url, undefined, { offline: true })).rejects.toThrow(/is not in the page's cache/);
+    await expect(downloadInPage(url, undefined, { offline: true })).rejects.toThrow(
+      /is not in the page's cache/,
+    );
   });
 
   it("goes on where it was stopped, in another visit too", async () => {
     const server = await serve((request, response) => sendFile(request, response, content));
     const url = `${server.url}/w.pth`;
     const controller = new AbortController();
-    const stopped = downloadInPage(url, undefined, { ...quick, signal: controller.signal, onProgress: ({ bytes }) => bytes > 0 && controller.abort() });
+    const stopped = downloadInPage(url, undefined, {
+      ...quick,
+      signal: controller.signal,
+      onProgress: ({ bytes }) => bytes > 0 && controller.abort(),
+    });
     await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
     expect(await isCachedInPage(url)).toBe(false);
     const [part] = kept.values();
@@ -73,7 +86,9 @@ describe("a download in a page", () => {
 
   it("asks another origin for no parts, as that needs its leave", async () => {
     vi.stubGlobal("location", new URL("https://page.example/"));
-    const server = await serve((request, response, count) => sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }));
+    const server = await serve((request, response, count) =>
+      sendFile(request, response, content, { cut: count < 1 ? 60_000 : Infinity }),
+    );
     expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     expect(server.requests.every(({ range }) => range === undefined)).toBe(true);
   });
@@ -91,14 +106,20 @@ describe("a download in a page", () => {
       const response = await fetch(url, init);
       return new Response(response.body, { headers: { "content-length": String(packed.length) } });
     };
-    expect(Buffer.from(await downloadInPage(`${server.url}/w.bin`, undefined, { ...quick, fetch: hiding })).equals(text)).toBe(true);
+    expect(
+      Buffer.from(await downloadInPage(`${server.url}/w.bin`, undefined, { ...quick, fetch: hiding })).equals(
+        text,
+      ),
+    ).toBe(true);
   });
 
   it("is checked by its published hash, and on every use", async () => {
     const server = await serve((request, response) => sendFile(request, response, content));
     const url = `${server.url}/w.pth`;
     const prefix = createHash("sha256").update(content).digest("hex").slice(0, 8);
-    await expect(downloadInPage(url, { algorithm: "sha256", prefix: "00000000" }, quick)).rejects.toThrow(`must begin with 00000000, got ${prefix}`);
+    await expect(downloadInPage(url, { algorithm: "sha256", prefix: "00000000" }, quick)).rejects.toThrow(
+      `must begin with 00000000, got ${prefix}`,
+    );
     expect(kept.size).toBe(0);
     await downloadInPage(url, { algorithm: "sha256", prefix }, quick);
     kept.set(url, new Response(content.subarray(1), { headers: kept.get(url)!.headers }));
@@ -111,8 +132,15 @@ describe("a download in a page", () => {
     const url = `${server.url}/w.pth`;
     const checksum = { algorithm: "sha256", prefix: sha256(content).slice(0, 8) } as const;
     for (const wrong of [content.slice(0, 900), new Uint8Array(content.length)]) {
-      kept.set(url, new Response(wrong, { headers: { "content-length": String(wrong.length), "x-sha256": sha256(wrong) } }));
-      await expect(downloadInPage(url, checksum, { offline: true })).rejects.toThrow(/is damaged in the page's cache/);
+      kept.set(
+        url,
+        new Response(wrong, {
+          headers: { "content-length": String(wrong.length), "x-sha256": sha256(wrong) },
+        }),
+      );
+      await expect(downloadInPage(url, checksum, { offline: true })).rejects.toThrow(
+        /is damaged in the page's cache/,
+      );
       expect(sha256(await downloadInPage(url, checksum, quick))).toBe(sha256(content));
       expect(sha256(await downloadInPage(url, checksum, { offline: true }))).toBe(sha256(content));
     }
@@ -120,8 +148,13 @@ describe("a download in a page", () => {
 
   it("must stay what came first where nothing that a page can compute is published", async () => {
     let now = content;
-    const server = await serve((request, response) => sendFile(request, response, now, { etag: `"${sha256(now).slice(0, 8)}"` }));
-    for (const [name, checksum] of [["w.h5", undefined], ["w.pkl", { algorithm: "md5", prefix: "000000" }]] as const) {
+    const server = await serve((request, response) =>
+      sendFile(request, response, now, { etag: `"${sha256(now).slice(0, 8)}"` }),
+    );
+    for (const [name, checksum] of [
+      ["w.h5", undefined],
+      ["w.pkl", { algorithm: "md5", prefix: "000000" }],
+    ] as const) {
       const url = `${server.url}/${name}`;
       now = content;
       await downloadInPage(url, checksum, quick);
@@ -140,11 +173,19 @@ describe("a download in a page", () => {
     const server = await serve((request, response) => sendFile(request, response, content));
     const url = `${server.url}/w.pth`;
     // Shorter than it was; and as long, but of other bytes, which the published hash tells.
-    kept.set(`${url}?mrcnn-part`, new Response(content.slice(0, 50), { headers: { "content-length": "900", "x-validator": '"one"' } }));
+    kept.set(
+      `${url}?mrcnn-part`,
+      new Response(content.slice(0, 50), { headers: { "content-length": "900", "x-validator": '"one"' } }),
+    );
     expect(sha256(await downloadInPage(url, undefined, quick))).toBe(sha256(content));
     await forgetInPage(url);
-    kept.set(`${url}?mrcnn-part`, new Response(new Uint8Array(900), { headers: { "content-length": "900", "x-validator": '"one"' } }));
-    expect(sha256(await downloadInPage(url, { algorithm: "sha256", prefix: sha256(content).slice(0, 8) }, quick))).toBe(sha256(content));
+    kept.set(
+      `${url}?mrcnn-part`,
+      new Response(new Uint8Array(900), { headers: { "content-length": "900", "x-validator": '"one"' } }),
+    );
+    expect(
+      sha256(await downloadInPage(url, { algorithm: "sha256", prefix: sha256(content).slice(0, 8) }, quick)),
+    ).toBe(sha256(content));
     expect(server.requests.map(({ range }) => range)).toEqual([undefined, "bytes=900-", undefined]);
   });
 
@@ -164,7 +205,11 @@ describe("a download in a page", () => {
     });
     expect(sha256(await downloadInPage(`${server.url}/w.pth`, undefined, quick))).toBe(sha256(content));
     const controller = new AbortController();
-    const stopped = downloadInPage(`${server.url}/v.pth`, undefined, { ...quick, signal: controller.signal, onProgress: () => controller.abort() });
+    const stopped = downloadInPage(`${server.url}/v.pth`, undefined, {
+      ...quick,
+      signal: controller.signal,
+      onProgress: () => controller.abort(),
+    });
     await expect(stopped).rejects.toMatchObject({ name: "AbortError" });
     expect(kept.has(`${server.url}/v.pth`)).toBe(false);
   });

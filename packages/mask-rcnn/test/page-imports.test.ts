@@ -4,14 +4,26 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 
 const packages = join(import.meta.dirname, "..", "..");
-const STATIC = /(?:^|[\s;}])(?:import|export)\s(?!type\s)[^"';]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
+const STATIC =
+  /(?:^|[\s;}])(?:import|export)\s(?!type\s)[^"';]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']/gm;
 
 function resolve(specifier: string, from: string): string | undefined {
   if (specifier.startsWith(".")) return join(dirname(from), specifier);
   const [scope, name, ...rest] = specifier.split("/");
   if (scope !== "@mrcnn") return undefined;
-  const { exports } = JSON.parse(readFileSync(join(packages, name!, "package.json"), "utf8")) as { exports: Record<string, { "@mrcnn/source": string }> };
-  return join(packages, name!, exports[["./", ...rest].join("/").replace(/^\.\/\/?$/, ".").replace("//", "/")]!["@mrcnn/source"]);
+  const { exports } = JSON.parse(readFileSync(join(packages, name!, "package.json"), "utf8")) as {
+    exports: Record<string, { "@mrcnn/source": string }>;
+  };
+  return join(
+    packages,
+    name!,
+    exports[
+      ["./", ...rest]
+        .join("/")
+        .replace(/^\.\/\/?$/, ".")
+        .replace("//", "/")
+    ]!["@mrcnn/source"],
+  );
 }
 
 /** Every module that is loaded with `entry`, and what they import of others. */
@@ -33,13 +45,24 @@ it("the page's entry loads nothing of Node", () => {
   const { files, outside } = follow(join(packages, "mask-rcnn", "src", "index.ts"));
   expect(files.size).toBeGreaterThan(50);
   // Not even on demand: a bundler would look for it.
-  for (const file of files) expect(readFileSync(file, "utf8")).not.toMatch(/(?<!typeof )import\s*\([^)]*["'`]node:/);
-  expect([...outside].toSorted()).toEqual(["@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-core", "valibot"]);
+  for (const file of files)
+    expect(readFileSync(file, "utf8")).not.toMatch(/(?<!typeof )import\s*\([^)]*["'`]node:/);
+  expect([...outside].toSorted()).toEqual([
+    "@tensorflow/tfjs-backend-wasm",
+    "@tensorflow/tfjs-core",
+    "valibot",
+  ]);
 });
 
 it("the catalog alone loads no tensors", () => {
-  const { exports } = JSON.parse(readFileSync(join(packages, "mask-rcnn", "package.json"), "utf8")) as { exports: Record<string, Record<string, unknown>> };
+  const { exports } = JSON.parse(readFileSync(join(packages, "mask-rcnn", "package.json"), "utf8")) as {
+    exports: Record<string, Record<string, unknown>>;
+  };
   expect(exports["."]!["browser"]).toMatchObject({ "@mrcnn/source": "./src/index.ts" });
   expect(exports["."]!["node"]).toMatchObject({ default: "./dist/node.js" });
-  expect([...follow(join(packages, "mask-rcnn", "src", "catalog.ts")).files].some((file) => file.includes("/model/"))).toBe(false);
+  expect(
+    [...follow(join(packages, "mask-rcnn", "src", "catalog.ts")).files].some((file) =>
+      file.includes("/model/"),
+    ),
+  ).toBe(false);
 });

@@ -27,7 +27,9 @@ const fastest = (work) => {
 function bitsOf({ windows, words }, rles) {
   const bits = new Int32Array(words);
   for (const [i, rle] of rles.entries()) {
-    const [, word, left, , top, height] = /** @type {[number, number, number, number, number, number]} */ (/** @type {unknown} */ (windows.subarray(8 * i, 8 * i + 8)));
+    const [, word, left, , top, height] = /** @type {[number, number, number, number, number, number]} */ (
+      /** @type {unknown} */ (windows.subarray(8 * i, 8 * i + 8))
+    );
     const mask = decodeRle(rle);
     for (let y = 0; y < mask.height; y++) {
       for (let x = 0; x < mask.width; x++) {
@@ -40,11 +42,17 @@ function bitsOf({ windows, words }, rles) {
   return bits;
 }
 
-for (const size of [{ height: 512, width: 512 }, { height: 800, width: 1333 }]) {
+for (const size of [
+  { height: 512, width: 512 },
+  { height: 800, width: 1333 },
+]) {
   const boxes = new Float32Array(count * 4);
   const round = new Float32Array(count * side * side);
   for (let i = 0; i < count; i++) {
-    const [w, h] = [20 + random.uniform() ** 2 * size.width * 0.7, 20 + random.uniform() ** 2 * size.height * 0.7];
+    const [w, h] = [
+      20 + random.uniform() ** 2 * size.width * 0.7,
+      20 + random.uniform() ** 2 * size.height * 0.7,
+    ];
     const [x, y] = [random.uniform() * (size.width - w), random.uniform() * (size.height - h)];
     boxes.set([x, y, x + w, y + h], i * 4);
     const [radiusX, radiusY] = [8 + 5 * random.uniform(), 8 + 5 * random.uniform()];
@@ -59,5 +67,7 @@ for (const size of [{ height: 512, width: 512 }, { height: 800, width: 1333 }]) 
   const plan = planPaste(targets, side);
   const bits = bitsOf(plan, pasteMasks(round, boxes, size));
   const left = fastest(() => void rlesFromBits(bits, planPaste(targets, side), targets));
-  console.log(`${size.height}x${size.width}: ${smooth} ms; noise: ${worst} ms; beside a device: ${left} ms, ${4 * plan.words} bytes of bits for ${round.byteLength} of masks`);
+  console.log(
+    `${size.height}x${size.width}: ${smooth} ms; noise: ${worst} ms; beside a device: ${left} ms, ${4 * plan.words} bytes of bits for ${round.byteLength} of masks`,
+  );
 }

@@ -15,7 +15,8 @@ const isBitmap = (mask: Bitmap | Rle): mask is Bitmap => "data" in mask;
 export function toFullBitmap(mask: Bitmap | Rle): Uint8Array {
   const { size, left, top, width, height, data } = isBitmap(mask) ? mask : decodeRle(mask);
   const full = new Uint8Array(size.height * size.width);
-  for (let y = 0; y < height; y++) full.set(data.subarray(y * width, (y + 1) * width), (top + y) * size.width + left);
+  for (let y = 0; y < height; y++)
+    full.set(data.subarray(y * width, (y + 1) * width), (top + y) * size.width + left);
   return full;
 }
 
@@ -40,8 +41,12 @@ export function cropBitmap(bitmap: Bitmap, window: PixelWindow): Bitmap {
   const width = Math.max(0, Math.min(bitmap.left + bitmap.width, window.left + window.width) - left);
   const height = Math.max(0, Math.min(bitmap.top + bitmap.height, window.top + window.height) - top);
   const at = (top - bitmap.top) * bitmap.width + left - bitmap.left;
-  return cut({ height: window.height, width: window.width }, left - window.left, top - window.top, { width, height }, (x, y) =>
-    bitmap.data[at + y * bitmap.width + x]!,
+  return cut(
+    { height: window.height, width: window.width },
+    left - window.left,
+    top - window.top,
+    { width, height },
+    (x, y) => bitmap.data[at + y * bitmap.width + x]!,
   );
 }
 
@@ -63,11 +68,22 @@ export function resizeBitmap(bitmap: Bitmap, size: ImageSize): Bitmap {
   const columns = sources(bitmap.size.width, size.width, bitmap.left, bitmap.width);
   const rows = sources(bitmap.size.height, size.height, bitmap.top, bitmap.height);
   const window = { width: columns.index.length, height: rows.index.length };
-  return cut(size, columns.first, rows.first, window, (x, y) => bitmap.data[rows.index[y]! * bitmap.width + columns.index[x]!]!);
+  return cut(
+    size,
+    columns.first,
+    rows.first,
+    window,
+    (x, y) => bitmap.data[rows.index[y]! * bitmap.width + columns.index[x]!]!,
+  );
 }
 
 // For each output place whose source lies in the window [start, start + length): that source, from the window's start.
-function sources(from: number, to: number, start: number, length: number): { first: number; index: number[] } {
+function sources(
+  from: number,
+  to: number,
+  start: number,
+  length: number,
+): { first: number; index: number[] } {
   const scale = Math.fround(from / to);
   const index: number[] = [];
   let first = 0;
@@ -81,7 +97,13 @@ function sources(from: number, to: number, start: number, length: number): { fir
 }
 
 // A bitmap of what `at` says about a window at (left, top), cut down to the pixels set.
-function cut(size: ImageSize, left: number, top: number, window: ImageSize, at: (x: number, y: number) => number): Bitmap {
+function cut(
+  size: ImageSize,
+  left: number,
+  top: number,
+  window: ImageSize,
+  at: (x: number, y: number) => number,
+): Bitmap {
   const box = tightWindow(window, at);
   const data = new Uint8Array(box.width * box.height);
   for (let y = 0; y < box.height; y++) {
@@ -114,5 +136,7 @@ function tightWindow({ width, height }: ImageSize, at: (x: number, y: number) =>
     if (top === height) top = y;
     bottom = y;
   }
-  return right < 0 ? { left: 0, top: 0, width: 0, height: 0 } : { left, top, width: right - left + 1, height: bottom - top + 1 };
+  return right < 0 ?
+      { left: 0, top: 0, width: 0, height: 0 }
+    : { left, top, width: right - left + 1, height: bottom - top + 1 };
 }

@@ -23,7 +23,12 @@ const SHARE = 0.05;
 
 const isNear = (box: Numbers, bounds: Numbers): boolean => {
   const far = Math.max(PIXELS, SHARE * Math.max(bounds[2], bounds[3]));
-  const [ax, ay, bx, by] = [box[0] - bounds[0], box[1] - bounds[1], box[0] + box[2] - bounds[0] - bounds[2], box[1] + box[3] - bounds[1] - bounds[3]];
+  const [ax, ay, bx, by] = [
+    box[0] - bounds[0],
+    box[1] - bounds[1],
+    box[0] + box[2] - bounds[0] - bounds[2],
+    box[1] + box[3] - bounds[1] - bounds[3],
+  ];
   return [ax, ay, bx, by].every((off) => Math.abs(off) <= far);
 };
 
@@ -31,18 +36,28 @@ const within = (values: readonly number[]): boolean => values.every((value) => v
 const isFraction = (values: readonly number[]): boolean => values.some((value) => !Number.isInteger(value));
 
 /** Says what boxes were meant as, when most of them are not (x, y, width, height) in pixels; else which differ from their masks. */
-export function readBoxesAs(looks: readonly Look[], { found, isFatal }: { readonly found: FindingList; readonly isFatal: boolean }): void {
+export function readBoxesAs(
+  looks: readonly Look[],
+  { found, isFatal }: { readonly found: FindingList; readonly isFatal: boolean },
+): void {
   const boxed = looks.filter((look): look is Seen => look.box !== undefined);
   if (boxed.length === 0) return;
   const severity = isFatal ? "error" : "note";
   const [first] = boxed;
-  const say = (kind: string, what: string): void => found.add(kind, { severity, example: what, advice: "Write bbox as [x, y, width, height] in pixels." });
+  const say = (kind: string, what: string): void =>
+    found.add(kind, { severity, example: what, advice: "Write bbox as [x, y, width, height] in pixels." });
 
   if (boxed.every(({ box }) => within(box)) && boxed.some(({ box }) => isFraction(box))) {
-    say("boxes in fractions of the image", `boxes are fractions of the image (from 0 to 1), not pixels, in all ${boxed.length} objects; ${first!.name}: bbox ${quote(first!.box)}`);
+    say(
+      "boxes in fractions of the image",
+      `boxes are fractions of the image (from 0 to 1), not pixels, in all ${boxed.length} objects; ${first!.name}: bbox ${quote(first!.box)}`,
+    );
     return;
   }
-  const compared = boxed.filter((look): look is Seen & { readonly bounds: Numbers } => look.bounds !== undefined && !look.isCrowd && !look.isDegenerate);
+  const compared = boxed.filter(
+    (look): look is Seen & { readonly bounds: Numbers } =>
+      look.bounds !== undefined && !look.isCrowd && !look.isDegenerate,
+  );
   const isOff = compared.filter(({ box, bounds }) => !isNear(box, bounds));
   if (isOff.length === 0) {
     sayCornersWithoutMasks(boxed, compared.length, found);
@@ -50,18 +65,35 @@ export function readBoxesAs(looks: readonly Look[], { found, isFatal }: { readon
   }
   const spans = compared.map(({ bounds: [x, y, w, h] }) => [x, y, x + w, y + h]);
   if (spans.every(within) && spans.some(isFraction)) {
-    say("masks in fractions of the image", `masks are fractions of the image (from 0 to 1), not pixels, in all ${compared.length} objects that have one; ${compared[0]!.name}: from ${quote(spans[0])}`);
+    say(
+      "masks in fractions of the image",
+      `masks are fractions of the image (from 0 to 1), not pixels, in all ${compared.length} objects that have one; ${compared[0]!.name}: from ${quote(spans[0])}`,
+    );
     return;
   }
-  const agreeing = READINGS.map(({ name, read }) => ({ name, count: compared.filter(({ box, bounds }) => isNear(read(box), bounds)).length })).toSorted((a, b) => b.count - a.count)[0]!;
-  if (compared.length >= ENOUGH && agreeing.count >= MOST * compared.length && isOff.length > compared.length / 2) {
+  const agreeing = READINGS.map(({ name, read }) => ({
+    name,
+    count: compared.filter(({ box, bounds }) => isNear(read(box), bounds)).length,
+  })).toSorted((a, b) => b.count - a.count)[0]!;
+  if (
+    compared.length >= ENOUGH &&
+    agreeing.count >= MOST * compared.length &&
+    isOff.length > compared.length / 2
+  ) {
     const one = isOff[0]!;
-    say(`boxes written as ${agreeing.name}`, `boxes are ${agreeing.name}, not (x, y, width, height): read so, ${agreeing.count} of ${compared.length} are those of their masks, and as they stand ${compared.length - isOff.length}; ${one.name}: bbox ${quote(one.box)}, its mask's ${quote(one.bounds)}`);
+    say(
+      `boxes written as ${agreeing.name}`,
+      `boxes are ${agreeing.name}, not (x, y, width, height): read so, ${agreeing.count} of ${compared.length} are those of their masks, and as they stand ${compared.length - isOff.length}; ${one.name}: bbox ${quote(one.box)}, its mask's ${quote(one.bounds)}`,
+    );
     return;
   }
   for (const { name, box, bounds } of isOff) {
     if (boxIou(box, bounds, [0])[0]! >= 0.75) continue;
-    found.add("box that differs from its mask's box", { severity: "note", example: `${name}: bbox ${quote(box)}, its mask's ${quote(bounds)}`, advice: "Look which of them is right." });
+    found.add("box that differs from its mask's box", {
+      severity: "note",
+      example: `${name}: bbox ${quote(box)}, its mask's ${quote(bounds)}`,
+      advice: "Look which of them is right.",
+    });
   }
 }
 
@@ -69,9 +101,20 @@ export function readBoxesAs(looks: readonly Look[], { found, isFatal }: { readon
 function sayCornersWithoutMasks(boxed: readonly Seen[], compared: number, found: FindingList): void {
   if (compared > 0 || boxed.length < ENOUGH) return;
   let over = 0;
-  for (const { box: [a, b, c, d], image } of boxed) {
+  for (const {
+    box: [a, b, c, d],
+    image,
+  } of boxed) {
     const { width, height } = image ?? {};
-    if (!(typeof width === "number" && typeof height === "number" && c > a && d > b && c <= width + 1 && d <= height + 1)) return;
+    if (!(
+      typeof width === "number" &&
+      typeof height === "number" &&
+      c > a &&
+      d > b &&
+      c <= width + 1 &&
+      d <= height + 1
+    ))
+      return;
     if (a + c > width + 1 || b + d > height + 1) over++;
   }
   if (over <= boxed.length / 2) return;

@@ -79,9 +79,15 @@ function isSegmentation(value: unknown): value is CocoSegmentation {
  *
  * @throws DatasetError when it is not a segmentation, is of another size, or its counts don't add up.
  */
-export function segmentationToRle(segmentation: CocoSegmentation, size: ImageSize, where = "segmentationToRle"): Rle {
+export function segmentationToRle(
+  segmentation: CocoSegmentation,
+  size: ImageSize,
+  where = "segmentationToRle",
+): Rle {
   if (!isSegmentation(segmentation)) {
-    throw new DatasetError(`${where}: segmentation must be a list of polygons or { size, counts }, got ${quote(segmentation)}.`);
+    throw new DatasetError(
+      `${where}: segmentation must be a list of polygons or { size, counts }, got ${quote(segmentation)}.`,
+    );
   }
   if (!("counts" in segmentation)) return rasterizePolygons(segmentation, size, where);
   const [height, width] = segmentation.size;

@@ -18,8 +18,16 @@ export function cropMasks(masks: readonly Bitmap[], boxes: Float32Array, side: n
   const row = new Float64Array(side);
   masks.forEach((mask, i) => {
     const { size, left, top, width, height, data } = mask;
-    const xs = binWeights(boxes[4 * i]!, boxes[4 * i + 2]!, side, { length: size.width, start: left, count: width });
-    const ys = binWeights(boxes[4 * i + 1]!, boxes[4 * i + 3]!, side, { length: size.height, start: top, count: height });
+    const xs = binWeights(boxes[4 * i]!, boxes[4 * i + 2]!, side, {
+      length: size.width,
+      start: left,
+      count: width,
+    });
+    const ys = binWeights(boxes[4 * i + 1]!, boxes[4 * i + 3]!, side, {
+      length: size.height,
+      start: top,
+      count: height,
+    });
     // Each source row once: its sum per column of bins, then its share of each row of bins.
     const sums = new Float64Array(side * side);
     for (let y = ys.lowest; y < ys.highest; y++) {
@@ -56,7 +64,12 @@ interface BinWeights {
 }
 
 // One axis of RoIAlign, positions rounded to float32 in torchvision's order.
-function binWeights(from: number, to: number, side: number, window: { length: number; start: number; count: number }): BinWeights {
+function binWeights(
+  from: number,
+  to: number,
+  side: number,
+  window: { length: number; start: number; count: number },
+): BinWeights {
   const extent = Math.max(f(to - from), 1);
   const bin = f(extent / side);
   const samples = Math.ceil(bin);

@@ -2,7 +2,8 @@
 import { DatasetError } from "@mrcnn/core";
 
 /** A choice that makes a finding harmless; each surface has words of its own for it. */
-export type CocoRemedy = "drop degenerate" | "drop empty categories" | "boxes alone" | "more pixels" | "turn photos";
+export type CocoRemedy =
+  "drop degenerate" | "drop empty categories" | "boxes alone" | "more pixels" | "turn photos";
 
 /** How a surface says what to do instead of mending the file; by default the options of the functions. */
 export type CocoAdvice = Readonly<Partial<Record<CocoRemedy, string>>>;
@@ -46,13 +47,25 @@ export interface FindingList {
 const SHOWN = 5;
 
 export function createFindingList(advice: CocoAdvice = {}): FindingList {
-  const found = new Map<string, { severity: CocoFinding["severity"]; count: number; examples: string[]; advice: string }>();
+  const found = new Map<
+    string,
+    { severity: CocoFinding["severity"]; count: number; examples: string[]; advice: string }
+  >();
   const words = { ...functionOptions, ...advice };
   return {
     add(kind, { severity = "error", example, advice: text, remedy }) {
       const key = `${severity} ${kind}`;
       let entry = found.get(key);
-      if (entry === undefined) found.set(key, (entry = { severity, count: 0, examples: [], advice: remedy === undefined ? text : `${text} ${words[remedy]}` }));
+      if (entry === undefined)
+        found.set(
+          key,
+          (entry = {
+            severity,
+            count: 0,
+            examples: [],
+            advice: remedy === undefined ? text : `${text} ${words[remedy]}`,
+          }),
+        );
       entry.count++;
       if (entry.examples.length < SHOWN) entry.examples.push(example);
     },
@@ -65,7 +78,10 @@ export function createFindingList(advice: CocoAdvice = {}): FindingList {
 
 /** A finding in one line, without the file's name. */
 export function describeFinding({ count, examples, advice }: CocoFinding): string {
-  const others = count === 1 ? "" : count <= examples.length ? `; ${examples.slice(1).map(nameOf).join(", ")} likewise` : ` (${count} in all)`;
+  const others =
+    count === 1 ? ""
+    : count <= examples.length ? `; ${examples.slice(1).map(nameOf).join(", ")} likewise`
+    : ` (${count} in all)`;
   return `${examples[0]}${others}. ${advice}`;
 }
 
@@ -76,6 +92,9 @@ const nameOf = (example: string): string => example.split(": ")[0]!;
 export function errorOf(findings: readonly CocoFinding[], where: string): DatasetError | undefined {
   const [first, ...others] = findings.filter(({ severity }) => severity === "error");
   if (first === undefined) return undefined;
-  const also = others.length === 0 ? "" : ` Wrong as well: ${others.map(({ kind, count }) => `${kind} (${count})`).join(", ")}.`;
+  const also =
+    others.length === 0 ?
+      ""
+    : ` Wrong as well: ${others.map(({ kind, count }) => `${kind} (${count})`).join(", ")}.`;
   return new DatasetError(`${where}: ${describeFinding(first)}${also}`);
 }

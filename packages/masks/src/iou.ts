@@ -6,7 +6,11 @@ import { rleArea, rleToBox } from "./rle.ts";
  * Pairwise IoU of boxes (x, y, width, height), flat, in double: [N * M], one row per detection.
  * For a crowd (`isCrowd[j]` not 0) the union is the detection alone, as in COCO: any part of a crowd may be found.
  */
-export function boxIou(detections: ArrayLike<number>, groundTruth: ArrayLike<number>, isCrowd: ArrayLike<number>): Float64Array {
+export function boxIou(
+  detections: ArrayLike<number>,
+  groundTruth: ArrayLike<number>,
+  isCrowd: ArrayLike<number>,
+): Float64Array {
   const n = detections.length / 4;
   const m = groundTruth.length / 4;
   assertLength(isCrowd, m, "boxIou", "isCrowd");
@@ -39,7 +43,11 @@ const boxAt = (boxes: ArrayLike<number>, i: number): [number, number, number, nu
  *
  * @throws DatasetError when sizes differ.
  */
-export function rleIou(detections: readonly Rle[], groundTruth: readonly Rle[], isCrowd: ArrayLike<number>): Float64Array {
+export function rleIou(
+  detections: readonly Rle[],
+  groundTruth: readonly Rle[],
+  isCrowd: ArrayLike<number>,
+): Float64Array {
   const iou = boxIou(detections.flatMap(rleToBox), groundTruth.flatMap(rleToBox), isCrowd);
   const dtArea = detections.map(rleArea);
   const gtArea = groundTruth.map(rleArea);

@@ -36,11 +36,16 @@ export function axisLikeTorchvision(from: number, to: number, side: number, leng
   const begin = Math.trunc(f(centre - half));
   const pixels = Math.max(Math.trunc(f(centre + half)) - begin + 1, 1);
   const scale = f(padded / pixels);
-  return axis(Math.max(begin, 0), Math.min(begin + pixels, length), (n) => new Float32Array(n), (pixel) => {
-    const at = Math.max(f(f(scale * f(pixel - begin + 0.5)) - 0.5), 0);
-    const low = Math.min(Math.floor(at), padded - 1);
-    return { low: low - 1, share: Math.min(Math.max(f(at - low), 0), 1) };
-  });
+  return axis(
+    Math.max(begin, 0),
+    Math.min(begin + pixels, length),
+    (n) => new Float32Array(n),
+    (pixel) => {
+      const at = Math.max(f(f(scale * f(pixel - begin + 0.5)) - 0.5), 0);
+      const low = Math.min(Math.floor(at), padded - 1);
+      return { low: low - 1, share: Math.min(Math.max(f(at - low), 0), 1) };
+    },
+  );
 }
 
 /** The grid of detectron2's _do_paste_mask within its region of interest, unnormalised as by torch's grid_sample; float32. */
@@ -57,19 +62,29 @@ export function axisLikeDetectron2(from: number, to: number, side: number, lengt
   while (first < end && position(first) < -1) first++;
   let last = end;
   while (last > first && position(last - 1) >= side) last--;
-  return axis(first, last, (n) => new Float32Array(n), (pixel) => {
-    const at = position(pixel);
-    const low = Math.floor(at);
-    return { low, share: f(at - low) };
-  });
+  return axis(
+    first,
+    last,
+    (n) => new Float32Array(n),
+    (pixel) => {
+      const at = position(pixel);
+      const low = Math.floor(at);
+      return { low, share: f(at - low) };
+    },
+  );
 }
 
 /** scikit-image's resize (scipy's zoom on a grid, zeros around) of the mask to the whole pixels of a box; float64. */
 export function axisLikeScikitImage(from: number, to: number, side: number, length: number): PasteAxis {
   const scale = side / (to - from);
-  return axis(Math.max(from, 0), Math.min(to, length), (n) => new Float64Array(n), (pixel) => {
-    const at = (pixel - from + 0.5) * scale - 0.5;
-    const low = Math.floor(at);
-    return { low, share: at - low };
-  });
+  return axis(
+    Math.max(from, 0),
+    Math.min(to, length),
+    (n) => new Float64Array(n),
+    (pixel) => {
+      const at = (pixel - from + 0.5) * scale - 0.5;
+      const low = Math.floor(at);
+      return { low, share: at - low };
+    },
+  );
 }

@@ -28,11 +28,20 @@ export interface PastePlan {
 }
 
 /** `pasteMasks` prepared for elsewhere than the host: which pixels lie where among a mask's. matterport's arithmetic is double, and stays here. */
-export function planPaste(targets: readonly PasteTarget[], side: number, { method = "torchvision" }: { readonly method?: Exclude<PasteMethod, "matterport"> } = {}): PastePlan {
+export function planPaste(
+  targets: readonly PasteTarget[],
+  side: number,
+  { method = "torchvision" }: { readonly method?: Exclude<PasteMethod, "matterport"> } = {},
+): PastePlan {
   const { axis } = pasteMethods[method];
   const planned = targets.flatMap(({ boxes, rows, size }) =>
     Array.from(rows, (row, i) => {
-      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       return { row, xs: axis(x1, x2, side, size.width), ys: axis(y1, y2, side, size.height) };
     }),
   );
@@ -56,17 +65,28 @@ export function planPaste(targets: readonly PasteTarget[], side: number, { metho
 }
 
 /** Run lengths of the bits that were computed by a plan of these targets: of each target, each mask. */
-export function rlesFromBits(bits: Int32Array, { windows }: PastePlan, targets: readonly Pick<PasteTarget, "rows" | "size">[]): Rle[][] {
+export function rlesFromBits(
+  bits: Int32Array,
+  { windows }: PastePlan,
+  targets: readonly Pick<PasteTarget, "rows" | "size">[],
+): Rle[][] {
   let i = 0;
   return targets.map(({ rows, size }) =>
     Array.from(rows, () => {
-      const [, word, left, width, top, height] = windows.subarray(8 * i, 8 * ++i) as unknown as [number, number, number, number, number, number];
+      const [, word, left, width, top, height] = windows.subarray(8 * i, 8 * ++i) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
       const runs = createRunWriter(size);
       for (let x = 0; x < width; x++) {
         const begin = 32 * word + x * height;
         const end = begin + height;
         const offset = (left + x) * size.height + top - begin;
-        for (let start = nextOf(bits, begin, end, 0); start < end; ) {
+        for (let start = nextOf(bits, begin, end, 0); start < end;) {
           const stop = nextOf(bits, start, end, -1);
           runs.add(offset + start, offset + stop);
           start = nextOf(bits, stop, end, 0);

@@ -45,7 +45,8 @@ export interface Method {
 export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
   torchvision: {
     axis: axisLikeTorchvision,
-    blend: (nw, ne, sw, se, x, y) => f(f(f(1 - y) * f(f(f(1 - x) * nw) + f(x * ne))) + f(y * f(f(f(1 - x) * sw) + f(x * se)))),
+    blend: (nw, ne, sw, se, x, y) =>
+      f(f(f(1 - y) * f(f(f(1 - x) * nw) + f(x * ne))) + f(y * f(f(f(1 - x) * sw) + f(x * se)))),
     atLeast: false,
     clips: false,
   },
@@ -61,7 +62,8 @@ export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
   },
   matterport: {
     axis: axisLikeScikitImage,
-    blend: (nw, ne, sw, se, x, y) => f(nw * (1 - y) * (1 - x) + ne * (1 - y) * x + sw * y * (1 - x) + se * y * x),
+    blend: (nw, ne, sw, se, x, y) =>
+      f(nw * (1 - y) * (1 - x) + ne * (1 - y) * x + sw * y * (1 - x) + se * y * x),
     atLeast: true,
     clips: true,
   },
@@ -74,7 +76,12 @@ export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
  *
  * @throws ShapeError when the lengths don't agree; ConfigError when the threshold is not a number.
  */
-export function pasteMasks(probabilities: Float32Array, boxes: Float32Array, size: ImageSize, options: PasteOptions = {}): Rle[] {
+export function pasteMasks(
+  probabilities: Float32Array,
+  boxes: Float32Array,
+  size: ImageSize,
+  options: PasteOptions = {},
+): Rle[] {
   const { threshold = 0.5, method = "torchvision" } = options;
   if (Number.isNaN(threshold)) throw new ConfigError("pasteMasks: threshold must be a number, got NaN.");
   const n = boxes.length / 4;
@@ -83,7 +90,10 @@ export function pasteMasks(probabilities: Float32Array, boxes: Float32Array, siz
   const area = side * side;
   return Array.from({ length: n }, (_, i) => {
     const mask = probabilities.subarray(i * area, (i + 1) * area);
-    return pasteMask(mask, side, boxes.subarray(4 * i, 4 * i + 4), size, { threshold, method: pasteMethods[method] });
+    return pasteMask(mask, side, boxes.subarray(4 * i, 4 * i + 4), size, {
+      threshold,
+      method: pasteMethods[method],
+    });
   });
 }
 
@@ -131,7 +141,14 @@ function pasteMask(
         continue;
       }
       for (let y = from; y < to; y++) {
-        const value = blend(lefts[r]!, rights[r]!, lefts[r + 1]!, rights[r + 1]!, share, ys.share[y - ys.first]!);
+        const value = blend(
+          lefts[r]!,
+          rights[r]!,
+          lefts[r + 1]!,
+          rights[r + 1]!,
+          share,
+          ys.share[y - ys.first]!,
+        );
         if (value > limit || (atLeast && value === limit)) runs.add(offset + y, offset + y + 1);
       }
     }

@@ -20,7 +20,11 @@ const CROSSINGS_AT_LEAST = 2 ** 20;
  * @throws DatasetError when a polygon has fewer than 3 points, a coordinate is not a finite number, or its outline crosses
  *   columns of pixels more often than any object's does (four times the image's pixels, and 2^20).
  */
-export function rasterizePolygons(polygons: readonly ArrayLike<number>[], size: ImageSize, where = "rasterizePolygons"): Rle {
+export function rasterizePolygons(
+  polygons: readonly ArrayLike<number>[],
+  size: ImageSize,
+  where = "rasterizePolygons",
+): Rle {
   checkSize(size, where);
   if (polygons.length === 0) throw new DatasetError(`${where}: polygons must hold at least one, got none.`);
   return mergeRles(polygons.map((polygon, i) => rasterizePolygon(polygon, size, `${where}: polygon ${i}`)));
@@ -31,7 +35,11 @@ export function rasterizePolygons(polygons: readonly ArrayLike<number>[], size: 
  *
  * @throws DatasetError when a number is not finite.
  */
-export function rleFromBox([x, y, width, height]: readonly [x: number, y: number, width: number, height: number], size: ImageSize, where = "rleFromBox"): Rle {
+export function rleFromBox(
+  [x, y, width, height]: readonly [x: number, y: number, width: number, height: number],
+  size: ImageSize,
+  where = "rleFromBox",
+): Rle {
   checkSize(size, where);
   return rasterizePolygon([x, y, x, y + height, x + width, y + height, x + width, y], size, where);
 }
@@ -45,12 +53,14 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   for (let i = 0; i < length; i++) {
     const value = polygon[i]!;
     // The bound keeps a corrupt coordinate from drawing an endless edge.
-    if (!(Math.abs(value) < MAX_SIDE)) throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
+    if (!(Math.abs(value) < MAX_SIDE))
+      throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
     fine[i] = toFine(value);
   }
 
   const tangle = tangleOf(polygon, { height, width });
-  if (tangle !== undefined) throw new DatasetError(`${where} ${tangle} It is no outline of an object; correct or remove it.`);
+  if (tangle !== undefined)
+    throw new DatasetError(`${where} ${tangle} It is no outline of an object; correct or remove it.`);
   const { count, first, last } = measureCrossings(fine, width);
   const runs = createRunWriter({ height, width });
   // Where the outline crosses columns' centres, as places in the column-major image. Few are sorted; many are marked in bits,
@@ -60,7 +70,10 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   const crossings = new Uint32Array(32 * count < bits ? count : Math.max(0, Math.ceil(bits / 32)));
   const isSorted = crossings.length === count && 32 * count < bits;
   let n = 0;
-  const add = isSorted ? (at: number): void => void (crossings[n++] = at) : (at: number): void => void (crossings[(at - start) >>> 5]! ^= 1 << ((at - start) & 31));
+  const add =
+    isSorted ?
+      (at: number): void => void (crossings[n++] = at)
+    : (at: number): void => void (crossings[(at - start) >>> 5]! ^= 1 << ((at - start) & 31));
   if (count > 0) {
     for (let i = 0; i < length; i += 2) {
       const j = i + 2 === length ? 0 : i + 2;
@@ -117,13 +130,24 @@ function measureCrossings(fine: Int32Array, width: number): { count: number; fir
 // The columns whose centres an edge between two fine x crosses, from the first to the last; none when the last is lower.
 function columnsOf(x0: number, x1: number, width: number): readonly [first: number, last: number] {
   if (x0 === x1) return [0, -1];
-  return [Math.max(0, Math.ceil((Math.min(x0, x1) - 2) / FINE)), Math.min(width - 1, Math.floor((Math.max(x0, x1) - 3) / FINE))];
+  return [
+    Math.max(0, Math.ceil((Math.min(x0, x1) - 2) / FINE)),
+    Math.min(width - 1, Math.floor((Math.max(x0, x1) - 3) / FINE)),
+  ];
 }
 
 // COCO visits an edge's points one fine step apart along its longer side, rounding the other coordinate. Of
 // these only the two steps about a column's centre matter, u = 5 column + 2 and the next: they are found
 // directly. Steps count from the same end whichever way the edge runs, so two polygons sharing it round alike.
-function crossEdge(x0: number, y0: number, x1: number, y1: number, height: number, width: number, add: (at: number) => void): void {
+function crossEdge(
+  x0: number,
+  y0: number,
+  x1: number,
+  y1: number,
+  height: number,
+  width: number,
+  add: (at: number) => void,
+): void {
   const dx = Math.abs(x1 - x0);
   const dy = Math.abs(y1 - y0);
   if (dx === 0) return;

@@ -9,18 +9,28 @@ type Loose = Readonly<Record<string, unknown>>;
 type Needs = Pick<CocoReviewOptions, "images" | "masks" | "maxPixels"> & { readonly found: FindingList };
 
 /** Looks at the sizes of images. */
-export function reviewImageSizes(images: readonly Loose[], { images: files, maxPixels = MAX_PIXELS, found }: Needs): void {
+export function reviewImageSizes(
+  images: readonly Loose[],
+  { images: files, maxPixels = MAX_PIXELS, found }: Needs,
+): void {
   if (files !== "needed") return;
   for (const { id, file_name, width, height } of images) {
     const [w, h] = [Number(width), Number(height)];
     if (!(w * h > maxPixels || w > MAX_SIDE || h > MAX_SIDE)) continue;
     const limit = w * h > maxPixels ? `${maxPixels} in all` : `${MAX_SIDE} on a side`;
-    found.add("image of more pixels than are read", { example: `image ${quote(id)} (${quote(file_name)}): has ${w}x${h} pixels, more than the limit of ${limit}`, advice: "Write the size of its file, or cut the image into pieces.", remedy: "more pixels" });
+    found.add("image of more pixels than are read", {
+      example: `image ${quote(id)} (${quote(file_name)}): has ${w}x${h} pixels, more than the limit of ${limit}`,
+      advice: "Write the size of its file, or cut the image into pieces.",
+      remedy: "more pixels",
+    });
   }
 }
 
 /** Looks at outlines, and at what the masks of each image take together. */
-export function reviewMaskSizes(looks: readonly Look[], { images: files, masks, maxPixels = MAX_PIXELS, found }: Needs): void {
+export function reviewMaskSizes(
+  looks: readonly Look[],
+  { images: files, masks, maxPixels = MAX_PIXELS, found }: Needs,
+): void {
   if (masks === "unneeded") return;
   const bytes = new Map<Loose, number>();
   for (const { annotation, name, image, mask, bounds } of looks) {
@@ -30,7 +40,11 @@ export function reviewMaskSizes(looks: readonly Look[], { images: files, masks, 
     if (Array.isArray(segmentation)) {
       segmentation.forEach((part: readonly number[], i) => {
         const tangle = part.length < 6 ? undefined : tangleOf(part, size);
-        if (tangle !== undefined) found.add("polygon that is no outline", { example: `${name}: polygon ${i} ${tangle.replace(/\.$/, "")}`, advice: "Correct it, or remove the annotation." });
+        if (tangle !== undefined)
+          found.add("polygon that is no outline", {
+            example: `${name}: polygon ${i} ${tangle.replace(/\.$/, "")}`,
+            advice: "Correct it, or remove the annotation.",
+          });
       });
     }
     if (bounds !== undefined) bytes.set(image, (bytes.get(image) ?? 0) + within(bounds, size));
@@ -47,6 +61,12 @@ export function reviewMaskSizes(looks: readonly Look[], { images: files, masks, 
 }
 
 // The pixels of a box that lie in an image.
-function within([x, y, w, h]: readonly [number, number, number, number], { width, height }: { readonly width: number; readonly height: number }): number {
-  return Math.max(0, Math.min(x + w, width) - Math.max(x, 0)) * Math.max(0, Math.min(y + h, height) - Math.max(y, 0));
+function within(
+  [x, y, w, h]: readonly [number, number, number, number],
+  { width, height }: { readonly width: number; readonly height: number },
+): number {
+  return (
+    Math.max(0, Math.min(x + w, width) - Math.max(x, 0)) *
+    Math.max(0, Math.min(y + h, height) - Math.max(y, 0))
+  );
 }

@@ -17,7 +17,7 @@ export function rleToString({ counts }: Rle): string {
   let codes: number[] = [];
   for (let i = 0; i < counts.length; i++) {
     let value = i > 2 ? counts[i]! - counts[i - 2]! : counts[i]!;
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const bits = value & 31;
       value = Math.floor(value / 32);
       more = (bits & SIGN) !== 0 ? value !== -1 : value !== 0;
@@ -38,7 +38,11 @@ export function rleToString({ counts }: Rle): string {
  */
 export function rleFromString(text: string, size: ImageSize, where = "rleFromString"): Rle {
   const counts = new Uint32Array(text.length);
-  return rleFromCounts(counts.subarray(0, readCounts(new TextEncoder().encode(text), counts, where)), size, where);
+  return rleFromCounts(
+    counts.subarray(0, readCounts(new TextEncoder().encode(text), counts, where)),
+    size,
+    where,
+  );
 }
 
 /**
@@ -64,7 +68,10 @@ export function readCounts(text: Uint8Array, out: Uint32Array, where: string): n
       for (; (code & MORE) !== 0; at++, shift += 5) {
         code = at < length ? text[at]! - FIRST : -1;
         if (code < 0 || code > 63 || shift > 35) {
-          const what = at < length ? `${JSON.stringify(String.fromCharCode(text[at]!))} at place ${at}` : "its end in the middle of a number";
+          const what =
+            at < length ?
+              `${JSON.stringify(String.fromCharCode(text[at]!))} at place ${at}`
+            : "its end in the middle of a number";
           throw new DatasetError(`${where}: counts must be COCO's compressed run lengths, got ${what}.`);
         }
         // From 32 bits on, whole numbers are doubles.
@@ -73,7 +80,8 @@ export function readCounts(text: Uint8Array, out: Uint32Array, where: string): n
       if ((code & SIGN) !== 0) value = shift < 31 ? value | (-1 << shift) : value - 2 ** shift;
     }
     if (n > 2) value += out[n - 2]!;
-    if (value < 0 || value > 0xffffffff) throw new DatasetError(`${where}: counts must be whole numbers >= 0, got ${value} at place ${n}.`);
+    if (value < 0 || value > 0xffffffff)
+      throw new DatasetError(`${where}: counts must be whole numbers >= 0, got ${value} at place ${n}.`);
     out[n] = value;
   }
   return n;

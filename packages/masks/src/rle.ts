@@ -5,7 +5,13 @@ import { createRunWriter } from "./run-writer.ts";
 /** Throws a DatasetError unless a size is of whole pixels. */
 export function checkSize(size: ImageSize, where: string): void {
   const { height, width } = size;
-  if (!Number.isInteger(height) || !Number.isInteger(width) || height < 0 || width < 0 || height * width > 0xffffffff) {
+  if (
+    !Number.isInteger(height) ||
+    !Number.isInteger(width) ||
+    height < 0 ||
+    width < 0 ||
+    height * width > 0xffffffff
+  ) {
     throw new DatasetError(`${where}: size must be whole pixels, got height ${height}, width ${width}.`);
   }
 }
@@ -141,7 +147,11 @@ export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
       row = end - columns * rows;
     }
   }
-  return { total: column * rows + row, pixels, box: left < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top] };
+  return {
+    total: column * rows + row,
+    pixels,
+    box: left < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top],
+  };
 }
 
 /**
@@ -177,7 +187,7 @@ function mergePair(a: Rle, b: Rle, intersect: boolean): Rle {
   let endA = a.counts[0] ?? 0;
   let endB = b.counts[0] ?? 0;
   const total = height * width;
-  for (let at = 0; at < total; ) {
+  for (let at = 0; at < total;) {
     while (endA <= at) endA += a.counts[++i]!;
     while (endB <= at) endB += b.counts[++j]!;
     const next = Math.min(endA, endB);

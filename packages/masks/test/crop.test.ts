@@ -32,7 +32,10 @@ describe("cropMasks", () => {
     );
     const whole = { size, left: 0, top: 0, ...size, data: new Uint8Array(750) };
     for (let y = 0; y < tight.height; y++) {
-      whole.data.set(tight.data.subarray(y * tight.width, (y + 1) * tight.width), (tight.top + y) * 25 + tight.left);
+      whole.data.set(
+        tight.data.subarray(y * tight.width, (y + 1) * tight.width),
+        (tight.top + y) * 25 + tight.left,
+      );
     }
     const boxes = Float32Array.of(2.3, 3.1, 24.9, 21.2);
     await expectClose(cropMasks([tight], boxes, 7), cropMasks([whole], boxes, 7), { atol: 1e-7 });

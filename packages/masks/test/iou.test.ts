@@ -20,7 +20,9 @@ describe("rleIou", () => {
   it("equals counting pixels", async () => {
     const random = createRandom(5);
     const size = { height: 9, width: 7 };
-    const full = Array.from({ length: 6 }, (_, i) => Uint8Array.from({ length: 63 }, () => (random.uniform() < i / 6 ? 1 : 0)));
+    const full = Array.from({ length: 6 }, (_, i) =>
+      Uint8Array.from({ length: 63 }, () => (random.uniform() < i / 6 ? 1 : 0)),
+    );
     const rles = full.map((data) => encodeRle(bitmapFromFull(data, size)));
     const counted = full.flatMap((a) =>
       full.map((b) => {
@@ -35,7 +37,9 @@ describe("rleIou", () => {
   it("takes none, and refuses another size", () => {
     const a = rleFromCounts([6], { height: 2, width: 3 });
     expect(rleIou([], [a], [0])).toHaveLength(0);
-    expect(() => rleIou([a], [rleFromCounts([6], { height: 3, width: 2 })], [0])).toThrow("must be of one size");
+    expect(() => rleIou([a], [rleFromCounts([6], { height: 3, width: 2 })], [0])).toThrow(
+      "must be of one size",
+    );
   });
 });
 

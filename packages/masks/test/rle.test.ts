@@ -1,4 +1,15 @@
-import { bitmapFromFull, decodeRle, encodeRle, mergeRles, rleArea, rleFromCounts, rleFromString, rleToBox, rleToString, toFullBitmap } from "../src/index.ts";
+import {
+  bitmapFromFull,
+  decodeRle,
+  encodeRle,
+  mergeRles,
+  rleArea,
+  rleFromCounts,
+  rleFromString,
+  rleToBox,
+  rleToString,
+  toFullBitmap,
+} from "../src/index.ts";
 import { createRandom, isMrcnnError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { golden } from "@mrcnn/testing";
@@ -43,7 +54,12 @@ describe("run lengths", () => {
     const bitmap = decodeRle(rleFromCounts([7, 1, 4, 2, 11], { height: 5, width: 5 }));
     expect(bitmap).toMatchObject({ left: 1, top: 2, width: 2, height: 2 });
     expect([...bitmap.data]).toEqual([1, 1, 0, 1]);
-    expect(decodeRle(rleFromCounts([25], { height: 5, width: 5 }))).toMatchObject({ left: 0, top: 0, width: 0, height: 0 });
+    expect(decodeRle(rleFromCounts([25], { height: 5, width: 5 }))).toMatchObject({
+      left: 0,
+      top: 0,
+      width: 0,
+      height: 0,
+    });
     expect([...decodeRle(rleFromCounts([], { height: 0, width: 5 })).data]).toEqual([]);
   });
 
@@ -52,7 +68,9 @@ describe("run lengths", () => {
     for (let i = 0; i < 50; i++) {
       const size = { height: 1 + random.int(20), width: 1 + random.int(20) };
       const density = random.uniform();
-      const full = Uint8Array.from({ length: size.height * size.width }, () => (random.uniform() < density ? 1 : 0));
+      const full = Uint8Array.from({ length: size.height * size.width }, () =>
+        random.uniform() < density ? 1 : 0,
+      );
       const rle = encodeRle(bitmapFromFull(full, size));
       expect(toFullBitmap(rle)).toEqual(full);
       expect(rleFromString(rleToString(rle), size)).toEqual(rle);
@@ -60,7 +78,12 @@ describe("run lengths", () => {
   });
 
   it("survive as text up to the largest image", () => {
-    for (const counts of [[2 ** 32 - 1], [0, 2 ** 31, 2 ** 31 - 1], [2 ** 30, 3, 2 ** 30, 2 ** 31 - 4], [5, 1, 2 ** 31, 2, 2 ** 31 - 9]]) {
+    for (const counts of [
+      [2 ** 32 - 1],
+      [0, 2 ** 31, 2 ** 31 - 1],
+      [2 ** 30, 3, 2 ** 30, 2 ** 31 - 4],
+      [5, 1, 2 ** 31, 2, 2 ** 31 - 9],
+    ]) {
       const size = { height: counts.reduce((a, b) => a + b, 0), width: 1 };
       const rle = rleFromCounts(counts, size);
       expect(rleFromString(rleToString(rle), size)).toEqual(rle);
@@ -84,7 +107,9 @@ describe("run lengths", () => {
     };
     const error = thrown(() => rleFromCounts([1, 2, 2], size, "a.json: annotation 7"));
     expect(isMrcnnError(error, "dataset")).toBe(true);
-    expect(String(error)).toContain("a.json: annotation 7: counts must add up to height * width = 2 * 3 = 6, got 5");
+    expect(String(error)).toContain(
+      "a.json: annotation 7: counts must add up to height * width = 2 * 3 = 6, got 5",
+    );
     expect(() => rleFromCounts([7, -1], size)).toThrow("got -1 at place 1");
     expect(() => rleFromCounts([1.5, 4.5], size)).toThrow("got 1.5 at place 0");
     expect(() => rleFromCounts([6], { height: 2, width: 3.5 })).toThrow("size must be whole pixels");
@@ -95,6 +120,8 @@ describe("run lengths", () => {
     expect(() => rleFromString("oooooooo0", size)).toThrow("compressed run lengths");
     expect(() => rleFromString("", { height: 2, width: 0.5 })).toThrow("size must be whole pixels");
     expect(() => mergeRles([])).toThrow("at least one mask");
-    expect(() => mergeRles([rleFromCounts([6], size), rleFromCounts([6], { height: 3, width: 2 })])).toThrow("one size, got 2 x 3 and 3 x 2");
+    expect(() => mergeRles([rleFromCounts([6], size), rleFromCounts([6], { height: 3, width: 2 })])).toThrow(
+      "one size, got 2 x 3 and 3 x 2",
+    );
   });
 });

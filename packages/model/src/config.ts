@@ -171,7 +171,10 @@ export interface MaskRcnnConfig {
 }
 
 /** Any part of it. */
-export type Partially<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: Partially<T[K]> | undefined } : T;
+export type Partially<T> =
+  T extends readonly unknown[] ? T
+  : T extends object ? { readonly [K in keyof T]?: Partially<T[K]> | undefined }
+  : T;
 /** What a caller writes: everything but `classes` may be left out. */
 export type MaskRcnnOptions = Partially<Omit<MaskRcnnConfig, "classes">> & Pick<MaskRcnnConfig, "classes">;
 
@@ -206,13 +209,22 @@ const sampling = (d: SamplingConfig) =>
     {},
   );
 const topK = (d: TopKConfig) =>
-  v.optional(v.strictObject({ preNmsTopK: v.optional(whole(20_000), d.preNmsTopK), postNmsTopK: v.optional(whole(10_000), d.postNmsTopK) }), {});
+  v.optional(
+    v.strictObject({
+      preNmsTopK: v.optional(whole(20_000), d.preNmsTopK),
+      postNmsTopK: v.optional(whole(10_000), d.postNmsTopK),
+    }),
+    {},
+  );
 
 const numerics = ["torchvision", "detectron2", "matterport"] as const;
 const architectures = ["fpn", "c4", "dc5"] as const;
 
 // Lists are copied, so that no config holds the defaults themselves.
-function schemaWith(ownNumerics: Numerics, architecture: Architecture): v.GenericSchema<MaskRcnnOptions, MaskRcnnConfig> {
+function schemaWith(
+  ownNumerics: Numerics,
+  architecture: Architecture,
+): v.GenericSchema<MaskRcnnOptions, MaskRcnnConfig> {
   const d = configDefaults(ownNumerics, architecture);
   const levels = architecture === "fpn" ? 5 : 1;
   return v.strictObject({
@@ -247,7 +259,14 @@ function schemaWith(ownNumerics: Numerics, architecture: Architecture): v.Generi
       }),
       {},
     ),
-    fpn: v.optional(v.strictObject({ channels: v.optional(channels, d.fpn.channels), norm: v.optional(headNorm, d.fpn.norm), ...normSettings }), {}),
+    fpn: v.optional(
+      v.strictObject({
+        channels: v.optional(channels, d.fpn.channels),
+        norm: v.optional(headNorm, d.fpn.norm),
+        ...normSettings,
+      }),
+      {},
+    ),
     anchors: v.optional(
       v.strictObject({
         sizes: v.optional(
@@ -316,7 +335,8 @@ function schemaWith(ownNumerics: Numerics, architecture: Architecture): v.Generi
 /** The schema of MaskRcnnConfig for `value`, whose numerics and architecture decide the defaults; to nest in others (`v.lazy`). */
 export function maskRcnnConfigSchema(value: unknown): v.GenericSchema<MaskRcnnOptions, MaskRcnnConfig> {
   const given = (value ?? {}) as { numerics?: unknown; architecture?: unknown };
-  const oneOf = <T extends string>(known: readonly T[], name: unknown): T => known.find((one) => one === name) ?? known[0]!;
+  const oneOf = <T extends string>(known: readonly T[], name: unknown): T =>
+    known.find((one) => one === name) ?? known[0]!;
   return schemaWith(oneOf(numerics, given.numerics), oneOf(architectures, given.architecture));
 }
 
@@ -333,36 +353,63 @@ export function parseMaskRcnnConfig(value: unknown, where: string): MaskRcnnConf
   };
   const twice = classes.find((name, i) => classes.indexOf(name) !== i);
   if (twice !== undefined) complain(`classes must differ, got ${JSON.stringify(twice)} twice.`);
-  if (image.minSize > image.maxSize) complain(`image.minSize must be at most image.maxSize, got ${image.minSize} and ${image.maxSize}.`);
+  if (image.minSize > image.maxSize)
+    complain(`image.minSize must be at most image.maxSize, got ${image.minSize} and ${image.maxSize}.`);
   if (backbone.norm === "group_norm" && backbone.width % backbone.groups !== 0) {
-    complain(`backbone.width must be a multiple of backbone.groups, got ${backbone.width} and ${backbone.groups}.`);
+    complain(
+      `backbone.width must be a multiple of backbone.groups, got ${backbone.width} and ${backbone.groups}.`,
+    );
   }
-  for (const [name, part] of [["fpn", config.fpn], ["box", box], ["maskHead", config.maskHead]] as const) {
+  for (const [name, part] of [
+    ["fpn", config.fpn],
+    ["box", box],
+    ["maskHead", config.maskHead],
+  ] as const) {
     if (part.norm !== "group_norm") continue;
     const { groups = 32 } = part;
     const layers = "layers" in part ? part.layers : [part.channels];
-    if (layers.some((channels) => channels % groups !== 0)) complain(`the channels of ${name} must be multiples of ${name}.groups, got ${layers.join(", ")} and ${groups}.`);
+    if (layers.some((channels) => channels % groups !== 0))
+      complain(
+        `the channels of ${name} must be multiples of ${name}.groups, got ${layers.join(", ")} and ${groups}.`,
+      );
   }
-  if (backbone.cardinality > 1 && backbone.depth < 50) complain(`backbone.cardinality needs a depth of 50 or more, got depth ${backbone.depth}.`);
-  if (backbone.widthPerGroup !== 64 && backbone.depth < 50) complain(`backbone.widthPerGroup needs a depth of 50 or more, got depth ${backbone.depth}.`);
+  if (backbone.cardinality > 1 && backbone.depth < 50)
+    complain(`backbone.cardinality needs a depth of 50 or more, got depth ${backbone.depth}.`);
+  if (backbone.widthPerGroup !== 64 && backbone.depth < 50)
+    complain(`backbone.widthPerGroup needs a depth of 50 or more, got depth ${backbone.depth}.`);
   if (config.architecture === "c4" && (box.layers.length > 0 || config.numerics === "matterport")) {
-    complain(`architecture "c4" has conv5 as its box head; it takes neither box.layers nor numerics "matterport".`);
+    complain(
+      `architecture "c4" has conv5 as its box head; it takes neither box.layers nor numerics "matterport".`,
+    );
   }
-  if (config.architecture !== "c4" && config.mask && config.maskHead.layers.length === 0) complain(`maskHead.layers must hold at least one, except with architecture "c4".`);
-  if (config.architecture === "c4" && config.keypoints.length > 0) complain(`architecture "c4" has no keypoint head; use "fpn".`);
+  if (config.architecture !== "c4" && config.mask && config.maskHead.layers.length === 0)
+    complain(`maskHead.layers must hold at least one, except with architecture "c4".`);
+  if (config.architecture === "c4" && config.keypoints.length > 0)
+    complain(`architecture "c4" has no keypoint head; use "fpn".`);
   if (config.numerics === "matterport" && (config.architecture !== "fpn" || config.keypoints.length > 0)) {
     complain(`numerics "matterport" knows architecture "fpn" without keypoints only.`);
   }
   if (anchors.sizes.some((sizes) => sizes.length !== anchors.sizes[0]!.length)) {
-    complain(`anchors.sizes must list as many sizes on each level, got ${anchors.sizes.map((sizes) => sizes.length).join(", ")}.`);
+    complain(
+      `anchors.sizes must list as many sizes on each level, got ${anchors.sizes.map((sizes) => sizes.length).join(", ")}.`,
+    );
   }
-  for (const [name, { high, low }] of [["rpn", rpn.targets], ["box", box.targets]] as const) {
+  for (const [name, { high, low }] of [
+    ["rpn", rpn.targets],
+    ["box", box.targets],
+  ] as const) {
     if (low > high) complain(`${name}.targets.low must be at most high, got ${low} and ${high}.`);
   }
   const parameters = parameterCount(config);
-  if (parameters > MOST_VALUES) complain(`the model would have ${billions(parameters)} parameters, more than the ${billions(MOST_VALUES)} that are allowed. Make its layers narrower, or fewer.`);
+  if (parameters > MOST_VALUES)
+    complain(
+      `the model would have ${billions(parameters)} parameters, more than the ${billions(MOST_VALUES)} that are allowed. Make its layers narrower, or fewer.`,
+    );
   for (const { what, values } of largestMaps(config)) {
-    if (values > MOST_VALUES) complain(`${what} would hold ${billions(values)} values, more than the ${billions(MOST_VALUES)} that are allowed. Make one of them smaller.`);
+    if (values > MOST_VALUES)
+      complain(
+        `${what} would hold ${billions(values)} values, more than the ${billions(MOST_VALUES)} that are allowed. Make one of them smaller.`,
+      );
   }
   return config;
 }
@@ -376,15 +423,43 @@ const billions = (count: number): string => `${(count / 1e9).toPrecision(3)} bil
 function largestMaps(config: MaskRcnnConfig): { readonly what: string; readonly values: number }[] {
   const { architecture, backbone, fpn, image, rpn, box, maskHead, keypointHead, keypoints } = config;
   const [, , c4, c5] = resnetChannels(backbone);
-  const features = architecture === "fpn" ? fpn.channels : architecture === "c4" ? c4 : c5;
-  const pooled = (count: number, side: number, widest: number): number => count * side * side * Math.max(features, widest);
+  const features =
+    architecture === "fpn" ? fpn.channels
+    : architecture === "c4" ? c4
+    : c5;
+  const pooled = (count: number, side: number, widest: number): number =>
+    count * side * side * Math.max(features, widest);
   const proposals = Math.max(rpn.detection.postNmsTopK, box.targets.batchSize);
   const detections = box.maxDetections;
   return [
-    { what: `image.minSize ${image.minSize}, image.maxSize ${image.maxSize} and backbone.width ${backbone.width}`, values: (image.minSize * image.maxSize * backbone.width) / 4 },
-    { what: `box.poolSize ${box.poolSize} and ${proposals} proposals (rpn.detection.postNmsTopK, box.targets.batchSize)`, values: pooled(proposals, box.poolSize, Math.max(0, ...box.layers)) },
-    ...(config.mask ? [{ what: `maskHead.poolSize ${maskHead.poolSize} and box.maxDetections ${detections}`, values: pooled(detections, 2 * maskHead.poolSize, Math.max(maskHead.channels, ...maskHead.layers)) }] : []),
-    ...(keypoints.length > 0 ? [{ what: `keypointHead.poolSize ${keypointHead.poolSize} and box.maxDetections ${detections}`, values: pooled(detections, keypointHead.poolSize, Math.max(16 * keypoints.length, ...keypointHead.layers)) }] : []),
+    {
+      what: `image.minSize ${image.minSize}, image.maxSize ${image.maxSize} and backbone.width ${backbone.width}`,
+      values: (image.minSize * image.maxSize * backbone.width) / 4,
+    },
+    {
+      what: `box.poolSize ${box.poolSize} and ${proposals} proposals (rpn.detection.postNmsTopK, box.targets.batchSize)`,
+      values: pooled(proposals, box.poolSize, Math.max(0, ...box.layers)),
+    },
+    ...(config.mask ?
+      [
+        {
+          what: `maskHead.poolSize ${maskHead.poolSize} and box.maxDetections ${detections}`,
+          values: pooled(detections, 2 * maskHead.poolSize, Math.max(maskHead.channels, ...maskHead.layers)),
+        },
+      ]
+    : []),
+    ...(keypoints.length > 0 ?
+      [
+        {
+          what: `keypointHead.poolSize ${keypointHead.poolSize} and box.maxDetections ${detections}`,
+          values: pooled(
+            detections,
+            keypointHead.poolSize,
+            Math.max(16 * keypoints.length, ...keypointHead.layers),
+          ),
+        },
+      ]
+    : []),
   ];
 }
 

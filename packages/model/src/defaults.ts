@@ -8,7 +8,15 @@ type Defaults = Omit<MaskRcnnConfig, "classes" | "numerics" | "architecture">;
 const common: Defaults = {
   mask: true,
   keypoints: [],
-  image: { channelOrder: "rgb", range: 1, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], minSize: 800, maxSize: 1333, divisor: 32 },
+  image: {
+    channelOrder: "rgb",
+    range: 1,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
+    minSize: 800,
+    maxSize: 1333,
+    divisor: 32,
+  },
   backbone: {
     depth: 50,
     width: 64,
@@ -63,7 +71,13 @@ const ofArchitecture: Readonly<Record<Architecture, readonly Partially<Defaults>
 const ofNumerics: Readonly<Record<Numerics, (architecture: Architecture) => Partially<Defaults>>> = {
   torchvision: () => ({}),
   detectron2: (architecture) => ({
-    image: { channelOrder: "bgr", range: 255, mean: [103.53, 116.28, 123.675], std: [1, 1, 1], divisor: architecture === "fpn" ? 32 : 1 },
+    image: {
+      channelOrder: "bgr",
+      range: 255,
+      mean: [103.53, 116.28, 123.675],
+      std: [1, 1, 1],
+      divisor: architecture === "fpn" ? 32 : 1,
+    },
     backbone: { strideIn1x1: true },
     // Sides above 0: the least float32.
     rpn: { minSize: 2 ** -149, ...(architecture === "fpn" && { training: { postNmsTopK: 1000 } }) },
@@ -82,7 +96,10 @@ const ofNumerics: Readonly<Record<Numerics, (architecture: Architecture) => Part
 
 /** What a config of this kind says where nothing else is said. */
 export function configDefaults(numerics: Numerics, architecture: Architecture): Defaults {
-  return [...ofArchitecture[architecture], ofNumerics[numerics](architecture)].reduce<Defaults>((base, over) => mergeConfig(base, over) as Defaults, common);
+  return [...ofArchitecture[architecture], ofNumerics[numerics](architecture)].reduce<Defaults>(
+    (base, over) => mergeConfig(base, over) as Defaults,
+    common,
+  );
 }
 
 /** `over` put over `base`: records are merged key by key; lists and values are replaced, except by undefined. */

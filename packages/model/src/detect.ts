@@ -2,7 +2,21 @@ import { keep, sigmoid, slice, tensor4d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage, applyResnetStem } from "@mrcnn/backbones";
 import { assertOptions, ConfigError, hasKernel, numberFrom } from "@mrcnn/core";
-import type { BoxDetections, BoxHeadOutput, Detections, FeatureMaps, ImageBatch, ImageSize, Keypoints, OptionRules, RawImage, Rle, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import type {
+  BoxDetections,
+  BoxHeadOutput,
+  Detections,
+  FeatureMaps,
+  ImageBatch,
+  ImageSize,
+  Keypoints,
+  OptionRules,
+  RawImage,
+  Rle,
+  Rois,
+  RoisOnDevice,
+  RpnOutput,
+} from "@mrcnn/core";
 import { applyFpn } from "@mrcnn/fpn";
 import { applyKeypointHead, pasteOnDevice, readKeypoints, selectDetections } from "@mrcnn/heads";
 import type { DetectionConfig } from "@mrcnn/heads";
@@ -18,7 +32,14 @@ import type { FiniteOutputs } from "./finite-outputs.ts";
 import { numericsProfiles } from "./numerics.ts";
 import { resnetConfig } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
-import { applyBoxBranch, applyMaskBranchOfLabels, modelAnchors, normOptions, poolRois, proposalConfig } from "./stages.ts";
+import {
+  applyBoxBranch,
+  applyMaskBranchOfLabels,
+  modelAnchors,
+  normOptions,
+  poolRois,
+  proposalConfig,
+} from "./stages.ts";
 import { toFractions, toPhoto } from "./to-photo.ts";
 import type { PhotoDetections } from "./to-photo.ts";
 
@@ -44,7 +65,8 @@ export const detectRules: OptionRules = {
 
 /** Throws for a limit of the longer edge that the shorter could never reach. @throws ConfigError */
 export function assertSizesAgree({ minSize, maxSize }: DetectOptions, where: string): void {
-  if (minSize !== undefined && maxSize !== undefined && minSize > maxSize) throw new ConfigError(`${where}: minSize must be at most maxSize, got ${minSize} and ${maxSize}.`);
+  if (minSize !== undefined && maxSize !== undefined && minSize > maxSize)
+    throw new ConfigError(`${where}: minSize must be at most maxSize, got ${minSize} and ${maxSize}.`);
 }
 
 // The RoIs of several images as one list.
@@ -62,15 +84,29 @@ function concatRois(perImage: readonly Float32Array[]): Rois {
 }
 
 // Those of the objects `kept`, counted from `first`, in the photo's pixels; float32 as torchvision's resize_keypoints.
-function keypointsOf({ count, points, scores }: Keypoints, first: number, kept: Int32Array, window: PixelWindow, photo: ImageSize): Keypoints {
+function keypointsOf(
+  { count, points, scores }: Keypoints,
+  first: number,
+  kept: Int32Array,
+  window: PixelWindow,
+  photo: ImageSize,
+): Keypoints {
   const x = Math.fround(photo.width / window.width);
   const y = Math.fround(photo.height / window.height);
-  const own = { count, points: new Float32Array(kept.length * count * 3), scores: new Float32Array(kept.length * count) };
+  const own = {
+    count,
+    points: new Float32Array(kept.length * count * 3),
+    scores: new Float32Array(kept.length * count),
+  };
   for (const [i, object] of kept.entries()) {
     const from = (first + object) * count;
     own.scores.set(scores.subarray(from, from + count), i * count);
     for (let k = 0; k < count; k++) {
-      const [px, py, v] = points.subarray((from + k) * 3, (from + k) * 3 + 3) as unknown as [number, number, number];
+      const [px, py, v] = points.subarray((from + k) * 3, (from + k) * 3 + 3) as unknown as [
+        number,
+        number,
+        number,
+      ];
       own.points.set([px * x, py * y, v], (i * count + k) * 3);
     }
   }
@@ -87,16 +123,26 @@ export interface NetworkInput {
 }
 
 /** Resizes, normalises and batches photos as the numerics want them. */
-export function prepareInput(config: MaskRcnnConfig, images: readonly RawImage[], options: DetectOptions = {}): NetworkInput {
+export function prepareInput(
+  config: MaskRcnnConfig,
+  images: readonly RawImage[],
+  options: DetectOptions = {},
+): NetworkInput {
   const { image, numerics } = config;
   const { resize, anchors } = numericsProfiles[numerics];
   const minSize = options.minSize ?? image.minSize;
   const maxSize = options.maxSize ?? Math.max(image.maxSize, minSize);
   const sizes = images.map((photo) => preparedSize(photo, { minSize, maxSize, resize }));
-  const size = { height: Math.max(...sizes.map(({ height }) => height)), width: Math.max(...sizes.map(({ width }) => width)) };
+  const size = {
+    height: Math.max(...sizes.map(({ height }) => height)),
+    width: Math.max(...sizes.map(({ width }) => width)),
+  };
   assertDetectionFits({ config, count: images.length, size });
   const prepared = images.map((raw) => prepareImage(raw, { ...image, minSize, maxSize, resize }));
-  const batch = batchImages(prepared.map((one) => one.image), { divisor: image.divisor });
+  const batch = batchImages(
+    prepared.map((one) => one.image),
+    { divisor: image.divisor },
+  );
   const { imageSizes } = batch;
   return {
     batch,
@@ -110,7 +156,11 @@ const windowFractions = (windows: readonly PixelWindow[], sizes: readonly ImageS
   Float32Array.from(windows.flatMap((window, i) => [...toFractions(window, sizes[i]!)]));
 
 /** What counts as a detection. */
-export function detectionConfig({ box, numerics }: MaskRcnnConfig, { windows, batch }: NetworkInput, options: DetectOptions = {}): DetectionConfig {
+export function detectionConfig(
+  { box, numerics }: MaskRcnnConfig,
+  { windows, batch }: NetworkInput,
+  options: DetectOptions = {},
+): DetectionConfig {
   const { detections, anchors, decoding } = numericsProfiles[numerics];
   return {
     ...detections,
@@ -152,7 +202,11 @@ export interface DetectStages {
  * Told of each stage when it is done, and how long it took. Tensors are the pipeline's: read them at once, or clone them.
  * Being watched, the pipeline waits for the device after each stage, and the whole takes longer.
  */
-export type DetectObserver = <S extends keyof DetectStages>(stage: S, output: DetectStages[S], seconds: number) => void | Promise<void>;
+export type DetectObserver = <S extends keyof DetectStages>(
+  stage: S,
+  output: DetectStages[S],
+  seconds: number,
+) => void | Promise<void>;
 
 const blockNames = ["layer1", "layer2", "layer3", "layer4"] as const;
 
@@ -177,7 +231,10 @@ export async function detect(
   const release = (tensors: Iterable<Tensor>): void => {
     for (const tensor of tensors) if (held.delete(tensor)) tensor.dispose();
   };
-  const stage = async <S extends keyof DetectStages>(name: S, work: () => DetectStages[S] | Promise<DetectStages[S]>): Promise<DetectStages[S]> => {
+  const stage = async <S extends keyof DetectStages>(
+    name: S,
+    work: () => DetectStages[S] | Promise<DetectStages[S]>,
+  ): Promise<DetectStages[S]> => {
     const start = performance.now();
     const output = await work();
     if (observe !== undefined) {
@@ -186,7 +243,10 @@ export async function detect(
     }
     return output;
   };
-  const onDevice = <S extends keyof DetectStages>(name: S, compute: () => DetectStages[S]): Promise<DetectStages[S]> =>
+  const onDevice = <S extends keyof DetectStages>(
+    name: S,
+    compute: () => DetectStages[S],
+  ): Promise<DetectStages[S]> =>
     stage(name, () =>
       tidy(() => {
         const output = compute();
@@ -200,7 +260,13 @@ export async function detect(
     const { batch, limits } = input;
     const { body, fpn } = params.backbone;
     const resnet = resnetConfig(config);
-    let y = await onDevice("stem", () => applyResnetStem(body, resnet, tensor4d(batch.data, [images.length, batch.size.height, batch.size.width, 3])));
+    let y = await onDevice("stem", () =>
+      applyResnetStem(
+        body,
+        resnet,
+        tensor4d(batch.data, [images.length, batch.size.height, batch.size.width, 3]),
+      ),
+    );
     const maps = new Map<string, Tensor4D>();
     for (const [i, name] of blockNames.entries()) {
       const blocks = body[name];
@@ -210,7 +276,10 @@ export async function detect(
       if (i === 0 || fpn === undefined) release([x]);
       maps.set(`c${i + 2}`, y);
     }
-    const features: FeatureMaps = fpn === undefined ? new Map([[...maps].at(-1)!]) : await onDevice("fpn", () => applyFpn(fpn, maps, normOptions(config, config.fpn)));
+    const features: FeatureMaps =
+      fpn === undefined ?
+        new Map([[...maps].at(-1)!])
+      : await onDevice("fpn", () => applyFpn(fpn, maps, normOptions(config, config.fpn)));
     if (fpn !== undefined) release(maps.values());
     const rpn = await onDevice("rpn head", () => applyRpnHead(params.rpn.head, features));
 
@@ -226,13 +295,18 @@ export async function detect(
       return chosen;
     });
     release([rpn.objectness, rpn.deltas]);
-    const pooled = await onDevice("box pooling", () => poolRois(config, features, proposals, config.box.poolSize, batch.size));
+    const pooled = await onDevice("box pooling", () =>
+      poolRois(config, features, proposals, config.box.poolSize, batch.size),
+    );
     const boxes = await onDevice("box head", () => applyBoxBranch(config, params, pooled, "running"));
     release([pooled]);
     const found = await stage("selection", async () => {
       await outputs.see("class scores", boxes.classLogits);
       await outputs.see("box deltas", boxes.deltas);
-      const [selected] = await both(selectDetections(boxes, proposals, limits, detectionConfig(config, input, options)), outputs.settle());
+      const [selected] = await both(
+        selectDetections(boxes, proposals, limits, detectionConfig(config, input, options)),
+        outputs.settle(),
+      );
       return selected;
     });
 
@@ -242,18 +316,25 @@ export async function detect(
     const masksOf = async (): Promise<readonly (readonly Rle[])[] | undefined> => {
       if (!config.mask) return undefined;
       if (labels.length === 0) return images.map(() => []);
-      const seen = await onDevice("mask pooling", () => poolRois(config, features, rois, config.maskHead.poolSize, batch.size));
+      const seen = await onDevice("mask pooling", () =>
+        poolRois(config, features, rois, config.maskHead.poolSize, batch.size),
+      );
       const logits = tidy(() => applyMaskBranchOfLabels(config, params, seen, labels));
       held.add(logits);
       const masks = await onDevice("mask head", () => sigmoid(logits));
       release([seen]);
       await outputs.see("masks", logits);
       release([logits]);
-      const [pasted] = await both(stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste)), outputs.settle());
+      const [pasted] = await both(
+        stage("paste", () => paste(masks, placed, numericsProfiles[config.numerics].paste)),
+        outputs.settle(),
+      );
       return pasted;
     };
     const keypointsOfRois = async (): Promise<Keypoints | undefined> =>
-      config.keypoints.length === 0 ? undefined : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size, outputs));
+      config.keypoints.length === 0 ?
+        undefined
+      : stage("keypoints", () => detectKeypoints(config, params, features, rois, batch.size, outputs));
     // Both are on their way before the host waits for either; watched, one after the other.
     const masks = masksOf();
     if (observe !== undefined) await masks;
@@ -261,7 +342,9 @@ export async function detect(
     return placed.map(({ kept, first, ...detections }, i) => ({
       ...detections,
       ...(pasted !== undefined && { masks: [...pasted[i]!] }),
-      ...(keypoints !== undefined && { keypoints: keypointsOf(keypoints, first, kept, input.windows[i]!, detections.imageSize) }),
+      ...(keypoints !== undefined && {
+        keypoints: keypointsOf(keypoints, first, kept, input.windows[i]!, detections.imageSize),
+      }),
     }));
   } finally {
     release([...held]);
@@ -275,33 +358,57 @@ async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly 
   return [await one, await other];
 }
 
-const isTensor = (value: unknown): value is Tensor => typeof value === "object" && value !== null && "dataId" in value;
+const isTensor = (value: unknown): value is Tensor =>
+  typeof value === "object" && value !== null && "dataId" in value;
 
 function tensorsOf(output: unknown): Tensor[] {
   if (isTensor(output)) return [output];
   if (output instanceof Map) return [...output.values()].filter(isTensor);
-  return typeof output === "object" && output !== null && !ArrayBuffer.isView(output) ? Object.values(output).filter(isTensor) : [];
+  return typeof output === "object" && output !== null && !ArrayBuffer.isView(output) ?
+      Object.values(output).filter(isTensor)
+    : [];
 }
 
 // Returns when everything up to `tensor` is computed: one of its values is there.
 async function settle(tensor: Tensor | undefined): Promise<void> {
   if (tensor === undefined || tensor.size === 0) return;
-  const one = slice(tensor, tensor.shape.map(() => 0), tensor.shape.map(() => 1));
+  const one = slice(
+    tensor,
+    tensor.shape.map(() => 0),
+    tensor.shape.map(() => 1),
+  );
   await one.data();
   one.dispose();
 }
 
 // Keypoints of each detection, in the pixels of the network's input.
-async function detectKeypoints(config: MaskRcnnConfig, params: MaskRcnnParams, features: FeatureMaps, rois: Rois, size: ImageSize, outputs: FiniteOutputs): Promise<Keypoints> {
+async function detectKeypoints(
+  config: MaskRcnnConfig,
+  params: MaskRcnnParams,
+  features: FeatureMaps,
+  rois: Rois,
+  size: ImageSize,
+  outputs: FiniteOutputs,
+): Promise<Keypoints> {
   const count = config.keypoints.length;
-  if (rois.imageIndex.length === 0) return { count, points: new Float32Array(0), scores: new Float32Array(0) };
+  if (rois.imageIndex.length === 0)
+    return { count, points: new Float32Array(0), scores: new Float32Array(0) };
   const { keypoint_head, keypoint_predictor } = params.roi_heads;
-  if (keypoint_head === undefined || keypoint_predictor === undefined) throw new ConfigError("detect: the model has no keypoint head.");
+  if (keypoint_head === undefined || keypoint_predictor === undefined)
+    throw new ConfigError("detect: the model has no keypoint head.");
   const { poolSize } = config.keypointHead;
-  const heatmaps = tidy(() => applyKeypointHead({ keypoint_head, keypoint_predictor }, poolRois(config, features, rois, poolSize, size)));
+  const heatmaps = tidy(() =>
+    applyKeypointHead(
+      { keypoint_head, keypoint_predictor },
+      poolRois(config, features, rois, poolSize, size),
+    ),
+  );
   try {
     await outputs.see("keypoints", heatmaps);
-    const [keypoints] = await both(readKeypoints(heatmaps, rois.boxes, { rule: numericsProfiles[config.numerics].keypoints }), outputs.settle());
+    const [keypoints] = await both(
+      readKeypoints(heatmaps, rois.boxes, { rule: numericsProfiles[config.numerics].keypoints }),
+      outputs.settle(),
+    );
     return keypoints;
   } finally {
     heatmaps.dispose();
@@ -315,11 +422,19 @@ interface Placed extends PhotoDetections {
   readonly first: number;
 }
 
-function inPhotos({ numerics }: MaskRcnnConfig, images: readonly RawImage[], { batch, windows }: NetworkInput, found: readonly BoxDetections[]): Placed[] {
+function inPhotos(
+  { numerics }: MaskRcnnConfig,
+  images: readonly RawImage[],
+  { batch, windows }: NetworkInput,
+  found: readonly BoxDetections[],
+): Placed[] {
   let first = 0;
   return found.map((detections, i) => {
     const imageSize = { height: images[i]!.height, width: images[i]!.width };
-    const placed = toPhoto(numericsProfiles[numerics].boxes, detections, windows[i]!, { input: batch.imageSizes[i]!, photo: imageSize });
+    const placed = toPhoto(numericsProfiles[numerics].boxes, detections, windows[i]!, {
+      input: batch.imageSizes[i]!,
+      photo: imageSize,
+    });
     const own = { ...placed, imageSize, first };
     first += detections.labels.length;
     return own;
@@ -329,7 +444,11 @@ function inPhotos({ numerics }: MaskRcnnConfig, images: readonly RawImage[], { b
 // Masks put back under their boxes: by a kernel where the backend has one, so that only the pixels of the boxes are read, a bit each.
 async function paste(masks: Tensor3D, placed: readonly Placed[], method: PasteMethod): Promise<Rle[][]> {
   const side = masks.shape[1];
-  const targets = placed.map(({ boxes, kept, first, imageSize: size }) => ({ boxes, size, rows: kept.map((row) => first + row) }));
+  const targets = placed.map(({ boxes, kept, first, imageSize: size }) => ({
+    boxes,
+    size,
+    rows: kept.map((row) => first + row),
+  }));
   if (method !== "matterport" && hasKernel(pasteMasksContract, { method })) {
     const plan = planPaste(targets, side, { method });
     if (plan.words === 0) return rlesFromBits(new Int32Array(0), plan, targets);
@@ -341,12 +460,15 @@ async function paste(masks: Tensor3D, placed: readonly Placed[], method: PasteMe
     }
   }
   const values = (await masks.data()) as Float32Array;
-  return targets.map(({ boxes, rows, size }) => pasteMasks(rowsOf(values, side * side, rows), boxes, size, { method }));
+  return targets.map(({ boxes, rows, size }) =>
+    pasteMasks(rowsOf(values, side * side, rows), boxes, size, { method }),
+  );
 }
 
 // The rows of a matrix with rows of `length`.
 function rowsOf(values: Float32Array, length: number, rows: Int32Array): Float32Array {
   const chosen = new Float32Array(rows.length * length);
-  for (const [i, row] of rows.entries()) chosen.set(values.subarray(row * length, (row + 1) * length), i * length);
+  for (const [i, row] of rows.entries())
+    chosen.set(values.subarray(row * length, (row + 1) * length), i * length);
   return chosen;
 }

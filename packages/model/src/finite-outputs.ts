@@ -42,7 +42,9 @@ export function watchOutputs(): FiniteOutputs {
     async settle() {
       const own = taken();
       try {
-        const words = await Promise.all(own.map(async ({ name, flag }) => ({ name, isBad: (await flag.data())[0] !== 0 })));
+        const words = await Promise.all(
+          own.map(async ({ name, flag }) => ({ name, isBad: (await flag.data())[0] !== 0 })),
+        );
         const bad = words.find(({ isBad }) => isBad);
         if (bad !== undefined) refuse(bad.name, "NaN or infinity");
       } finally {

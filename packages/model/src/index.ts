@@ -1,7 +1,15 @@
 export { assertWeightsFit, assertWeightsSound } from "./check-weights.ts";
 export type { SayConfig } from "./check-weights.ts";
 export { maskRcnnConfig, maskRcnnConfigSchema, parseMaskRcnnConfig } from "./config.ts";
-export type { HeadNorm, MaskRcnnConfig, MaskRcnnOptions, Partially, NormSettings, SamplingConfig, TopKConfig } from "./config.ts";
+export type {
+  HeadNorm,
+  MaskRcnnConfig,
+  MaskRcnnOptions,
+  Partially,
+  NormSettings,
+  SamplingConfig,
+  TopKConfig,
+} from "./config.ts";
 export { assertSizesAgree, detectRules } from "./detect.ts";
 export type { DetectOptions } from "./detect.ts";
 export { mergeConfig } from "./defaults.ts";

@@ -14,7 +14,12 @@ export function detectionValues({ architecture, backbone, fpn, numerics }: MaskR
   const { depth, width, norm } = backbone;
   const isNormed = norm === "group_norm";
   // Convolution, norm and relu are one where the norm is folded. The input's padded copy leaves a gap that nothing later fits into.
-  const stem = 2 * 3 + (width / 4) * (isNormed ? 3 : numerics === "matterport" ? 1 : 2);
+  const stem =
+    2 * 3 +
+    (width / 4) *
+      (isNormed ? 3
+      : numerics === "matterport" ? 1
+      : 2);
   const expansion = depth >= 50 ? 4 : 1;
   const first = (width / 16) * (expansion === 4 ? 19 : 6);
   const maps = width * expansion * (1 / 16 + 1 / 32 + 1 / 64 + 1 / 128);
@@ -26,7 +31,10 @@ export function detectionValues({ architecture, backbone, fpn, numerics }: MaskR
  * float32 values that a training step keeps for the backward pass, for each image of `pixels` pixels, within a half either
  * way. A convolution keeps its output, norms of the batch or of groups theirs as well; frozen layers keep nothing.
  */
-export function trainingValues({ architecture, backbone, fpn, rpn, box, maskHead, mask, anchors }: MaskRcnnConfig, pixels: number): number {
+export function trainingValues(
+  { architecture, backbone, fpn, rpn, box, maskHead, mask, anchors }: MaskRcnnConfig,
+  pixels: number,
+): number {
   const maps = backbone.norm === "frozen_batch_norm" ? 1 : 2;
   const perBlock = backbone.depth >= 50 ? 6 : 2;
   const stem = backbone.trainableLayers >= 5 ? (pixels / 4) * backbone.width * maps : 0;
@@ -41,8 +49,11 @@ export function trainingValues({ architecture, backbone, fpn, rpn, box, maskHead
   const rois = Math.min(box.targets.batchSize, rpn.training.postNmsTopK);
   const boxes = rois * (box.poolSize ** 2 * fpn.channels * 2 + box.representation * 3);
   const positives = rois * box.targets.positiveFraction;
-  const masks = mask
-    ? positives * maskHead.poolSize ** 2 * (fpn.channels * 2 + maskHead.layers.reduce((a, b) => a + b, 0) + 4 * maskHead.channels)
+  const masks =
+    mask ?
+      positives *
+      maskHead.poolSize ** 2 *
+      (fpn.channels * 2 + maskHead.layers.reduce((a, b) => a + b, 0) + 4 * maskHead.channels)
     : 0;
   return stages + pyramid + boxes + masks;
 }
@@ -63,7 +74,8 @@ const padded = ({ config: { image }, size: { height, width } }: Work): ImageSize
 // A backend whose memory has an end that nothing can move says where (backend-wasm's does).
 const limitOf = (): number => (engine().backend as { readonly memoryLimit?: number }).memoryLimit ?? Infinity;
 
-const gigabytes = (bytes: number): string => (bytes / 1e9).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const gigabytes = (bytes: number): string =>
+  (bytes / 1e9).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 function assertFits(where: string, work: Work, bytes: number): void {
   const limit = limitOf();

@@ -38,11 +38,19 @@ export function initMaskRcnn(config: MaskRcnnConfig, random: Random): MaskRcnnPa
   const resnet = resnetConfig(config);
   const channels = resnetChannels(resnet);
   // What the RPN and the RoIs read.
-  const inChannels = architecture === "fpn" ? fpn.channels : architecture === "c4" ? channels[2] : channels[3];
+  const inChannels =
+    architecture === "fpn" ? fpn.channels
+    : architecture === "c4" ? channels[2]
+    : channels[3];
   const classes = config.classes.length + 1;
   const body = initResnet(resnet, random);
   return {
-    backbone: { body, ...(architecture === "fpn" && { fpn: initFpn({ inChannels: channels, outChannels: inChannels, ...normOption(fpn.norm) }, random) }) },
+    backbone: {
+      body,
+      ...(architecture === "fpn" && {
+        fpn: initFpn({ inChannels: channels, outChannels: inChannels, ...normOption(fpn.norm) }, random),
+      }),
+    },
     rpn: {
       head: initRpnHead(
         {
@@ -55,9 +63,22 @@ export function initMaskRcnn(config: MaskRcnnConfig, random: Random): MaskRcnnPa
       ),
     },
     roi_heads: {
-      ...(architecture === "c4"
-        ? { layer4: initResnetStage(resnet, 3, random), ...initBoxPredictor({ inChannels: channels[3], classes }, random) }
-        : initBoxHead({ inChannels, poolSize: box.poolSize, layers: box.layers, representation: box.representation, classes, ...normOption(box.norm) }, random)),
+      ...(architecture === "c4" ?
+        {
+          layer4: initResnetStage(resnet, 3, random),
+          ...initBoxPredictor({ inChannels: channels[3], classes }, random),
+        }
+      : initBoxHead(
+          {
+            inChannels,
+            poolSize: box.poolSize,
+            layers: box.layers,
+            representation: box.representation,
+            classes,
+            ...normOption(box.norm),
+          },
+          random,
+        )),
       ...(config.mask &&
         initMaskHead(
           {
@@ -69,7 +90,8 @@ export function initMaskRcnn(config: MaskRcnnConfig, random: Random): MaskRcnnPa
           },
           random,
         )),
-      ...(keypoints.length > 0 && initKeypointHead({ inChannels, layers: keypointHead.layers, keypoints: keypoints.length }, random)),
+      ...(keypoints.length > 0 &&
+        initKeypointHead({ inChannels, layers: keypointHead.layers, keypoints: keypoints.length }, random)),
     },
   };
 }

@@ -14,8 +14,12 @@ export { modelAnchors } from "./stages.ts";
  *
  * @throws ConfigError as `model.detect`; what `observe` throws.
  */
-export const observeDetect = ({ config, params }: MaskRcnn, images: readonly RawImage[], observe: DetectObserver, options: DetectOptions = {}): Promise<Detections[]> =>
-  detect(config, params, images, options, observe);
+export const observeDetect = (
+  { config, params }: MaskRcnn,
+  images: readonly RawImage[],
+  observe: DetectObserver,
+  options: DetectOptions = {},
+): Promise<Detections[]> => detect(config, params, images, options, observe);
 
 /** Of one detection. */
 export interface DetectProfile {
@@ -30,9 +34,18 @@ export interface DetectProfile {
  *
  * @throws ConfigError as `model.detect`, and without images.
  */
-export async function profileDetect(model: MaskRcnn, images: readonly RawImage[], options: DetectOptions = {}): Promise<DetectProfile> {
+export async function profileDetect(
+  model: MaskRcnn,
+  images: readonly RawImage[],
+  options: DetectOptions = {},
+): Promise<DetectProfile> {
   if (images.length === 0) throw new ConfigError("profileDetect: images must hold at least one.");
   const seconds = new Map<keyof DetectStages, number>();
-  const detections = await observeDetect(model, images, (stage, _, took) => void seconds.set(stage, took), options);
+  const detections = await observeDetect(
+    model,
+    images,
+    (stage, _, took) => void seconds.set(stage, took),
+    options,
+  );
   return { detections, seconds };
 }

@@ -13,13 +13,23 @@ interface StatedCategory {
 }
 
 const categoriesSchema = v.pipe(
-  v.array(v.object({ id: v.union([v.pipe(v.number(), v.safeInteger()), v.string(), v.bigint()]), name: v.pipe(v.string(), v.nonEmpty()) })),
+  v.array(
+    v.object({
+      id: v.union([v.pipe(v.number(), v.safeInteger()), v.string(), v.bigint()]),
+      name: v.pipe(v.string(), v.nonEmpty()),
+    }),
+  ),
   v.minLength(1),
   v.check((all) => new Set(all.map(({ id }) => id)).size === all.length, "every id once"),
 );
 
 // valibot takes a list for an object too.
-const record = <E extends v.ObjectEntries>(entries: E) => v.pipe(v.unknown(), v.check((value) => !Array.isArray(value), "an object"), v.object(entries));
+const record = <E extends v.ObjectEntries>(entries: E) =>
+  v.pipe(
+    v.unknown(),
+    v.check((value) => !Array.isArray(value), "an object"),
+    v.object(entries),
+  );
 
 const edge = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(4096));
 const settingsSchema = record({
@@ -64,7 +74,9 @@ export function parseRun(value: unknown, where: string): StatedRun {
   const config = parseMaskRcnnConfig(model, `${where}: model`);
   const { categories } = data;
   if (categories !== undefined && categories.length !== config.classes.length) {
-    throw new ConfigError(`${where}: data.categories must name the model's ${config.classes.length} classes, got ${categories.length} names.`);
+    throw new ConfigError(
+      `${where}: data.categories must name the model's ${config.classes.length} classes, got ${categories.length} names.`,
+    );
   }
   return { config, categories, settings: evaluation };
 }

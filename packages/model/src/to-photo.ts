@@ -13,7 +13,11 @@ export interface PhotoDetections extends BoxDetections {
 const area = (boxes: Float32Array, i: number): number =>
   Math.max(boxes[4 * i + 2]! - boxes[4 * i]!, 0) * Math.max(boxes[4 * i + 3]! - boxes[4 * i + 1]!, 0);
 
-function only(boxes: Float32Array, { labels, scores }: BoxDetections, isKept: (i: number) => boolean): PhotoDetections {
+function only(
+  boxes: Float32Array,
+  { labels, scores }: BoxDetections,
+  isKept: (i: number) => boolean,
+): PhotoDetections {
   const kept = Int32Array.from([...labels.keys()].filter(isKept));
   return {
     kept,
@@ -48,7 +52,11 @@ export function toPhoto(
   const scaled = mapBoxes(found.boxes, window, photo);
   if (how === "scaled") return only(scaled, found, () => true);
   const boxes = clipBoxesOnHost(scaled, photo);
-  return only(boxes, found, (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i + 3]! > boxes[4 * i + 1]!);
+  return only(
+    boxes,
+    found,
+    (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i + 3]! > boxes[4 * i + 1]!,
+  );
 }
 
 /** A window (x1, y1, x2, y2) as matterport's `norm_boxes` has it: its first and last pixels over side - 1. */

@@ -2,7 +2,16 @@
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { ConfigError, offTape } from "@mrcnn/core";
-import type { ImageSize, LossTerms, Random, Rois, RoisOnDevice, RpnOutput, TrainableModel, TrainingBatch } from "@mrcnn/core";
+import type {
+  ImageSize,
+  LossTerms,
+  Random,
+  Rois,
+  RoisOnDevice,
+  RpnOutput,
+  TrainableModel,
+  TrainingBatch,
+} from "@mrcnn/core";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
 import { isStatistic } from "@mrcnn/nn";
 import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
@@ -10,7 +19,14 @@ import type { ProposalConfig } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
 import type { MaskRcnn } from "./mask-rcnn.ts";
 import { assertStepFits } from "./memory.ts";
-import { applyBoxBranch, applyDense, applyMaskBranch, modelAnchors, poolRois, proposalConfig } from "./stages.ts";
+import {
+  applyBoxBranch,
+  applyDense,
+  applyMaskBranch,
+  modelAnchors,
+  poolRois,
+  proposalConfig,
+} from "./stages.ts";
 import type { Statistics } from "./stages.ts";
 
 export { assertStepFits, trainingValues } from "./memory.ts";
@@ -22,7 +38,12 @@ const takeRois = ({ boxes, imageIndex }: Rois, rows: Int32Array): Rois => ({
 });
 
 // Chosen by a kernel where the backend has one; either way the host waits for them once.
-async function chooseProposals(rpn: RpnOutput, anchors: Float32Array, sizes: readonly ImageSize[], config: ProposalConfig): Promise<Rois> {
+async function chooseProposals(
+  rpn: RpnOutput,
+  anchors: Float32Array,
+  sizes: readonly ImageSize[],
+  config: ProposalConfig,
+): Promise<Rois> {
   let onDevice: RoisOnDevice | undefined;
   const [boxes] = offTape(() => {
     onDevice = selectProposalsOnDevice(rpn, anchors, sizes, config);
@@ -44,7 +65,11 @@ async function chooseProposals(rpn: RpnOutput, anchors: Float32Array, sizes: rea
  *
  * @throws ShapeError when the model has a mask head and a matched object no mask.
  */
-export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, random: Random): Promise<LossTerms> {
+export async function trainingLosses(
+  model: MaskRcnn,
+  batch: TrainingBatch,
+  random: Random,
+): Promise<LossTerms> {
   const { config, params } = model;
   const { images, groundTruth } = batch;
   if (config.numerics === "matterport" || config.keypoints.length > 0) {
@@ -58,19 +83,40 @@ export async function trainingLosses(model: MaskRcnn, batch: TrainingBatch, rand
   const statistics: Statistics = "batch";
   const { features, rpn, grids } = applyDense(config, params, images, statistics);
   const anchors = modelAnchors(config, grids, images.size);
-  const proposals = await chooseProposals(rpn, anchors, images.imageSizes, proposalConfig(config, config.rpn.training));
+  const proposals = await chooseProposals(
+    rpn,
+    anchors,
+    images.imageSizes,
+    proposalConfig(config, config.rpn.training),
+  );
 
   const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
-  const targets = roiTargets(proposals, groundTruth, { ...config.box.targets, weights: config.box.weights }, random);
+  const targets = roiTargets(
+    proposals,
+    groundTruth,
+    { ...config.box.targets, weights: config.box.weights },
+    random,
+  );
   const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
   const losses: LossTerms = {
     ...rpnLosses(rpn, anchorTargets),
-    ...boxLosses(applyBoxBranch(config, params, pool(targets.rois, config.box.poolSize), statistics), targets),
+    ...boxLosses(
+      applyBoxBranch(config, params, pool(targets.rois, config.box.poolSize), statistics),
+      targets,
+    ),
   };
   if (!config.mask) return losses;
-  const logits = applyMaskBranch(config, params, pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize), statistics);
+  const logits = applyMaskBranch(
+    config,
+    params,
+    pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize),
+    statistics,
+  );
   const labels = targets.positive.map((row) => targets.labels[row]!);
-  return { ...losses, loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, logits.shape[1])) };
+  return {
+    ...losses,
+    loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, logits.shape[1])),
+  };
 }
 
 /** The model as a trainer sees it. */

@@ -7,14 +7,18 @@ export function weightShapes(config: MaskRcnnConfig): Map<string, readonly numbe
   const { architecture, backbone, fpn, anchors, rpn, box, maskHead, keypointHead } = config;
   const shapes = new Map<string, readonly number[]>();
   const norm = (name: string, kind: HeadNorm, channels: number): void => {
-    const parts = kind === "none" ? [] : kind === "group_norm" ? ["weight", "bias"] : ["weight", "bias", "running_mean", "running_var"];
+    const parts =
+      kind === "none" ? []
+      : kind === "group_norm" ? ["weight", "bias"]
+      : ["weight", "bias", "running_mean", "running_var"];
     for (const part of parts) shapes.set(`${name}.${part}`, [channels]);
   };
   const layer = (name: string, weight: readonly number[], outputs: number | undefined): void => {
     shapes.set(`${name}.weight`, weight);
     if (outputs !== undefined) shapes.set(`${name}.bias`, [outputs]);
   };
-  const conv = (name: string, size: number, from: number, to: number): void => layer(name, [size, size, from, to], to);
+  const conv = (name: string, size: number, from: number, to: number): void =>
+    layer(name, [size, size, from, to], to);
   const convLayer = (name: string, size: number, from: number, to: number, kind: HeadNorm): void => {
     layer(`${name}.0`, [size, size, from, to], kind === "none" ? to : undefined);
     norm(`${name}.1`, kind, to);
@@ -42,10 +46,21 @@ export function weightShapes(config: MaskRcnnConfig): Map<string, readonly numbe
     const middle = Math.floor((planes * widthPerGroup) / 64) * cardinality;
     for (let i = 0; i < resnetBlocks[depth][index]; i++) {
       const block = `${name}.${i}`;
-      const from = i > 0 ? out : index === 0 ? width : out / 2;
-      const weights = isBasic
-        ? [[3, 3, from, planes], [3, 3, planes, planes]]
-        : [[1, 1, from, middle], [3, 3, middle / cardinality, middle], [1, 1, middle, out]];
+      const from =
+        i > 0 ? out
+        : index === 0 ? width
+        : out / 2;
+      const weights =
+        isBasic ?
+          [
+            [3, 3, from, planes],
+            [3, 3, planes, planes],
+          ]
+        : [
+            [1, 1, from, middle],
+            [3, 3, middle / cardinality, middle],
+            [1, 1, middle, out],
+          ];
       for (const [j, weight] of weights.entries()) convNorm(block, j + 1, weight);
       if (i > 0 || (index === 0 && from === out)) continue;
       layer(`${block}.downsample.0`, [1, 1, from, out], undefined);
@@ -55,8 +70,12 @@ export function weightShapes(config: MaskRcnnConfig): Map<string, readonly numbe
 
   layer("backbone.body.conv1", [7, 7, 3, width], undefined);
   norm("backbone.body.bn1", backbone.norm, width);
-  for (const index of architecture === "c4" ? ([0, 1, 2] as const) : ([0, 1, 2, 3] as const)) stage(`backbone.body.layer${index + 1}`, index);
-  const features = architecture === "fpn" ? fpn.channels : architecture === "c4" ? stages[2] : stages[3];
+  for (const index of architecture === "c4" ? ([0, 1, 2] as const) : ([0, 1, 2, 3] as const))
+    stage(`backbone.body.layer${index + 1}`, index);
+  const features =
+    architecture === "fpn" ? fpn.channels
+    : architecture === "c4" ? stages[2]
+    : stages[3];
   if (architecture === "fpn") {
     for (const [i, from] of stages.entries()) {
       convLayer(`backbone.fpn.inner_blocks.${i}`, 1, from, features, fpn.norm);
@@ -94,7 +113,11 @@ export function weightShapes(config: MaskRcnnConfig): Map<string, readonly numbe
       conv(`roi_heads.keypoint_head.${2 * i}`, 3, channels, to);
       channels = to;
     }
-    layer("roi_heads.keypoint_predictor.kps_score_lowres", [4, 4, config.keypoints.length, channels], config.keypoints.length);
+    layer(
+      "roi_heads.keypoint_predictor.kps_score_lowres",
+      [4, 4, config.keypoints.length, channels],
+      config.keypoints.length,
+    );
   }
   return shapes;
 }

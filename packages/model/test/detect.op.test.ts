@@ -35,7 +35,10 @@ function expectDetections({ boxes, labels, scores, masks, imageSize }: Detection
 test("boxes, labels, scores and masks are in the pixels of each image, best first", () =>
   using(createMaskRcnn(tinyConfig()), async (model) => {
     const found = await model.detect([image, wide], { scoreThreshold: 0, maxDetections: 7 });
-    expect(found.map(({ imageSize }) => imageSize)).toEqual([{ height: 64, width: 64 }, { height: 40, width: 80 }]);
+    expect(found.map(({ imageSize }) => imageSize)).toEqual([
+      { height: 64, width: 64 },
+      { height: 40, width: 80 },
+    ]);
     for (const detections of found) {
       expect(detections.labels.length).toBe(7);
       expect(detections.masks).toHaveLength(7);
@@ -45,7 +48,12 @@ test("boxes, labels, scores and masks are in the pixels of each image, best firs
 
 test("an image with no detections gives empty arrays, no images none", () =>
   using(createMaskRcnn(tinyConfig()), async (model) => {
-    const nothing = { boxes: new Float32Array(0), labels: new Int32Array(0), scores: new Float32Array(0), masks: [] };
+    const nothing = {
+      boxes: new Float32Array(0),
+      labels: new Int32Array(0),
+      scores: new Float32Array(0),
+      masks: [],
+    };
     expect(await model.detect([image, wide], { scoreThreshold: 1 })).toEqual([
       { ...nothing, imageSize: { height: 64, width: 64 } },
       { ...nothing, imageSize: { height: 40, width: 80 } },
@@ -74,9 +82,15 @@ test("nothing is left on the device over 20 detections, nor by the model itself"
   await using(createMaskRcnn(tinyConfig()), async (model) => {
     await model.detect([image, wide], { scoreThreshold: 0, maxDetections: 3 });
     const before = memory().numTensors;
-    for (let i = 0; i < 20; i++) await model.detect([i % 2 === 0 ? image : wide], { scoreThreshold: i % 3 === 0 ? 1 : 0, maxDetections: 3 });
+    for (let i = 0; i < 20; i++)
+      await model.detect([i % 2 === 0 ? image : wide], {
+        scoreThreshold: i % 3 === 0 ? 1 : 0,
+        maxDetections: 3,
+      });
     expect(memory().numTensors).toBe(before);
-    await expect(model.detect([{ height: 1, width: 2000, data: new Uint8Array(6000) }])).rejects.toThrow("Choose a larger maxSize");
+    await expect(model.detect([{ height: 1, width: 2000, data: new Uint8Array(6000) }])).rejects.toThrow(
+      "Choose a larger maxSize",
+    );
     expect(memory().numTensors).toBe(before);
   });
   expect(memory().numTensors).toBe(start);

@@ -13,7 +13,9 @@ interface Kernel {
 
 /** The kernels that run in `work`, to its end: `tf.profile` looks at what comes before the first await only. */
 async function kernelsOf(work: () => unknown): Promise<readonly Kernel[]> {
-  const { state } = engine() as unknown as { state: { profiling: boolean; activeProfile: { kernels: Kernel[] } } };
+  const { state } = engine() as unknown as {
+    state: { profiling: boolean; activeProfile: { kernels: Kernel[] } };
+  };
   const kernels: Kernel[] = [];
   state.activeProfile.kernels = kernels;
   state.profiling = true;
@@ -22,7 +24,10 @@ async function kernelsOf(work: () => unknown): Promise<readonly Kernel[]> {
 }
 
 const size = { width: 90, height: 60 };
-const image = { ...size, data: Uint8Array.from({ length: size.width * size.height * 3 }, (_, i) => (i * 2654435761) >>> 24) };
+const image = {
+  ...size,
+  data: Uint8Array.from({ length: size.width * size.height * 3 }, (_, i) => (i * 2654435761) >>> 24),
+};
 const small: Omit<MaskRcnnOptions, "classes"> = {
   image: { minSize: 64, maxSize: 96 },
   backbone: { depth: 18, width: 8 },
@@ -35,13 +40,29 @@ const small: Omit<MaskRcnnOptions, "classes"> = {
 describe("dryRun", () => {
   it.each<[string, Partial<MaskRcnnOptions>, { maxDetections?: number; minSize?: number }]>([
     ["with masks", {}, {}],
-    ["with masks and keypoints", { keypoints: ["head", "tail"], keypointHead: { poolSize: 7, layers: [8] } }, {}],
+    [
+      "with masks and keypoints",
+      { keypoints: ["head", "tail"], keypointHead: { poolSize: 7, layers: [8] } },
+      {},
+    ],
     ["with boxes alone", { mask: false }, {}],
-    ["of the C4 architecture", { architecture: "c4", backbone: { depth: 50, width: 8 }, maskHead: { layers: [], channels: 8 }, rpn: { nmsThreshold: 1, detection: { preNmsTopK: 60, postNmsTopK: 12 } } }, {}],
+    [
+      "of the C4 architecture",
+      {
+        architecture: "c4",
+        backbone: { depth: 50, width: 8 },
+        maskHead: { layers: [], channels: 8 },
+        rpn: { nmsThreshold: 1, detection: { preNmsTopK: 60, postNmsTopK: 12 } },
+      },
+      {},
+    ],
     ["of matterport's arithmetic", { numerics: "matterport", image: { minSize: 64, maxSize: 128 } }, {}],
     ["with other options of detect", {}, { maxDetections: 3, minSize: 48 }],
   ])("computes %s what detect does, on the same shapes, and leaves no tensor", async (_, options, asked) => {
-    const model = createMaskRcnn(maskRcnnConfig({ classes: ["a", "b"], ...small, ...options }), createRandom(5));
+    const model = createMaskRcnn(
+      maskRcnnConfig({ classes: ["a", "b"], ...small, ...options }),
+      createRandom(5),
+    );
     // Every proposal is an object and its own box, so that there are as many as may be.
     for (const [name, variable] of model.variables) {
       if (!name.startsWith("roi_heads.box_predictor.")) continue;
@@ -58,7 +79,10 @@ describe("dryRun", () => {
         expect(found!.labels).toHaveLength(asked.maxDetections ?? 6);
       });
       // The layers, where the time goes and shaders are made for.
-      const layers = (kernels: readonly Kernel[]): string[] => kernels.filter(({ name }) => /Conv|MatMul|Pool|RoiAlign/.test(name)).map(({ name, inputShapes, outputShapes }) => JSON.stringify([name, inputShapes, outputShapes]));
+      const layers = (kernels: readonly Kernel[]): string[] =>
+        kernels
+          .filter(({ name }) => /Conv|MatMul|Pool|RoiAlign/.test(name))
+          .map(({ name, inputShapes, outputShapes }) => JSON.stringify([name, inputShapes, outputShapes]));
       expect(layers(real).length).toBeGreaterThan(20);
       expect(layers(dry).toSorted()).toEqual(layers(real).toSorted());
     } finally {

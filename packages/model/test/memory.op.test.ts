@@ -7,7 +7,8 @@ import { maskRcnnConfig } from "../src/index.ts";
 import type { MaskRcnnConfig, MaskRcnnOptions } from "../src/index.ts";
 import { assertDetectionFits, assertStepFits, detectionValues, trainingValues } from "../src/memory.ts";
 
-const config = (options: Partial<MaskRcnnOptions> = {}): MaskRcnnConfig => maskRcnnConfig({ classes: ["a"], ...options });
+const config = (options: Partial<MaskRcnnOptions> = {}): MaskRcnnConfig =>
+  maskRcnnConfig({ classes: ["a"], ...options });
 
 describe("detectionValues, for each pixel of the input", () => {
   it.each<[string, Partial<MaskRcnnOptions>, number]>([
@@ -23,7 +24,11 @@ describe("detectionValues, for each pixel of the input", () => {
     // Convolution, norm and relu are three.
     ["ResNet-18 with group norm", { backbone: { depth: 18, norm: "group_norm" }, fpn: { channels: 8 } }, 54],
     // matterport's stem needs no copy (22), so the first stage, 64/16 · 6, is the largest.
-    ["ResNet-18 of matterport", { numerics: "matterport", backbone: { depth: 18 }, fpn: { channels: 8 } }, 24],
+    [
+      "ResNet-18 of matterport",
+      { numerics: "matterport", backbone: { depth: 18 }, fpn: { channels: 8 } },
+      24,
+    ],
     // 16 · 0.1171875 + 2 · 640 · 85/1024 + 40.
     ["a wide pyramid", { backbone: { depth: 18, width: 16 }, fpn: { channels: 640 } }, 148.125],
   ])("%s", (_, options, values) => expect(detectionValues(config(options))).toBe(values));
@@ -53,16 +58,48 @@ describe("trainingValues", () => {
   const whole = 88_184;
   it.each<[string, Partial<MaskRcnnOptions>, number]>([
     ["no masks", { mask: false }, whole - 43_904],
-    ["four layers: the first stage, 256 cells", { backbone: { depth: 18, width: 8, trainableLayers: 4 } }, whole + 256 * 2 * 8 * 2],
-    ["five layers: the stem as well, 32 x 32 of 8", { backbone: { depth: 18, width: 8, trainableLayers: 5 } }, whole + 256 * 2 * 8 * 2 + 1024 * 8],
-    ["one layer: the last stage alone", { backbone: { depth: 18, width: 8, trainableLayers: 1 } }, whole - 7168 + 4 * 2 * 64 * 2],
+    [
+      "four layers: the first stage, 256 cells",
+      { backbone: { depth: 18, width: 8, trainableLayers: 4 } },
+      whole + 256 * 2 * 8 * 2,
+    ],
+    [
+      "five layers: the stem as well, 32 x 32 of 8",
+      { backbone: { depth: 18, width: 8, trainableLayers: 5 } },
+      whole + 256 * 2 * 8 * 2 + 1024 * 8,
+    ],
+    [
+      "one layer: the last stage alone",
+      { backbone: { depth: 18, width: 8, trainableLayers: 1 } },
+      whole - 7168 + 4 * 2 * 64 * 2,
+    ],
     ["none", { backbone: { depth: 18, width: 8, trainableLayers: 0 } }, whole - 7168],
-    ["norms of groups, which keep their output too", { backbone: { depth: 18, width: 8, norm: "group_norm", groups: 2, trainableLayers: 3 } }, whole + 7168],
-    ["five layers with norms of groups", { backbone: { depth: 18, width: 8, norm: "group_norm", groups: 2, trainableLayers: 5 } }, whole + 7168 + 2 * (256 * 2 * 8 * 2 + 1024 * 8)],
-    ["ResNet-50, six maps a block", { backbone: { depth: 50, width: 8, trainableLayers: 3 } }, whole - 7168 + 64 * 4 * 16 * 6 + 16 * 6 * 32 * 6 + 4 * 3 * 64 * 6],
+    [
+      "norms of groups, which keep their output too",
+      { backbone: { depth: 18, width: 8, norm: "group_norm", groups: 2, trainableLayers: 3 } },
+      whole + 7168,
+    ],
+    [
+      "five layers with norms of groups",
+      { backbone: { depth: 18, width: 8, norm: "group_norm", groups: 2, trainableLayers: 5 } },
+      whole + 7168 + 2 * (256 * 2 * 8 * 2 + 1024 * 8),
+    ],
+    [
+      "ResNet-50, six maps a block",
+      { backbone: { depth: 50, width: 8, trainableLayers: 3 } },
+      whole - 7168 + 64 * 4 * 16 * 6 + 16 * 6 * 32 * 6 + 4 * 3 * 64 * 6,
+    ],
     ["a single aspect ratio", { anchors: { aspectRatios: [1] } }, whole - 340 * 20],
-    ["no more RoIs than proposals", { rpn: { training: { preNmsTopK: 50, postNmsTopK: 4 } } }, 7168 + 23_800 + boxes(4) + masks(1)],
-    ["two layers of masks", { maskHead: { poolSize: 14, layers: [8, 4], channels: 8 } }, whole + 4 * 14 * 14 * 4],
+    [
+      "no more RoIs than proposals",
+      { rpn: { training: { preNmsTopK: 50, postNmsTopK: 4 } } },
+      7168 + 23_800 + boxes(4) + masks(1),
+    ],
+    [
+      "two layers of masks",
+      { maskHead: { poolSize: 14, layers: [8, 4], channels: 8 } },
+      whole + 4 * 14 * 14 * 4,
+    ],
   ])("with %s", (_, options, values) => expect(trainingValues(tiny(options), 64 * 64)).toBe(values));
 
   it("has no pyramid where the network has none", () => {
@@ -72,7 +109,8 @@ describe("trainingValues", () => {
 
 describe("what can't fit is refused before it begins", () => {
   const backend = (): { memoryLimit?: number } => engine().backend as never;
-  const limitTo = (bytes: number | undefined): void => void Object.defineProperty(backend(), "memoryLimit", { value: bytes, configurable: true });
+  const limitTo = (bytes: number | undefined): void =>
+    void Object.defineProperty(backend(), "memoryLimit", { value: bytes, configurable: true });
   afterEach(() => void delete backend().memoryLimit); // an own one, over the class's
 
   const caught = (work: () => void): MemoryError => {
@@ -98,7 +136,9 @@ describe("what can't fit is refused before it begins", () => {
     expect(() => assertDetectionFits({ config: narrow, count: 1, size })).toThrow();
     limitTo(1e9);
     const one = caught(() => assertDetectionFits({ config: narrow, count: 1, size }));
-    expect(one.shortage).toBe("detect: an image of 7008 x 5024 pixels at the network's input needs at least 1.41 GB of memory with this model, and the backend's ends at 1.00 GB.");
+    expect(one.shortage).toBe(
+      "detect: an image of 7008 x 5024 pixels at the network's input needs at least 1.41 GB of memory with this model, and the backend's ends at 1.00 GB.",
+    );
     expect(one.message).toBe(`${one.shortage} ${advice}`);
     expect(caught(() => assertDetectionFits({ config: narrow, count: 2, size })).shortage).toBe(
       "detect: 2 images of 7008 x 5024 pixels at the network's input need at least 2.82 GB of memory with this model, and the backend's ends at 1.00 GB.",
@@ -112,7 +152,9 @@ describe("what can't fit is refused before it begins", () => {
     assertStepFits({ config: narrow, count: 3, size });
     limitTo(need - 1);
     const { shortage } = caught(() => assertStepFits({ config: narrow, count: 3, size }));
-    expect(shortage).toMatch(/^training: 3 images of 1024 x 1024 pixels at the network's input need at least \d\.\d\d GB of memory/);
+    expect(shortage).toMatch(
+      /^training: 3 images of 1024 x 1024 pixels at the network's input need at least \d\.\d\d GB of memory/,
+    );
   });
 
   it("and nothing is where the memory has no known end", () => {

@@ -71,7 +71,8 @@ export function narrowGroundTruth(index: number, size: ImageSize): GroundTruth {
     const [rx, ry] = [5 + Math.floor(u[4 * k + 2]! * 14), 5 + Math.floor(u[4 * k + 3]! * 14)];
     const full = new Uint8Array(height * width);
     for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) full[y * width + x] = (x - cx) ** 2 * ry ** 2 + (y - cy) ** 2 * rx ** 2 <= rx ** 2 * ry ** 2 ? 1 : 0;
+      for (let x = 0; x < width; x++)
+        full[y * width + x] = (x - cx) ** 2 * ry ** 2 + (y - cy) ** 2 * rx ** 2 <= rx ** 2 * ry ** 2 ? 1 : 0;
     }
     masks.push(bitmapFromFull(full, size));
   }

@@ -14,7 +14,9 @@ const masks = Float32Array.from({ length: count * side * side }, (_, i) => {
   const [n, y, x] = [Math.trunc(i / side / side), Math.trunc(i / side) % side, i % side];
   return 1 / (1 + Math.exp(-6 * Math.sin(0.3 * x + n) * Math.cos(0.25 * y + 2 * n)));
 });
-const boxes = Float32Array.from(seededUniform("paste.boxes", 4 * count), (u, i) => (i % 4 < 2 ? -30 + 150 * u : 60 + 180 * u));
+const boxes = Float32Array.from(seededUniform("paste.boxes", 4 * count), (u, i) =>
+  i % 4 < 2 ? -30 + 150 * u : 60 + 180 * u,
+);
 
 for (const method of ["torchvision", "detectron2"] as const) {
   it(`sets the pixels that pasteMasks sets, but for those at the threshold: ${method}`, async () => {
@@ -31,7 +33,8 @@ for (const method of ["torchvision", "detectron2"] as const) {
     const [pasted] = rlesFromBits((await bits!.data()) as Int32Array, plan, targets);
     bits!.dispose();
     expect(memory().numTensors).toBe(tensors);
-    const at = (threshold: number): Uint8Array[] => pasteMasks(masks, boxes, size, { method, threshold }).map((rle) => toFullBitmap(decodeRle(rle)));
+    const at = (threshold: number): Uint8Array[] =>
+      pasteMasks(masks, boxes, size, { method, threshold }).map((rle) => toFullBitmap(decodeRle(rle)));
     const [sure, possible] = [at(0.5 + 1e-5), at(0.5 - 1e-5)];
     for (const [i, rle] of pasted!.entries()) {
       const own = toFullBitmap(decodeRle(rle));

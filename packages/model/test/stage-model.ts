@@ -41,7 +41,10 @@ function shift(name: string, rank: number): number {
 function sourceArrays(weights: StageCase["weights"]): NamedArrays {
   return new Map(
     Object.entries(weights).map(([name, [scale, ...shape]]) => {
-      const values = seededUniform(name, shape.reduce((a, b) => a * b, 1));
+      const values = seededUniform(
+        name,
+        shape.reduce((a, b) => a * b, 1),
+      );
       const offset = shift(name, shape.length);
       return [name, { shape, data: Float32Array.from(values, (u) => (u + offset) * scale!) }];
     }),
@@ -52,15 +55,26 @@ const readers = { torchvision: fromTorch, detectron2: fromDetectron2, matterport
 
 // Records are merged key by key.
 function merge(base: unknown, over: unknown): unknown {
-  const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+  const isRecord = (value: unknown): value is Record<string, unknown> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
   if (!isRecord(base) || !isRecord(over)) return over;
-  return { ...base, ...Object.fromEntries(Object.entries(over).map(([key, value]) => [key, key in base ? merge(base[key], value) : value])) };
+  return {
+    ...base,
+    ...Object.fromEntries(
+      Object.entries(over).map(([key, value]) => [key, key in base ? merge(base[key], value) : value]),
+    ),
+  };
 }
 
 /** The model, its config read off its weights as far as they tell. */
 export function stageModel({ weights, numerics, norm, config }: StageCase): MaskRcnn {
   const arrays = readers[numerics](sourceArrays(weights));
-  const { config: inferred } = inferMaskRcnnConfig(arrays, { numerics, norm, where: "fixture", config: { anchors: config.anchors } });
+  const { config: inferred } = inferMaskRcnnConfig(arrays, {
+    numerics,
+    norm,
+    where: "fixture",
+    config: { anchors: config.anchors },
+  });
   const model = createMaskRcnn(maskRcnnConfig(merge(inferred, config) as MaskRcnnOptions));
   assignWeights(model.variables, arrays);
   return model;

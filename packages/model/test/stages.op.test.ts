@@ -9,7 +9,14 @@ import { expectClose, expectNoLeaks, expectSummary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 import { detectionConfig, prepareInput } from "../src/detect.ts";
 import { resnetConfig } from "../src/params.ts";
-import { applyBoxBranch, applyDense, applyMaskBranchOfLabels, modelAnchors, poolRois, proposalConfig } from "../src/stages.ts";
+import {
+  applyBoxBranch,
+  applyDense,
+  applyMaskBranchOfLabels,
+  modelAnchors,
+  poolRois,
+  proposalConfig,
+} from "../src/stages.ts";
 import { picture, stageCase, stageModel } from "./stage-model.ts";
 
 // float32 alone: what two orders of summation differ by.
@@ -34,7 +41,8 @@ describe.each(cases)("%s", (name) => {
       held.push(t);
       return t;
     };
-    const check = async (stage: string, value: Tensor): Promise<void> => expectSummary(hold(value), stages[stage]!, stage, TOLERANCE);
+    const check = async (stage: string, value: Tensor): Promise<void> =>
+      expectSummary(hold(value), stages[stage]!, stage, TOLERANCE);
     // Not every library hands out every map.
     const checkMaps = async (maps: FeatureMaps): Promise<void> => {
       for (const [level, map] of maps) {
@@ -54,7 +62,12 @@ describe.each(cases)("%s", (name) => {
     await check("deltas", dense.rpn.deltas);
 
     const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(dense.rpn, anchors, input.limits, proposalConfig(config, config.rpn.detection));
+    const proposals = await selectProposals(
+      dense.rpn,
+      anchors,
+      input.limits,
+      proposalConfig(config, config.rpn.detection),
+    );
     // The fixtures have pixels, less one for those whose boxes are fractions.
     const unit = input.limits[0]!.width === 1 ? batch.size.width - 1 : 1;
     const inPixels = (boxes: Float32Array): Float32Array => boxes.map((v) => v * unit);
@@ -90,13 +103,22 @@ describe.each(cases)("%s", (name) => {
     expect([...found!.labels]).toEqual(answer.labels);
     await expectClose(found!.scores, [...answer.scores], { atol: 1e-4, rtol: 0 });
     await expectClose(found!.boxes, [...answer.boxes], { atol: 0.01, rtol: 0 });
-    const areas = found!.masks?.map(({ counts }) => counts.reduce((sum, run, i) => sum + (i % 2 === 1 ? run : 0), 0));
+    const areas = found!.masks?.map(({ counts }) =>
+      counts.reduce((sum, run, i) => sum + (i % 2 === 1 ? run : 0), 0),
+    );
     for (const [i, area] of (answer.areas ?? []).entries()) {
-      expect(Math.abs(areas![i]! - area), `area of mask ${i}: ${areas![i]} against ${area}`).toBeLessThanOrEqual(Math.max(1, area * 1e-3));
+      expect(
+        Math.abs(areas![i]! - area),
+        `area of mask ${i}: ${areas![i]} against ${area}`,
+      ).toBeLessThanOrEqual(Math.max(1, area * 1e-3));
     }
     const points = found!.keypoints?.points.filter((_, i) => i % 3 !== 2) ?? [];
     await expectClose(tensor([...points]), tensor([...(answer.keypoints ?? [])]), { atol: 0.05, rtol: 0 });
-    await expectClose(tensor([...(found!.keypoints?.scores ?? [])]), tensor([...(answer.keypointScores ?? [])]), { atol: 1e-3, rtol: 1e-4 });
+    await expectClose(
+      tensor([...(found!.keypoints?.scores ?? [])]),
+      tensor([...(answer.keypointScores ?? [])]),
+      { atol: 1e-3, rtol: 1e-4 },
+    );
     await expectNoLeaks(async () => {
       await model.detect([photo]);
       return [];

@@ -23,7 +23,11 @@ export const tinyConfig = (options: Partial<MaskRcnnOptions> = {}): MaskRcnnConf
   });
 
 /** Bright squares of `side` on noise, at the given corners. */
-export function squares(size: ImageSize, corners: readonly (readonly [left: number, top: number])[], side = 20): { image: RawImage; groundTruth: GroundTruth } {
+export function squares(
+  size: ImageSize,
+  corners: readonly (readonly [left: number, top: number])[],
+  side = 20,
+): { image: RawImage; groundTruth: GroundTruth } {
   const { height, width } = size;
   const data = Uint8Array.from(seededUniform("noise", height * width * 3), (u) => 60 * u);
   const masks = corners.map(([left, top]) => {
@@ -43,7 +47,10 @@ export function squares(size: ImageSize, corners: readonly (readonly [left: numb
   };
 }
 
-export function batchOf(config: MaskRcnnConfig, samples: readonly { image: RawImage; groundTruth: GroundTruth }[]): TrainingBatch {
+export function batchOf(
+  config: MaskRcnnConfig,
+  samples: readonly { image: RawImage; groundTruth: GroundTruth }[],
+): TrainingBatch {
   return {
     images: batchImages(samples.map(({ image }) => normalizeImage(image, config.image))),
     groundTruth: samples.map(({ groundTruth }) => groundTruth),

@@ -21,7 +21,10 @@ const expected = golden<Golden>(import.meta.url, "training-step");
 const sizes = expected.sizes.map(([height, width]) => ({ height, width }));
 const images = sizes.map((size, i) => narrowImage(i, size));
 const batch: TrainingBatch = {
-  images: batchImages(images.map((image) => normalizeImage(image, narrowConfig.image)), { divisor: 32 }),
+  images: batchImages(
+    images.map((image) => normalizeImage(image, narrowConfig.image)),
+    { divisor: 32 },
+  ),
   groundTruth: sizes.map((size, i) => narrowGroundTruth(i, size)),
   names: ["first", "second"],
 };
@@ -35,13 +38,19 @@ async function step(): Promise<{ losses: Record<string, number>; gradients: Map<
         const losses: Record<string, number> = {};
         for (const [name, loss] of Object.entries(result)) losses[name] = (await loss.data())[0]!;
         const names = model.trainable;
-        const grads = gradients(addN(Object.values(result)) as Scalar, names.map((name) => model.variables.get(name) as Variable));
+        const grads = gradients(
+          addN(Object.values(result)) as Scalar,
+          names.map((name) => model.variables.get(name) as Variable),
+        );
         const arrays = new Map<string, { shape: number[]; data: Float32Array }>();
         for (const [i, name] of names.entries()) {
           arrays.set(name, { shape: grads[i]!.shape, data: (await grads[i]!.data()) as Float32Array });
         }
         dispose(grads as never);
-        return { losses, gradients: new Map([...toTorch(arrays)].map(([name, { data }]) => [name, data as Float32Array])) };
+        return {
+          losses,
+          gradients: new Map([...toTorch(arrays)].map(([name, { data }]) => [name, data as Float32Array])),
+        };
       },
     );
   } finally {
@@ -58,7 +67,9 @@ test("each loss and each parameter's gradient equal torchvision's", async () => 
   const { losses, gradients } = first;
   expect(Object.keys(losses).toSorted()).toEqual(Object.keys(expected.losses).toSorted());
   for (const [name, value] of Object.entries(expected.losses)) {
-    expect(Math.abs(losses[name]! - value) / value, `${name}: ${losses[name]} against ${value}`).toBeLessThan(1e-4);
+    expect(Math.abs(losses[name]! - value) / value, `${name}: ${losses[name]} against ${value}`).toBeLessThan(
+      1e-4,
+    );
   }
   expect([...gradients.keys()].toSorted()).toEqual(Object.keys(expected.gradients).toSorted());
   const off: string[] = [];
@@ -73,8 +84,9 @@ test("each loss and each parameter's gradient equal torchvision's", async () => 
       squares += (dot - value) ** 2;
     }
     const relative = Math.sqrt(squares / projections.length) / norm!;
-    const own = Math.hypot(...g.length > 50_000 ? [Math.sqrt(g.reduce((s, v) => s + v * v, 0))] : g);
-    if (!(relative <= 1e-3) || !(Math.abs(own - norm!) <= 1e-3 * norm!)) off.push(`${name}: difference ${relative}, norm ${own} against ${norm}`);
+    const own = Math.hypot(...(g.length > 50_000 ? [Math.sqrt(g.reduce((s, v) => s + v * v, 0))] : g));
+    if (!(relative <= 1e-3) || !(Math.abs(own - norm!) <= 1e-3 * norm!))
+      off.push(`${name}: difference ${relative}, norm ${own} against ${norm}`);
   }
   expect(off).toEqual([]);
 });

@@ -14,11 +14,23 @@ const size = { height: 64, width: 64 };
 const one = squares(size, [[10, 20]]);
 const empty = squares(size, []);
 
-async function trained(model: MaskRcnn, batch: TrainingBatch, steps: number, each: (report: StepReport) => void = () => {}): Promise<void> {
+async function trained(
+  model: MaskRcnn,
+  batch: TrainingBatch,
+  steps: number,
+  each: (report: StepReport) => void = () => {},
+): Promise<void> {
   const trainable = trainingModel(model);
   const optimizer = sgd();
   for (let step = 0; step < steps; step++) {
-    each(await trainStep(trainable, [batch], optimizer, { step, rate: 0.02, clipNorm: 5, random: createRandom(1).fork(step) }));
+    each(
+      await trainStep(trainable, [batch], optimizer, {
+        step,
+        rate: 0.02,
+        clipNorm: 5,
+        random: createRandom(1).fork(step),
+      }),
+    );
   }
   optimizer.dispose();
 }
@@ -39,7 +51,11 @@ test.each<[string, Parameters<typeof tinyConfig>[0], boolean]>([
   ["norms of groups alone", {}, false],
   ["norms of batches in the backbone", { backbone: { depth: 18, width: 4, norm: "batch_norm" } }, true],
   ["norms of batches in the pyramid", { fpn: { channels: 8, norm: "batch_norm" } }, true],
-  ["norms of batches in the mask head", { maskHead: { poolSize: 7, layers: [8], channels: 8, norm: "batch_norm" } }, true],
+  [
+    "norms of batches in the mask head",
+    { maskHead: { poolSize: 7, layers: [8], channels: 8, norm: "batch_norm" } },
+    true,
+  ],
 ])("the statistics that follow the batches are told of a model with %s", (_, options, follows) => {
   const model = createMaskRcnn(tinyConfig(options));
   const { statistics, variables } = trainingModel(model);
@@ -71,8 +87,16 @@ test("steps on batches of ever other sizes and numbers of objects hold as many t
   for (let step = 0; step < 24; step++) {
     const edge = { height: 32 + 16 * (step % 4), width: 32 + 16 * (step % 3) };
     const corners = Array.from({ length: (step + 1) % 5 }, (_, i) => [i, 11 - 2 * i] as const);
-    const batch = batchOf(model.config, Array.from({ length: 1 + (step % 2) }, () => squares(edge, corners)));
-    await trainStep(trainable, [batch], optimizer, { step, rate: 0.001, clipNorm: 5, random: createRandom(1).fork(step) });
+    const batch = batchOf(
+      model.config,
+      Array.from({ length: 1 + (step % 2) }, () => squares(edge, corners)),
+    );
+    await trainStep(trainable, [batch], optimizer, {
+      step,
+      rate: 0.001,
+      clipNorm: 5,
+      random: createRandom(1).fork(step),
+    });
     const { numTensors, numBytes } = memory();
     held.push(`${numTensors} tensors, ${numBytes} bytes`);
   }
@@ -84,10 +108,20 @@ test("steps on batches of ever other sizes and numbers of objects hold as many t
 test("Faster R-CNN trains without a mask term, and on data without masks", async () => {
   const model = createMaskRcnn(tinyConfig({ mask: false }));
   const { image, groundTruth } = one;
-  await trained(model, batchOf(model.config, [{ image, groundTruth: { ...groundTruth, masks: [] } }]), 1, ({ losses }) => {
-    expect(Object.keys(losses).toSorted()).toEqual(["loss_box_reg", "loss_classifier", "loss_objectness", "loss_rpn_box_reg"]);
-    for (const value of Object.values(losses)) expect(value).toBeGreaterThan(0);
-  });
+  await trained(
+    model,
+    batchOf(model.config, [{ image, groundTruth: { ...groundTruth, masks: [] } }]),
+    1,
+    ({ losses }) => {
+      expect(Object.keys(losses).toSorted()).toEqual([
+        "loss_box_reg",
+        "loss_classifier",
+        "loss_objectness",
+        "loss_rpn_box_reg",
+      ]);
+      for (const value of Object.values(losses)) expect(value).toBeGreaterThan(0);
+    },
+  );
   model.dispose();
 });
 
@@ -96,7 +130,9 @@ test("data without masks is refused by a model with a mask head, saying what to 
   const { image, groundTruth } = one;
   const batch = batchOf(model.config, [{ image, groundTruth: { ...groundTruth, masks: [] } }]);
   const before = memory().numTensors;
-  await expect(trained(model, batch, 1)).rejects.toThrow("Train without a mask head, or add masks to the data.");
+  await expect(trained(model, batch, 1)).rejects.toThrow(
+    "Train without a mask head, or add masks to the data.",
+  );
   expect(memory().numTensors).toBe(before);
   model.dispose();
 });
@@ -109,18 +145,26 @@ test("an image without objects trains the objectness and the classifier only", a
     expect(losses["loss_classifier"]).toBeGreaterThan(0);
   });
   await trained(model, batchOf(model.config, [empty, one]), 1, ({ losses }) => {
-    for (const [name, value] of Object.entries(losses)) expect(Number.isFinite(value) && value > 0, `${name} is ${value}`).toBe(true);
+    for (const [name, value] of Object.entries(losses))
+      expect(Number.isFinite(value) && value > 0, `${name} is ${value}`).toBe(true);
   });
-  for (const [name, { data }] of await toArrays(model.variables)) expect(data.every(Number.isFinite), name).toBe(true);
+  for (const [name, { data }] of await toArrays(model.variables))
+    expect(data.every(Number.isFinite), name).toBe(true);
   model.dispose();
 });
 
 test("more objects than are sampled fit", async () => {
   const corners = Array.from({ length: 49 }, (_, i) => [1 + 9 * (i % 7), 1 + 9 * Math.trunc(i / 7)] as const);
   const crowded = squares(size, corners, 8);
-  const model = createMaskRcnn(tinyConfig({ rpn: { targets: { batchSize: 6 } }, box: { representation: 16, targets: { batchSize: 5 } } }));
+  const model = createMaskRcnn(
+    tinyConfig({
+      rpn: { targets: { batchSize: 6 } },
+      box: { representation: 16, targets: { batchSize: 5 } },
+    }),
+  );
   await trained(model, batchOf(model.config, [crowded]), 1, ({ losses }) => {
-    for (const [name, value] of Object.entries(losses)) expect(Number.isFinite(value) && value > 0, `${name} is ${value}`).toBe(true);
+    for (const [name, value] of Object.entries(losses))
+      expect(Number.isFinite(value) && value > 0, `${name} is ${value}`).toBe(true);
   });
   model.dispose();
 });
@@ -129,11 +173,15 @@ const changed = async (model: MaskRcnn, work: () => Promise<unknown>): Promise<s
   const before = await toArrays(model.variables);
   await work();
   const after = await toArrays(model.variables);
-  return [...before].filter(([name, { data }]) => data.some((value, i) => value !== after.get(name)!.data[i])).map(([name]) => name);
+  return [...before]
+    .filter(([name, { data }]) => data.some((value, i) => value !== after.get(name)!.data[i]))
+    .map(([name]) => name);
 };
 
 test("batch norm's running statistics move in training, not in detection", async () => {
-  const model = createMaskRcnn(tinyConfig({ backbone: { depth: 18, width: 4, norm: "batch_norm", trainableLayers: 5 } }));
+  const model = createMaskRcnn(
+    tinyConfig({ backbone: { depth: 18, width: 4, norm: "batch_norm", trainableLayers: 5 } }),
+  );
   const statistics = [...model.variables.keys()].filter((name) => /running_(mean|var)$/.test(name));
   expect(statistics).toHaveLength(40);
   expect(model.trainable.filter((name) => statistics.includes(name))).toEqual([]);
@@ -144,11 +192,17 @@ test("batch norm's running statistics move in training, not in detection", async
 });
 
 test("frozen stages stay as they are", async () => {
-  const model = createMaskRcnn(tinyConfig({ backbone: { depth: 18, width: 4, norm: "frozen_batch_norm", trainableLayers: 2 } }));
+  const model = createMaskRcnn(
+    tinyConfig({ backbone: { depth: 18, width: 4, norm: "frozen_batch_norm", trainableLayers: 2 } }),
+  );
   const moved = await changed(model, () => trained(model, batchOf(model.config, [one]), 1));
-  const stages = new Set(moved.filter((name) => name.startsWith("backbone.body.")).map((name) => name.split(".")[2]));
+  const stages = new Set(
+    moved.filter((name) => name.startsWith("backbone.body.")).map((name) => name.split(".")[2]),
+  );
   expect([...stages].toSorted()).toEqual(["layer3", "layer4"]);
   expect(moved.filter((name) => name.includes("bn"))).toEqual([]);
-  expect(moved.some((name) => name.startsWith("backbone.fpn.")) && moved.some((name) => name.startsWith("rpn."))).toBe(true);
+  expect(
+    moved.some((name) => name.startsWith("backbone.fpn.")) && moved.some((name) => name.startsWith("rpn.")),
+  ).toBe(true);
   model.dispose();
 });

@@ -14,7 +14,11 @@ const median = (work) => {
   return times.toSorted((a, b) => a - b)[7]?.toFixed(2);
 };
 const random = createRandom(1);
-for (const { count, side } of [{ count: 1000, side: 800 }, { count: 2000, side: 800 }, { count: 6000, side: 1300 }]) {
+for (const { count, side } of [
+  { count: 1000, side: 800 },
+  { count: 2000, side: 800 },
+  { count: 6000, side: 1300 },
+]) {
   const boxes = new Float32Array(count * 4);
   for (let i = 0; i < count; i++) {
     const [x, y] = [random.uniform() * side, random.uniform() * side];
@@ -25,5 +29,7 @@ for (const { count, side } of [{ count: 1000, side: 800 }, { count: 2000, side: 
   const options = { iouThreshold: 0.5 };
   const one = median(() => nmsOnHost(boxes, scores, options));
   const many = median(() => batchedNmsOnHost(boxes, scores, groups, options));
-  console.log(`${count} boxes, ${nmsOnHost(boxes, scores, options).length} kept: ${one} ms; in 80 groups: ${many} ms`);
+  console.log(
+    `${count} boxes, ${nmsOnHost(boxes, scores, options).length} kept: ${one} ms; in 80 groups: ${many} ms`,
+  );
 }

@@ -8,7 +8,10 @@ const INDEX_BITS = 21;
  */
 export function argsortDescending(scores: Float32Array): Int32Array {
   const limit = 2 ** INDEX_BITS;
-  if (scores.length > limit) throw new ShapeError(`argsortDescending: scores must hold at most ${limit} values, got ${scores.length}.`);
+  if (scores.length > limit)
+    throw new ShapeError(
+      `argsortDescending: scores must hold at most ${limit} values, got ${scores.length}.`,
+    );
   // One 53-bit key of (32 bits that fall with the score, index): typed arrays sort numbers natively,
   // many times faster than with a comparison function.
   const bits = new Uint32Array(scores.map((score) => score + 0).buffer); // + 0 makes -0 equal 0

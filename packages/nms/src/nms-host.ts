@@ -56,7 +56,13 @@ function stripes(boxes: Float32Array, axis: 0 | 1): Int32Array {
  * Greedy NMS among boxes of the same slot (0..slots-1): each box, best first, is kept unless it
  * overlaps a kept one too much.
  */
-function greedy(boxes: Float32Array, scores: Float32Array, slot: Int32Array, slots: number, options: NmsOptions): Int32Array {
+function greedy(
+  boxes: Float32Array,
+  scores: Float32Array,
+  slot: Int32Array,
+  slots: number,
+  options: NmsOptions,
+): Int32Array {
   const { iouThreshold, maxOutput = Infinity } = options;
   const total = scores.length;
   const areas = boxAreaOnHost(boxes);
@@ -90,7 +96,8 @@ function greedy(boxes: Float32Array, scores: Float32Array, slot: Int32Array, slo
     const x = stripesX[i]!;
     const y = stripesY[i]!;
     let at = start[s]!;
-    while (at < last && !((x & keptX[at]!) !== 0 && (y & keptY[at]!) !== 0 && exceeds(i, keptIndex[at]!))) at++;
+    while (at < last && !((x & keptX[at]!) !== 0 && (y & keptY[at]!) !== 0 && exceeds(i, keptIndex[at]!)))
+      at++;
     if (at < last) continue;
     keptX[last] = x;
     keptY[last] = y;
@@ -138,7 +145,8 @@ export function batchedNmsOnHost(
       if (!slotOf.has(group)) slotOf.set(group, slotOf.size);
       return slotOf.get(group)!;
     });
-    if (options.grouping === "separate" || !hasEqual(scores)) return greedy(boxes, scores, slot, slotOf.size, options);
+    if (options.grouping === "separate" || !hasEqual(scores))
+      return greedy(boxes, scores, slot, slotOf.size, options);
     // Which equals come first depends on all that is kept.
     const kept = greedy(boxes, scores, slot, slotOf.size, { iouThreshold: options.iouThreshold }).sort();
     const order = torchSortDescending(Float32Array.from(kept, (i) => scores[i]!));

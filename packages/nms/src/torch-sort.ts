@@ -21,8 +21,20 @@ export function torchSortDescending(values: Float32Array): Int32Array {
   // Puts the median of places a, b and c to place `to`.
   const medianTo = (to: number, a: number, b: number, c: number): void => {
     const less = (i: number, j: number): boolean => before(order[i]!, order[j]!);
-    if (less(a, b)) swap(to, less(b, c) ? b : less(a, c) ? c : a);
-    else swap(to, less(a, c) ? a : less(b, c) ? c : b);
+    if (less(a, b))
+      swap(
+        to,
+        less(b, c) ? b
+        : less(a, c) ? c
+        : a,
+      );
+    else
+      swap(
+        to,
+        less(a, c) ? a
+        : less(b, c) ? c
+        : b,
+      );
   };
   const partition = (first: number, last: number): number => {
     medianTo(first, first + 1, first + ((last - first) >> 1), last - 1);
@@ -43,7 +55,11 @@ export function torchSortDescending(values: Float32Array): Int32Array {
     for (let left = depth; last - first > SMALL; left--) {
       // The C++ library sorts by heap here, as inputs made to defeat quicksort want; equals then come in another order.
       if (left === 0) {
-        order.subarray(first, last).sort((a, b) => (before(a, b) ? -1 : before(b, a) ? 1 : a - b));
+        order.subarray(first, last).sort((a, b) =>
+          before(a, b) ? -1
+          : before(b, a) ? 1
+          : a - b,
+        );
         return;
       }
       const cut = partition(first, last);

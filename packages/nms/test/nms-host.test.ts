@@ -31,8 +31,13 @@ test.each(golden<Plain>(import.meta.url, "nms").cases.map((c, i) => [i, c] as co
 // "few" was chosen so that comparing groups where they lie would answer otherwise, "many" so that
 // shifting them would.
 test.each(["few", "many", "three"])("batched indices equal torchvision's (%s)", (name) => {
-  const { boxes, scores, groups, iouThreshold, indices } = golden<Batched>(import.meta.url, `batched-${name}`);
-  expect([...batchedNmsOnHost(f32(boxes), f32(scores), Int32Array.from(groups), { iouThreshold })]).toEqual(indices);
+  const { boxes, scores, groups, iouThreshold, indices } = golden<Batched>(
+    import.meta.url,
+    `batched-${name}`,
+  );
+  expect([...batchedNmsOnHost(f32(boxes), f32(scores), Int32Array.from(groups), { iouThreshold })]).toEqual(
+    indices,
+  );
 });
 
 test("a hand-worked case: IoU equal to the threshold is kept, greater is not", () => {
@@ -46,7 +51,9 @@ test("a hand-worked case: IoU equal to the threshold is kept, greater is not", (
 test("equal scores go by index; nothing gives nothing", () => {
   const same = f32([5, 5, 9, 9, 5, 5, 9, 9]);
   expect([...nmsOnHost(same, f32([0.5, 0.5]), { iouThreshold: 0.5 })]).toEqual([0]);
-  expect([...batchedNmsOnHost(same, f32([0.5, 0.5]), Int32Array.of(3, -1), { iouThreshold: 0.5 })]).toEqual([0, 1]);
+  expect([...batchedNmsOnHost(same, f32([0.5, 0.5]), Int32Array.of(3, -1), { iouThreshold: 0.5 })]).toEqual([
+    0, 1,
+  ]);
   const none = new Float32Array(0);
   expect(nmsOnHost(none, none, { iouThreshold: 0.5 })).toHaveLength(0);
   expect(batchedNmsOnHost(none, none, new Int32Array(0), { iouThreshold: 0.5 })).toHaveLength(0);
@@ -74,6 +81,10 @@ test("argsort orders every kind of number and keeps ties in order", () => {
 });
 
 test("arguments that can't be meant are named", () => {
-  expect(() => nmsOnHost(f32([0, 0, 1, 1]), f32([1, 1]), { iouThreshold: 0.5 })).toThrow("nmsOnHost: boxes must hold 8 values, got 4.");
-  expect(() => nmsOnHost(f32([0, 0, 1, 1]), f32([1]), { iouThreshold: -1 })).toThrow("nmsOnHost: iouThreshold must be at least 0, got -1.");
+  expect(() => nmsOnHost(f32([0, 0, 1, 1]), f32([1, 1]), { iouThreshold: 0.5 })).toThrow(
+    "nmsOnHost: boxes must hold 8 values, got 4.",
+  );
+  expect(() => nmsOnHost(f32([0, 0, 1, 1]), f32([1]), { iouThreshold: -1 })).toThrow(
+    "nmsOnHost: iouThreshold must be at least 0, got -1.",
+  );
 });

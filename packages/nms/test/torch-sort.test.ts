@@ -16,11 +16,15 @@ test.each(sorts)("equal values come in torch's order: $n of $values", ({ n, valu
 test("so do equal scores of more than 1000 boxes in groups", () => {
   const { n, iouThreshold, kept } = batched;
   const u = seededUniform("boxes", 4 * n);
-  const boxes = Float32Array.from(u, (value, i) => Math.floor(i % 4 < 2 ? value * 90 : u[i - 2]! * 90 + 3 + 10 * value));
+  const boxes = Float32Array.from(u, (value, i) =>
+    Math.floor(i % 4 < 2 ? value * 90 : u[i - 2]! * 90 + 3 + 10 * value),
+  );
   const scores = Float32Array.from(seededUniform("scores", n), (value) => Math.floor(value * 5) / 5);
   const groups = Int32Array.from(seededUniform("groups", n), (value) => Math.floor(value * 4));
   expect([...batchedNmsOnHost(boxes, scores, groups, { iouThreshold })]).toEqual(kept);
-  expect([...batchedNmsOnHost(boxes, scores, groups, { iouThreshold, maxOutput: 77 })]).toEqual(kept.slice(0, 77));
+  expect([...batchedNmsOnHost(boxes, scores, groups, { iouThreshold, maxOutput: 77 })]).toEqual(
+    kept.slice(0, 77),
+  );
   // "separate" goes by index.
   const separate = [...batchedNmsOnHost(boxes, scores, groups, { iouThreshold, grouping: "separate" })];
   expect(separate.toSorted((a, b) => a - b)).toEqual(kept.toSorted((a, b) => a - b));

@@ -46,6 +46,13 @@ export function applyConvLayer(
   where: string,
 ): Tensor4D {
   if (params === undefined) return conv2d(conv, x, options);
-  if (norm === undefined) throw new ConfigError(`${where}: the convolutions have norms; say which kind as \`norm\`.`);
-  return convNorm(conv, params, x, { ...options, kind: norm, ...(eps !== undefined && { eps }), ...(groups !== undefined && { groups }), ...(statistics && { statistics }) });
+  if (norm === undefined)
+    throw new ConfigError(`${where}: the convolutions have norms; say which kind as \`norm\`.`);
+  return convNorm(conv, params, x, {
+    ...options,
+    kind: norm,
+    ...(eps !== undefined && { eps }),
+    ...(groups !== undefined && { groups }),
+    ...(statistics && { statistics }),
+  });
 }

@@ -1,4 +1,11 @@
-import { concat, conv2dTranspose as tfConv2dTranspose, reshape, slice, tidy, transpose } from "@tensorflow/tfjs-core";
+import {
+  concat,
+  conv2dTranspose as tfConv2dTranspose,
+  reshape,
+  slice,
+  tidy,
+  transpose,
+} from "@tensorflow/tfjs-core";
 import type { Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ShapeError } from "@mrcnn/core";
 import { affine } from "./dense.ts";
@@ -19,7 +26,11 @@ export interface Conv2dTransposeOptions {
  *
  * @throws ShapeError when the channels don't match or the filter is not square, at least as large as the stride.
  */
-export function conv2dTranspose(params: Conv2dParams, x: Tensor4D, { stride, padding = 0, activation }: Conv2dTransposeOptions): Tensor4D {
+export function conv2dTranspose(
+  params: Conv2dParams,
+  x: Tensor4D,
+  { stride, padding = 0, activation }: Conv2dTransposeOptions,
+): Tensor4D {
   const [size, filterWidth, , inChannels] = params.weight.shape;
   if (size < stride || filterWidth !== size) {
     throw new ShapeError(
@@ -27,15 +38,35 @@ export function conv2dTranspose(params: Conv2dParams, x: Tensor4D, { stride, pad
     );
   }
   assertShape(x, [null, null, null, inChannels], "conv2dTranspose", "x");
-  return tidy(() => (size === stride && padding === 0 ? interleaved(params, x, activation) : overlapping(params, x, stride, padding, activation)));
+  return tidy(() =>
+    size === stride && padding === 0 ?
+      interleaved(params, x, activation)
+    : overlapping(params, x, stride, padding, activation),
+  );
 }
 
-function overlapping({ weight, bias }: Conv2dParams, x: Tensor4D, stride: number, padding: number, activation: "relu" | undefined): Tensor4D {
+function overlapping(
+  { weight, bias }: Conv2dParams,
+  x: Tensor4D,
+  stride: number,
+  padding: number,
+  activation: "relu" | undefined,
+): Tensor4D {
   const [batch, height, width] = x.shape;
   const [size, , outChannels] = weight.shape;
   const full = (length: number): number => (length - 1) * stride + size;
-  const spread = tfConv2dTranspose(x, weight as Tensor4D, [batch, full(height), full(width), outChannels], stride, "valid");
-  const cut = slice(spread, [0, padding, padding, 0], [batch, full(height) - 2 * padding, full(width) - 2 * padding, outChannels]);
+  const spread = tfConv2dTranspose(
+    x,
+    weight as Tensor4D,
+    [batch, full(height), full(width), outChannels],
+    stride,
+    "valid",
+  );
+  const cut = slice(
+    spread,
+    [0, padding, padding, 0],
+    [batch, full(height) - 2 * padding, full(width) - 2 * padding, outChannels],
+  );
   return finish(cut, bias, activation);
 }
 

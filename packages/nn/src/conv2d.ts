@@ -1,5 +1,22 @@
-import { concat, Conv2DBackpropFilter, Conv2DBackpropInput, engine, FusedConv2D, pad, reshape, slice, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, NamedTensorMap, Tensor, Tensor1D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import {
+  concat,
+  Conv2DBackpropFilter,
+  Conv2DBackpropInput,
+  engine,
+  FusedConv2D,
+  pad,
+  reshape,
+  slice,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import type {
+  NamedAttrMap,
+  NamedTensorMap,
+  Tensor,
+  Tensor1D,
+  Tensor3D,
+  Tensor4D,
+} from "@tensorflow/tfjs-core";
 import { hasKernel, runKernelOr, ShapeError } from "@mrcnn/core";
 import { columnSums } from "./column-sums.ts";
 import { finish } from "./finish.ts";
@@ -43,16 +60,22 @@ export function convolve(
   { stride = 1, padding = 0, dilation = 1, groups = 1, addend, activation }: Conv2dOptions = {},
 ): Tensor4D {
   if (x.shape.length !== 4 || x.shape[3] !== weight.shape[2] * groups) {
-    throw new ShapeError(`conv2d: x must have shape [*, *, *, ${weight.shape[2] * groups}], got [${x.shape.join(", ")}].`);
+    throw new ShapeError(
+      `conv2d: x must have shape [*, *, *, ${weight.shape[2] * groups}], got [${x.shape.join(", ")}].`,
+    );
   }
   if (weight.shape[3] % groups !== 0) {
-    throw new ShapeError(`conv2d: weight must have outputs that ${groups} groups divide, got ${weight.shape[3]}.`);
+    throw new ShapeError(
+      `conv2d: weight must have outputs that ${groups} groups divide, got ${weight.shape[3]}.`,
+    );
   }
   return tidy(() => {
     const shape = { stride, padding, dilation, groups };
-    const isNative = groups * dilation === 1 || hasKernel({ name: CONV2D_BACKPROP_INPUT }, attributes(weight, shape));
+    const isNative =
+      groups * dilation === 1 || hasKernel({ name: CONV2D_BACKPROP_INPUT }, attributes(weight, shape));
     if (groups > 1 && !isNative) {
-      if (addend === undefined) return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
+      if (addend === undefined)
+        return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
       return finish(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend, activation);
     }
     // TensorFlow.js differentiates no dilated convolution: on the tape zeros go between the filter's taps.
@@ -68,9 +91,13 @@ type Shape = Required<Omit<Conv2dOptions, "addend" | "activation">>;
 // As TensorFlow.js's kernels want them.
 function attributes(filter: Tensor4D, { stride, padding, dilation, groups }: Shape): Conv2dGradAttrs {
   const [height, width] = filter.shape;
-  const isSame = stride === 1 && 2 * padding === dilation * (height - 1) && 2 * padding === dilation * (width - 1);
+  const isSame =
+    stride === 1 && 2 * padding === dilation * (height - 1) && 2 * padding === dilation * (width - 1);
   const sides = [padding, padding] as const;
-  const pad = isSame ? "same" : padding === 0 ? "valid" : ([[0, 0], sides, sides, [0, 0]] as const);
+  const pad =
+    isSame ? "same"
+    : padding === 0 ? "valid"
+    : ([[0, 0], sides, sides, [0, 0]] as const);
   return { strides: [stride, stride], pad, dilations: [dilation, dilation], groups, dataFormat: "NHWC" };
 }
 
@@ -78,7 +105,13 @@ function attributes(filter: Tensor4D, { stride, padding, dilation, groups }: Sha
 const BLOCK_CHANNELS = 32;
 
 // Neighbouring groups of few channels share one ordinary convolution whose filter is zero between them.
-function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, groups: number, options: Conv2dOptions): Tensor4D {
+function grouped(
+  x: Tensor4D,
+  weight: Tensor4D,
+  bias: Tensor1D | undefined,
+  groups: number,
+  options: Conv2dOptions,
+): Tensor4D {
   const [batch, height, width] = x.shape;
   const [filterHeight, filterWidth, inputs, out] = weight.shape;
   const outputs = out / groups;
@@ -87,13 +120,32 @@ function grouped(x: Tensor4D, weight: Tensor4D, bias: Tensor1D | undefined, grou
 
   const block = (first: number): Tensor4D => {
     const filters = Array.from({ length: together }, (_, j) => {
-      const own = slice(weight, [0, 0, 0, (first + j) * outputs], [filterHeight, filterWidth, inputs, outputs]);
-      return together === 1 ? own : pad(own, [[0, 0], [0, 0], [j * inputs, (together - 1 - j) * inputs], [0, 0]]);
+      const own = slice(
+        weight,
+        [0, 0, 0, (first + j) * outputs],
+        [filterHeight, filterWidth, inputs, outputs],
+      );
+      return together === 1 ? own : (
+          pad(own, [
+            [0, 0],
+            [0, 0],
+            [j * inputs, (together - 1 - j) * inputs],
+            [0, 0],
+          ])
+        );
     });
     const channels = slice(x, [0, 0, 0, first * inputs], [batch, height, width, together * inputs]);
-    return convolve(channels, concat(filters, 3), bias && slice(bias, first * outputs, together * outputs), options);
+    return convolve(
+      channels,
+      concat(filters, 3),
+      bias && slice(bias, first * outputs, together * outputs),
+      options,
+    );
   };
-  return concat(Array.from({ length: groups / together }, (_, i) => block(i * together)), 3);
+  return concat(
+    Array.from({ length: groups / together }, (_, i) => block(i * together)),
+    3,
+  );
 }
 
 interface FusedOptions extends Shape, Pick<Conv2dOptions, "addend" | "activation"> {}
@@ -102,14 +154,23 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
   const { padding, addend, activation } = options;
   const attrs = attributes(filter, options);
   const own = bias === undefined ? { x, filter } : { x, bias, filter };
-  const convolved = (activation: "relu" | undefined): Tensor4D => run(FusedConv2D, own, { ...attrs, activation: activation ?? "linear" });
+  const convolved = (activation: "relu" | undefined): Tensor4D =>
+    run(FusedConv2D, own, { ...attrs, activation: activation ?? "linear" });
   const added = (addend: Tensor4D): Tensor4D => {
     const compose = (): Tensor4D => finish(convolved(undefined), addend, activation);
     if (bias === undefined) return compose();
-    return runKernelOr({ name: CONV2D_ADD }, { x, filter, bias, addend }, { ...attrs, activation: activation ?? "linear" }, compose);
+    return runKernelOr(
+      { name: CONV2D_ADD },
+      { x, filter, bias, addend },
+      { ...attrs, activation: activation ?? "linear" },
+      compose,
+    );
   };
   // Gradients are asked for in this order.
-  const inputs = addend === undefined ? own : bias === undefined ? { x, addend, filter } : { x, addend, bias, filter };
+  const inputs =
+    addend === undefined ? own
+    : bias === undefined ? { x, addend, filter }
+    : { x, addend, bias, filter };
   return withGradient<Tensor4D>(
     inputs,
     (save) => {
@@ -120,13 +181,19 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
     (dy, [x, filter, y]) => {
       const g = y === undefined ? dy : reluGradient(dy, y);
       return {
-        x: () => inputGradient(g, filter as Tensor4D, { ...attrs, inputShape: (x as Tensor4D).shape }, padding),
+        x: () =>
+          inputGradient(g, filter as Tensor4D, { ...attrs, inputShape: (x as Tensor4D).shape }, padding),
         // A handle of its own: g goes when the filter's is done.
         addend: () => reshape(g, g.shape),
         bias: () => columnSums(g),
         // Asked for last, so what the others share can go.
         filter: () => {
-          const dw = filterGradient(x as Tensor4D, g, { ...attrs, filterShape: (filter as Tensor4D).shape }, padding);
+          const dw = filterGradient(
+            x as Tensor4D,
+            g,
+            { ...attrs, filterShape: (filter as Tensor4D).shape },
+            padding,
+          );
           if (g !== dy) g.dispose();
           return dw;
         },
@@ -141,7 +208,12 @@ const run = (name: string, inputs: Record<string, Tensor>, attrs: object): Tenso
 // TensorFlow.js's own gradients refuse explicit padding: they see a padded x.
 const isExplicit = ({ pad }: Conv2dGradAttrs): boolean => typeof pad !== "string";
 
-function inputGradient(dy: Tensor4D, filter: Tensor4D, attrs: Conv2dBackpropInputAttrs, padding: number): Tensor4D {
+function inputGradient(
+  dy: Tensor4D,
+  filter: Tensor4D,
+  attrs: Conv2dBackpropInputAttrs,
+  padding: number,
+): Tensor4D {
   return runKernelOr({ name: CONV2D_BACKPROP_INPUT }, { dy, filter }, attrs, () => {
     if (!isExplicit(attrs)) return run(Conv2DBackpropInput, { dy, filter }, attrs);
     const [batch, height, width, channels] = attrs.inputShape;
@@ -151,11 +223,20 @@ function inputGradient(dy: Tensor4D, filter: Tensor4D, attrs: Conv2dBackpropInpu
   });
 }
 
-function filterGradient(x: Tensor4D, dy: Tensor4D, attrs: Conv2dBackpropFilterAttrs, padding: number): Tensor4D {
+function filterGradient(
+  x: Tensor4D,
+  dy: Tensor4D,
+  attrs: Conv2dBackpropFilterAttrs,
+  padding: number,
+): Tensor4D {
   return runKernelOr({ name: CONV2D_BACKPROP_FILTER }, { x, dy }, attrs, () => {
     if (!isExplicit(attrs)) return run(Conv2DBackpropFilter, { x, dy }, attrs);
     const sides = [padding, padding] as [number, number];
-    return run(Conv2DBackpropFilter, { x: pad(x, [[0, 0], sides, sides, [0, 0]]), dy }, { ...attrs, pad: "valid" });
+    return run(
+      Conv2DBackpropFilter,
+      { x: pad(x, [[0, 0], sides, sides, [0, 0]]), dy },
+      { ...attrs, pad: "valid" },
+    );
   });
 }
 
@@ -163,9 +244,16 @@ function filterGradient(x: Tensor4D, dy: Tensor4D, attrs: Conv2dBackpropFilterAt
 function dilate(weight: Tensor4D, dilation: number): Tensor4D {
   const [h, w, inChannels, outChannels] = weight.shape;
   const tap = inChannels * outChannels;
-  const columns = pad(reshape(weight, [h, w, tap]) as Tensor3D, [[0, 0], [0, 0], [0, (dilation - 1) * tap]]);
+  const columns = pad(reshape(weight, [h, w, tap]) as Tensor3D, [
+    [0, 0],
+    [0, 0],
+    [0, (dilation - 1) * tap],
+  ]);
   const row = w * dilation * tap;
-  const rows = pad(reshape(columns, [h, row]), [[0, 0], [0, (dilation - 1) * row]]);
+  const rows = pad(reshape(columns, [h, row]), [
+    [0, 0],
+    [0, (dilation - 1) * row],
+  ]);
   const full = reshape(rows, [h * dilation, w * dilation, inChannels, outChannels]) as Tensor4D;
   return slice(full, [0, 0, 0, 0], [(h - 1) * dilation + 1, (w - 1) * dilation + 1, inChannels, outChannels]);
 }

@@ -11,13 +11,22 @@ import { withGradient } from "./with-gradient.ts";
  *
  * @throws ShapeError when x is not [N, in].
  */
-export function dense(params: DenseParams, x: Tensor2D, { activation }: { activation?: "relu" } = {}): Tensor2D {
+export function dense(
+  params: DenseParams,
+  x: Tensor2D,
+  { activation }: { activation?: "relu" } = {},
+): Tensor2D {
   assertShape(x, [null, params.weight.shape[0]], "dense", "x");
   return affine(x, params.weight, params.bias, activation);
 }
 
 /** `dense` on tensors. */
-export function affine(x: Tensor2D, weight: Tensor2D, bias: Tensor1D | undefined, activation: "relu" | undefined): Tensor2D {
+export function affine(
+  x: Tensor2D,
+  weight: Tensor2D,
+  bias: Tensor1D | undefined,
+  activation: "relu" | undefined,
+): Tensor2D {
   const inputs = bias === undefined ? { x, weight } : { x, bias, weight };
   return withGradient<Tensor2D>(
     inputs,
@@ -25,10 +34,10 @@ export function affine(x: Tensor2D, weight: Tensor2D, bias: Tensor1D | undefined
       const batched = (t: Tensor2D): Tensor => reshape(t, [1, ...t.shape]);
       const operands = { a: batched(x), b: batched(weight), ...(bias && { bias }) };
       const attrs = { transposeA: false, transposeB: false, activation: activation ?? "linear" };
-      const y = reshape(
-        engine().runKernel(_FusedMatMul, operands, attrs as NamedAttrMap) as Tensor,
-        [x.shape[0], weight.shape[1]],
-      ) as Tensor2D;
+      const y = reshape(engine().runKernel(_FusedMatMul, operands, attrs as NamedAttrMap) as Tensor, [
+        x.shape[0],
+        weight.shape[1],
+      ]) as Tensor2D;
       save(activation === undefined ? [x, weight] : [x, weight, y]);
       return y;
     },

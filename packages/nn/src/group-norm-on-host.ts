@@ -33,7 +33,7 @@ export function groupNormForward(
     const end = start + pixels * channels;
     sum.fill(0);
     square.fill(0);
-    for (let i = start; i < end; ) {
+    for (let i = start; i < end;) {
       for (let c = 0; c < channels; c++, i++) {
         const v = x[i]!;
         sum[c] = sum[c]! + v;
@@ -56,7 +56,7 @@ export function groupNormForward(
         shift[c] = bias[c]! - m * r * weight[c]!;
       }
     }
-    for (let i = start; i < end; ) {
+    for (let i = start; i < end;) {
       for (let c = 0; c < channels; c++, i++) y[i] = x[i]! * scale[c]! + shift[c]!;
     }
   }
@@ -95,7 +95,7 @@ export function groupNormBackward(
     const end = start + pixels * channels;
     sumDy.fill(0);
     sumDyX.fill(0);
-    for (let i = start; i < end; ) {
+    for (let i = start; i < end;) {
       for (let c = 0; c < channels; c++, i++) {
         const d = dy[i]!;
         sumDy[c] = sumDy[c]! + d;
@@ -121,7 +121,7 @@ export function groupNormBackward(
         constant[c] = (-s * r) / count - slope * m;
       }
     }
-    for (let i = start; i < end; ) {
+    for (let i = start; i < end;) {
       for (let c = 0; c < channels; c++, i++) dx[i] = dy[i]! * ofDy[c]! + x[i]! * ofX[c]! + constant[c]!;
     }
   }

@@ -1,4 +1,16 @@
-import { add, mul, neg, reshape, rsqrt, square, squaredDifference, sub, sum, tidy, tile } from "@tensorflow/tfjs-core";
+import {
+  add,
+  mul,
+  neg,
+  reshape,
+  rsqrt,
+  square,
+  squaredDifference,
+  sub,
+  sum,
+  tidy,
+  tile,
+} from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ConfigError, runKernelOr } from "@mrcnn/core";
 import type { GroupNormAttrs } from "./group-norm-on-host.ts";
@@ -20,26 +32,39 @@ export function groupNorm(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, attrs: 
 }
 
 /** `groupNorm` that also returns mean and 1 / sqrt(variance + eps); gradients flow through y only. */
-export function groupNormWithMoments(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, attrs: GroupNormAttrs): GroupNormOutputs {
+export function groupNormWithMoments(
+  x: Tensor4D,
+  weight: Tensor1D,
+  bias: Tensor1D,
+  attrs: GroupNormAttrs,
+): GroupNormOutputs {
   const { groups, eps } = attrs;
   const channels = x.shape.at(-1)!;
   if (!(groups >= 1) || channels % groups !== 0) {
-    throw new ConfigError(`groupNorm: groups must divide the ${channels} channels, got ${groups}. Choose another number of groups.`);
+    throw new ConfigError(
+      `groupNorm: groups must divide the ${channels} channels, got ${groups}. Choose another number of groups.`,
+    );
   }
   assertShape(weight, [channels], "groupNorm", "weight");
   assertShape(bias, [channels], "groupNorm", "bias");
   const inputs = { x, weight, bias };
-  return runKernelOr<Tensor[]>(groupNormContract, inputs, { groups, eps }, () => compose(x, weight, bias, attrs)) as GroupNormOutputs;
+  return runKernelOr<Tensor[]>(groupNormContract, inputs, { groups, eps }, () =>
+    compose(x, weight, bias, attrs),
+  ) as GroupNormOutputs;
 }
 
 // Per-channel values are [B, 1, 1, C], which broadcasts over x; per-group values [B * groups, 1].
-function helpers([batch, height, width, channels]: readonly [number, number, number, number], groups: number) {
+function helpers(
+  [batch, height, width, channels]: readonly [number, number, number, number],
+  groups: number,
+) {
   const perGroup = channels / groups;
   const count = height * width * perGroup;
   return {
     pixelSums: (t: Tensor4D): Tensor4D => sum(t, [1, 2], true),
     /** Means over whole groups, from sums over the pixels. */
-    groupMeans: (sums: Tensor): Tensor2D => mul(sum(reshape(sums, [batch * groups, perGroup]), 1, true), 1 / count),
+    groupMeans: (sums: Tensor): Tensor2D =>
+      mul(sum(reshape(sums, [batch * groups, perGroup]), 1, true), 1 / count),
     spread: (t: Tensor2D): Tensor4D => reshape(tile(t, [1, perGroup]), [batch, 1, 1, channels]),
   };
 }

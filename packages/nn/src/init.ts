@@ -12,7 +12,8 @@ import type { Conv2dParams, DenseParams } from "./params.ts";
  * - `{ std }`: normal (RPN head, 0.01);
  * - `torch_default`: uniform in ± 1 / sqrt(fan_in), the bias too (nn.Linear, nn.Conv2d).
  */
-export type Init = "kaiming_normal_fan_out" | "kaiming_uniform_fan_in" | "torch_default" | { readonly std: number };
+export type Init =
+  "kaiming_normal_fan_out" | "kaiming_uniform_fan_in" | "torch_default" | { readonly std: number };
 
 type Fans = { readonly fanIn: number; readonly fanOut: number };
 
@@ -36,7 +37,16 @@ function parameters<R extends Rank>(
   random: Random,
   { init, bias = true, trainable = true }: InitOptions,
 ): { weight: Variable<R>; bias?: Variable<Rank.R1> } {
-  const drawn = (size: readonly number[]): Tensor => tensor(values(size.reduce((a, b) => a * b), init, fans, random), [...size]);
+  const drawn = (size: readonly number[]): Tensor =>
+    tensor(
+      values(
+        size.reduce((a, b) => a * b),
+        init,
+        fans,
+        random,
+      ),
+      [...size],
+    );
   const weight = toVariable(drawn(shape) as Tensor<R>, { trainable });
   if (!bias) return { weight };
   const start = init === "torch_default" ? drawn([outChannels]) : zeros([outChannels]);
@@ -54,7 +64,12 @@ export interface InitOptions {
 
 /** A convolution of `size` × `size` from `inChannels` to `outChannels`, in `groups` (default 1). */
 export function initConv2d(
-  { size, inChannels, outChannels, groups = 1 }: { size: number; inChannels: number; outChannels: number; groups?: number },
+  {
+    size,
+    inChannels,
+    outChannels,
+    groups = 1,
+  }: { size: number; inChannels: number; outChannels: number; groups?: number },
   random: Random,
   options: InitOptions,
 ): Conv2dParams {
@@ -83,5 +98,11 @@ export function initDense(
   random: Random,
   options: InitOptions,
 ): DenseParams {
-  return parameters<Rank.R2>([inChannels, outChannels], outChannels, { fanIn: inChannels, fanOut: outChannels }, random, options);
+  return parameters<Rank.R2>(
+    [inChannels, outChannels],
+    outChannels,
+    { fanIn: inChannels, fanOut: outChannels },
+    random,
+    options,
+  );
 }

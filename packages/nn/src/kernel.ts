@@ -3,7 +3,13 @@
  * Kernels may call the loops over typed arrays exported here.
  */
 import { add, engine, mul, neg, reshape, rsqrt, sum } from "@tensorflow/tfjs-core";
-import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import type {
+  GradConfig,
+  NamedAttrMap,
+  NamedTensorInfoMap,
+  NamedTensorMap,
+  Tensor,
+} from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core";
 
 export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
@@ -70,7 +76,11 @@ export const groupNormGradConfig: GradConfig = {
     const [x, weight, mean, rstd] = saved as [Tensor, Tensor, Tensor, Tensor];
     const inputs = { dy: (dy as Tensor[])[0]!, x, weight, mean, rstd } satisfies NamedTensorMap;
     const { groups } = attrs as unknown as GroupNormGradAttrs;
-    const [dx, dweight, dbias] = engine().runKernel(GROUP_NORM_GRAD, inputs, { groups } as NamedAttrMap) as [Tensor, Tensor, Tensor];
+    const [dx, dweight, dbias] = engine().runKernel(GROUP_NORM_GRAD, inputs, { groups } as NamedAttrMap) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     return { x: () => dx, weight: () => dweight, bias: () => dbias };
   },
 };
@@ -98,7 +108,8 @@ export interface FoldNormAttrs {
   readonly eps: number;
 }
 
-const deviation = (variance: Tensor, attrs: NamedAttrMap): Tensor => rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps));
+const deviation = (variance: Tensor, attrs: NamedAttrMap): Tensor =>
+  rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps));
 
 /** The gradient of `FOLD_FILTER` for all but the variance. */
 export const foldFilterGradConfig: GradConfig = {

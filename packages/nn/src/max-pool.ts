@@ -16,14 +16,24 @@ export interface MaxPoolOptions {
 export function maxPool(x: Tensor4D, { size, stride, padding = 0 }: MaxPoolOptions): Tensor4D {
   return tidy(() => {
     if (size === 1 && padding === 0) return subsample(x, stride);
-    if (padding === 0 || padding === "same") return tfMaxPool(x, size, stride, padding === 0 ? "valid" : "same");
+    if (padding === 0 || padding === "same")
+      return tfMaxPool(x, size, stride, padding === 0 ? "valid" : "same");
     // Backends differ on explicit padding; only what a window reaches is added after the end.
     const after = (n: number): number => {
       const windows = Math.floor((n + 2 * padding - size) / stride) + 1;
       return Math.max(0, (windows - 1) * stride + size - n - padding);
     };
     const [, height, width] = x.shape;
-    const padded = pad(x, [[0, 0], [padding, after(height)], [padding, after(width)], [0, 0]], -Infinity);
+    const padded = pad(
+      x,
+      [
+        [0, 0],
+        [padding, after(height)],
+        [padding, after(width)],
+        [0, 0],
+      ],
+      -Infinity,
+    );
     return tfMaxPool(padded, size, stride, "valid");
   });
 }
@@ -34,9 +44,18 @@ function subsample(x: Tensor4D, stride: number): Tensor4D {
   const [batch, height, width, channels] = x.shape;
   const rows = Math.ceil(height / stride);
   const columns = Math.ceil(width / stride);
-  const whole = pad(x, [[0, 0], [0, rows * stride - height], [0, columns * stride - width], [0, 0]]);
+  const whole = pad(x, [
+    [0, 0],
+    [0, rows * stride - height],
+    [0, columns * stride - width],
+    [0, 0],
+  ]);
   const row = columns * stride * channels;
-  const firstRows = slice(reshape(whole, [batch * rows, stride * row]) as Tensor2D, [0, 0], [batch * rows, row]);
+  const firstRows = slice(
+    reshape(whole, [batch * rows, stride * row]) as Tensor2D,
+    [0, 0],
+    [batch * rows, row],
+  );
   const groups = reshape(firstRows, [batch * rows * columns, stride * channels]) as Tensor2D;
   return reshape(slice(groups, [0, 0], [batch * rows * columns, channels]), [batch, rows, columns, channels]);
 }

@@ -28,7 +28,11 @@ export type BatchNormParams = GroupNormParams & {
 export type NormParams = GroupNormParams | BatchNormParams;
 
 /** A norm that begins as the identity on standardized input: weight 1, bias 0, mean 0, variance 1. */
-export function initNorm(kind: Norm, channels: number, { trainable = true }: { trainable?: boolean } = {}): NormParams {
+export function initNorm(
+  kind: Norm,
+  channels: number,
+  { trainable = true }: { trainable?: boolean } = {},
+): NormParams {
   const learned = trainable && kind !== "frozen_batch_norm";
   const affine = {
     weight: toVariable<Rank.R1>(ones([channels]), { trainable: learned }),
@@ -64,27 +68,62 @@ const MOMENTUM = 0.1;
  * statistics update `running_mean` and `running_var` in place as torch does (momentum 0.1, unbiased
  * variance), off the tape.
  */
-export function convNorm(conv: Conv2dParams, norm: NormParams, x: Tensor4D, options: ConvNormOptions): Tensor4D {
-  const { kind, eps = 1e-5, groups = 32, statistics = "running", addend, activation, convGroups = 1, ...rest } = options;
+export function convNorm(
+  conv: Conv2dParams,
+  norm: NormParams,
+  x: Tensor4D,
+  options: ConvNormOptions,
+): Tensor4D {
+  const {
+    kind,
+    eps = 1e-5,
+    groups = 32,
+    statistics = "running",
+    addend,
+    activation,
+    convGroups = 1,
+    ...rest
+  } = options;
   const convolution = { ...rest, groups: convGroups };
   return tidy(() => {
-    if (kind === "group_norm") return finish(groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps }), addend, activation);
+    if (kind === "group_norm")
+      return finish(
+        groupNorm(convolve(x, conv.weight, conv.bias, convolution), norm.weight, norm.bias, { groups, eps }),
+        addend,
+        activation,
+      );
     const batchNorm = norm as BatchNormParams;
-    if (kind === "batch_norm" && statistics === "batch") return finish(batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps), addend, activation);
+    if (kind === "batch_norm" && statistics === "batch")
+      return finish(
+        batchNormByBatch(convolve(x, conv.weight, conv.bias, convolution), batchNorm, eps),
+        addend,
+        activation,
+      );
     const { weight, bias } = foldNorm(conv, batchNorm, eps);
     return convolve(x, weight, bias, { ...convolution, addend, activation });
   });
 }
 
 /** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable but for their variance. */
-export function foldNorm(conv: Conv2dParams, norm: BatchNormParams, eps: number): { weight: Tensor4D; bias: Tensor1D } {
+export function foldNorm(
+  conv: Conv2dParams,
+  norm: BatchNormParams,
+  eps: number,
+): { weight: Tensor4D; bias: Tensor1D } {
   const { weight, bias, running_mean, running_var: variance } = norm;
   const mean = conv.bias === undefined ? running_mean : sub(running_mean, conv.bias);
   let shared: Tensor | undefined;
   const scale = (): Tensor => (shared ??= mul(weight, rsqrt(add(variance, eps))));
   // Apart, so that a frozen norm's bias does not depend on what is trained.
-  const [filter] = runKernelOr<Tensor[]>(foldFilterContract, { filter: conv.weight, weight, variance }, { eps }, () => [mul(conv.weight, scale())]);
-  const shift = runKernelOr<Tensor>(foldBiasContract, { weight, bias, mean, variance }, { eps }, () => sub(bias, mul(mean, scale())));
+  const [filter] = runKernelOr<Tensor[]>(
+    foldFilterContract,
+    { filter: conv.weight, weight, variance },
+    { eps },
+    () => [mul(conv.weight, scale())],
+  );
+  const shift = runKernelOr<Tensor>(foldBiasContract, { weight, bias, mean, variance }, { eps }, () =>
+    sub(bias, mul(mean, scale())),
+  );
   return { weight: filter as Tensor4D, bias: shift as Tensor1D };
 }
 

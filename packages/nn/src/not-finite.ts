@@ -8,5 +8,7 @@ import { NOT_FINITE } from "./kernel.ts";
  * caller owns it. Undefined where the backend has no kernel: read the values and look.
  */
 export function notFiniteOnDevice(x: Tensor): Tensor1D | undefined {
-  return hasKernel({ name: NOT_FINITE }, {}) ? (engine().runKernel(NOT_FINITE, { x }) as Tensor as Tensor1D) : undefined;
+  return hasKernel({ name: NOT_FINITE }, {}) ?
+      (engine().runKernel(NOT_FINITE, { x }) as Tensor as Tensor1D)
+    : undefined;
 }

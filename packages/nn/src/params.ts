@@ -7,7 +7,8 @@ import { ConfigError } from "@mrcnn/core";
  * torchvision's state_dict; what is undefined counts for nothing. Declare such records with `type`, not `interface`: only types match an
  * index signature.
  */
-export type ParamTree = Variable | readonly (ParamTree | undefined)[] | { readonly [name: string]: ParamTree | undefined };
+export type ParamTree =
+  Variable | readonly (ParamTree | undefined)[] | { readonly [name: string]: ParamTree | undefined };
 
 /** A convolution: `weight` [height, width, in, out]; a transposed one [height, width, out, in]. `bias` [out]. */
 export type Conv2dParams = {
@@ -35,7 +36,9 @@ export function flattenParams(tree: ParamTree, prefix = ""): Map<string, Variabl
   const walk = (value: ParamTree | undefined, name: string): void => {
     if (value === undefined) return;
     if (value === null || typeof value !== "object") {
-      throw new ConfigError(`flattenParams: ${name} must be a variable, a record or an array, got ${String(value)}.`);
+      throw new ConfigError(
+        `flattenParams: ${name} must be a variable, a record or an array, got ${String(value)}.`,
+      );
     }
     if (isVariable(value)) found.set(name, value);
     else for (const [key, child] of Object.entries(value)) walk(child, name === "" ? key : `${name}.${key}`);
@@ -55,7 +58,10 @@ export function isStatistic(name: string): boolean {
 }
 
 /** Turns a tensor into a variable and disposes the tensor. */
-export function toVariable<R extends Rank>(initial: Tensor<R>, { trainable = true }: { trainable?: boolean } = {}): Variable<R> {
+export function toVariable<R extends Rank>(
+  initial: Tensor<R>,
+  { trainable = true }: { trainable?: boolean } = {},
+): Variable<R> {
   const result = variable(initial, trainable);
   initial.dispose();
   return result;

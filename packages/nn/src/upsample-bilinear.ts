@@ -12,8 +12,14 @@ export function upsampleBilinear(x: Tensor4D, { height, width }: ImageSize): Ten
     // TensorFlow.js's own gradient takes the pixels' corners for their centres.
     (dy) => ({
       x: () => {
-        const rows = matMul(spread(fromWidth, width), reshape(dy, [batch * height, width, channels]) as Tensor3D);
-        const dx = matMul(spread(fromHeight, height), reshape(rows, [batch, height, fromWidth * channels]) as Tensor3D);
+        const rows = matMul(
+          spread(fromWidth, width),
+          reshape(dy, [batch * height, width, channels]) as Tensor3D,
+        );
+        const dx = matMul(
+          spread(fromHeight, height),
+          reshape(rows, [batch, height, fromWidth * channels]) as Tensor3D,
+        );
         return reshape(dx, [batch, fromHeight, fromWidth, channels]);
       },
     }),

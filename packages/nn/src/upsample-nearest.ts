@@ -1,11 +1,22 @@
-import { add, avgPool, concat, engine, image, mul, reshape, ResizeNearestNeighborGrad, slice } from "@tensorflow/tfjs-core";
+import {
+  add,
+  avgPool,
+  concat,
+  engine,
+  image,
+  mul,
+  reshape,
+  ResizeNearestNeighborGrad,
+  slice,
+} from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, runKernelOr } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { UPSAMPLE_ADD } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
-const resized = (x: Tensor4D, height: number, width: number): Tensor4D => image.resizeNearestNeighbor(x, [height, width]);
+const resized = (x: Tensor4D, height: number, width: number): Tensor4D =>
+  image.resizeNearestNeighbor(x, [height, width]);
 
 /** Nearest-neighbour resize of `x` [B, H, W, C]: output pixel i reads input pixel floor(i * in / out), as torch's `nearest`. */
 export function upsampleNearest(x: Tensor4D, { height, width }: ImageSize): Tensor4D {
@@ -32,7 +43,9 @@ export function upsampleAdd(x: Tensor4D, finer: Tensor4D): Tensor4D {
     { x, finer },
     (save) => {
       save([x]);
-      return runKernelOr<Tensor4D>({ name: UPSAMPLE_ADD }, { x, finer }, {}, () => add(finer, resized(x, height, width)));
+      return runKernelOr<Tensor4D>({ name: UPSAMPLE_ADD }, { x, finer }, {}, () =>
+        add(finer, resized(x, height, width)),
+      );
     },
     // A handle of its own: dy goes when the gradients are done.
     (dy, [saved]) => ({ x: () => gradient(dy, saved as Tensor4D), finer: () => reshape(dy, dy.shape) }),
@@ -44,12 +57,20 @@ function gradient(dy: Tensor4D, images: Tensor4D): Tensor4D {
   const rows = height / images.shape[1];
   const columns = width / images.shape[2];
   // By a whole factor, as in a pyramid of padded images, a pixel's gradient is the sum of its block.
-  if (Number.isInteger(rows) && Number.isInteger(columns)) return mul(avgPool(dy, [rows, columns], [rows, columns], "valid"), rows * columns);
+  if (Number.isInteger(rows) && Number.isInteger(columns))
+    return mul(avgPool(dy, [rows, columns], [rows, columns], "valid"), rows * columns);
   // One image at a time: the cpu backend's kernel reads the other images of a batch at wrong places.
-  const one = (t: Tensor4D, b: number): Tensor4D => slice(t, [b, 0, 0, 0], [1, ...t.shape.slice(1)] as [number, number, number, number]);
+  const one = (t: Tensor4D, b: number): Tensor4D =>
+    slice(t, [b, 0, 0, 0], [1, ...t.shape.slice(1)] as [number, number, number, number]);
   return concat(
-    Array.from({ length: batch }, (_, b) =>
-      engine().runKernel(ResizeNearestNeighborGrad, { dy: one(dy, b), images: one(images, b) }, { alignCorners: false, halfPixelCenters: false }) as Tensor,
+    Array.from(
+      { length: batch },
+      (_, b) =>
+        engine().runKernel(
+          ResizeNearestNeighborGrad,
+          { dy: one(dy, b), images: one(images, b) },
+          { alignCorners: false, halfPixelCenters: false },
+        ) as Tensor,
     ),
   ) as Tensor4D;
 }

@@ -23,6 +23,8 @@ it("equals torch's linear layer with relu", async () => {
 it("names the shape it needs", () => {
   tidy(() => {
     const weight = seededWeight("w", [5, 4]);
-    expect(() => dense({ weight } as unknown as DenseParams, tensor2d([1, 2], [1, 2]))).toThrow("dense: x must have shape [*, 5], got [1, 2].");
+    expect(() => dense({ weight } as unknown as DenseParams, tensor2d([1, 2], [1, 2]))).toThrow(
+      "dense: x must have shape [*, 5], got [1, 2].",
+    );
   });
 });

@@ -15,7 +15,13 @@ type Fn = (...inputs: Tensor[]) => Tensor;
  * Compares `f` of the named inputs, and each input's gradient of sum(y * dy), with a golden run: alone,
  * and on the tape, where other code runs. Also that neither leaks. Disposes the inputs.
  */
-export async function expectGolden(run: GoldenRun, name: string, inputs: Readonly<Record<string, Tensor>>, f: Fn, tolerance = 1e-5): Promise<void> {
+export async function expectGolden(
+  run: GoldenRun,
+  name: string,
+  inputs: Readonly<Record<string, Tensor>>,
+  f: Fn,
+  tolerance = 1e-5,
+): Promise<void> {
   const values = Object.values(inputs);
   const close = { atol: tolerance, rtol: tolerance };
   const y = f(...values);

@@ -4,16 +4,23 @@ import { expect, test } from "vitest";
 import { expectClose } from "@mrcnn/testing";
 import { inSequence } from "../src/index.ts";
 
-const steps = [1, 2, 3, 4].map((n) => (x: Tensor): Tensor => tidy(() => mul(add(x, n), x)));
+const steps = [1, 2, 3, 4].map(
+  (n) =>
+    (x: Tensor): Tensor =>
+      tidy(() => mul(add(x, n), x)),
+);
 
 test("what lies between is gone as soon as it is used, x and the result are not", async () => {
   const x = scalar(2);
   const before = memory().numTensors;
   const seen: number[] = [];
-  const y = inSequence<Tensor>(x, steps.map((step) => (value) => {
-    seen.push(memory().numTensors - before);
-    return step(value);
-  }));
+  const y = inSequence<Tensor>(
+    x,
+    steps.map((step) => (value) => {
+      seen.push(memory().numTensors - before);
+      return step(value);
+    }),
+  );
   // x(x + 1) = 6, 6 * 8 = 48, 48 * 51 = 2448, 2448 * 2452.
   await expectClose(y, [2448 * 2452]);
   expect(seen).toEqual([0, 1, 1, 1]);

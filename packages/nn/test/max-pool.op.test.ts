@@ -19,11 +19,13 @@ describe("maxPool", () => {
   for (const c of fixture.pool) {
     const { name, size, stride, padding } = c;
     it(`equals torch: size ${size}, stride ${stride}, padding ${padding} on [${c.x.join(", ")}]`, async () => {
-      await expectGolden(c, name, { x: seededInput(`${name}.x`, c.x, -1.2) }, (x) => maxPool(x as Tensor4D, { size, stride, padding }));
+      await expectGolden(c, name, { x: seededInput(`${name}.x`, c.x, -1.2) }, (x) =>
+        maxPool(x as Tensor4D, { size, stride, padding }),
+      );
     });
   }
 
-  it('pads TensorFlow\'s "same" after the end only, where torch\'s padding 1 is on both sides', async () => {
+  it("pads TensorFlow's \"same\" after the end only, where torch's padding 1 is on both sides", async () => {
     // 1..16 in four rows: windows of 3 from rows and columns 0 and 2, the last of them cut.
     const x = Array.from({ length: 16 }, (_, i) => i + 1);
     const pooled = tidy(() => maxPool(tensor4d(x, [1, 4, 4, 1]), { size: 3, stride: 2, padding: "same" }));

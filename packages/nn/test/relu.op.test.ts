@@ -21,7 +21,9 @@ describe("relu", () => {
     const x = tensor1d(values(length));
     const y = relu(x);
     const got = await y.data();
-    const wrong = [...values(length).entries()].find(([i, value]) => !Object.is(Number.isNaN(value) ? NaN : Math.max(value, 0) + 0, got[i]! + 0));
+    const wrong = [...values(length).entries()].find(
+      ([i, value]) => !Object.is(Number.isNaN(value) ? NaN : Math.max(value, 0) + 0, got[i]! + 0),
+    );
     expect(wrong).toBeUndefined();
     x.dispose();
     y.dispose();

@@ -17,7 +17,9 @@ describe("upsampleBilinear", () => {
   for (const c of fixture.bilinear) {
     const { name, height, width } = c;
     it(`equals torch: [${c.x.join(", ")}] to ${height} x ${width}`, async () => {
-      await expectGolden(c, name, { x: seededInput(`${name}.x`, c.x) }, (x) => upsampleBilinear(x as Tensor4D, { height, width }));
+      await expectGolden(c, name, { x: seededInput(`${name}.x`, c.x) }, (x) =>
+        upsampleBilinear(x as Tensor4D, { height, width }),
+      );
     });
   }
 });

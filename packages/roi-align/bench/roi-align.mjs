@@ -34,13 +34,22 @@ for (const { height, width, stride, low, high } of [
     boxes.set([x, y, x + w, y + h], i * 4);
   }
   const imageIndex = new Int32Array(count);
-  const attrs = { outputHeight: 7, outputWidth: 7, spatialScale: 1 / stride, samplingRatio: 2, aligned: false };
+  const attrs = {
+    outputHeight: 7,
+    outputWidth: 7,
+    spatialScale: 1 / stride,
+    samplingRatio: 2,
+    aligned: false,
+  };
   const out = new Float32Array(count * 49 * channels);
   const dx = new Float32Array(features.length);
   const forward = await best(() => roiAlignForward(features, shape, boxes, imageIndex, attrs, out));
-  const backward = await best(() => roiAlignBackward(out, boxes, imageIndex, { ...attrs, inputShape: shape }, dx));
+  const backward = await best(() =>
+    roiAlignBackward(out, boxes, imageIndex, { ...attrs, inputShape: shape }, dx),
+  );
   const x = tf.tensor4d(features, shape);
-  const f = (/** @type {tf.Tensor} */ input) => roiAlign(/** @type {tf.Tensor4D} */ (input), { boxes, imageIndex }, { outputSize: [7, 7], ...attrs });
+  const f = (/** @type {tf.Tensor} */ input) =>
+    roiAlign(/** @type {tf.Tensor4D} */ (input), { boxes, imageIndex }, { outputSize: [7, 7], ...attrs });
   const composed = await best(async () => {
     const y = f(x);
     await y.data();

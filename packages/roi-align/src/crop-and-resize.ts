@@ -1,4 +1,15 @@
-import { add, concat, gather, mul, reshape, sub, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
+import {
+  add,
+  concat,
+  gather,
+  mul,
+  reshape,
+  sub,
+  tensor1d,
+  tensor2d,
+  tidy,
+  zeros,
+} from "@tensorflow/tfjs-core";
 import type { Rank, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape, ConfigError, ShapeError } from "@mrcnn/core";
 import type { FeatureMaps, Rois } from "@mrcnn/core";
@@ -29,7 +40,11 @@ interface AxisSamples {
 function axisSamples(from: number, to: number, samples: number, size: number): AxisSamples {
   const step = samples > 1 ? f(f(f(to - from) * (size - 1)) / (samples - 1)) : 0;
   const begin = samples > 1 ? f(from * (size - 1)) : f(0.5 * f(from + to) * (size - 1));
-  const result = { low: new Int32Array(samples).fill(-1), high: new Int32Array(samples), share: new Float32Array(samples) };
+  const result = {
+    low: new Int32Array(samples).fill(-1),
+    high: new Int32Array(samples),
+    share: new Float32Array(samples),
+  };
   for (let i = 0; i < samples; i++) {
     const at = f(begin + f(i * step));
     if (!(at >= 0 && at <= size - 1)) continue;
@@ -51,7 +66,11 @@ function axisSamples(from: number, to: number, samples: number, size: number): A
  * @throws ShapeError when arrays don't fit together or an image index is outside the batch.
  * @throws ConfigError for sizes that aren't whole numbers from 1.
  */
-export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: CropAndResizeOptions): Tensor4D {
+export function cropAndResize(
+  features: Tensor4D,
+  rois: Rois,
+  { outputSize }: CropAndResizeOptions,
+): Tensor4D {
   const [outputHeight, outputWidth] = outputSize;
   assertShape(features, [null, null, null, null], "cropAndResize", "features");
   const [batch, height, width, channels] = features.shape;
@@ -59,11 +78,15 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: Cr
   assertLength(rois.boxes, count * 4, "cropAndResize", "rois.boxes");
   for (const image of rois.imageIndex) {
     if (!(image >= 0 && image < batch)) {
-      throw new ShapeError(`cropAndResize: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`);
+      throw new ShapeError(
+        `cropAndResize: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`,
+      );
     }
   }
   if (!outputSize.every((side) => Number.isInteger(side) && side >= 1)) {
-    throw new ConfigError(`cropAndResize: outputSize must be two whole numbers of at least 1, got ${outputSize.join(", ")}.`);
+    throw new ConfigError(
+      `cropAndResize: outputSize must be two whole numbers of at least 1, got ${outputSize.join(", ")}.`,
+    );
   }
   const bins = outputHeight * outputWidth;
 
@@ -71,10 +94,19 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: Cr
   const crop = (cells: Tensor2D, begin: number, end: number): Tensor2D => {
     const index = Array.from({ length: 4 }, () => new Int32Array((end - begin) * bins));
     const [nw, ne, sw, se] = index as [Int32Array, Int32Array, Int32Array, Int32Array];
-    const [x, y, inside] = Array.from({ length: 3 }, () => new Float32Array(nw.length)) as [Float32Array, Float32Array, Float32Array];
+    const [x, y, inside] = Array.from({ length: 3 }, () => new Float32Array(nw.length)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
     let allInside = true;
     for (let r = begin, at = 0; r < end; r++) {
-      const [x1, y1, x2, y2] = rois.boxes.subarray(r * 4, r * 4 + 4) as unknown as [number, number, number, number];
+      const [x1, y1, x2, y2] = rois.boxes.subarray(r * 4, r * 4 + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       const ys = axisSamples(y1, y2, outputHeight, height);
       const xs = axisSamples(x1, x2, outputWidth, width);
       for (let i = 0; i < outputHeight; i++) {
@@ -95,7 +127,8 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: Cr
       }
     }
     const pick = (rows: Int32Array): Tensor2D => gather(cells, tensor1d(rows, "int32"));
-    const between = (a: Tensor2D, b: Tensor2D, share: Float32Array): Tensor2D => add(a, mul(sub(b, a), tensor2d(share, [share.length, 1])));
+    const between = (a: Tensor2D, b: Tensor2D, share: Float32Array): Tensor2D =>
+      add(a, mul(sub(b, a), tensor2d(share, [share.length, 1])));
     const value = between(between(pick(nw), pick(ne), x), between(pick(sw), pick(se), x), y);
     return allInside ? value : mul(value, tensor2d(inside, [inside.length, 1]));
   };
@@ -105,8 +138,14 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: Cr
     const cells = reshape(features, [batch * height * width, channels]) as Tensor2D;
     const most = Math.max(1, Math.floor(CHUNK_VALUES / (bins * channels)));
     const parts: Tensor2D[] = [];
-    for (let begin = 0; begin < count; begin += most) parts.push(tidy(() => crop(cells, begin, Math.min(begin + most, count))));
-    return reshape(parts.length === 1 ? parts[0]! : concat(parts, 0), [count, outputHeight, outputWidth, channels]);
+    for (let begin = 0; begin < count; begin += most)
+      parts.push(tidy(() => crop(cells, begin, Math.min(begin + most, count))));
+    return reshape(parts.length === 1 ? parts[0]! : concat(parts, 0), [
+      count,
+      outputHeight,
+      outputWidth,
+      channels,
+    ]);
   });
 }
 
@@ -118,7 +157,13 @@ export function cropAndResize(features: Tensor4D, rois: Rois, { outputSize }: Cr
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `cropAndResize` does.
  */
-export function cropAndResizePyramid(features: FeatureMaps, rois: Rois, options: CropPyramidOptions): Tensor4D {
+export function cropAndResizePyramid(
+  features: FeatureMaps,
+  rois: Rois,
+  options: CropPyramidOptions,
+): Tensor4D {
   const { outputSize } = options;
-  return poolPyramid("cropAndResizePyramid", features, rois, options, (map, part) => cropAndResize(map, part, { outputSize }));
+  return poolPyramid("cropAndResizePyramid", features, rois, options, (map, part) =>
+    cropAndResize(map, part, { outputSize }),
+  );
 }

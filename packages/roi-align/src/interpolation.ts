@@ -23,7 +23,13 @@ export interface AxisTaps {
  * `weightY * weightX * feature`. Positions round to float32 where torchvision's do; samples more
  * than one cell outside [0, size] weigh nothing.
  */
-export function axisTaps(low: number, high: number, bins: number, size: number, options: SampleOptions): AxisTaps {
+export function axisTaps(
+  low: number,
+  high: number,
+  bins: number,
+  size: number,
+  options: SampleOptions,
+): AxisTaps {
   const { aligned, samplingRatio } = options;
   const scale = f(options.spatialScale);
   const offset = aligned ? 0.5 : 0;

@@ -47,11 +47,10 @@ export const roiAlignGradConfig: GradConfig = {
     const [features, boxes, imageIndex] = saved as [Tensor4D, Tensor, Tensor];
     return {
       features: () =>
-        engine().runKernel(
-          ROI_ALIGN_GRAD,
-          { dy: dy as Tensor, boxes, imageIndex },
-          { ...attrs, inputShape: features.shape } as NamedAttrMap,
-        ) as Tensor,
+        engine().runKernel(ROI_ALIGN_GRAD, { dy: dy as Tensor, boxes, imageIndex }, {
+          ...attrs,
+          inputShape: features.shape,
+        } as NamedAttrMap) as Tensor,
     };
   },
 };
@@ -84,10 +83,17 @@ export const roiAlignPyramidGradConfig: GradConfig = {
   inputsToSave: ["boxes", "imageIndex"],
   gradFunc: (dy, saved, attrs) => {
     const [boxes, imageIndex] = saved as [Tensor, Tensor];
-    const gradients = engine().runKernel(ROI_ALIGN_PYRAMID_GRAD, { dy: dy as Tensor, boxes, imageIndex }, attrs) as Tensor[];
+    const gradients = engine().runKernel(
+      ROI_ALIGN_PYRAMID_GRAD,
+      { dy: dy as Tensor, boxes, imageIndex },
+      attrs,
+    ) as Tensor[];
     return Object.fromEntries(gradients.map((gradient, i) => [`level${i}`, () => gradient]));
   },
 };
 
 /** For `runKernelOr`, and for backends to register the gradient of. */
-export const roiAlignPyramidContract: KernelContract = { name: ROI_ALIGN_PYRAMID, gradient: roiAlignPyramidGradConfig };
+export const roiAlignPyramidContract: KernelContract = {
+  name: ROI_ALIGN_PYRAMID,
+  gradient: roiAlignPyramidGradConfig,
+};

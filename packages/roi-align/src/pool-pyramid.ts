@@ -34,18 +34,25 @@ function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
 }
 
 /** The maps to pool from, finest first, and the level of the first: 2 for stride 4. @throws as `poolPyramid`. */
-export function pyramidMaps(where: string, features: FeatureMaps, { imageSize, levels }: LevelOptions): { readonly maps: readonly Tensor4D[]; readonly minLevel: number } {
+export function pyramidMaps(
+  where: string,
+  features: FeatureMaps,
+  { imageSize, levels }: LevelOptions,
+): { readonly maps: readonly Tensor4D[]; readonly minLevel: number } {
   const names = levels ?? [...features.keys()].filter((name) => name !== "p6" && name !== "pool");
   const maps = names.map((name) => {
     const map = features.get(name);
     if (map === undefined) {
-      throw new ConfigError(`${where}: levels must name feature maps (${[...features.keys()].join(", ")}), got "${name}".`);
+      throw new ConfigError(
+        `${where}: levels must name feature maps (${[...features.keys()].join(", ")}), got "${name}".`,
+      );
     }
     return map;
   });
   const strides = maps.map((map) => -Math.round(Math.log2(map.shape[1] / imageSize.height)));
   const [minLevel] = strides;
-  if (minLevel === undefined) throw new ConfigError(`${where}: features must hold at least one level to pool from, got none.`);
+  if (minLevel === undefined)
+    throw new ConfigError(`${where}: features must hold at least one level to pool from, got none.`);
   if (strides.some((stride, i) => stride !== minLevel + i)) {
     throw new ShapeError(
       `${where}: features must halve from level to level, got heights ${maps.map((map) => map.shape[1]).join(", ")} ` +

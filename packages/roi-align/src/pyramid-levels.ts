@@ -35,12 +35,24 @@ export interface PyramidLevelOptions {
  * @throws ConfigError when there are no levels, or for "matterport" without `imageSize`.
  */
 export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOptions): Int32Array {
-  const { minLevel, maxLevel, canonicalScale = 224, canonicalLevel = 4, levelRule = "torchvision", imageSize } = options;
+  const {
+    minLevel,
+    maxLevel,
+    canonicalScale = 224,
+    canonicalLevel = 4,
+    levelRule = "torchvision",
+    imageSize,
+  } = options;
   if (!(minLevel <= maxLevel)) {
-    throw new ConfigError(`assignPyramidLevels: minLevel must be at most maxLevel, got ${minLevel} and ${maxLevel}.`);
+    throw new ConfigError(
+      `assignPyramidLevels: minLevel must be at most maxLevel, got ${minLevel} and ${maxLevel}.`,
+    );
   }
   const levelOf = levelRules(canonicalScale, canonicalLevel)[levelRule];
-  const sizes = levelRule === "matterport" ? relativeSizes(boxes, canonicalScale, imageSize) : boxAreaOnHost(boxes).map(Math.sqrt);
+  const sizes =
+    levelRule === "matterport" ?
+      relativeSizes(boxes, canonicalScale, imageSize)
+    : boxAreaOnHost(boxes).map(Math.sqrt);
   return Int32Array.from(sizes, (size) => {
     const level = levelOf(size);
     return level > minLevel ? Math.min(level, maxLevel) : minLevel;
@@ -48,7 +60,10 @@ export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOp
 }
 
 // The level of a roi of the square root of its area; "matterport": of that as a share of the canonical box's.
-const levelRules = (canonicalScale: number, canonicalLevel: number): Readonly<Record<LevelRule, (size: number) => number>> => ({
+const levelRules = (
+  canonicalScale: number,
+  canonicalLevel: number,
+): Readonly<Record<LevelRule, (size: number) => number>> => ({
   torchvision: (size) => Math.floor(f(f(canonicalLevel + f(Math.log2(f(size / canonicalScale)))) + f(1e-6))),
   detectron2: (size) => Math.floor(f(canonicalLevel + f(Math.log2(f(f(size / canonicalScale) + f(1e-8)))))),
   matterport: (size) => canonicalLevel + roundHalfToEven(f(f(Math.log(size)) / f(Math.log(2)))),
@@ -62,7 +77,8 @@ const levelRules = (canonicalScale: number, canonicalLevel: number): Readonly<Re
  */
 export function levelAreas(options: Omit<PyramidLevelOptions, "imageSize">): number[] {
   const { minLevel, maxLevel, canonicalScale = 224, canonicalLevel = 4, levelRule = "torchvision" } = options;
-  if (levelRule === "matterport") throw new ConfigError('levelAreas: levelRule must be "torchvision" or "detectron2", got "matterport".');
+  if (levelRule === "matterport")
+    throw new ConfigError('levelAreas: levelRule must be "torchvision" or "detectron2", got "matterport".');
   const levelOf = levelRules(canonicalScale, canonicalLevel)[levelRule];
   const bits = new Uint32Array(1);
   const floatOf = (pattern: number): number => {
@@ -82,8 +98,13 @@ export function levelAreas(options: Omit<PyramidLevelOptions, "imageSize">): num
 }
 
 // Square roots of the areas of boxes as fractions of the image, over that of the canonical box.
-function relativeSizes(boxes: Float32Array, canonicalScale: number, imageSize: ImageSize | undefined): Float32Array {
-  if (imageSize === undefined) throw new ConfigError('assignPyramidLevels: imageSize must be given for the levelRule "matterport".');
+function relativeSizes(
+  boxes: Float32Array,
+  canonicalScale: number,
+  imageSize: ImageSize | undefined,
+): Float32Array {
+  if (imageSize === undefined)
+    throw new ConfigError('assignPyramidLevels: imageSize must be given for the levelRule "matterport".');
   const { height, width } = imageSize;
   const canonical = f(f(canonicalScale) / f(Math.sqrt(f(height * width))));
   return boxAreaOnHost(boxes).map((value) => f(Math.sqrt(value)) / canonical);

@@ -14,7 +14,8 @@ function forEachBin(
 ): void {
   const [, height, width, channels] = shape;
   const { outputHeight, outputWidth } = attrs;
-  const widest = ({ starts }: AxisTaps): number => starts.reduce((most, end, i) => Math.max(most, end - (starts[i - 1] ?? 0)), 0);
+  const widest = ({ starts }: AxisTaps): number =>
+    starts.reduce((most, end, i) => Math.max(most, end - (starts[i - 1] ?? 0)), 0);
   let offsets = new Int32Array(64);
   let weights = new Float64Array(64);
   for (let r = 0, bin = 0; r < imageIndex.length; r++) {
@@ -71,7 +72,8 @@ export function roiAlignForward(
       const w3 = i + 3 < count ? weights[i + 3]! : 0;
       const o3 = i + 3 < count ? offsets[i + 3]! : o0;
       for (let c = 0; c < channels; c++) {
-        const value = w0 * features[o0 + c]! + w1 * features[o1 + c]! + w2 * features[o2 + c]! + w3 * features[o3 + c]!;
+        const value =
+          w0 * features[o0 + c]! + w1 * features[o1 + c]! + w2 * features[o2 + c]! + w3 * features[o3 + c]!;
         out[start + c] = i === 0 ? value : out[start + c]! + value;
       }
     }

@@ -25,7 +25,11 @@ export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale">, L
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `roiAlign` does.
  */
-export function roiAlignPyramid(features: FeatureMaps, rois: Rois | RoisOnDevice, options: PyramidOptions): Tensor4D {
+export function roiAlignPyramid(
+  features: FeatureMaps,
+  rois: Rois | RoisOnDevice,
+  options: PyramidOptions,
+): Tensor4D {
   const { outputSize, samplingRatio, aligned, levels: _, ...levelOptions } = options;
   const { maps, minLevel } = pyramidMaps("roiAlignPyramid", features, options);
   if (levelOptions.levelRule !== "matterport") {
@@ -43,13 +47,26 @@ export function roiAlignPyramid(features: FeatureMaps, rois: Rois | RoisOnDevice
       assertRois("roiAlignPyramid", rois, maps[0]!.shape[0]);
       assertSampling("roiAlignPyramid", options);
       return tidy(() => {
-        if (rois.imageIndex.length === 0) return zeros<Rank.R4>([0, outputHeight, outputWidth, maps[0]!.shape[3]]);
-        const inputs = { ...Object.fromEntries(maps.map((map, i) => [`level${i}`, map])), ...roiTensors(rois) };
-        return engine().runKernel(roiAlignPyramidContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor4D;
+        if (rois.imageIndex.length === 0)
+          return zeros<Rank.R4>([0, outputHeight, outputWidth, maps[0]!.shape[3]]);
+        const inputs = {
+          ...Object.fromEntries(maps.map((map, i) => [`level${i}`, map])),
+          ...roiTensors(rois),
+        };
+        return engine().runKernel(
+          roiAlignPyramidContract.name,
+          inputs,
+          attrs as unknown as NamedAttrMap,
+        ) as Tensor4D;
       });
     }
   }
-  return poolPyramid("roiAlignPyramid", features, onHost("roiAlignPyramid", rois), options, (map, part, level) =>
-    roiAlign(map, part, { outputSize, samplingRatio, aligned, spatialScale: 2 ** -level }),
+  return poolPyramid(
+    "roiAlignPyramid",
+    features,
+    onHost("roiAlignPyramid", rois),
+    options,
+    (map, part, level) =>
+      roiAlign(map, part, { outputSize, samplingRatio, aligned, spatialScale: 2 ** -level }),
   );
 }

@@ -40,14 +40,20 @@ export function roiAlign(features: Tensor4D, rois: Rois | RoisOnDevice, options:
   assertSampling("roiAlign", options);
   const [outputHeight, outputWidth] = outputSize;
   return tidy(() => {
-    if (rois.imageIndex.length === 0) return zeros<Rank.R4>([0, outputHeight, outputWidth, features.shape[3]]);
+    if (rois.imageIndex.length === 0)
+      return zeros<Rank.R4>([0, outputHeight, outputWidth, features.shape[3]]);
     const attrs: RoiAlignAttrs = { outputHeight, outputWidth, spatialScale, samplingRatio, aligned };
-    return runKernelOr(roiAlignContract, { features, ...roiTensors(rois) }, attrs, () => separableRoiAlign(features, onHost("roiAlign", rois), attrs));
+    return runKernelOr(roiAlignContract, { features, ...roiTensors(rois) }, attrs, () =>
+      separableRoiAlign(features, onHost("roiAlign", rois), attrs),
+    );
   });
 }
 
 /** Rois as a kernel takes them. */
-export const roiTensors = ({ boxes, imageIndex }: Rois | RoisOnDevice): { boxes: Tensor2D; imageIndex: Tensor1D } => ({
+export const roiTensors = ({
+  boxes,
+  imageIndex,
+}: Rois | RoisOnDevice): { boxes: Tensor2D; imageIndex: Tensor1D } => ({
   boxes: boxes instanceof Float32Array ? tensor2d(boxes, [imageIndex.length, 4]) : boxes,
   imageIndex: tensor1d(imageIndex, "int32"),
 });
@@ -55,7 +61,9 @@ export const roiTensors = ({ boxes, imageIndex }: Rois | RoisOnDevice): { boxes:
 /** @throws BackendError when they are on the device. */
 export function onHost(where: string, { boxes, imageIndex }: Rois | RoisOnDevice): Rois {
   if (boxes instanceof Float32Array) return { boxes, imageIndex };
-  throw new BackendError(`${where}: rois must be on the host for a backend without a kernel, got a tensor. Read them first.`);
+  throw new BackendError(
+    `${where}: rois must be on the host for a backend without a kernel, got a tensor. Read them first.`,
+  );
 }
 
 /** @throws ShapeError when rois don't fit together, or not a batch of `batch` images. */
@@ -64,13 +72,18 @@ export function assertRois(where: string, { boxes, imageIndex }: Rois | RoisOnDe
   else assertShape(boxes, [imageIndex.length, 4], where, "rois.boxes");
   for (const image of imageIndex) {
     if (!(image >= 0 && image < batch)) {
-      throw new ShapeError(`${where}: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`);
+      throw new ShapeError(
+        `${where}: rois.imageIndex must be in [0, ${batch}), got ${image}. Features and rois must be of one batch.`,
+      );
     }
   }
 }
 
 /** @throws ConfigError for sizes or ratios that aren't whole numbers in range. */
-export function assertSampling(where: string, { outputSize, samplingRatio }: Pick<RoiAlignOptions, "outputSize" | "samplingRatio">): void {
+export function assertSampling(
+  where: string,
+  { outputSize, samplingRatio }: Pick<RoiAlignOptions, "outputSize" | "samplingRatio">,
+): void {
   const whole = (value: number, least: number, name: string): void => {
     if (Number.isInteger(value) && value >= least) return;
     throw new ConfigError(`${where}: ${name} must be a whole number of at least ${least}, got ${value}.`);

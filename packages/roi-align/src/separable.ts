@@ -1,4 +1,18 @@
-import { add, concat, customGrad, gather, matMul, reshape, slice, stack, tensor1d, tensor2d, tensor3d, tidy, zeros } from "@tensorflow/tfjs-core";
+import {
+  add,
+  concat,
+  customGrad,
+  gather,
+  matMul,
+  reshape,
+  slice,
+  stack,
+  tensor1d,
+  tensor2d,
+  tensor3d,
+  tidy,
+  zeros,
+} from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import type { Rois } from "@mrcnn/core";
 import { axisTaps } from "./interpolation.ts";
@@ -25,7 +39,7 @@ function groupByImage(imageIndex: Int32Array): { order: Int32Array; inverse: Int
 function chunks(imageIndex: Int32Array, order: Int32Array, valuesPerRoi: number): Chunk[] {
   const most = Math.max(1, Math.floor(CHUNK_VALUES / valuesPerRoi));
   const result: Chunk[] = [];
-  for (let begin = 0; begin < order.length; ) {
+  for (let begin = 0; begin < order.length;) {
     const image = imageIndex[order[begin]!]!;
     let end = begin + 1;
     while (end < order.length && end - begin < most && imageIndex[order[end]!] === image) end++;
@@ -72,17 +86,21 @@ export function separableRoiAlign(features: Tensor4D, rois: Rois, attrs: RoiAlig
       }
     }
     const lines = n * outputHeight;
-    return transposed
-      ? { rows: tensor2d(rows, [height, lines]), columns: tensor3d(columns, [lines, width, outputWidth]) }
+    return transposed ?
+        { rows: tensor2d(rows, [height, lines]), columns: tensor3d(columns, [lines, width, outputWidth]) }
       : { rows: tensor2d(rows, [lines, height]), columns: tensor3d(columns, [lines, outputWidth, width]) };
   };
-  const permute = (x: Tensor4D, rows: Int32Array): Tensor4D => (sorted ? x : gather(x, tensor1d(rows, "int32")));
+  const permute = (x: Tensor4D, rows: Int32Array): Tensor4D =>
+    sorted ? x : gather(x, tensor1d(rows, "int32"));
 
   const forward = (x: Tensor4D): Tensor4D => {
     const outputs = parts.map((part) =>
       tidy((): Tensor4D => {
         const { rows, columns } = weights(part, false);
-        const image = reshape(slice(x, [part.image, 0, 0, 0], [1, height, width, channels]), [height, width * channels]);
+        const image = reshape(slice(x, [part.image, 0, 0, 0], [1, height, width, channels]), [
+          height,
+          width * channels,
+        ]);
         const pooled = reshape(matMul(rows, image), [rows.shape[0], width, channels]);
         return reshape(matMul(columns, pooled), [part.end - part.begin, outputHeight, outputWidth, channels]);
       }),

@@ -21,7 +21,15 @@ export function randomCases(count: number): RandomCase[] {
     for (let r = 0; r < rois; r++) {
       const at = (cells: number): number => ((random.uniform() * 1.6 - 0.3) * cells) / spatialScale;
       const [x, y] = [at(shape[2]), at(shape[1])];
-      boxes.set([x, y, x + (random.uniform() * shape[2]) / spatialScale, y + (random.uniform() * shape[1]) / spatialScale], r * 4);
+      boxes.set(
+        [
+          x,
+          y,
+          x + (random.uniform() * shape[2]) / spatialScale,
+          y + (random.uniform() * shape[1]) / spatialScale,
+        ],
+        r * 4,
+      );
     }
     const outputSize = [1 + random.int(7), 1 + random.int(7)] as const;
     const normal = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.normal());

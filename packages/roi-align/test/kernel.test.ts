@@ -3,7 +3,13 @@ import { beforeAll, expect, test } from "vitest";
 import { registerKernels } from "@mrcnn/core";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
 import { roiAlign } from "@mrcnn/roi-align";
-import { ROI_ALIGN, ROI_ALIGN_GRAD, roiAlignBackward, roiAlignForward, roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
+import {
+  ROI_ALIGN,
+  ROI_ALIGN_GRAD,
+  roiAlignBackward,
+  roiAlignForward,
+  roiAlignGradConfig,
+} from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
 import { randomCases } from "./cases.ts";
 import { naiveRoiAlign, naiveRoiAlignGrad } from "./naive.ts";
@@ -21,7 +27,8 @@ let calls: string[] = [];
 beforeAll(async () => {
   await tf.setBackend("cpu");
   const backend = tf.backend() as unknown as PlainBackend;
-  const values = (x: tf.TensorInfo | undefined) => backend.data.get(x!.dataId).values as Float32Array & Int32Array;
+  const values = (x: tf.TensorInfo | undefined) =>
+    backend.data.get(x!.dataId).values as Float32Array & Int32Array;
   registerKernels(
     [
       {
@@ -34,7 +41,11 @@ beforeAll(async () => {
           const shape = features!.shape as unknown as Shape4D;
           const out = new Float32Array(boxes!.shape[0]! * a.outputHeight * a.outputWidth * shape[3]);
           roiAlignForward(values(features), shape, values(boxes), values(imageIndex), a, out);
-          return backend.makeTensorInfo([boxes!.shape[0]!, a.outputHeight, a.outputWidth, shape[3]], "float32", out);
+          return backend.makeTensorInfo(
+            [boxes!.shape[0]!, a.outputHeight, a.outputWidth, shape[3]],
+            "float32",
+            out,
+          );
         },
       },
       {
@@ -44,7 +55,13 @@ beforeAll(async () => {
           calls.push(ROI_ALIGN_GRAD);
           const a = attrs as unknown as RoiAlignGradAttrs;
           const dx = new Float32Array(a.inputShape.reduce((x, y) => x * y));
-          roiAlignBackward(values(inputs["dy"]), values(inputs["boxes"]), values(inputs["imageIndex"]), a, dx);
+          roiAlignBackward(
+            values(inputs["dy"]),
+            values(inputs["boxes"]),
+            values(inputs["imageIndex"]),
+            a,
+            dx,
+          );
           return backend.makeTensorInfo([...a.inputShape], "float32", dx);
         },
       },

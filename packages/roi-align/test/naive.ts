@@ -18,7 +18,12 @@ function contributions(
   const [outputHeight, outputWidth] = outputSize;
   const offset = aligned ? 0.5 : 0;
   for (let r = 0; r < imageIndex.length; r++) {
-    const [x1, y1, x2, y2] = [0, 1, 2, 3].map((i) => boxes[r * 4 + i]! * spatialScale - offset) as [number, number, number, number];
+    const [x1, y1, x2, y2] = [0, 1, 2, 3].map((i) => boxes[r * 4 + i]! * spatialScale - offset) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const roiWidth = aligned ? x2 - x1 : Math.max(x2 - x1, 1);
     const roiHeight = aligned ? y2 - y1 : Math.max(y2 - y1, 1);
     const binHeight = roiHeight / outputHeight;
@@ -35,8 +40,14 @@ function contributions(
             y = Math.min(Math.max(y, 0), height - 1);
             x = Math.min(Math.max(x, 0), width - 1);
             const [top, left] = [Math.floor(y), Math.floor(x)];
-            for (const [row, wy] of [[top, 1 - (y - top)], [Math.min(top + 1, height - 1), y - top]] as const) {
-              for (const [column, wx] of [[left, 1 - (x - left)], [Math.min(left + 1, width - 1), x - left]] as const) {
+            for (const [row, wy] of [
+              [top, 1 - (y - top)],
+              [Math.min(top + 1, height - 1), y - top],
+            ] as const) {
+              for (const [column, wx] of [
+                [left, 1 - (x - left)],
+                [Math.min(left + 1, width - 1), x - left],
+              ] as const) {
                 for (let c = 0; c < channels; c++) {
                   visit(
                     ((r * outputHeight + h) * outputWidth + w) * channels + c,
@@ -53,7 +64,13 @@ function contributions(
   }
 }
 
-export function naiveRoiAlign(features: Float32Array, shape: Shape4D, boxes: Float32Array, imageIndex: Int32Array, options: NaiveOptions): Float64Array {
+export function naiveRoiAlign(
+  features: Float32Array,
+  shape: Shape4D,
+  boxes: Float32Array,
+  imageIndex: Int32Array,
+  options: NaiveOptions,
+): Float64Array {
   const out = new Float64Array(imageIndex.length * options.outputSize[0] * options.outputSize[1] * shape[3]);
   contributions(shape, boxes, imageIndex, options, (o, i, weight) => {
     out[o]! += weight * features[i]!;
@@ -61,7 +78,13 @@ export function naiveRoiAlign(features: Float32Array, shape: Shape4D, boxes: Flo
   return out;
 }
 
-export function naiveRoiAlignGrad(dy: Float32Array, shape: Shape4D, boxes: Float32Array, imageIndex: Int32Array, options: NaiveOptions): Float64Array {
+export function naiveRoiAlignGrad(
+  dy: Float32Array,
+  shape: Shape4D,
+  boxes: Float32Array,
+  imageIndex: Int32Array,
+  options: NaiveOptions,
+): Float64Array {
   const dx = new Float64Array(shape.reduce((a, b) => a * b));
   contributions(shape, boxes, imageIndex, options, (o, i, weight) => {
     dx[i]! += weight * dy[o]!;

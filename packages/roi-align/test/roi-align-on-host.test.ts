@@ -30,7 +30,13 @@ test("values and gradients equal torchvision's", async () => {
   const imageIndex = Int32Array.from(g.imageIndex);
   const [outputHeight, outputWidth] = g.outputSize;
   for (const { aligned, samplingRatio, output, gradient } of g.cases) {
-    const attrs: RoiAlignAttrs = { outputHeight, outputWidth, spatialScale: g.spatialScale, samplingRatio, aligned };
+    const attrs: RoiAlignAttrs = {
+      outputHeight,
+      outputWidth,
+      spatialScale: g.spatialScale,
+      samplingRatio,
+      aligned,
+    };
     const out = new Float32Array(output.length);
     roiAlignForward(pattern(g.featureShape), g.featureShape, boxes, imageIndex, attrs, out);
     await expectClose(out, output, { atol: 2e-6, rtol: 1e-6 });
@@ -43,7 +49,20 @@ test("values and gradients equal torchvision's", async () => {
 
 test("a box wholly outside gives zeros over old content", () => {
   const out = new Float32Array(4).fill(7);
-  const attrs: RoiAlignAttrs = { outputHeight: 2, outputWidth: 2, spatialScale: 1, samplingRatio: 2, aligned: true };
-  roiAlignForward(new Float32Array(9).fill(1), [1, 3, 3, 1], Float32Array.of(50, 50, 60, 60), Int32Array.of(0), attrs, out);
+  const attrs: RoiAlignAttrs = {
+    outputHeight: 2,
+    outputWidth: 2,
+    spatialScale: 1,
+    samplingRatio: 2,
+    aligned: true,
+  };
+  roiAlignForward(
+    new Float32Array(9).fill(1),
+    [1, 3, 3, 1],
+    Float32Array.of(50, 50, 60, 60),
+    Int32Array.of(0),
+    attrs,
+    out,
+  );
   expect([...out]).toEqual([0, 0, 0, 0]);
 });

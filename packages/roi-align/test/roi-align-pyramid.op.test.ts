@@ -22,7 +22,8 @@ const map = ([height, width]: readonly [number, number]): Tensor4D => {
   const shape = [g.batch, height, width, g.channels] as const;
   return tensor4d(pattern(shape), [...shape]);
 };
-const maps = (): Map<string, Tensor4D> => new Map(Object.entries(g.featureSizes).map(([name, size]) => [name, map(size)]));
+const maps = (): Map<string, Tensor4D> =>
+  new Map(Object.entries(g.featureSizes).map(([name, size]) => [name, map(size)]));
 const rois: Rois = { boxes: Float32Array.from(g.boxes), imageIndex: Int32Array.from(g.imageIndex) };
 const options = {
   outputSize: g.outputSize,
@@ -42,19 +43,39 @@ test("values equal those of detectron2's ROIPooler, with as many samples as each
   const features = new Map(
     Object.entries(d2.featureSizes).map(([name, [height, width]]) => {
       const shape: [number, number, number, number] = [2, height, width, d2.channels];
-      return [name, tensor4d(Float32Array.from(seededUniform(name, shape.reduce((a, b) => a * b))), shape)];
+      return [
+        name,
+        tensor4d(
+          Float32Array.from(
+            seededUniform(
+              name,
+              shape.reduce((a, b) => a * b),
+            ),
+          ),
+          shape,
+        ),
+      ];
     }),
   );
   const own: Rois = { boxes: Float32Array.from(d2.boxes), imageIndex: Int32Array.from(d2.imageIndex) };
   const imageSize = { height: d2.imageSize[0], width: d2.imageSize[1] };
-  const pooled = roiAlignPyramid(features, own, { outputSize: d2.outputSize, samplingRatio: 0, aligned: true, imageSize, levelRule: "detectron2" });
+  const pooled = roiAlignPyramid(features, own, {
+    outputSize: d2.outputSize,
+    samplingRatio: 0,
+    aligned: true,
+    imageSize,
+    levelRule: "detectron2",
+  });
   // TensorFlow places samples as fractions of the whole map, in float32; the map is noise.
   await expectClose(pooled, d2.output, { atol: getBackend() === "tensorflow" ? 5e-6 : 5e-7, rtol: 0 });
 });
 
 test("gradients reach every level in the order of the rois", async () => {
   // At canonical scale 2, sides 1, 4 and 2 belong to levels 0, 2 -> 1 and 1 of two levels.
-  const few: Rois = { boxes: Float32Array.of(1, 1, 2, 2, 0, 0, 4, 4, 2, 1, 4, 3), imageIndex: Int32Array.of(0, 1, 0) };
+  const few: Rois = {
+    boxes: Float32Array.of(1, 1, 2, 2, 0, 0, 4, 4, 2, 1, 4, 3),
+    imageIndex: Int32Array.of(0, 1, 0),
+  };
   const small = {
     outputSize: [2, 2],
     samplingRatio: 2,
@@ -65,7 +86,17 @@ test("gradients reach every level in the order of the rois", async () => {
   } as const;
   const p0 = tensor4d(pattern([2, 4, 4, 1]), [2, 4, 4, 1]);
   const p1 = tensor4d(pattern([2, 2, 2, 1]), [2, 2, 2, 1]);
-  const pool = (a: Tensor, b: Tensor): Tensor => square(roiAlignPyramid(new Map([["p0", a as Tensor4D], ["p1", b as Tensor4D]]), few, small));
+  const pool = (a: Tensor, b: Tensor): Tensor =>
+    square(
+      roiAlignPyramid(
+        new Map([
+          ["p0", a as Tensor4D],
+          ["p1", b as Tensor4D],
+        ]),
+        few,
+        small,
+      ),
+    );
   await expectGradients(pool, [p0, p1]);
 });
 

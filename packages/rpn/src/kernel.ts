@@ -22,4 +22,7 @@ export const selectProposalsContract: KernelContract = { name: SELECT_PROPOSALS 
 
 /** Rows of the output for each image. */
 export const proposalsPerImage = ({ levelCounts, preNmsTopK, postNmsTopK }: SelectProposalsAttrs): number =>
-  Math.min(postNmsTopK, levelCounts.reduce((sum, count) => sum + Math.min(count, preNmsTopK), 0));
+  Math.min(
+    postNmsTopK,
+    levelCounts.reduce((sum, count) => sum + Math.min(count, preNmsTopK), 0),
+  );

@@ -27,14 +27,29 @@ export function selectProposalsOnDevice(
   assertShape(deltas, [imageSizes.length, count, 4], "selectProposalsOnDevice", "output.deltas");
   assertLength(anchors, 4 * count, "selectProposalsOnDevice", "anchors");
   const boxes = tidy(() => {
-    const inputs = { objectness, deltas, anchors: tensor2d(anchors, [count, 4]), sizes: sizesTensor(imageSizes) };
-    return engine().runKernel(selectProposalsContract.name, inputs, attrs as unknown as NamedAttrMap) as Tensor2D;
+    const inputs = {
+      objectness,
+      deltas,
+      anchors: tensor2d(anchors, [count, 4]),
+      sizes: sizesTensor(imageSizes),
+    };
+    return engine().runKernel(
+      selectProposalsContract.name,
+      inputs,
+      attrs as unknown as NamedAttrMap,
+    ) as Tensor2D;
   });
   const perImage = proposalsPerImage(attrs);
-  return { boxes, imageIndex: Int32Array.from({ length: imageSizes.length * perImage }, (_, row) => Math.trunc(row / perImage)) };
+  return {
+    boxes,
+    imageIndex: Int32Array.from({ length: imageSizes.length * perImage }, (_, row) =>
+      Math.trunc(row / perImage),
+    ),
+  };
 }
 
-const sizesTensor = (sizes: readonly ImageSize[]): Tensor2D => tensor2d(sizes.map(({ height, width }) => [height, width]));
+const sizesTensor = (sizes: readonly ImageSize[]): Tensor2D =>
+  tensor2d(sizes.map(({ height, width }) => [height, width]));
 
 /** RoIs of a device on the host, read once. */
 export async function readRois({ boxes, imageIndex }: RoisOnDevice): Promise<Rois> {

@@ -27,7 +27,10 @@ export function initRpnHead(config: RpnHeadConfig, random: Random): RpnHeadParam
   const conv = (size: number, from: number, outChannels: number): Conv2dParams =>
     initConv2d({ size, inChannels: from, outChannels }, random, { init: { std: 0.01 } });
   return {
-    conv: Array.from({ length: convs }, (_, i) => [conv(3, i === 0 ? inChannels : hiddenChannels, hiddenChannels)] as const),
+    conv: Array.from(
+      { length: convs },
+      (_, i) => [conv(3, i === 0 ? inChannels : hiddenChannels, hiddenChannels)] as const,
+    ),
     cls_logits: conv(1, hiddenChannels, anchorsPerLocation),
     bbox_pred: conv(1, hiddenChannels, 4 * anchorsPerLocation),
   };
@@ -42,7 +45,9 @@ export function applyRpnHead(params: RpnHeadParams, features: FeatureMaps): RpnO
   const batch = levels[0]!.shape[0];
   const anchors = params.cls_logits.weight.shape[3];
   const [objectness, deltas] = tidy(() => {
-    const hidden = levels.map((map) => params.conv.reduce((y, [conv]) => conv2d(conv, y, { padding: 1, activation: "relu" }), map));
+    const hidden = levels.map((map) =>
+      params.conv.reduce((y, [conv]) => conv2d(conv, y, { padding: 1, activation: "relu" }), map),
+    );
     const logits = hidden.map((map) => reshape(conv2d(params.cls_logits, map), [batch, -1]) as Tensor2D);
     // Channels are anchor-major, so NHWC is already (row, column, anchor, 4).
     const boxes = hidden.map((map) => reshape(conv2d(params.bbox_pred, map), [batch, -1, 4]) as Tensor3D);

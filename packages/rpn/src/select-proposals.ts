@@ -56,7 +56,10 @@ export async function selectProposals(
   assertShape(output.objectness, [imageSizes.length, count], "selectProposals", "output.objectness");
   assertShape(output.deltas, [imageSizes.length, count, 4], "selectProposals", "output.deltas");
   assertLength(anchors, 4 * count, "selectProposals", "anchors");
-  const [logits, deltas] = (await Promise.all([output.objectness.data(), output.deltas.data()])) as Float32Array[];
+  const [logits, deltas] = (await Promise.all([
+    output.objectness.data(),
+    output.deltas.data(),
+  ])) as Float32Array[];
   const boxes: number[] = [];
   const scores: number[] = [];
   const images: number[] = [];
@@ -81,7 +84,11 @@ export async function selectProposals(
       images.push(image);
     }
   }
-  return { boxes: Float32Array.from(boxes), scores: Float32Array.from(scores), imageIndex: Int32Array.from(images) };
+  return {
+    boxes: Float32Array.from(boxes),
+    scores: Float32Array.from(scores),
+    imageIndex: Int32Array.from(images),
+  };
 }
 
 // Each step in float32: probabilities near 1 tie as torch's do, and suppression goes by them.
@@ -96,7 +103,13 @@ function selectOfImage(
   size: ImageSize,
   config: ProposalConfig,
 ): { boxes: Float32Array; scores: Float32Array; kept: Int32Array } {
-  const { weights = [1, 1, 1, 1], decoding, levels: apart = "each", chooseBy = "logit", suppressBy = "probability" } = config;
+  const {
+    weights = [1, 1, 1, 1],
+    decoding,
+    levels: apart = "each",
+    chooseBy = "logit",
+    suppressBy = "probability",
+  } = config;
   const ranks = chooseBy === "logit" ? logits : logits.map(sigmoid);
   const chosen: number[] = [];
   const levels: number[] = [];
@@ -108,7 +121,12 @@ function selectOfImage(
     }
     offset += count;
   }
-  const decoded = decodeBoxesOnHost(gatherBoxesOnHost(deltas, chosen), gatherBoxesOnHost(anchors, chosen), weights, decoding);
+  const decoded = decodeBoxesOnHost(
+    gatherBoxesOnHost(deltas, chosen),
+    gatherBoxesOnHost(anchors, chosen),
+    weights,
+    decoding,
+  );
   const clipped = clipBoxesOnHost(decoded, size);
   const scores = Float32Array.from(chosen, (i) => sigmoid(logits[i]!));
   const least = Math.fround(config.scoreThreshold ?? 0);
@@ -117,7 +135,11 @@ function selectOfImage(
     gatherBoxesOnHost(clipped, usable),
     Float32Array.from(usable, (i) => (suppressBy === "logit" ? logits[chosen[i]!]! : scores[i]!)),
     Int32Array.from(usable, (i) => levels[i]!),
-    { iouThreshold: config.nmsThreshold, maxOutput: config.postNmsTopK, grouping: config.suppression ?? "shifted" },
+    {
+      iouThreshold: config.nmsThreshold,
+      maxOutput: config.postNmsTopK,
+      grouping: config.suppression ?? "shifted",
+    },
   );
   return { boxes: clipped, scores, kept: kept.map((i) => usable[i]!) };
 }

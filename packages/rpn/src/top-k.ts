@@ -21,7 +21,7 @@ export function topK(values: Float32Array, k: number): Int32Array {
     histogram.fill(0);
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!;
-      if (((key & known) >>> 0) === limit) histogram[(key >>> shift) & 255]!++;
+      if ((key & known) >>> 0 === limit) histogram[(key >>> shift) & 255]!++;
     }
     let digit = 255;
     while (histogram[digit]! < wanted) wanted -= histogram[digit--]!;

@@ -8,17 +8,41 @@ import { selectProposals } from "../src/index.ts";
 interface Golden {
   readonly cases: Record<
     string,
-    { levels: number[]; pre: number; post: number; threshold: number; score: number; counts: number[]; boxes: number[]; scores: number[] }
+    {
+      levels: number[];
+      pre: number;
+      post: number;
+      threshold: number;
+      score: number;
+      counts: number[];
+      boxes: number[];
+      scores: number[];
+    }
   >;
 }
 
 const { cases } = golden<Golden>(import.meta.url, "select-proposals");
 const { cases: detectron2 } = golden<{
-  cases: Record<string, { levels: number[]; pre: number; post: number; threshold: number; width: number; counts: number[]; boxes: number[]; logits: number[] }>;
+  cases: Record<
+    string,
+    {
+      levels: number[];
+      pre: number;
+      post: number;
+      threshold: number;
+      width: number;
+      counts: number[];
+      boxes: number[];
+      logits: number[];
+    }
+  >;
 }>(import.meta.url, "select-detectron2");
 const matterport = golden<{
   side: number;
-  cases: Record<string, { levels: number[]; width: number; pre: number; post: number; threshold: number; boxes: number[] }>;
+  cases: Record<
+    string,
+    { levels: number[]; width: number; pre: number; post: number; threshold: number; boxes: number[] }
+  >;
 }>(import.meta.url, "select-matterport");
 const sizes = [
   { height: 90, width: 120 },
@@ -26,7 +50,11 @@ const sizes = [
 ];
 
 // The inputs of tools/golden/select_proposals.py and select_detectron2.py.
-function inputs(name: string, levels: readonly number[], width = 8): { output: RpnOutput; anchors: Float32Array } {
+function inputs(
+  name: string,
+  levels: readonly number[],
+  width = 8,
+): { output: RpnOutput; anchors: Float32Array } {
   const count = levels.reduce((a, b) => a + b, 0);
   const u = seededUniform(`${name}.anchors`, 4 * count);
   const anchors = Float32Array.from(u, (value, i) => {
@@ -58,51 +86,71 @@ describe("selectProposals", () => {
       nmsThreshold: want.threshold,
       scoreThreshold: want.score,
     });
-    expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
+    expect([...proposals.imageIndex]).toEqual(
+      want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)),
+    );
     await expectClose(proposals.boxes, want.boxes);
     await expectClose(proposals.scores, want.scores);
   });
 
-  it.each(Object.keys(detectron2))("equals detectron2's find_top_rpn_proposals, which ranks by logits: %s", async (name) => {
-    const want = detectron2[name]!;
-    const { output, anchors } = inputs(name, want.levels, want.width);
-    const proposals = await selectProposals(output, anchors, sizes, {
-      preNmsTopK: want.pre,
-      postNmsTopK: want.post,
-      nmsThreshold: want.threshold,
-      minSize: 2 ** -149,
-      suppressBy: "logit",
-    });
-    expect([...proposals.imageIndex]).toEqual(want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)));
-    await expectClose(proposals.boxes, want.boxes);
-    await expectClose(proposals.scores, want.logits.map((logit) => 1 / (1 + Math.exp(-logit))));
-  });
+  it.each(Object.keys(detectron2))(
+    "equals detectron2's find_top_rpn_proposals, which ranks by logits: %s",
+    async (name) => {
+      const want = detectron2[name]!;
+      const { output, anchors } = inputs(name, want.levels, want.width);
+      const proposals = await selectProposals(output, anchors, sizes, {
+        preNmsTopK: want.pre,
+        postNmsTopK: want.post,
+        nmsThreshold: want.threshold,
+        minSize: 2 ** -149,
+        suppressBy: "logit",
+      });
+      expect([...proposals.imageIndex]).toEqual(
+        want.counts.flatMap((count, image) => Array.from({ length: count }, () => image)),
+      );
+      await expectClose(proposals.boxes, want.boxes);
+      await expectClose(
+        proposals.scores,
+        want.logits.map((logit) => 1 / (1 + Math.exp(-logit))),
+      );
+    },
+  );
 
-  it.each(Object.keys(matterport.cases))("equals matterport's ProposalLayer, all levels as one: %s", async (name) => {
-    const want = matterport.cases[name]!;
-    const count = want.levels.reduce((a, b) => a + b, 0);
-    const last = matterport.side - 1;
-    const u = seededUniform(`${name}.anchors`, 4 * count);
-    const anchors = Float32Array.from(u, (value, i) => Math.fround(i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value) / last);
-    const output: RpnOutput = {
-      objectness: tensor2d(seededSpread(`${name}.objectness`, count, want.width), [1, count]),
-      deltas: tensor3d(seededSpread(`${name}.deltas`, 4 * count, 8), [1, count, 4]),
-      levelCounts: want.levels,
-    };
-    const proposals = await selectProposals(output, anchors, [{ height: 1, width: 1 }], {
-      preNmsTopK: want.pre,
-      postNmsTopK: want.post,
-      nmsThreshold: want.threshold,
-      minSize: 0,
-      weights: [10, 10, 5, 5],
-      decoding: { maxLogScale: Infinity, rounding: "matterport" },
-      levels: "together",
-      suppression: "separate",
-      chooseBy: "probability",
-      fill: true,
-    });
-    await expectClose(proposals.boxes.map((v) => v * last), want.boxes, { atol: 1e-4 });
-  });
+  it.each(Object.keys(matterport.cases))(
+    "equals matterport's ProposalLayer, all levels as one: %s",
+    async (name) => {
+      const want = matterport.cases[name]!;
+      const count = want.levels.reduce((a, b) => a + b, 0);
+      const last = matterport.side - 1;
+      const u = seededUniform(`${name}.anchors`, 4 * count);
+      const anchors = Float32Array.from(
+        u,
+        (value, i) => Math.fround(i % 4 < 2 ? 120 * value : 120 * u[i - 2]! + 4 + 40 * value) / last,
+      );
+      const output: RpnOutput = {
+        objectness: tensor2d(seededSpread(`${name}.objectness`, count, want.width), [1, count]),
+        deltas: tensor3d(seededSpread(`${name}.deltas`, 4 * count, 8), [1, count, 4]),
+        levelCounts: want.levels,
+      };
+      const proposals = await selectProposals(output, anchors, [{ height: 1, width: 1 }], {
+        preNmsTopK: want.pre,
+        postNmsTopK: want.post,
+        nmsThreshold: want.threshold,
+        minSize: 0,
+        weights: [10, 10, 5, 5],
+        decoding: { maxLogScale: Infinity, rounding: "matterport" },
+        levels: "together",
+        suppression: "separate",
+        chooseBy: "probability",
+        fill: true,
+      });
+      await expectClose(
+        proposals.boxes.map((v) => v * last),
+        want.boxes,
+        { atol: 1e-4 },
+      );
+    },
+  );
 
   // Two levels, one image of 20x20. Level 0: A, B (nearly A), C outside the image. Level 1: D equal to A.
   const anchors = Float32Array.of(0, 0, 10, 10, 0, 0, 10, 11, 30, 30, 40, 40, 0, 0, 10, 10);
@@ -122,7 +170,10 @@ describe("selectProposals", () => {
   });
 
   it("takes the lower anchor of equal logits, and the lower level first", async () => {
-    const { boxes } = await selectProposals(still([0, 0, 0, 0]), anchors, image, { ...config, preNmsTopK: 1 });
+    const { boxes } = await selectProposals(still([0, 0, 0, 0]), anchors, image, {
+      ...config,
+      preNmsTopK: 1,
+    });
     expect([...boxes]).toEqual([0, 0, 10, 10, 0, 0, 10, 10]);
   });
 
@@ -132,7 +183,9 @@ describe("selectProposals", () => {
   });
 
   it("says what disagrees", async () => {
-    await expect(selectProposals(still([0, 0, 0, 0]), new Float32Array(12), image, config)).rejects.toThrow(ShapeError);
+    await expect(selectProposals(still([0, 0, 0, 0]), new Float32Array(12), image, config)).rejects.toThrow(
+      ShapeError,
+    );
     await expect(selectProposals(still([0, 0, 0, 0]), anchors, [...image, ...image], config)).rejects.toThrow(
       /output.objectness must have shape \[2, 4\], got \[1, 4\]/,
     );

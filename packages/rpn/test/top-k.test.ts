@@ -16,7 +16,9 @@ describe("topK", () => {
   it.each([0, 1, 10, 999, 1000, 5000])("equals a full sort, k = %i of 5000 with many ties", (k) => {
     const random = createRandom(k);
     const values = Float32Array.from({ length: 5000 }, () => Math.round(random.normal() * 20) / 4);
-    values.forEach((value, i) => { if (value === 0) values[i] = 0; }); // -0 sorts below 0, the naive sort ties them
+    values.forEach((value, i) => {
+      if (value === 0) values[i] = 0;
+    }); // -0 sorts below 0, the naive sort ties them
     expect([...topK(values, k)]).toEqual(naive(values, k));
     const distinct = Float32Array.from({ length: 5000 }, () => random.normal() * 1e-3);
     expect([...topK(distinct, k)]).toEqual(naive(distinct, k));

@@ -1,5 +1,8 @@
 /** Typed arrays of one kind, end to end. */
-export function concat<T extends Float32Array | Int32Array>(kind: new (length: number) => T, parts: readonly T[]): T {
+export function concat<T extends Float32Array | Int32Array>(
+  kind: new (length: number) => T,
+  parts: readonly T[],
+): T {
   const whole = new kind(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -11,7 +11,11 @@ import { cropMasks } from "@mrcnn/masks";
  * soft at the borders, as torchvision's.
  * @throws ShapeError when an image has objects without masks.
  */
-export function maskTargets(targets: RoiTargets, groundTruth: readonly GroundTruth[], side: number): Float32Array {
+export function maskTargets(
+  targets: RoiTargets,
+  groundTruth: readonly GroundTruth[],
+  side: number,
+): Float32Array {
   const masks: Bitmap[] = [];
   for (const [i, roi] of targets.positive.entries()) {
     const image = targets.rois.imageIndex[roi]!;

@@ -21,12 +21,19 @@ export interface MatchOptions {
 type Overlaps = (gt: number, candidates: Int32Array, ious: Float32Array) => number;
 
 // Object by object, and only what overlaps: a crowded image must not need the whole matrix.
-function match(gtCount: number, candidateCount: number, options: MatchOptions, overlaps: Overlaps): Int32Array {
+function match(
+  gtCount: number,
+  candidateCount: number,
+  options: MatchOptions,
+  overlaps: Overlaps,
+): Int32Array {
   // float32, as torch compares a float32 tensor with a number.
   const high = Math.fround(options.high);
   const low = Math.fround(options.low);
   if (!(low <= high)) {
-    throw new ConfigError(`matchBoxes: options.low must be at most options.high, got ${options.low} and ${options.high}.`);
+    throw new ConfigError(
+      `matchBoxes: options.low must be at most options.high, got ${options.low} and ${options.high}.`,
+    );
   }
   const matches = new Int32Array(candidateCount);
   if (gtCount === 0) return matches.fill(BELOW_LOW);
@@ -100,7 +107,11 @@ export function trainableObjects(groundTruth: GroundTruth): Int32Array {
  *
  * @returns int32 [N]: an index into `groundTruth`, BELOW_LOW or BETWEEN.
  */
-export function matchToGroundTruth(boxes: Float32Array, groundTruth: GroundTruth, options: MatchOptions): Int32Array {
+export function matchToGroundTruth(
+  boxes: Float32Array,
+  groundTruth: GroundTruth,
+  options: MatchOptions,
+): Int32Array {
   const objects = trainableObjects(groundTruth);
   const findOverlaps = indexOverlaps(boxes);
   const matches = match(objects.length, boxes.length / 4, options, (i, candidates, ious) =>

@@ -27,7 +27,13 @@ export function indexOverlaps(boxes: Float32Array): FindOverlaps {
     const area = f(f(x2 - x1) * f(y2 - y1));
     let total = 0;
     for (let block = 0, start = 0; start < count; block += 4, start += BLOCK) {
-      if (bounds[block + 1]! >= y2 || bounds[block + 3]! <= y1 || bounds[block]! >= x2 || bounds[block + 2]! <= x1) continue;
+      if (
+        bounds[block + 1]! >= y2 ||
+        bounds[block + 3]! <= y1 ||
+        bounds[block]! >= x2 ||
+        bounds[block + 2]! <= x1
+      )
+        continue;
       const end = Math.min(start + BLOCK, count);
       for (let i = start; i < end; i++) {
         const left = boxes[4 * i]!;

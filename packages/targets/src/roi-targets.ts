@@ -44,9 +44,20 @@ export function roiTargets(
   let offset = 0;
   for (const [image, gt] of groundTruth.entries()) {
     const own = Int32Array.from(imageIndex.keys()).filter((i) => imageIndex[i] === image);
-    const candidates = concat(Float32Array, [gatherBoxesOnHost(boxes, own), gatherBoxesOnHost(gt.boxes, trainableObjects(gt))]);
-    const matches = matchToGroundTruth(candidates, gt, { high: config.high, low: config.low, allowLowQuality: false });
-    const classes = matches.map((match) => (match >= 0 ? gt.labels[match]! : match === BELOW_LOW ? 0 : -1));
+    const candidates = concat(Float32Array, [
+      gatherBoxesOnHost(boxes, own),
+      gatherBoxesOnHost(gt.boxes, trainableObjects(gt)),
+    ]);
+    const matches = matchToGroundTruth(candidates, gt, {
+      high: config.high,
+      low: config.low,
+      allowLowQuality: false,
+    });
+    const classes = matches.map((match) =>
+      match >= 0 ? gt.labels[match]!
+      : match === BELOW_LOW ? 0
+      : -1,
+    );
     const sample = sampleBalanced(classes, config, random);
     const chosen = concat(Int32Array, [sample.positive, sample.negative]).sort();
     const chosenLabels = chosen.map((i) => classes[i]!);
@@ -54,9 +65,19 @@ export function roiTargets(
     rois.push(gatherBoxesOnHost(candidates, chosen));
     images.push(new Int32Array(chosen.length).fill(image));
     labels.push(chosenLabels);
-    positive.push(Int32Array.from(chosenLabels.keys()).filter((i) => chosenLabels[i]! > 0).map((i) => offset + i));
+    positive.push(
+      Int32Array.from(chosenLabels.keys())
+        .filter((i) => chosenLabels[i]! > 0)
+        .map((i) => offset + i),
+    );
     matched.push(objects);
-    deltas.push(encodeBoxesOnHost(gatherBoxesOnHost(gt.boxes, objects), gatherBoxesOnHost(candidates, sample.positive), weights));
+    deltas.push(
+      encodeBoxesOnHost(
+        gatherBoxesOnHost(gt.boxes, objects),
+        gatherBoxesOnHost(candidates, sample.positive),
+        weights,
+      ),
+    );
     offset += chosen.length;
   }
   return {

@@ -36,8 +36,16 @@ export function rpnTargets(
   const negative: Int32Array[] = [];
   const deltas: Float32Array[] = [];
   for (const [image, gt] of groundTruth.entries()) {
-    const matches = matchToGroundTruth(anchors, gt, { high: config.high, low: config.low, allowLowQuality: true });
-    const labels = matches.map((match) => (match >= 0 ? 1 : match === BELOW_LOW ? 0 : -1));
+    const matches = matchToGroundTruth(anchors, gt, {
+      high: config.high,
+      low: config.low,
+      allowLowQuality: true,
+    });
+    const labels = matches.map((match) =>
+      match >= 0 ? 1
+      : match === BELOW_LOW ? 0
+      : -1,
+    );
     const sample = sampleBalanced(labels, config, random);
     const objects = sample.positive.map((anchor) => matches[anchor]!);
     const boxes = gatherBoxesOnHost(gt.boxes, objects);

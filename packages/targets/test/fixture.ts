@@ -30,7 +30,12 @@ const IMAGE = { height: 48, width: 64 };
 const grid: number[] = [];
 for (let y = 0; y < 48; y += 8) {
   for (let x = 0; x < 64; x += 8) {
-    for (const [w, h] of [[16, 16], [24, 12], [40, 40]] as const) grid.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2);
+    for (const [w, h] of [
+      [16, 16],
+      [24, 12],
+      [40, 40],
+    ] as const)
+      grid.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2);
   }
 }
 export const anchors: Float32Array = Float32Array.from(grid);

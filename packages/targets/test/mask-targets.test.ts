@@ -17,7 +17,12 @@ describe("maskTargets", () => {
   });
 
   it("is empty without positives", () => {
-    const targets = roiTargets(proposals, [groundTruth("empty"), groundTruth("empty")], everything, createRandom(1));
+    const targets = roiTargets(
+      proposals,
+      [groundTruth("empty"), groundTruth("empty")],
+      everything,
+      createRandom(1),
+    );
     expect(maskTargets(targets, [groundTruth("empty"), groundTruth("empty")], 28)).toHaveLength(0);
   });
 
@@ -25,6 +30,8 @@ describe("maskTargets", () => {
     const boxesOnly = [groundTruth("empty"), groundTruth("random")];
     const targets = roiTargets(proposals, boxesOnly, everything, createRandom(1));
     expect(() => maskTargets(targets, boxesOnly, 28)).toThrow(ShapeError);
-    expect(() => maskTargets(targets, boxesOnly, 28)).toThrow(/groundTruth\[1\]\.masks must hold a mask of object \d, got 0 masks/);
+    expect(() => maskTargets(targets, boxesOnly, 28)).toThrow(
+      /groundTruth\[1\]\.masks must hold a mask of object \d, got 0 masks/,
+    );
   });
 });

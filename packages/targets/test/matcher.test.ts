@@ -9,10 +9,7 @@ const rpn = { high: 0.7, low: 0.3, allowLowQuality: true };
 describe("matchBoxes", () => {
   it("follows a table worked by hand", () => {
     // Columns are candidates. 0.7 is positive, 0.3 is not negative; thresholds belong to the upper class.
-    const iou = Float32Array.of(
-      0.7, 0.69, 0.3, 0.29, 0, 0.1,
-      0.7, 0.10, 0.1, 0.28, 0, 0.4,
-    );
+    const iou = Float32Array.of(0.7, 0.69, 0.3, 0.29, 0, 0.1, 0.7, 0.1, 0.1, 0.28, 0, 0.4);
     const strict = matchBoxes(iou, 2, 6, { high: 0.7, low: 0.3, allowLowQuality: false });
     // Candidate 0 overlaps both objects alike: the first wins.
     expect([...strict]).toEqual([0, BETWEEN, BETWEEN, BELOW_LOW, BELOW_LOW, BETWEEN]);
@@ -20,10 +17,7 @@ describe("matchBoxes", () => {
 
   it("gives an object without a good candidate all of its best ones, each matched to its own best object", () => {
     // Object 1's best is 0.5, reached by candidates 1 and 2; candidate 1 overlaps object 0 even more.
-    const iou = Float32Array.of(
-      0.8, 0.6, 0.1, 0.2,
-      0.0, 0.5, 0.5, 0.2,
-    );
+    const iou = Float32Array.of(0.8, 0.6, 0.1, 0.2, 0.0, 0.5, 0.5, 0.2);
     expect([...matchBoxes(iou, 2, 4, rpn)]).toEqual([0, 0, 1, BELOW_LOW]);
   });
 
@@ -40,16 +34,19 @@ describe("matchBoxes", () => {
 });
 
 describe("matchToGroundTruth", () => {
-  it.each(Object.keys(expected).filter((name) => name !== "empty"))("equals torchvision's Matcher: %s", (name) => {
-    const gt = groundTruth(name);
-    expect([...matchToGroundTruth(anchors, gt, rpn)]).toEqual(expected[name]!.anchorMatches);
-    const proposals = seededBoxes(`${name}.proposals`, 60);
-    const candidates = Float32Array.of(...proposals, ...gt.boxes);
-    for (const low of [0.5, 0.2] as const) {
-      const matches = matchToGroundTruth(candidates, gt, { high: 0.5, low, allowLowQuality: false });
-      expect([...matches]).toEqual(expected[name]![`rois${low}`].matches);
-    }
-  });
+  it.each(Object.keys(expected).filter((name) => name !== "empty"))(
+    "equals torchvision's Matcher: %s",
+    (name) => {
+      const gt = groundTruth(name);
+      expect([...matchToGroundTruth(anchors, gt, rpn)]).toEqual(expected[name]!.anchorMatches);
+      const proposals = seededBoxes(`${name}.proposals`, 60);
+      const candidates = Float32Array.of(...proposals, ...gt.boxes);
+      for (const low of [0.5, 0.2] as const) {
+        const matches = matchToGroundTruth(candidates, gt, { high: 0.5, low, allowLowQuality: false });
+        expect([...matches]).toEqual(expected[name]![`rois${low}`].matches);
+      }
+    },
+  );
 
   it.each([
     ["anchors, row by row", anchors],

@@ -13,7 +13,12 @@ const proposalsOf = (name: string) => ({
 describe("roiTargets", () => {
   it.each(Object.keys(expected))("equals torchvision's select_training_samples: %s", async (name) => {
     for (const low of [0.5, 0.2] as const) {
-      const targets = roiTargets(proposalsOf(name), [groundTruth(name)], { ...everything, low }, createRandom(1));
+      const targets = roiTargets(
+        proposalsOf(name),
+        [groundTruth(name)],
+        { ...everything, low },
+        createRandom(1),
+      );
       const want = expected[name]![`rois${low}`];
       expect([...targets.labels]).toEqual(want.labels);
       expect([...targets.labels]).toEqual(want.labelsBeforeSampling.filter((label) => label >= 0));
@@ -22,7 +27,9 @@ describe("roiTargets", () => {
       await expectClose(targets.deltas, want.deltas, { atol: 1e-5, rtol: 1e-6 });
       // The ground truth's own boxes follow the proposals.
       const all = Float32Array.of(...proposalsOf(name).boxes, ...groundTruth(name).boxes);
-      const sampled = want.labelsBeforeSampling.flatMap((label, i) => (label >= 0 ? Array.from(all.subarray(4 * i, 4 * i + 4)) : []));
+      const sampled = want.labelsBeforeSampling.flatMap((label, i) =>
+        label >= 0 ? Array.from(all.subarray(4 * i, 4 * i + 4)) : [],
+      );
       expect([...targets.rois.boxes]).toEqual(sampled);
     }
   });
@@ -30,18 +37,29 @@ describe("roiTargets", () => {
   it("keeps images apart and in order, whatever the order of the proposals", () => {
     const a = proposalsOf("random");
     const b = proposalsOf("crowded");
-    const mixed = { boxes: new Float32Array(480), imageIndex: Int32Array.from({ length: 120 }, (_, i) => i % 2) };
+    const mixed = {
+      boxes: new Float32Array(480),
+      imageIndex: Int32Array.from({ length: 120 }, (_, i) => i % 2),
+    };
     for (let i = 0; i < 60; i++) {
       mixed.boxes.set(a.boxes.subarray(4 * i, 4 * i + 4), 8 * i);
       mixed.boxes.set(b.boxes.subarray(4 * i, 4 * i + 4), 8 * i + 4);
     }
-    const batch = roiTargets(mixed, [groundTruth("random"), groundTruth("crowded")], everything, createRandom(1));
+    const batch = roiTargets(
+      mixed,
+      [groundTruth("random"), groundTruth("crowded")],
+      everything,
+      createRandom(1),
+    );
     const first = roiTargets(a, [groundTruth("random")], everything, createRandom(1));
     const second = roiTargets(b, [groundTruth("crowded")], everything, createRandom(1));
     expect([...batch.rois.boxes]).toEqual([...first.rois.boxes, ...second.rois.boxes]);
     expect([...batch.rois.imageIndex]).toEqual([...first.labels].fill(0).concat([...second.labels].fill(1)));
     expect([...batch.labels]).toEqual([...first.labels, ...second.labels]);
-    expect([...batch.positive]).toEqual([...first.positive, ...[...second.positive].map((i) => i + first.labels.length)]);
+    expect([...batch.positive]).toEqual([
+      ...first.positive,
+      ...[...second.positive].map((i) => i + first.labels.length),
+    ]);
     expect([...batch.matchedGt]).toEqual([...first.matchedGt, ...second.matchedGt]);
     expect([...batch.deltas]).toEqual([...first.deltas, ...second.deltas]);
   });
@@ -49,7 +67,12 @@ describe("roiTargets", () => {
   it("samples a quarter positive, ascending, with all its arrays in step", () => {
     const config = { ...everything, batchSize: 16, positiveFraction: 0.25 };
     const gt = groundTruth("crowded");
-    const { rois, labels, positive, matchedGt } = roiTargets(proposalsOf("crowded"), [gt], config, createRandom(7));
+    const { rois, labels, positive, matchedGt } = roiTargets(
+      proposalsOf("crowded"),
+      [gt],
+      config,
+      createRandom(7),
+    );
     expect([labels.length, positive.length]).toEqual([16, 4]);
     expect([...positive]).toEqual([...labels.keys()].filter((i) => labels[i]! > 0));
     for (const [i, roi] of positive.entries()) expect(labels[roi]).toBe(gt.labels[matchedGt[i]!]);

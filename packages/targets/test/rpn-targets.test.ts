@@ -9,7 +9,12 @@ const count = anchors.length / 4;
 
 describe("rpnTargets", () => {
   it.each(Object.keys(expected))("labels and codes anchors as torchvision: %s", async (name) => {
-    const { positive, negative, deltas } = rpnTargets(anchors, [groundTruth(name)], everything, createRandom(1));
+    const { positive, negative, deltas } = rpnTargets(
+      anchors,
+      [groundTruth(name)],
+      everything,
+      createRandom(1),
+    );
     const labels = Array.from({ length: count }, () => -1);
     for (const i of positive) labels[i] = 1;
     for (const i of negative) labels[i] = 0;
@@ -19,7 +24,12 @@ describe("rpnTargets", () => {
 
   it("numbers the anchors of a batch image by image", () => {
     const one = rpnTargets(anchors, [groundTruth("random")], everything, createRandom(1));
-    const batch = rpnTargets(anchors, [groundTruth("empty"), groundTruth("random")], everything, createRandom(1));
+    const batch = rpnTargets(
+      anchors,
+      [groundTruth("empty"), groundTruth("random")],
+      everything,
+      createRandom(1),
+    );
     expect([...batch.positive]).toEqual([...one.positive].map((i) => i + count));
     expect(batch.negative).toHaveLength(count + one.negative.length);
     expect(batch.deltas).toEqual(one.deltas);
@@ -27,7 +37,12 @@ describe("rpnTargets", () => {
 
   it("keeps each delta beside its anchor when it samples", () => {
     const all = rpnTargets(anchors, [groundTruth("crowded")], everything, createRandom(1));
-    const some = rpnTargets(anchors, [groundTruth("crowded")], { ...everything, batchSize: 16 }, createRandom(2));
+    const some = rpnTargets(
+      anchors,
+      [groundTruth("crowded")],
+      { ...everything, batchSize: 16 },
+      createRandom(2),
+    );
     expect([some.positive.length, some.negative.length]).toEqual([8, 8]);
     for (const [i, anchor] of some.positive.entries()) {
       const j = all.positive.indexOf(anchor);

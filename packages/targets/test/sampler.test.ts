@@ -3,7 +3,11 @@ import { createRandom } from "@mrcnn/core";
 import { sampleBalanced } from "../src/index.ts";
 
 // 30 positives (two classes), 50 negatives, 20 to leave out, interleaved.
-const labels = Int32Array.from({ length: 100 }, (_, i) => (i % 10 < 3 ? (i % 2) + 1 : i % 10 < 8 ? 0 : -1));
+const labels = Int32Array.from({ length: 100 }, (_, i) =>
+  i % 10 < 3 ? (i % 2) + 1
+  : i % 10 < 8 ? 0
+  : -1,
+);
 
 describe("sampleBalanced", () => {
   it.each([
@@ -21,11 +25,13 @@ describe("sampleBalanced", () => {
     expect([positive.length, negative.length]).toEqual([p, n]);
     expect([...positive].every((i) => labels[i]! > 0)).toBe(true);
     expect([...negative].every((i) => labels[i] === 0)).toBe(true);
-    for (const part of [positive, negative]) expect([...part]).toEqual([...new Set(part)].sort((a, b) => a - b));
+    for (const part of [positive, negative])
+      expect([...part]).toEqual([...new Set(part)].sort((a, b) => a - b));
   });
 
   it("repeats with the seed and differs with another", () => {
-    const draw = (seed: number) => sampleBalanced(labels, { batchSize: 20, positiveFraction: 0.5 }, createRandom(seed));
+    const draw = (seed: number) =>
+      sampleBalanced(labels, { batchSize: 20, positiveFraction: 0.5 }, createRandom(seed));
     expect(draw(3)).toEqual(draw(3));
     expect(draw(3)).not.toEqual(draw(4));
   });
@@ -39,9 +45,14 @@ describe("sampleBalanced", () => {
       for (const i of [...positive, ...negative]) counts.set(i, (counts.get(i) ?? 0) + 1);
     }
     for (let i = 0; i < labels.length; i++) {
-      const chance = labels[i]! > 0 ? 10 / 30 : labels[i] === 0 ? 10 / 50 : 0;
+      const chance =
+        labels[i]! > 0 ? 10 / 30
+        : labels[i] === 0 ? 10 / 50
+        : 0;
       // Five standard deviations of a binomial.
-      expect(Math.abs((counts.get(i) ?? 0) / rounds - chance)).toBeLessThanOrEqual(5 * Math.sqrt((chance * (1 - chance)) / rounds));
+      expect(Math.abs((counts.get(i) ?? 0) / rounds - chance)).toBeLessThanOrEqual(
+        5 * Math.sqrt((chance * (1 - chance)) / rounds),
+      );
     }
   });
 

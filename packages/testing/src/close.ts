@@ -29,5 +29,6 @@ export async function expectClose(
       worst = i;
     }
   }
-  if (worst >= 0) expect.fail(`value ${worst}: got ${a[worst]}, expected ${b[worst]} (atol ${atol}, rtol ${rtol})`);
+  if (worst >= 0)
+    expect.fail(`value ${worst}: got ${a[worst]}, expected ${b[worst]} (atol ${atol}, rtol ${rtol})`);
 }

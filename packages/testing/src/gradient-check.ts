@@ -10,11 +10,19 @@ import { expectClose } from "./close.ts";
 export async function expectGradients(
   f: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Tensor[],
-  { epsilon = 1e-2, atol = 2e-2, rtol = 2e-2, seed = 1 }: { epsilon?: number; atol?: number; rtol?: number; seed?: number } = {},
+  {
+    epsilon = 1e-2,
+    atol = 2e-2,
+    rtol = 2e-2,
+    seed = 1,
+  }: { epsilon?: number; atol?: number; rtol?: number; seed?: number } = {},
 ): Promise<void> {
   const random = createRandom(seed);
   const shape = tidy(() => f(...inputs).shape);
-  const weights = tensor(Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.uniform() - 0.5), shape);
+  const weights = tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.uniform() - 0.5),
+    shape,
+  );
   const project = (...xs: Tensor[]): Tensor => sum(mul(f(...xs), weights));
   const analytic = grads(project as never)([...inputs] as never) as Tensor[];
   for (const [i, input] of inputs.entries()) {
@@ -30,7 +38,9 @@ export async function expectGradients(
     );
     const projections = await Promise.all(moved.map((y) => y.data()));
     dispose(moved);
-    const numeric = values.map((_, k) => (projections[2 * k]![0]! - projections[2 * k + 1]![0]!) / (2 * epsilon));
+    const numeric = values.map(
+      (_, k) => (projections[2 * k]![0]! - projections[2 * k + 1]![0]!) / (2 * epsilon),
+    );
     await expectClose(analytic[i]!, numeric, { atol, rtol });
   }
   dispose([weights, ...analytic]);

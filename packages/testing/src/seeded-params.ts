@@ -20,5 +20,8 @@ export function seededWeight(name: string, shape: readonly number[]): Tensor {
 /** `2 (u + offset)` of seeded u in [0, 1): by default in ± 1 (twin: `seeded_input` in tools/golden/nn.py). */
 export function seededInput(name: string, shape: readonly number[], offset = -0.5): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
-  return tensor(Float32Array.from(seededUniform(name, size), (u) => (u + offset) * 2), [...shape]);
+  return tensor(
+    Float32Array.from(seededUniform(name, size), (u) => (u + offset) * 2),
+    [...shape],
+  );
 }

@@ -3,7 +3,9 @@ import { expectClose } from "../src/index.ts";
 
 test("values within atol + rtol · |expected| pass, one beyond fails and is named", async () => {
   await expectClose([1, 200], [1.0009, 200.1], { atol: 1e-3, rtol: 1e-3 });
-  await expect(expectClose([1, 200, 3], [1, 201, 3], { atol: 1e-3, rtol: 1e-3 })).rejects.toThrow("value 1: got 200, expected 201");
+  await expect(expectClose([1, 200, 3], [1, 201, 3], { atol: 1e-3, rtol: 1e-3 })).rejects.toThrow(
+    "value 1: got 200, expected 201",
+  );
   await expect(expectClose([1, 200], [1.0009, 200.01], { atol: 0, rtol: 1e-4 })).rejects.toThrow("value 0");
 });
 

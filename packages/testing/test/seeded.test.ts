@@ -3,7 +3,8 @@ import { golden, seededUniform } from "../src/index.ts";
 
 test("seededUniform equals its Python twin, value for value", () => {
   const { values } = golden<{ values: Record<string, number[]> }>(import.meta.url, "seeded");
-  for (const [name, expected] of Object.entries(values)) expect([...seededUniform(name, expected.length)], name).toEqual(expected);
+  for (const [name, expected] of Object.entries(values))
+    expect([...seededUniform(name, expected.length)], name).toEqual(expected);
 });
 
 test("a fixture without an origin is refused", () => {

@@ -1,8 +1,27 @@
 // The checks that need a device: each must catch what it is for.
-import { customGrad, dispose, mul, square, sum, tensor1d, tensor2d, variable, zeros } from "@tensorflow/tfjs-core";
+import {
+  customGrad,
+  dispose,
+  mul,
+  square,
+  sum,
+  tensor1d,
+  tensor2d,
+  variable,
+  zeros,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
-import { expectClose, expectGradients, expectNoLeaks, expectSummary, gradientsOf, seededInput, seededWeight, seedVariables } from "../src/index.ts";
+import {
+  expectClose,
+  expectGradients,
+  expectNoLeaks,
+  expectSummary,
+  gradientsOf,
+  seededInput,
+  seededWeight,
+  seedVariables,
+} from "../src/index.ts";
 
 test("expectClose compares tensors with their shapes", async () => {
   const [row, column] = [tensor2d([[1, 2]]), tensor2d([[1], [2]])];
@@ -29,7 +48,10 @@ test("expectGradients passes a right gradient and catches a wrong one", async ()
   const x = tensor1d([0.5, -1, 2]);
   await expectGradients((x) => square(x!), [x]);
   // x² with the gradient of x.
-  const wrong = customGrad(((x: Tensor) => ({ value: square(x), gradFunc: (dy: Tensor) => mul(dy, 1) })) as never) as (x: Tensor) => Tensor;
+  const wrong = customGrad(((x: Tensor) => ({
+    value: square(x),
+    gradFunc: (dy: Tensor) => mul(dy, 1),
+  })) as never) as (x: Tensor) => Tensor;
   await expect(expectGradients((x) => wrong(x!), [x])).rejects.toThrow(/value \d/);
   const y = tensor1d([1, 2, 3]);
   await expectGradients((a, b) => mul(a!, b!), [x, y]);
@@ -39,7 +61,12 @@ test("expectGradients passes a right gradient and catches a wrong one", async ()
 test("expectSummary catches another value, sign and order", async () => {
   // The signs of "three", by tools/golden/seeded.py: (- + +), (+ + -), (- - -), (+ - +).
   const summary = { shape: [3], norm: Math.sqrt(14), projections: [4, 0, -6, 2] };
-  const [right, off, turned, shaped] = [tensor1d([1, 2, 3]), tensor1d([1, 2, 3.01]), tensor1d([3, 2, 1]), tensor2d([[1, 2, 3]])];
+  const [right, off, turned, shaped] = [
+    tensor1d([1, 2, 3]),
+    tensor1d([1, 2, 3.01]),
+    tensor1d([3, 2, 1]),
+    tensor2d([[1, 2, 3]]),
+  ];
   await expectSummary(right, summary, "three");
   await expect(expectSummary(off, summary, "three")).rejects.toThrow("norm of three");
   await expect(expectSummary(turned, summary, "three")).rejects.toThrow("of three");

@@ -29,11 +29,17 @@ export async function saveState(
  *
  * @throws WeightsError when the weights or velocities are of another architecture; nothing is changed then.
  */
-export function restoreState(model: Pick<TrainableModel, "variables">, optimizer: Optimizer, state: CheckpointState): void {
+export function restoreState(
+  model: Pick<TrainableModel, "variables">,
+  optimizer: Optimizer,
+  state: CheckpointState,
+): void {
   for (const [name, { shape }] of state.optimizer) {
     const wanted = model.variables.get(name)?.shape;
     if (wanted !== undefined && String(wanted) !== String(shape)) {
-      throw new WeightsError(`restoreState: the optimizer's ${name} must be of its variable's shape [${wanted.join(", ")}], got [${shape.join(", ")}]. It is of another run.`);
+      throw new WeightsError(
+        `restoreState: the optimizer's ${name} must be of its variable's shape [${wanted.join(", ")}], got [${shape.join(", ")}]. It is of another run.`,
+      );
     }
   }
   assignWeights(model.variables, state.weights);

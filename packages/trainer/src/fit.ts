@@ -67,8 +67,21 @@ export interface FitHooks {
  *   the batches end early; WeightsError or ConfigError
  *   when the state to resume is of another model or seed.
  */
-export async function fit(options: FitOptions): Promise<{ readonly step: number; readonly stopped: boolean }> {
-  const { model, optimizer, schedule, steps, seed, accumulate = 1, clipNorm, resume, signal, hooks = {} } = options;
+export async function fit(
+  options: FitOptions,
+): Promise<{ readonly step: number; readonly stopped: boolean }> {
+  const {
+    model,
+    optimizer,
+    schedule,
+    steps,
+    seed,
+    accumulate = 1,
+    clipNorm,
+    resume,
+    signal,
+    hooks = {},
+  } = options;
   if (resume !== undefined && resume.seed !== seed) {
     throw new ConfigError(`fit: seed must be ${resume.seed}, that of the run to resume, got ${seed}.`);
   }
@@ -108,22 +121,33 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
   try {
-    if (step > 0 && step < steps && isDue(hooks.evaluation?.every) && !stopped()) await hooks.evaluation!.run(step);
+    if (step > 0 && step < steps && isDue(hooks.evaluation?.every) && !stopped())
+      await hooks.evaluation!.run(step);
     while (step < steps && !stopped()) {
       const asked = performance.now();
       const batches: TrainingBatch[] = [];
       while (batches.length < accumulate) {
         const next = await source.next();
-        if (next.done === true) throw new TrainingError(`fit: the batches ended at step ${step} of ${steps}.`);
+        if (next.done === true)
+          throw new TrainingError(`fit: the batches ended at step ${step} of ${steps}.`);
         batches.push(next.value);
       }
       const waited = (performance.now() - asked) / 1000;
       const random = createRandom(seed).fork(step);
-      const submitted = await submitStep(model, batches, updates, { step, rate: schedule(step), random, clipNorm, after: pending?.submitted });
+      const submitted = await submitStep(model, batches, updates, {
+        step,
+        rate: schedule(step),
+        random,
+        clipNorm,
+        after: pending?.submitted,
+      });
       await settle().catch(async (error: unknown) => {
         // A step after one that was not finite has changed nothing; after one whose report was refused it has.
         const isDone = done === step;
-        await submitted.report().then(() => isDone && (done = step + 1), () => {});
+        await submitted.report().then(
+          () => isDone && (done = step + 1),
+          () => {},
+        );
         throw error;
       });
       pending = { submitted, waited };
@@ -143,10 +167,18 @@ export async function fit(options: FitOptions): Promise<{ readonly step: number;
     return { step, stopped: step < steps };
   } catch (error) {
     // What went wrong before comes first.
-    const first = await settle().then(() => error, (earlier: unknown) => earlier);
-    await (isCut ? Promise.reject(new TrainingError(`fit: the update of step ${done} was cut in the middle, so the weights are those of no step.`)) : save()).catch(
-      (reason: unknown) => hooks.checkpoint?.unsaved?.(reason),
+    const first = await settle().then(
+      () => error,
+      (earlier: unknown) => earlier,
     );
+    await (
+      isCut ?
+        Promise.reject(
+          new TrainingError(
+            `fit: the update of step ${done} was cut in the middle, so the weights are those of no step.`,
+          ),
+        )
+      : save()).catch((reason: unknown) => hooks.checkpoint?.unsaved?.(reason));
     throw first;
   } finally {
     await source.return?.();

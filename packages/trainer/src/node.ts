@@ -11,7 +11,10 @@ import type { CheckpointState } from "./checkpoint.ts";
 const VERSION = 2;
 
 /** What state.json has in each version. */
-const FIELDS: Readonly<Record<1 | 2, readonly string[]>> = { 1: ["version", "step", "seed"], 2: ["version", "step", "seed", "sha256", "checksum"] };
+const FIELDS: Readonly<Record<1 | 2, readonly string[]>> = {
+  1: ["version", "step", "seed"],
+  2: ["version", "step", "seed", "sha256", "checksum"],
+};
 
 /** state.json takes some 300 bytes. */
 const MAX_STATE_BYTES = 100_000;
@@ -33,7 +36,8 @@ interface State {
 const sha256 = (data: Uint8Array | string): string => createHash("sha256").update(data).digest("hex");
 
 // Values in this order, whatever the order in the file.
-const stateChecksum = ({ step, seed, sha256: sums }: Required<State>): string => sha256(JSON.stringify([VERSION, step, seed, sums.weights, sums.optimizer]));
+const stateChecksum = ({ step, seed, sha256: sums }: Required<State>): string =>
+  sha256(JSON.stringify([VERSION, step, seed, sums.weights, sums.optimizer]));
 
 async function writeWhole(file: string, bytes: Uint8Array | string): Promise<void> {
   const handle = await open(file, "w");
@@ -74,13 +78,19 @@ function notFinite(arrays: NamedArrays): string | undefined {
  * @returns the checkpoint's folder.
  * @throws WeightsError when a weight or velocity is not finite (nothing is written then), or the files can't be written.
  */
-export async function writeCheckpoint(folder: string, state: CheckpointState, { keep = 2 }: { keep?: number } = {}): Promise<string> {
+export async function writeCheckpoint(
+  folder: string,
+  state: CheckpointState,
+  { keep = 2 }: { keep?: number } = {},
+): Promise<string> {
   const name = nameOf(state.step);
   const target = join(folder, name);
   for (const part of ["weights", "optimizer"] as const) {
     const bad = notFinite(state[part]);
     if (bad !== undefined) {
-      throw new WeightsError(`writeCheckpoint: after step ${state.step} ${part === "weights" ? "weight" : "velocity"} ${bad}; it is not saved, and the previous checkpoint is untouched. Lower the learning rate, lengthen the warm-up, or set gradient clipping (optimizer.clipNorm).`);
+      throw new WeightsError(
+        `writeCheckpoint: after step ${state.step} ${part === "weights" ? "weight" : "velocity"} ${bad}; it is not saved, and the previous checkpoint is untouched. Lower the learning rate, lengthen the warm-up, or set gradient clipping (optimizer.clipNorm).`,
+      );
     }
   }
   const temporary = `${target}.tmp`;
@@ -89,7 +99,8 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, { 
   try {
     await mkdir(folder, { recursive: true });
     // What a write that was killed has left.
-    for (const entry of await readdir(folder)) if (entry.endsWith(".tmp")) await rm(join(folder, entry), { recursive: true, force: true });
+    for (const entry of await readdir(folder))
+      if (entry.endsWith(".tmp")) await rm(join(folder, entry), { recursive: true, force: true });
     await mkdir(temporary);
     const sums = {} as Record<Part, string>;
     for (const part of ["weights", "optimizer"] as const) {
@@ -98,7 +109,10 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, { 
       await writeWhole(join(temporary, files[part]), bytes);
     }
     const body = { step: state.step, seed: state.seed, sha256: sums };
-    await writeWhole(join(temporary, "state.json"), JSON.stringify({ version: VERSION, ...body, checksum: stateChecksum(body) }));
+    await writeWhole(
+      join(temporary, "state.json"),
+      JSON.stringify({ version: VERSION, ...body, checksum: stateChecksum(body) }),
+    );
     await syncFolder(temporary);
     await rm(target, { recursive: true, force: true });
     await rename(temporary, target);
@@ -111,9 +125,9 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, { 
     await Promise.allSettled([temporary, `${latest}.tmp`].map((left) => rm(left, { recursive: true })));
     const why = withoutStop((cause as Error).message);
     throw new WeightsError(
-      isWritten
-        ? `writeCheckpoint: ${target} is written, but ${latest} could not be made to name it: ${why}. Free some space, or move away what is in its place.`
-        : `writeCheckpoint: ${target} could not be written: ${why}. Free some space or choose another folder; the previous checkpoint is untouched.`,
+      isWritten ?
+        `writeCheckpoint: ${target} is written, but ${latest} could not be made to name it: ${why}. Free some space, or move away what is in its place.`
+      : `writeCheckpoint: ${target} could not be written: ${why}. Free some space or choose another folder; the previous checkpoint is untouched.`,
       { cause },
     );
   }
@@ -130,13 +144,18 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, { 
 function entriesOf(folder: string): Promise<string[]> {
   return readdir(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return [];
-    throw new WeightsError(`readCheckpoint: ${folder} can't be read: ${cause.message}. Checkpoints lie in a folder: check the path and who may read it.`, { cause });
+    throw new WeightsError(
+      `readCheckpoint: ${folder} can't be read: ${cause.message}. Checkpoints lie in a folder: check the path and who may read it.`,
+      { cause },
+    );
   });
 }
 
 /** Names of the checkpoints in `folder`, the latest step first. */
 async function checkpointsIn(folder: string): Promise<string[]> {
-  return (await entriesOf(folder)).filter((entry) => NAME.test(entry)).toSorted((a, b) => stepOf(b) - stepOf(a));
+  return (await entriesOf(folder))
+    .filter((entry) => NAME.test(entry))
+    .toSorted((a, b) => stepOf(b) - stepOf(a));
 }
 
 /** How a run's checkpoint is looked for. */
@@ -150,7 +169,8 @@ async function readRegular(file: string, most = Infinity): Promise<Uint8Array> {
   const fail = (what: string, cause?: unknown): never => {
     throw new WeightsError(`${file} ${what}`, { cause });
   };
-  const unread = (cause: NodeJS.ErrnoException): never => fail(cause.code === "ENOENT" ? "is missing" : `can't be read: ${cause.message}`, cause);
+  const unread = (cause: NodeJS.ErrnoException): never =>
+    fail(cause.code === "ENOENT" ? "is missing" : `can't be read: ${cause.message}`, cause);
   const found = await lstat(file).catch(unread);
   if (!found.isFile()) fail(found.isSymbolicLink() ? "is a link, which may lead anywhere" : "is not a file");
   if (found.size > most) fail(`has ${found.size} bytes, more than it ever needs`);
@@ -169,19 +189,28 @@ function parseState(text: string, file: string): State {
   } catch (cause) {
     return fail(`is not JSON: ${(cause as Error).message}`, cause);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return fail(`must be an object, got ${text.slice(0, 40)}`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return fail(`must be an object, got ${text.slice(0, 40)}`);
   const { version, step, seed, sha256: sums, checksum } = value as Record<string, unknown>;
-  if (isCount(version) && version > VERSION) return fail(`has version ${version}, this program reads ${VERSION} and earlier: update @mrcnn/trainer`);
-  if (version !== 1 && version !== 2) return fail(`must have version 1 or ${VERSION}, got ${JSON.stringify(version)}`);
-  if (!isCount(step)) return fail(`must have a step that is a whole number from 0 up, got ${JSON.stringify(step)}`);
+  if (isCount(version) && version > VERSION)
+    return fail(`has version ${version}, this program reads ${VERSION} and earlier: update @mrcnn/trainer`);
+  if (version !== 1 && version !== 2)
+    return fail(`must have version 1 or ${VERSION}, got ${JSON.stringify(version)}`);
+  if (!isCount(step))
+    return fail(`must have a step that is a whole number from 0 up, got ${JSON.stringify(step)}`);
   if (typeof seed !== "number") return fail(`must have a seed that is a number, got ${JSON.stringify(seed)}`);
   const strange = Object.keys(value).filter((key) => !FIELDS[version].includes(key));
-  if (strange.length > 0) return fail(`has ${strange.map((key) => JSON.stringify(key)).join(", ")}, which version ${version} has not`);
+  if (strange.length > 0)
+    return fail(
+      `has ${strange.map((key) => JSON.stringify(key)).join(", ")}, which version ${version} has not`,
+    );
   if (version === 1) return { step, seed };
   const { weights, optimizer } = (sums ?? {}) as Record<string, unknown>;
-  if (typeof weights !== "string" || typeof optimizer !== "string") return fail("must have the sha256 of weights and optimizer");
+  if (typeof weights !== "string" || typeof optimizer !== "string")
+    return fail("must have the sha256 of weights and optimizer");
   const state = { step, seed, sha256: { weights, optimizer } };
-  if (checksum !== stateChecksum(state)) return fail("doesn't have the checksum it was written with: a part of it has changed since");
+  if (checksum !== stateChecksum(state))
+    return fail("doesn't have the checksum it was written with: a part of it has changed since");
   return state;
 }
 
@@ -194,10 +223,14 @@ interface Opened {
 async function openCheckpoint(path: string): Promise<Opened> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) throw new WeightsError(`${path} is missing`);
-  if (!found.isDirectory()) throw new WeightsError(`${path} is ${found.isSymbolicLink() ? "a link, which may lead anywhere" : "not a folder"}`);
+  if (!found.isDirectory())
+    throw new WeightsError(
+      `${path} is ${found.isSymbolicLink() ? "a link, which may lead anywhere" : "not a folder"}`,
+    );
   const file = join(path, "state.json");
   const state = parseState(new TextDecoder().decode(await readRegular(file, MAX_STATE_BYTES)), file);
-  if (!path.endsWith(nameOf(state.step))) throw new WeightsError(`${file} says step ${state.step}, which is not its folder's`);
+  if (!path.endsWith(nameOf(state.step)))
+    throw new WeightsError(`${file} says step ${state.step}, which is not its folder's`);
   return { path, state };
 }
 
@@ -206,7 +239,9 @@ async function readBytes({ path, state }: Opened, part: Part): Promise<Uint8Arra
   const file = join(path, files[part]);
   const bytes = await readRegular(file);
   if (state.sha256 !== undefined && sha256(bytes) !== state.sha256[part]) {
-    throw new WeightsError(`${file} doesn't have the checksum that state.json says: it is cut, has changed since it was written, or is of another checkpoint`);
+    throw new WeightsError(
+      `${file} doesn't have the checksum that state.json says: it is cut, has changed since it was written, or is of another checkpoint`,
+    );
   }
   return bytes;
 }
@@ -217,7 +252,10 @@ async function readPart(opened: Opened, part: Part): Promise<NamedArrays> {
   const arrays = readSafetensors(bytes, file);
   // Files that have a step are of version 2, whatever state.json says now.
   const { step } = readSafetensorsMetadata(bytes, file);
-  if (opened.state.sha256 === undefined && step !== undefined) throw new WeightsError(`${file} is of step ${step} and was written with checksums, which state.json lacks`);
+  if (opened.state.sha256 === undefined && step !== undefined)
+    throw new WeightsError(
+      `${file} is of step ${step} and was written with checksums, which state.json lacks`,
+    );
   const bad = notFinite(arrays);
   if (bad !== undefined) throw new WeightsError(`${file}: ${bad}`);
   return arrays;
@@ -252,7 +290,9 @@ async function pointedTo(folder: string): Promise<Pointed> {
     const name = text.trimEnd();
     if (NAME.test(name)) return { name };
     const leaves = /[\\/]|\.\./.test(name) ? ": it may not lead out of its folder" : "";
-    return { problem: `${file} must name a checkpoint beside it (step-…), got ${JSON.stringify(name.slice(0, 80))}${leaves}` };
+    return {
+      problem: `${file} must name a checkpoint beside it (step-…), got ${JSON.stringify(name.slice(0, 80))}${leaves}`,
+    };
   } catch (error) {
     return { problem: (error as Error).message };
   }
@@ -263,7 +303,11 @@ const withoutStop = (text: string): string => text.replace(/\.$/, "");
 /**
  * Takes the newest checkpoint that `read` finds whole: the one that `latest` names, else the ones before it, else any.
  */
-async function newest<T>(folder: string, read: (checkpoint: Opened) => Promise<T>, { onNote }: ReadCheckpointOptions): Promise<T> {
+async function newest<T>(
+  folder: string,
+  read: (checkpoint: Opened) => Promise<T>,
+  { onNote }: ReadCheckpointOptions,
+): Promise<T> {
   const all = await checkpointsIn(folder);
   const pointed = await pointedTo(folder);
   let order = all;
@@ -272,14 +316,22 @@ async function newest<T>(folder: string, read: (checkpoint: Opened) => Promise<T
   if ("problem" in pointed) problems.push(pointed.problem);
   else {
     const named = stepOf(pointed.name);
-    order = [pointed.name, ...all.filter((name) => stepOf(name) < named), ...all.filter((name) => stepOf(name) > named)];
+    order = [
+      pointed.name,
+      ...all.filter((name) => stepOf(name) < named),
+      ...all.filter((name) => stepOf(name) > named),
+    ];
   }
   for (const name of order) {
     try {
       const opened = await openCheckpoint(join(folder, name));
       const result = await read(opened);
-      if (problems.length > 0) onNote?.(`${problems.join("; ")}. Using ${opened.path}, the newest checkpoint that is whole.`);
-      if (opened.state.sha256 === undefined) onNote?.(`${opened.path} is of an earlier version of this program, without checksums: whether it is as it was written can't be checked.`);
+      if (problems.length > 0)
+        onNote?.(`${problems.join("; ")}. Using ${opened.path}, the newest checkpoint that is whole.`);
+      if (opened.state.sha256 === undefined)
+        onNote?.(
+          `${opened.path} is of an earlier version of this program, without checksums: whether it is as it was written can't be checked.`,
+        );
       return result;
     } catch (error) {
       if (!isMrcnnError(error, "weights")) throw error;
@@ -287,8 +339,12 @@ async function newest<T>(folder: string, read: (checkpoint: Opened) => Promise<T
       cause ??= error;
     }
   }
-  const hint = all.length === 0 ? "Train first, or check the path." : "Restore the files, or train into another folder.";
-  throw new WeightsError(`readCheckpoint: ${folder} has no whole checkpoint: ${problems.join("; ")}. ${hint}`, { cause });
+  const hint =
+    all.length === 0 ? "Train first, or check the path." : "Restore the files, or train into another folder.";
+  throw new WeightsError(
+    `readCheckpoint: ${folder} has no whole checkpoint: ${problems.join("; ")}. ${hint}`,
+    { cause },
+  );
 }
 
 /**
@@ -317,11 +373,16 @@ export function readLatestWeights(folder: string, options: ReadCheckpointOptions
  * @throws WeightsError naming each file that is wrong when none is whole, or when `latest` is a folder, so that the next
  *   checkpoint could not be written.
  */
-export async function readLatestCheckpoint(folder: string, options: ReadCheckpointOptions = {}): Promise<CheckpointState> {
+export async function readLatestCheckpoint(
+  folder: string,
+  options: ReadCheckpointOptions = {},
+): Promise<CheckpointState> {
   const latest = join(folder, "latest");
   const found = await lstat(latest).catch(() => undefined);
   if (found?.isDirectory() === true) {
-    throw new WeightsError(`readCheckpoint: ${latest} must be a file, got a folder: the next checkpoint could not be written. Move it away; the newest whole checkpoint is found without it.`);
+    throw new WeightsError(
+      `readCheckpoint: ${latest} must be a file, got a folder: the next checkpoint could not be written. Move it away; the newest whole checkpoint is found without it.`,
+    );
   }
   return newest(folder, readWhole, options);
 }

@@ -25,7 +25,8 @@ export type Schedule = (step: number) => number;
  */
 export function warmupMultiStep(options: ScheduleOptions): Schedule {
   const { baseRate, warmupSteps = 0, warmupFactor = 1e-3, milestones = [], gamma = 0.1 } = options;
-  if (!(baseRate >= 0)) throw new ConfigError(`warmupMultiStep: baseRate must be at least 0, got ${baseRate}.`);
+  if (!(baseRate >= 0))
+    throw new ConfigError(`warmupMultiStep: baseRate must be at least 0, got ${baseRate}.`);
   if (milestones.slice(1).some((m, i) => m < milestones[i]!)) {
     throw new ConfigError(`warmupMultiStep: milestones must ascend, got ${milestones.join(", ")}.`);
   }

@@ -1,4 +1,15 @@
-import { add, greaterEqual, keep, mul, scalar, sub, tensor, tidy, where, zerosLike } from "@tensorflow/tfjs-core";
+import {
+  add,
+  greaterEqual,
+  keep,
+  mul,
+  scalar,
+  sub,
+  tensor,
+  tidy,
+  where,
+  zerosLike,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
 import { hasKernel, runKernelOr, TrainingError, WeightsError } from "@mrcnn/core";
 import type { Disposable, NamedArrays, NamedVariables } from "@mrcnn/core";
@@ -47,7 +58,13 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
   const velocities = new Map<string, Tensor>();
   const decayOf = (variable: Variable): number => (decay === "all" || variable.rank > 1 ? weightDecay : 0);
 
-  const compose = (variable: Variable, gradient: Tensor, old: Tensor | undefined, scale: number | Scalar, { rate, momentum, decay }: SgdAttrs): [Tensor, Tensor] => {
+  const compose = (
+    variable: Variable,
+    gradient: Tensor,
+    old: Tensor | undefined,
+    scale: number | Scalar,
+    { rate, momentum, decay }: SgdAttrs,
+  ): [Tensor, Tensor] => {
     let g = scale === 1 ? gradient : mul(gradient, scale);
     if (decay !== 0) g = add(g, mul(variable, decay));
     const velocity = old === undefined ? add(g, zerosLike(g)) : add(mul(old, momentum), g);
@@ -57,12 +74,23 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
     return [where(isMeant, moved, variable), where(isMeant, velocity, old ?? zerosLike(velocity))];
   };
 
-  const update = (name: string, variable: Variable, gradient: Tensor, scale: number | Scalar, rate: number): void => {
+  const update = (
+    name: string,
+    variable: Variable,
+    gradient: Tensor,
+    scale: number | Scalar,
+    rate: number,
+  ): void => {
     const old = velocities.get(name);
     const attrs: SgdAttrs = { rate, momentum, decay: decayOf(variable) };
     const velocity = tidy(() => {
       const inputs = { variable, gradient, ...(old !== undefined && { velocity: old }) };
-      const [moved, next] = runKernelOr<Tensor[]>(contract, { ...inputs, scale: scale as Scalar }, attrs, () => compose(variable, gradient, old, scale, attrs)) as [Tensor, Tensor];
+      const [moved, next] = runKernelOr<Tensor[]>(
+        contract,
+        { ...inputs, scale: scale as Scalar },
+        attrs,
+        () => compose(variable, gradient, old, scale, attrs),
+      ) as [Tensor, Tensor];
       variable.assign(moved);
       return keep(next);
     });
@@ -76,7 +104,8 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
         const factor = typeof scale === "number" && hasKernel(contract, {}) ? scalar(scale) : scale;
         for (const [name, gradient] of gradients) {
           const variable = variables.get(name);
-          if (variable === undefined) throw new TrainingError(`sgd: gradient of an unknown variable ${name}.`);
+          if (variable === undefined)
+            throw new TrainingError(`sgd: gradient of an unknown variable ${name}.`);
           update(name, variable, gradient, factor, rate);
         }
       });

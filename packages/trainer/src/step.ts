@@ -1,4 +1,16 @@
-import { add, addN, concat, dispose, engine, keep, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
+import {
+  add,
+  addN,
+  concat,
+  dispose,
+  engine,
+  keep,
+  sqrt,
+  square,
+  stack,
+  sum,
+  tidy,
+} from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import { createRandom, firstNotFinite, hasKernel, TrainingError } from "@mrcnn/core";
 import type { GroundTruth, LossTerms, Random, TrainableModel, TrainingBatch } from "@mrcnn/core";
@@ -47,7 +59,10 @@ interface Forward {
 }
 
 /** A model's running statistics as they are now: kept by reference, nothing is copied. */
-function keepStatistics({ variables, statistics = [] }: TrainableModel): { putBack(): void; dispose(): void } {
+function keepStatistics({ variables, statistics = [] }: TrainableModel): {
+  putBack(): void;
+  dispose(): void;
+} {
   const kept = statistics.map((name) => {
     const variable = variables.get(name) as Variable;
     return { variable, value: keep(variable.clone()) };
@@ -63,7 +78,11 @@ const stackTerms = (terms: LossTerms): Tensor1D => tidy(() => stack(Object.value
 const imageOf = ({ images, groundTruth, names }: TrainingBatch, i: number): TrainingBatch => {
   const stride = images.size.height * images.size.width * 3;
   return {
-    images: { data: images.data.subarray(i * stride, (i + 1) * stride), size: images.size, imageSizes: [images.imageSizes[i]!] },
+    images: {
+      data: images.data.subarray(i * stride, (i + 1) * stride),
+      size: images.size,
+      imageSizes: [images.imageSizes[i]!],
+    },
     groundTruth: [groundTruth[i] as GroundTruth],
     names: [names[i]!],
   };
@@ -74,20 +93,30 @@ async function blame(model: TrainableModel, { batch, random }: Forward): Promise
   const own = createRandom(random);
   for (let i = 0; i < batch.names.length; i++) {
     const one = imageOf(batch, i);
-    const values = await onTape(() => model.losses(one, own), async ({ result }) => stackTerms(result).data());
+    const values = await onTape(
+      () => model.losses(one, own),
+      async ({ result }) => stackTerms(result).data(),
+    );
     if (firstNotFinite(values) !== -1) return batch.names[i]!;
   }
   return batch.names.join(", ");
 }
 
-async function gradientsOf(model: TrainableModel, batch: TrainingBatch, random: Random): Promise<{ forward: Forward; gradients: Gradients }> {
+async function gradientsOf(
+  model: TrainableModel,
+  batch: TrainingBatch,
+  random: Random,
+): Promise<{ forward: Forward; gradients: Gradients }> {
   const before = random.state();
   return onTape(
     () => model.losses(batch, random),
     async ({ result, gradients }) => {
       const loss = tidy(() => addN(Object.values(result)) as Scalar);
       const names = model.trainable;
-      const tensors = gradients(loss, names.map((name) => model.variables.get(name) as Variable));
+      const tensors = gradients(
+        loss,
+        names.map((name) => model.variables.get(name) as Variable),
+      );
       const terms = keep(stackTerms(result));
       const named: Gradients = new Map();
       names.forEach((name, i) => {
@@ -100,7 +129,12 @@ async function gradientsOf(model: TrainableModel, batch: TrainingBatch, random: 
 }
 
 /** The means of the losses over the micro-batches. @throws TrainingError when one is not finite. */
-async function meanLosses(model: TrainableModel, forwards: readonly Forward[], values: readonly ArrayLike<number>[], step: number): Promise<Record<string, number>> {
+async function meanLosses(
+  model: TrainableModel,
+  forwards: readonly Forward[],
+  values: readonly ArrayLike<number>[],
+  step: number,
+): Promise<Record<string, number>> {
   const means: Record<string, number> = {};
   for (const [k, forward] of forwards.entries()) {
     const bad = firstNotFinite(values[k]!);
@@ -110,7 +144,8 @@ async function meanLosses(model: TrainableModel, forwards: readonly Forward[], v
           "Lower the learning rate or lengthen the warm-up, set gradient clipping (optimizer.clipNorm), and look at this image with `mrcnn inspect`.",
       );
     }
-    for (const [i, name] of forward.names.entries()) means[name] = (means[name] ?? 0) + values[k]![i]! / forwards.length;
+    for (const [i, name] of forward.names.entries())
+      means[name] = (means[name] ?? 0) + values[k]![i]! / forwards.length;
   }
   return means;
 }
@@ -154,7 +189,11 @@ export async function submitStep(
   const before = keepStatistics(model);
   let isOpen = false;
   const elapsed = (): number => (performance.now() - start) / 1000;
-  const summary = (losses: Record<string, number>, norm: number | undefined, seconds: number): StepReport => ({
+  const summary = (
+    losses: Record<string, number>,
+    norm: number | undefined,
+    seconds: number,
+  ): StepReport => ({
     step,
     rate,
     loss: Object.values(losses).reduce((a, b) => a + b, 0),
@@ -176,9 +215,17 @@ export async function submitStep(
     if (hasKernel({ name: STEP_SCALE }, {})) {
       const [scale, found] = tidy(() => {
         const losses = concat(forwards.map(({ terms }) => terms));
-        const gradients = clipNorm === undefined ? [] : [...total.values()].map((gradient, i) => [`gradient${i}`, gradient]);
-        const inputs = { ...Object.fromEntries(gradients), losses, ...(after?.scale !== undefined && { previous: after.scale }) };
-        return engine().runKernel(STEP_SCALE, inputs, { share, clipNorm } as unknown as NamedAttrMap) as Tensor[];
+        const gradients =
+          clipNorm === undefined ? [] : [...total.values()].map((gradient, i) => [`gradient${i}`, gradient]);
+        const inputs = {
+          ...Object.fromEntries(gradients),
+          losses,
+          ...(after?.scale !== undefined && { previous: after.scale }),
+        };
+        return engine().runKernel(STEP_SCALE, inputs, {
+          share,
+          clipNorm,
+        } as unknown as NamedAttrMap) as Tensor[];
       }) as [Scalar, Tensor1D];
       optimizer.apply(model.variables, total, { rate, scale });
       const read = found.data() as Promise<Float32Array>;
@@ -207,7 +254,12 @@ export async function submitStep(
         },
       };
     }
-    const losses = await meanLosses(model, forwards, await Promise.all(forwards.map(({ terms }) => terms.data())), step);
+    const losses = await meanLosses(
+      model,
+      forwards,
+      await Promise.all(forwards.map(({ terms }) => terms.data())),
+      step,
+    );
     let scale = share;
     let norm: number | undefined;
     if (clipNorm !== undefined) {

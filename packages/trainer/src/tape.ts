@@ -30,7 +30,11 @@ interface PrivateEngine {
 const privateEngine = (): PrivateEngine => engine() as unknown as PrivateEngine;
 
 /** The nodes on a path from one of `xs` to `loss`, with the names of their inputs on it. */
-function nodesBetween(tape: readonly TapeNode[], xs: readonly Variable[], loss: Tensor): Map<TapeNode, string[]> {
+function nodesBetween(
+  tape: readonly TapeNode[],
+  xs: readonly Variable[],
+  loss: Tensor,
+): Map<TapeNode, string[]> {
   const fromXs = new Set(xs.map(({ id }) => id));
   const reached = tape.map(({ inputs, outputs }) => {
     const names = Object.keys(inputs).filter((name) => fromXs.has(inputs[name]!.id));
@@ -52,13 +56,16 @@ function nodesBetween(tape: readonly TapeNode[], xs: readonly Variable[], loss: 
 function inputGradients(node: TapeNode, names: readonly string[], dys: readonly (Tensor | null)[]): Tensor[] {
   const { kernelName, gradient } = node;
   if (gradient === undefined) {
-    throw new BackendError(`gradients: TensorFlow.js has no gradient for ${kernelName}. Import "@tensorflow/tfjs" once, which registers them all.`);
+    throw new BackendError(
+      `gradients: TensorFlow.js has no gradient for ${kernelName}. Import "@tensorflow/tfjs" once, which registers them all.`,
+    );
   }
   return tidy(() => {
     const byName = gradient(dys);
     return names.map((name) => {
       const dx = tidy(() => {
-        if (byName[name] === undefined) throw new BackendError(`gradients: ${kernelName} has no gradient for its input ${name}.`);
+        if (byName[name] === undefined)
+          throw new BackendError(`gradients: ${kernelName} has no gradient for its input ${name}.`);
         return byName[name]();
       });
       return dys.includes(dx) ? clone(dx) : dx;
@@ -70,7 +77,12 @@ function inputGradients(node: TapeNode, names: readonly string[], dys: readonly 
  * The gradients of `loss` by tensor id. On its way back it disposes what every node saved and put out,
  * but for what is in `spared`, and the gradients of what lies between.
  */
-function backward(tape: readonly TapeNode[], loss: Tensor, xs: readonly Variable[], spared: ReadonlySet<number>): Map<number, Tensor> {
+function backward(
+  tape: readonly TapeNode[],
+  loss: Tensor,
+  xs: readonly Variable[],
+  spared: ReadonlySet<number>,
+): Map<number, Tensor> {
   const path = nodesBetween(tape, xs, loss);
   const gradients = new Map<number, Tensor>([[loss.id, scalar(1)]]);
   for (let i = tape.length - 1; i >= 0; i--) {
@@ -117,7 +129,10 @@ export interface OpenTape<T> {
  *
  * @throws BackendError when a tape is open already: the engine has only one, so steps must not overlap.
  */
-export async function onTape<T, R>(forward: () => Promise<T>, use: (tape: OpenTape<T>) => Promise<R>): Promise<R> {
+export async function onTape<T, R>(
+  forward: () => Promise<T>,
+  use: (tape: OpenTape<T>) => Promise<R>,
+): Promise<R> {
   const tf = privateEngine();
   if (tf.state.gradientDepth > 0) {
     throw new BackendError(
@@ -139,9 +154,13 @@ export async function onTape<T, R>(forward: () => Promise<T>, use: (tape: OpenTa
       gradients(loss, xs) {
         // Closed first, so that the backward pass is not itself recorded.
         close();
-        const spared = new Set([...tensor_util.getTensorsInContainer(result as TensorContainer), loss].map(({ id }) => id));
+        const spared = new Set(
+          [...tensor_util.getTensorsInContainer(result as TensorContainer), loss].map(({ id }) => id),
+        );
         const gradients = backward(tape, loss, xs, spared);
-        return xs.map(({ id }) => gradients.get(id)).map((grad) => (grad === undefined ? grad : tf.keep(grad)));
+        return xs
+          .map(({ id }) => gradients.get(id))
+          .map((grad) => (grad === undefined ? grad : tf.keep(grad)));
       },
     });
   } finally {

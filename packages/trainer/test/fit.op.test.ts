@@ -12,7 +12,11 @@ async function* batches(start: number): AsyncGenerator<TrainingBatch> {
 }
 const schedule = warmupMultiStep({ baseRate: 0.05, warmupSteps: 3, milestones: [5] });
 
-async function run(steps: number, resume?: CheckpointState, stopAfter?: number): Promise<{ last: CheckpointState; losses: number[]; stopped: boolean; saves: number[] }> {
+async function run(
+  steps: number,
+  resume?: CheckpointState,
+  stopAfter?: number,
+): Promise<{ last: CheckpointState; losses: number[]; stopped: boolean; saves: number[] }> {
   const model = toyModel({ noise: 0.5 });
   const saves: CheckpointState[] = [];
   const losses: number[] = [];
@@ -49,8 +53,10 @@ test("a run stopped at step 3 and resumed equals the uninterrupted run, bit for 
   expect(first).toMatchObject({ stopped: true, saves: [3] });
   const second = await run(8, first.last);
   expect([...first.losses, ...second.losses]).toEqual(whole.losses);
-  for (const [name, { data }] of whole.last.weights) expect(second.last.weights.get(name)!.data).toEqual(data);
-  for (const [name, { data }] of whole.last.optimizer) expect(second.last.optimizer.get(name)!.data).toEqual(data);
+  for (const [name, { data }] of whole.last.weights)
+    expect(second.last.weights.get(name)!.data).toEqual(data);
+  for (const [name, { data }] of whole.last.optimizer)
+    expect(second.last.optimizer.get(name)!.data).toEqual(data);
 });
 
 test("checkpoints are saved every so many steps and at the end", async () => {
@@ -63,7 +69,11 @@ test("a run says how many steps are done and whether it was stopped; one that is
   const asked: number[] = [];
   const until = (steps: number, options: Partial<FitOptions> = {}): ReturnType<typeof fit> =>
     fit({
-      model: toyModel(), optimizer, schedule, steps, seed: 5,
+      model: toyModel(),
+      optimizer,
+      schedule,
+      steps,
+      seed: 5,
       async *batches(start) {
         for (let k = start; ; k++) {
           asked.push(k);
@@ -88,7 +98,11 @@ test("times are in seconds: that of the step, and what was waited for its data",
   const reports: { seconds: number; waited: number }[] = [];
   const start = performance.now();
   await fit({
-    model: slowToy(60), optimizer, schedule, steps: 2, seed: 1,
+    model: slowToy(60),
+    optimizer,
+    schedule,
+    steps: 2,
+    seed: 1,
     async *batches() {
       for (let k = 0; ; k++) {
         await new Promise((resolve) => setTimeout(resolve, 120));
@@ -108,47 +122,65 @@ test("times are in seconds: that of the step, and what was waited for its data",
 });
 
 // A device that decides by itself how far an update goes is given the next step before this one is known to have ended.
-test.skipIf(hasKernel({ name: STEP_SCALE }, {}))("a step that is waited for is reported before the next batch is asked for", async () => {
-  const optimizer = sgd();
-  const events: string[] = [];
-  await fit({
-    model: toyModel(), optimizer, schedule, steps: 3, seed: 1,
-    async *batches(start) {
-      for (let k = start; ; k++) {
-        events.push(`batch ${k}`);
-        yield toyBatch(k);
-      }
-    },
-    hooks: { afterStep: ({ step }) => void events.push(`report ${step}`) },
-  });
-  expect(events).toEqual(["batch 0", "report 0", "batch 1", "report 1", "batch 2", "report 2"]);
-  optimizer.dispose();
-});
+test.skipIf(hasKernel({ name: STEP_SCALE }, {}))(
+  "a step that is waited for is reported before the next batch is asked for",
+  async () => {
+    const optimizer = sgd();
+    const events: string[] = [];
+    await fit({
+      model: toyModel(),
+      optimizer,
+      schedule,
+      steps: 3,
+      seed: 1,
+      async *batches(start) {
+        for (let k = start; ; k++) {
+          events.push(`batch ${k}`);
+          yield toyBatch(k);
+        }
+      },
+      hooks: { afterStep: ({ step }) => void events.push(`report ${step}`) },
+    });
+    expect(events).toEqual(["batch 0", "report 0", "batch 1", "report 1", "batch 2", "report 2"]);
+    optimizer.dispose();
+  },
+);
 
-test.each(["well", "with an error"])("whoever makes the batches is told when a run ends %s, and waited for", async (how) => {
-  const optimizer = sgd();
-  let isClosed = false;
-  const done = fit({
-    model: toyModel(), optimizer, schedule, steps: 3, seed: 1,
-    async *batches(start) {
-      try {
-        yield* batches(start);
-      } finally {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        isClosed = true;
-      }
-    },
-    hooks: { afterStep: () => how === "well" ? undefined : Promise.reject(new Error("the disk is full")) },
-  });
-  await (how === "well" ? done : expect(done).rejects.toThrow("the disk is full"));
-  expect(isClosed).toBe(true);
-  optimizer.dispose();
-});
+test.each(["well", "with an error"])(
+  "whoever makes the batches is told when a run ends %s, and waited for",
+  async (how) => {
+    const optimizer = sgd();
+    let isClosed = false;
+    const done = fit({
+      model: toyModel(),
+      optimizer,
+      schedule,
+      steps: 3,
+      seed: 1,
+      async *batches(start) {
+        try {
+          yield* batches(start);
+        } finally {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          isClosed = true;
+        }
+      },
+      hooks: {
+        afterStep: () => (how === "well" ? undefined : Promise.reject(new Error("the disk is full"))),
+      },
+    });
+    await (how === "well" ? done : expect(done).rejects.toThrow("the disk is full"));
+    expect(isClosed).toBe(true);
+    optimizer.dispose();
+  },
+);
 
 test("batches may come of an iterator that can't be told when to end", async () => {
   const optimizer = sgd();
   const endless = { [Symbol.asyncIterator]: () => ({ next: async () => ({ value: toyBatch(0) }) }) };
-  expect(await fit({ model: toyModel(), batches: () => endless, optimizer, schedule, steps: 2, seed: 1 })).toEqual({ step: 2, stopped: false });
+  expect(
+    await fit({ model: toyModel(), batches: () => endless, optimizer, schedule, steps: 2, seed: 1 }),
+  ).toEqual({ step: 2, stopped: false });
   optimizer.dispose();
 });
 
@@ -160,7 +192,12 @@ test("before every evaluation and checkpoint, all steps so far are done and repo
   };
   const optimizer = sgd();
   await fit({
-    model, batches, optimizer, schedule, steps: 6, seed: 1,
+    model,
+    batches,
+    optimizer,
+    schedule,
+    steps: 6,
+    seed: 1,
     hooks: {
       afterStep: ({ step }) => void events.push(`report ${step}`),
       evaluation: { every: 2, run: (step) => seen("evaluation", step) },
@@ -169,23 +206,44 @@ test("before every evaluation and checkpoint, all steps so far are done and repo
   });
   // The bias's only gradient is 2w: by hand, with momentum 0.9 and decay 1e-4.
   let [w, v] = [0.5, 0];
-  const biases = Array.from({ length: 6 }, (_, step) => (w -= schedule(step) * (v = 0.9 * v + 2 * w + 1e-4 * w)));
+  const biases = Array.from(
+    { length: 6 },
+    (_, step) => (w -= schedule(step) * (v = 0.9 * v + 2 * w + 1e-4 * w)),
+  );
   const values = events.filter((event) => !event.startsWith("report"));
   expect(events.map((event) => event.split(":")[0])).toEqual([
-    "report 0", "report 1", "evaluation 2", "report 2", "checkpoint 3", "report 3", "evaluation 4", "report 4", "report 5", "checkpoint 6",
+    "report 0",
+    "report 1",
+    "evaluation 2",
+    "report 2",
+    "checkpoint 3",
+    "report 3",
+    "evaluation 4",
+    "report 4",
+    "report 5",
+    "checkpoint 6",
   ]);
-  for (const [i, step] of [2, 3, 4, 6].entries()) expect(Number(values[i]!.split(": ")[1])).toBeCloseTo(biases[step - 1]!, 5);
+  for (const [i, step] of [2, 3, 4, 6].entries())
+    expect(Number(values[i]!.split(": ")[1])).toBeCloseTo(biases[step - 1]!, 5);
   optimizer.dispose();
 });
 
 for (const clipNorm of [undefined, 1]) {
   test(`a loss that is not finite ends the run with the variables of the step before, ${clipNorm === undefined ? "without" : "with"} clipping, and leaves no tensor`, async () => {
-    const until = async (steps: number, broken: number): Promise<{ weights: number[]; reports: number[]; error: unknown }> => {
+    const until = async (
+      steps: number,
+      broken: number,
+    ): Promise<{ weights: number[]; reports: number[]; error: unknown }> => {
       const model = toyModel();
       const optimizer = sgd();
       const reports: number[] = [];
       const error = await fit({
-        model, optimizer, schedule, steps, seed: 1, clipNorm,
+        model,
+        optimizer,
+        schedule,
+        steps,
+        seed: 1,
+        clipNorm,
         async *batches(start) {
           for (let k = start; ; k++) {
             const batch = toyBatch(k, ["fine.png", `image ${k}.png`]);
@@ -211,15 +269,27 @@ for (const clipNorm of [undefined, 1]) {
 }
 
 /** Trains a toy until something goes wrong: the error, the states saved, the reasons why one was not, and the steps reported. */
-async function failing(options: Partial<Pick<FitOptions, "batches" | "optimizer">> & { readonly hooks?: Partial<FitHooks>; readonly save?: (state: CheckpointState) => void } = {}): Promise<{ error: unknown; saves: CheckpointState[]; unsaved: unknown[]; reports: number[] }> {
+async function failing(
+  options: Partial<Pick<FitOptions, "batches" | "optimizer">> & {
+    readonly hooks?: Partial<FitHooks>;
+    readonly save?: (state: CheckpointState) => void;
+  } = {},
+): Promise<{ error: unknown; saves: CheckpointState[]; unsaved: unknown[]; reports: number[] }> {
   const model = toyModel({ noise: 0.5 });
   const optimizer = options.optimizer ?? sgd();
   const [saves, unsaved, reports]: [CheckpointState[], unknown[], number[]] = [[], [], []];
   const error = await fit({
-    model, optimizer, schedule, steps: 8, seed: 5, accumulate: 2,
-    batches: options.batches ?? (async function* (start) {
-      for (let k = start; ; k++) yield toyBatch(k);
-    }),
+    model,
+    optimizer,
+    schedule,
+    steps: 8,
+    seed: 5,
+    accumulate: 2,
+    batches:
+      options.batches ??
+      async function* (start) {
+        for (let k = start; ; k++) yield toyBatch(k);
+      },
     hooks: {
       afterStep: ({ step }) => void reports.push(step),
       ...options.hooks,
@@ -237,24 +307,30 @@ async function failing(options: Partial<Pick<FitOptions, "batches" | "optimizer"
 
 const stepsOf = (saves: readonly CheckpointState[]): number[] => saves.map(({ step }) => step);
 
-test.each([0, 1, 2, 3, 5, 7])("a batch that can't be had after %i steps ends the run with a checkpoint of them, from which it goes on as if nothing had been", async (good) => {
-  const whole = await run(8);
-  const { error, saves, unsaved } = await failing({
-    async *batches(start) {
-      for (let k = start; ; k++) {
-        if (k === 2 * good + 1) throw new Error("broken.png: the image can't be read");
-        yield toyBatch(k);
-      }
-    },
-  });
-  expect(String(error)).toContain("broken.png");
-  expect(unsaved).toEqual([]);
-  expect(stepsOf(saves)).toEqual([...[2, 4, 6].filter((step) => step <= good), ...(good % 2 === 1 ? [good] : [])]);
-  if (good === 0) return;
-  const { last } = await run(8, saves.at(-1));
-  for (const [name, { data }] of whole.last.weights) expect(last.weights.get(name)!.data).toEqual(data);
-  for (const [name, { data }] of whole.last.optimizer) expect(last.optimizer.get(name)!.data).toEqual(data);
-});
+test.each([0, 1, 2, 3, 5, 7])(
+  "a batch that can't be had after %i steps ends the run with a checkpoint of them, from which it goes on as if nothing had been",
+  async (good) => {
+    const whole = await run(8);
+    const { error, saves, unsaved } = await failing({
+      async *batches(start) {
+        for (let k = start; ; k++) {
+          if (k === 2 * good + 1) throw new Error("broken.png: the image can't be read");
+          yield toyBatch(k);
+        }
+      },
+    });
+    expect(String(error)).toContain("broken.png");
+    expect(unsaved).toEqual([]);
+    expect(stepsOf(saves)).toEqual([
+      ...[2, 4, 6].filter((step) => step <= good),
+      ...(good % 2 === 1 ? [good] : []),
+    ]);
+    if (good === 0) return;
+    const { last } = await run(8, saves.at(-1));
+    for (const [name, { data }] of whole.last.weights) expect(last.weights.get(name)!.data).toEqual(data);
+    for (const [name, { data }] of whole.last.optimizer) expect(last.optimizer.get(name)!.data).toEqual(data);
+  },
+);
 
 test("a loss that is not finite, a log that can't be written and an evaluation that fails end the run with a checkpoint of what is done", async () => {
   const whole = await run(8);
@@ -284,21 +360,37 @@ test("a loss that is not finite, a log that can't be written and an evaluation t
   });
   expect(String(full.error)).toContain("the disk is full");
   // A backend that is not waited for has done the next step as well.
-  expect([[2, 4, 5], [2, 4, 6]]).toContainEqual(stepsOf(full.saves));
+  expect([
+    [2, 4, 5],
+    [2, 4, 6],
+  ]).toContainEqual(stepsOf(full.saves));
   await isWhole(full.saves.at(-1)!);
 
-  const failed = await failing({ hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("no memory")) } } });
+  const failed = await failing({
+    hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("no memory")) } },
+  });
   expect(String(failed.error)).toContain("no memory");
   expect(stepsOf(failed.saves)).toEqual([2, 3]);
   await isWhole(failed.saves.at(-1)!);
 });
 
 test("an evaluation that a run was stopped in is run when it goes on; one after the last step is the caller's", async () => {
-  const stopped = await failing({ hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("stopped")) } } });
+  const stopped = await failing({
+    hooks: { evaluation: { every: 3, run: () => Promise.reject(new Error("stopped")) } },
+  });
   const evaluated: number[] = [];
   const again = async (resume: CheckpointState, steps: number): Promise<void> => {
     const optimizer = sgd();
-    await fit({ model: toyModel(), batches, optimizer, schedule, steps, seed: 5, resume, hooks: { evaluation: { every: 3, run: async (step) => void evaluated.push(step) } } });
+    await fit({
+      model: toyModel(),
+      batches,
+      optimizer,
+      schedule,
+      steps,
+      seed: 5,
+      resume,
+      hooks: { evaluation: { every: 3, run: async (step) => void evaluated.push(step) } },
+    });
     optimizer.dispose();
   };
   await again(stopped.saves.at(-1)!, 8);
@@ -333,11 +425,21 @@ test("an error whose checkpoint can't be saved stays the error; why the steps ar
 
 test.each<[string, FitHooks]>([
   ["no checkpoints", {}],
-  ["nobody who wants to know why", { checkpoint: { every: 2, save: () => Promise.reject(new Error("saved")) } }],
+  [
+    "nobody who wants to know why",
+    { checkpoint: { every: 2, save: () => Promise.reject(new Error("saved")) } },
+  ],
 ])("an error stays the error where its steps can't be saved, with %s", async (_, hooks) => {
   const own = sgd();
-  const cut = { ...own, apply: () => { throw new Error("memory access out of bounds"); } };
-  await expect(fit({ model: toyModel(), batches, optimizer: cut, schedule, steps: 2, seed: 1, hooks })).rejects.toThrow("memory access out of bounds");
+  const cut = {
+    ...own,
+    apply: () => {
+      throw new Error("memory access out of bounds");
+    },
+  };
+  await expect(
+    fit({ model: toyModel(), batches, optimizer: cut, schedule, steps: 2, seed: 1, hooks }),
+  ).rejects.toThrow("memory access out of bounds");
   own.dispose();
 });
 
@@ -359,15 +461,22 @@ test("an update that is cut in the middle is not saved", async () => {
   });
   expect(String(error)).toContain("memory access out of bounds");
   expect(stepsOf(saves)).toEqual([2]);
-  expect(unsaved.map(String)).toEqual([expect.stringContaining("the update of step 3 was cut in the middle")]);
+  expect(unsaved.map(String)).toEqual([
+    expect.stringContaining("the update of step 3 was cut in the middle"),
+  ]);
 });
 
 test("velocities of another shape are not put back, and nothing is changed", async () => {
   const { last } = await run(4);
   const model = toyModel();
   const before = await model.variables.get("weight")!.data();
-  const other = { ...last, optimizer: new Map([...last.optimizer, ["weight", { shape: [2, 3], data: new Float32Array(6) }]]) };
-  await expect(fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 5, resume: other })).rejects.toThrow(
+  const other = {
+    ...last,
+    optimizer: new Map([...last.optimizer, ["weight", { shape: [2, 3], data: new Float32Array(6) }]]),
+  };
+  await expect(
+    fit({ model, batches, optimizer: sgd(), schedule, steps: 8, seed: 5, resume: other }),
+  ).rejects.toThrow(
     "restoreState: the optimizer's weight must be of its variable's shape [3, 2], got [2, 3]. It is of another run.",
   );
   expect(await model.variables.get("weight")!.data()).toEqual(before);
@@ -387,7 +496,9 @@ test("batches that end early are an error that says where", async () => {
     yield toyBatch(0);
     yield toyBatch(1);
   };
-  await expect(fit({ model, batches: two, optimizer: sgd(), schedule, steps: 5, seed: 1 })).rejects.toThrow("the batches ended at step 2 of 5");
+  await expect(fit({ model, batches: two, optimizer: sgd(), schedule, steps: 5, seed: 1 })).rejects.toThrow(
+    "the batches ended at step 2 of 5",
+  );
 });
 
 test("a run is resumed with its own seed only", async () => {

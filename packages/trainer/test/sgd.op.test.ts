@@ -26,7 +26,17 @@ test("decay: weights leaves norms and biases alone", async () => {
   const bias = variable(tensor1d([4]));
   const weight = variable(tensor2d([[4]]));
   const zero = [tensor1d([0]), tensor2d([[0]])] as const;
-  sgd({ weightDecay: 0.5, decay: "weights" }).apply(new Map([["b", bias], ["w", weight as never]]), new Map([["b", zero[0]], ["w", zero[1] as never]]), { rate: 1 });
+  sgd({ weightDecay: 0.5, decay: "weights" }).apply(
+    new Map([
+      ["b", bias],
+      ["w", weight as never],
+    ]),
+    new Map([
+      ["b", zero[0]],
+      ["w", zero[1] as never],
+    ]),
+    { rate: 1 },
+  );
   await expectClose(bias, [4]);
   await expectClose(weight, [2]);
 });
@@ -35,7 +45,8 @@ test("scale multiplies the gradient, and updates do not leak", async () => {
   const w = variable(tensor1d([0]));
   const g = tensor1d([10]);
   const optimizer = sgd({ momentum: 0, weightDecay: 0 });
-  const update = (): void => optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), { rate: 1, scale: 0.25 });
+  const update = (): void =>
+    optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), { rate: 1, scale: 0.25 });
   update();
   await expectClose(w, [-2.5]);
   const before = memory().numTensors;
@@ -50,16 +61,25 @@ test("a scale on the device does the same, and below 0 nothing at all", async ()
     const optimizer = sgd({ momentum: 0.5, weightDecay: 0.1 });
     for (const scale of scales) {
       const tensor = scalar(scale);
-      optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), { rate: 0.1, scale: onDevice ? tensor : scale });
+      optimizer.apply(new Map([["w", w]]), new Map([["w", g]]), {
+        rate: 0.1,
+        scale: onDevice ? tensor : scale,
+      });
       tensor.dispose();
     }
-    const state = [[...(await w.data())], [...(await optimizer.state()).get("w")!.data]] as [number[], number[]];
+    const state = [[...(await w.data())], [...(await optimizer.state()).get("w")!.data]] as [
+      number[],
+      number[],
+    ];
     optimizer.dispose();
     for (const t of [w, g]) t.dispose();
     return state;
   };
   expect(await run([0.5, -1, 0.25, -1], true)).toEqual(await run([0.5, 0.25], false));
-  expect(await run([-1], true)).toEqual([[1, -2, 3, 4, 5], [0, 0, 0, 0, 0]]);
+  expect(await run([-1], true)).toEqual([
+    [1, -2, 3, 4, 5],
+    [0, 0, 0, 0, 0],
+  ]);
 });
 
 test("a saved state continues exactly", async () => {

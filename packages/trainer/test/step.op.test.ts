@@ -1,4 +1,15 @@
-import { addN, dispose, div, memory, mul, square, sum, tensor1d, tidy, variable } from "@tensorflow/tfjs-core";
+import {
+  addN,
+  dispose,
+  div,
+  memory,
+  mul,
+  square,
+  sum,
+  tensor1d,
+  tidy,
+  variable,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
@@ -23,7 +34,10 @@ test("one plain update of bias is w - rate · 2w, and the report says what happe
 
 test("a step's time is in seconds, and of the step alone", async () => {
   const start = performance.now();
-  const { seconds } = await trainStep(slowToy(60), [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) });
+  const { seconds } = await trainStep(slowToy(60), [toyBatch(1)], sgd(plain), {
+    ...options,
+    random: createRandom(0),
+  });
   expect(seconds).toBeGreaterThan(0.05);
   expect(seconds).toBeLessThanOrEqual((performance.now() - start) / 1000);
 });
@@ -32,7 +46,11 @@ test("two accumulated micro-batches give the mean gradient of both", async () =>
   // loss_fit is a mean over pixels, so two batches of one image equal one batch of two.
   const whole = toyBatch(1);
   const half = (i: number): TrainingBatch => ({
-    images: { ...whole.images, data: whole.images.data.slice(i * 12, i * 12 + 12), imageSizes: [whole.images.imageSizes[i]!] },
+    images: {
+      ...whole.images,
+      data: whole.images.data.slice(i * 12, i * 12 + 12),
+      imageSizes: [whole.images.imageSizes[i]!],
+    },
     groundTruth: [whole.groundTruth[i]!],
     names: [whole.names[i]!],
   });
@@ -46,7 +64,11 @@ test("the losses of two micro-batches are the means of both, their images are co
   const model = toyModel();
   const optimizer = sgd(plain);
   const fitOf = async (batches: TrainingBatch[]): Promise<number> => {
-    const { losses, images } = await trainStep(model, batches, optimizer, { ...options, rate: 0, random: createRandom(0) });
+    const { losses, images } = await trainStep(model, batches, optimizer, {
+      ...options,
+      rate: 0,
+      random: createRandom(0),
+    });
     expect(images).toBe(2 * batches.length);
     return losses["loss_fit"]!;
   };
@@ -73,7 +95,8 @@ test("a step that fails puts back the statistics that its forward pass has chang
     },
   };
   const optimizer = sgd(plain);
-  const step = (batches: TrainingBatch[]): Promise<unknown> => trainStep(model, batches, optimizer, { ...options, random: createRandom(0) });
+  const step = (batches: TrainingBatch[]): Promise<unknown> =>
+    trainStep(model, batches, optimizer, { ...options, random: createRandom(0) });
   const broken = toyBatch(0);
   broken.images.data[13] = Infinity;
   // Makes the velocities, which a device that decides by itself keeps even of a first step that is none.
@@ -93,7 +116,12 @@ test("a step that fails puts back the statistics that its forward pass has chang
 test("clipping scales the whole gradient to the given norm", async () => {
   const model = toyModel();
   const before = await model.variables.get("bias")!.data();
-  const report = await trainStep(model, [toyBatch(1)], sgd(plain), { ...options, rate: 1, clipNorm: 0.5, random: createRandom(0) });
+  const report = await trainStep(model, [toyBatch(1)], sgd(plain), {
+    ...options,
+    rate: 1,
+    clipNorm: 0.5,
+    random: createRandom(0),
+  });
   const after = await model.variables.get("bias")!.data();
   // bias's own gradient is (1, -4); the update is that times 0.5 / norm.
   const scale = 0.5 / report.gradientNorm!;
@@ -103,9 +131,18 @@ test("clipping scales the whole gradient to the given norm", async () => {
 
 test("a tiny gradient is clipped by torch's rule, which adds 1e-6 to the norm", async () => {
   const w = tidy(() => variable(tensor1d([0]))) as Variable;
-  const model: TrainableModel = { variables: new Map([["w", w]]), trainable: ["w"], losses: async () => ({ loss: tidy(() => sum(mul(w, 3e-6))) as Scalar }) };
+  const model: TrainableModel = {
+    variables: new Map([["w", w]]),
+    trainable: ["w"],
+    losses: async () => ({ loss: tidy(() => sum(mul(w, 3e-6))) as Scalar }),
+  };
   const optimizer = sgd(plain);
-  await trainStep(model, [toyBatch(0)], optimizer, { ...options, rate: 1e6, clipNorm: 1e-6, random: createRandom(0) });
+  await trainStep(model, [toyBatch(0)], optimizer, {
+    ...options,
+    rate: 1e6,
+    clipNorm: 1e-6,
+    random: createRandom(0),
+  });
   // 3e-6 times 1e-6 / (3e-6 + 1e-6), at the rate 1e6.
   await expectClose(w, [-0.75], { atol: 1e-4 });
   optimizer.dispose();
@@ -114,19 +151,35 @@ test("a tiny gradient is clipped by torch's rule, which adds 1e-6 to the norm", 
 
 test("the norm is that of all gradients together, whatever their sizes", async () => {
   // The gradient of half the sum of squares is the variable.
-  const values = [3, 70_001, 1].map((size, k) => Float32Array.from({ length: size }, (_, i) => Math.sin(i + k)));
-  const variables = new Map(values.map((data, k) => [`w${k}`, tidy(() => variable(tensor1d(data))) as Variable]));
+  const values = [3, 70_001, 1].map((size, k) =>
+    Float32Array.from({ length: size }, (_, i) => Math.sin(i + k)),
+  );
+  const variables = new Map(
+    values.map((data, k) => [`w${k}`, tidy(() => variable(tensor1d(data))) as Variable]),
+  );
   const model: TrainableModel = {
     variables,
     trainable: [...variables.keys()],
-    losses: async () => ({ loss: tidy(() => addN([...variables.values()].map((w) => div(sum(square(w)), 2)))) as Scalar }),
+    losses: async () => ({
+      loss: tidy(() => addN([...variables.values()].map((w) => div(sum(square(w)), 2)))) as Scalar,
+    }),
   };
   const norm = Math.sqrt(values.reduce((n, data) => n + data.reduce((m, v) => m + v * v, 0), 0));
   const optimizer = sgd(plain);
-  const report = await trainStep(model, [toyBatch(0)], optimizer, { ...options, rate: 0.5, clipNorm: norm / 4, random: createRandom(0) });
+  const report = await trainStep(model, [toyBatch(0)], optimizer, {
+    ...options,
+    rate: 0.5,
+    clipNorm: norm / 4,
+    random: createRandom(0),
+  });
   expect(report.gradientNorm! / norm).toBeCloseTo(1, 5);
   // A quarter of the gradient, at half the rate.
-  for (const [k, data] of values.entries()) await expectClose(variables.get(`w${k}`)!, data.map((v) => v * 0.875), { atol: 1e-5 });
+  for (const [k, data] of values.entries())
+    await expectClose(
+      variables.get(`w${k}`)!,
+      data.map((v) => v * 0.875),
+      { atol: 1e-5 },
+    );
   optimizer.dispose();
   dispose([...variables.values()]);
 });
@@ -136,9 +189,9 @@ test("a loss that is not finite stops the step, naming the image and the term, a
   const batch = toyBatch(1, ["fine.png", "broken.png"]);
   batch.images.data[13] = NaN;
   const before = [...(await model.variables.get("bias")!.data())];
-  await expect(trainStep(model, [batch], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow(
-    /step 7: loss_fit is NaN on broken\.png\. .*clipNorm/,
-  );
+  await expect(
+    trainStep(model, [batch], sgd(plain), { ...options, random: createRandom(0) }),
+  ).rejects.toThrow(/step 7: loss_fit is NaN on broken\.png\. .*clipNorm/);
   await expectClose(model.variables.get("bias")!, before);
 });
 
@@ -150,15 +203,28 @@ test("to find the image that is to blame, each is passed alone, with its own ann
     ...toy,
     async losses({ names, groundTruth, images }, random) {
       const labels = groundTruth.map((one) => one!.labels[0]!);
-      passed.push({ names, labels, heights: images.imageSizes.map(({ height }) => height), first: images.data[0]! });
+      passed.push({
+        names,
+        labels,
+        heights: images.imageSizes.map(({ height }) => height),
+        first: images.data[0]!,
+      });
       drawn.push(random.uniform());
-      return { loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), labels.includes(8) ? NaN : 1)) as Scalar };
+      return {
+        loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), labels.includes(8) ? NaN : 1)) as Scalar,
+      };
     },
   };
   const batch = toyBatch(1, ["a.png", "b.png", "c.png"]);
   const sizes = [1, 2, 2].map((height) => ({ height, width: 2 }));
-  const labelled = { ...batch, images: { ...batch.images, imageSizes: sizes }, groundTruth: batch.groundTruth.map((one, i) => ({ ...one!, labels: Int32Array.of(7 + i) })) };
-  await expect(trainStep(model, [labelled], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow(
+  const labelled = {
+    ...batch,
+    images: { ...batch.images, imageSizes: sizes },
+    groundTruth: batch.groundTruth.map((one, i) => ({ ...one!, labels: Int32Array.of(7 + i) })),
+  };
+  await expect(
+    trainStep(model, [labelled], sgd(plain), { ...options, random: createRandom(0) }),
+  ).rejects.toThrow(
     "step 7: loss_toy is NaN on b.png. Lower the learning rate or lengthen the warm-up, set gradient clipping (optimizer.clipNorm), and look at this image with `mrcnn inspect`.",
   );
   const { data } = batch.images;
@@ -177,17 +243,22 @@ test("where no image alone is to blame, all of them are named", async () => {
     ...toy,
     async losses({ names }) {
       passed.push(names.join(" "));
-      return { loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), names.length > 1 ? NaN : 1)) as Scalar };
+      return {
+        loss_toy: tidy(() => mul(sum(toy.variables.get("bias")!), names.length > 1 ? NaN : 1)) as Scalar,
+      };
     },
   };
-  await expect(trainStep(model, [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) })).rejects.toThrow("step 7: loss_toy is NaN on a.png, b.png. Lower");
+  await expect(
+    trainStep(model, [toyBatch(1)], sgd(plain), { ...options, random: createRandom(0) }),
+  ).rejects.toThrow("step 7: loss_toy is NaN on a.png, b.png. Lower");
   expect(passed).toEqual(["a.png b.png", "a.png", "b.png"]);
 });
 
 test("no tensor is left over 50 steps", async () => {
   const model = toyModel();
   const optimizer = sgd();
-  const run = (): Promise<unknown> => trainStep(model, [toyBatch(3)], optimizer, { step: 0, rate: 1e-3, clipNorm: 1, random: createRandom(0) });
+  const run = (): Promise<unknown> =>
+    trainStep(model, [toyBatch(3)], optimizer, { step: 0, rate: 1e-3, clipNorm: 1, random: createRandom(0) });
   await run();
   const before = memory().numTensors;
   for (let i = 0; i < 50; i++) await run();

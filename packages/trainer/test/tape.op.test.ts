@@ -1,4 +1,29 @@
-import { add, addN, cast, dispose, gatherND, greater, keep, mean, memory, mul, registerGradient, reshape, scalar, split, square, sub, sum, tensor, tensor1d, tensor2d, tidy, unregisterGradient, variable, variableGrads } from "@tensorflow/tfjs-core";
+import {
+  add,
+  addN,
+  cast,
+  dispose,
+  gatherND,
+  greater,
+  keep,
+  mean,
+  memory,
+  mul,
+  registerGradient,
+  reshape,
+  scalar,
+  split,
+  square,
+  sub,
+  sum,
+  tensor,
+  tensor1d,
+  tensor2d,
+  tidy,
+  unregisterGradient,
+  variable,
+  variableGrads,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
@@ -38,37 +63,53 @@ test.each<[string, (w: Tensor1D, c: Tensor1D) => Tensor]>([
   ["one op alone", (w) => sum(w)],
   ["a variable that is used twice by one op", (w) => sum(mul(w, w))],
   ["a variable that several ops use", (w, c) => addN([sum(mul(w, c)), sum(square(w)), mean(w)])],
-  ["an intermediate value that several ops use", (w) => tidy(() => {
-    const y = square(w);
-    return sum(add(mul(y, y), y));
-  })],
+  [
+    "an intermediate value that several ops use",
+    (w) =>
+      tidy(() => {
+        const y = square(w);
+        return sum(add(mul(y, y), y));
+      }),
+  ],
   ["one of several outputs", (w, c) => sum(mul(split(w, 3)[1]!, split(c, 3)[0]!))],
-  ["a constant that comes of ops without a gradient", (w, c) => sum(mul(w, cast(greater(mul(c, c), c), "float32")))],
-  ["an op without a gradient that the loss is not made of", (w) => {
-    greater(w, w);
-    return sum(square(w));
-  }],
-])("the gradient of %s is that of tf.variableGrads, and no other tensor is left when it is known", async (_, loss) => {
-  const [w, c] = [variableOf([1, -2, 3]), tensor1d([0.5, 2, -1])];
-  const before = memory().numTensors;
-  const found = await onTape(
-    async () => loss(w as unknown as Tensor1D, c) as Scalar,
-    async ({ result, gradients }) => {
-      const [gradient] = gradients(result, [w]);
-      expect(memory().numTensors - before, "the loss and its gradient").toBe(2);
-      return gradient!;
+  [
+    "a constant that comes of ops without a gradient",
+    (w, c) => sum(mul(w, cast(greater(mul(c, c), c), "float32"))),
+  ],
+  [
+    "an op without a gradient that the loss is not made of",
+    (w) => {
+      greater(w, w);
+      return sum(square(w));
     },
-  );
-  const { grads, value } = variableGrads(() => loss(w as unknown as Tensor1D, c) as Scalar, [w]);
-  await expectClose(found, grads[w.name]!, { atol: 1e-6 });
-  dispose([found, grads[w.name]!, value]);
-  expect(memory().numTensors).toBe(before);
-  dispose([w, c]);
-});
+  ],
+])(
+  "the gradient of %s is that of tf.variableGrads, and no other tensor is left when it is known",
+  async (_, loss) => {
+    const [w, c] = [variableOf([1, -2, 3]), tensor1d([0.5, 2, -1])];
+    const before = memory().numTensors;
+    const found = await onTape(
+      async () => loss(w as unknown as Tensor1D, c) as Scalar,
+      async ({ result, gradients }) => {
+        const [gradient] = gradients(result, [w]);
+        expect(memory().numTensors - before, "the loss and its gradient").toBe(2);
+        return gradient!;
+      },
+    );
+    const { grads, value } = variableGrads(() => loss(w as unknown as Tensor1D, c) as Scalar, [w]);
+    await expectClose(found, grads[w.name]!, { atol: 1e-6 });
+    dispose([found, grads[w.name]!, value]);
+    expect(memory().numTensors).toBe(before);
+    dispose([w, c]);
+  },
+);
 
 test("a loss that is a variable itself has the gradient 1, and none for others", async () => {
   const [w, other] = [variableOf(3), variableOf(4)];
-  const [own, none] = await onTape(async () => w as unknown as Scalar, async ({ result, gradients }) => gradients(result, [w, other]));
+  const [own, none] = await onTape(
+    async () => w as unknown as Scalar,
+    async ({ result, gradients }) => gradients(result, [w, other]),
+  );
   await expectClose(own!, [1]);
   expect(none).toBeUndefined();
   dispose([w, other, own!]);
@@ -102,7 +143,12 @@ test("what the forward pass returns or keeps can be read after the backward pass
 test("a forward pass whose gradients nobody asks for leaves nothing", async () => {
   const w = variableOf([1, 2]);
   const before = memory().numTensors;
-  expect(await onTape(async () => sum(mul(w, w)), async ({ result }) => result.shape)).toEqual([]);
+  expect(
+    await onTape(
+      async () => sum(mul(w, w)),
+      async ({ result }) => result.shape,
+    ),
+  ).toEqual([]);
   expect(memory().numTensors).toBe(before);
   w.dispose();
 });
@@ -110,14 +156,22 @@ test("a forward pass whose gradients nobody asks for leaves nothing", async () =
 test("an op that has no gradient, or none for one of its inputs, is named, and leaves nothing", async () => {
   const [w, at] = [variableOf([1, 2]), tensor2d([[1], [0]], [2, 1], "int32")];
   const before = memory().numTensors;
-  const gradientOf = (forward: () => Tensor): Promise<unknown> => onTape(async () => forward() as Scalar, async ({ result, gradients }) => gradients(result, [w]));
+  const gradientOf = (forward: () => Tensor): Promise<unknown> =>
+    onTape(
+      async () => forward() as Scalar,
+      async ({ result, gradients }) => gradients(result, [w]),
+    );
   await expect(gradientOf(() => sum(gatherND(w, at)))).rejects.toMatchObject({
     code: "backend",
-    message: 'gradients: TensorFlow.js has no gradient for GatherNd. Import "@tensorflow/tfjs" once, which registers them all.',
+    message:
+      'gradients: TensorFlow.js has no gradient for GatherNd. Import "@tensorflow/tfjs" once, which registers them all.',
   });
   registerGradient({ kernelName: "GatherNd", gradFunc: () => ({}) });
   try {
-    await expect(gradientOf(() => sum(gatherND(w, at)))).rejects.toMatchObject({ code: "backend", message: "gradients: GatherNd has no gradient for its input params." });
+    await expect(gradientOf(() => sum(gatherND(w, at)))).rejects.toMatchObject({
+      code: "backend",
+      message: "gradients: GatherNd has no gradient for its input params.",
+    });
   } finally {
     unregisterGradient("GatherNd");
   }
@@ -154,7 +208,10 @@ test("a forward that throws closes the tape and frees what it made", async () =>
   x.dispose();
   expect(memory().numTensors).toBe(before);
   // The engine is free for the next step.
-  await onTape(async () => scalar(1), async () => undefined);
+  await onTape(
+    async () => scalar(1),
+    async () => undefined,
+  );
   expect(tidy(() => memory().numTensors)).toBe(before);
 });
 
@@ -163,9 +220,15 @@ test("two steps at once are refused", async () => {
     () => new Promise((resolve) => setTimeout(resolve, 20)),
     async () => undefined,
   );
-  await expect(onTape(async () => undefined, async () => undefined)).rejects.toMatchObject({
+  await expect(
+    onTape(
+      async () => undefined,
+      async () => undefined,
+    ),
+  ).rejects.toMatchObject({
     code: "backend",
-    message: "onTape: a training step is still open, and TensorFlow.js has one tape. Await the step before starting another.",
+    message:
+      "onTape: a training step is still open, and TensorFlow.js has one tape. Await the step before starting another.",
   });
   await first;
 });

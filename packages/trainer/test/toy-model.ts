@@ -1,5 +1,16 @@
 // A model of one image-dependent and one constant loss, whose gradients are easy to write down.
-import { mean, mul, reshape, square, sub, sum, tensor, tensor1d, tidy, variable } from "@tensorflow/tfjs-core";
+import {
+  mean,
+  mul,
+  reshape,
+  square,
+  sub,
+  sum,
+  tensor,
+  tensor1d,
+  tidy,
+  variable,
+} from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
 import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
 
@@ -19,7 +30,16 @@ function owning(initial: Tensor, trainable = true): Variable {
  */
 export function toyModel({ noise = 0 }: { noise?: number } = {}): Toy {
   const variables = new Map<string, Variable>([
-    ["weight", owning(tensor([[0.5, -0.25], [0.125, 0.75], [1, -1]]))],
+    [
+      "weight",
+      owning(
+        tensor([
+          [0.5, -0.25],
+          [0.125, 0.75],
+          [1, -1],
+        ]),
+      ),
+    ],
     ["bias", owning(tensor1d([0.5, -2]))],
     ["unused", owning(tensor1d([3]))],
     ["running_mean", owning(tensor1d([7]), false)],
@@ -57,6 +77,15 @@ export function slowToy(milliseconds: number): Toy {
 export function toyBatch(seed: number, names: readonly string[] = ["a.png", "b.png"]): TrainingBatch {
   const size = { height: 2, width: 2 };
   const data = Float32Array.from({ length: names.length * 12 }, (_, i) => Math.sin(i * 1.7 + seed));
-  const none = { boxes: new Float32Array(0), labels: new Int32Array(0), masks: [], isCrowd: new Uint8Array(0) };
-  return { images: { data, size, imageSizes: names.map(() => size) }, groundTruth: names.map(() => none), names };
+  const none = {
+    boxes: new Float32Array(0),
+    labels: new Int32Array(0),
+    masks: [],
+    isCrowd: new Uint8Array(0),
+  };
+  return {
+    images: { data, size, imageSizes: names.map(() => size) },
+    groundTruth: names.map(() => none),
+    names,
+  };
 }

@@ -13,8 +13,12 @@ export interface BatchOptions {
  *
  * @throws ShapeError without images, or for an image larger than `size`.
  */
-export function batchImages(images: readonly FloatImage[], { divisor = 32, size }: BatchOptions = {}): ImageBatch {
-  if (images.length === 0) throw new ShapeError("batchImages: images must hold at least one image, got none.");
+export function batchImages(
+  images: readonly FloatImage[],
+  { divisor = 32, size }: BatchOptions = {},
+): ImageBatch {
+  if (images.length === 0)
+    throw new ShapeError("batchImages: images must hold at least one image, got none.");
   const up = (length: number): number => Math.ceil(length / divisor) * divisor;
   const height = Math.max(...images.map((image) => image.height));
   const width = Math.max(...images.map((image) => image.width));

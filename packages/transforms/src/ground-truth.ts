@@ -25,7 +25,11 @@ export function resizeGroundTruth(groundTruth: GroundTruth, from: ImageSize, to:
 }
 
 /** Ground truth turned with its image; `size` is the image's before turning. */
-export function orientGroundTruth(groundTruth: GroundTruth, size: ImageSize, orientation: Orientation): GroundTruth {
+export function orientGroundTruth(
+  groundTruth: GroundTruth,
+  size: ImageSize,
+  orientation: Orientation,
+): GroundTruth {
   return {
     ...groundTruth,
     boxes: orientBoxes(groundTruth.boxes, size, orientation),
@@ -54,7 +58,12 @@ export function cropGroundTruth(
   const masks: Bitmap[] = [];
   const kept: number[] = [];
   for (let i = 0; i < groundTruth.labels.length; i++) {
-    const [x1, y1, x2, y2] = groundTruth.boxes.subarray(i * 4, i * 4 + 4) as unknown as [number, number, number, number];
+    const [x1, y1, x2, y2] = groundTruth.boxes.subarray(i * 4, i * 4 + 4) as unknown as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const mask = groundTruth.masks[i];
     const moved = [x1 - left, y1 - top, x2 - left, y2 - top] as const;
     const inside = moved[0] >= 0 && moved[1] >= 0 && moved[2] <= width && moved[3] <= height;

@@ -16,11 +16,15 @@ export interface ColorChange {
  * Changes an image's colours: brightness, contrast, saturation, then hue, as torchvision's functions of
  * these names (grey is ITU-R 601's), without rounding in between. Values stay within 0..255.
  */
-export function adjustColor(image: RawImage, { brightness = 1, contrast = 1, saturation = 1, hue = 0 }: ColorChange): RawImage {
+export function adjustColor(
+  image: RawImage,
+  { brightness = 1, contrast = 1, saturation = 1, hue = 0 }: ColorChange,
+): RawImage {
   const source = image.data;
   const bright = Float32Array.from({ length: 256 }, (_, x) => within(brightness * x));
   let sum = 0;
-  for (let i = 0; i < source.length; i += 3) sum += greyOf(bright[source[i]!]!, bright[source[i + 1]!]!, bright[source[i + 2]!]!);
+  for (let i = 0; i < source.length; i += 3)
+    sum += greyOf(bright[source[i]!]!, bright[source[i + 1]!]!, bright[source[i + 2]!]!);
   const mean = (sum * 3) / Math.max(source.length, 1);
   const table = bright.map((x) => within(mean + contrast * (x - mean)));
   const data = new Uint8ClampedArray(source.length);
@@ -28,7 +32,11 @@ export function adjustColor(image: RawImage, { brightness = 1, contrast = 1, sat
     let [r, g, b] = [table[source[i]!]!, table[source[i + 1]!]!, table[source[i + 2]!]!];
     if (saturation !== 1) {
       const grey = greyOf(r, g, b);
-      [r, g, b] = [within(grey + saturation * (r - grey)), within(grey + saturation * (g - grey)), within(grey + saturation * (b - grey))];
+      [r, g, b] = [
+        within(grey + saturation * (r - grey)),
+        within(grey + saturation * (g - grey)),
+        within(grey + saturation * (b - grey)),
+      ];
     }
     if (hue !== 0) [r, g, b] = turnHue(r, g, b, hue);
     data[i] = r;
@@ -46,7 +54,10 @@ function turnHue(r: number, g: number, b: number, turns: number): [number, numbe
   const high = Math.max(r, g, b);
   const span = high - Math.min(r, g, b);
   if (span === 0) return [r, g, b];
-  const sixth = high === r ? (g - b) / span : high === g ? 2 + (b - r) / span : 4 + (r - g) / span;
+  const sixth =
+    high === r ? (g - b) / span
+    : high === g ? 2 + (b - r) / span
+    : 4 + (r - g) / span;
   const channel = (shift: number): number => {
     const at = (((sixth + 6 * turns + shift) % 6) + 6) % 6;
     return high - span * Math.min(Math.max(Math.min(at, 4 - at), 0), 1);

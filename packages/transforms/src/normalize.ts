@@ -34,7 +34,10 @@ export function normalizeImageBy(
 ): FloatImage {
   // A byte has 256 values, so three small tables hold every answer.
   const [first, second, third] = mean.map((m, c) =>
-    Float32Array.from({ length: 256 }, (_, x) => round(round(range === 1 ? x / 255 : x) - round(m)) / round(std[c]!)),
+    Float32Array.from(
+      { length: 256 },
+      (_, x) => round(round(range === 1 ? x / 255 : x) - round(m)) / round(std[c]!),
+    ),
   ) as [Float32Array, Float32Array, Float32Array];
   const [from, to] = channelOrder === "rgb" ? [0, 2] : [2, 0];
   const { data: source, height, width } = image;

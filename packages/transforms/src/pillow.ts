@@ -33,7 +33,8 @@ function triangleFilter(from: number, to: number): Filter {
       own[k] = distance < 1 ? 1 - distance : 0;
       sum += own[k]!;
     }
-    for (let k = 0; k < length; k++) weights[i * taps + k] = Math.trunc(0.5 + (own[k]! / sum) * (1 << PRECISION));
+    for (let k = 0; k < length; k++)
+      weights[i * taps + k] = Math.trunc(0.5 + (own[k]! / sum) * (1 << PRECISION));
     first[i] = low;
     count[i] = length;
   }

@@ -34,7 +34,14 @@ export interface PreparedImage {
  *
  * @throws ConfigError when an edge would vanish, or for matterport's square without a `maxSize`.
  */
-export function preparedSize(photo: ImageSize, { resize = "torchvision", minSize, maxSize = Infinity }: Pick<ImageOptions, "resize" | "minSize" | "maxSize">): ImageSize {
+export function preparedSize(
+  photo: ImageSize,
+  {
+    resize = "torchvision",
+    minSize,
+    maxSize = Infinity,
+  }: Pick<ImageOptions, "resize" | "minSize" | "maxSize">,
+): ImageSize {
   if (resize === "matterport") {
     squareFit(photo, { minSize, side: maxSize }); // throws where nothing fits
     return { height: maxSize, width: maxSize };
@@ -52,10 +59,20 @@ export function prepareImage(photo: RawImage, options: ImageOptions): PreparedIm
   const { resize = "torchvision", minSize, maxSize = Infinity } = options;
   const originalSize = { height: photo.height, width: photo.width };
   if (resize === "matterport") {
-    const square = centreInSquare(resizeLikeScikitImage(photo, squareFit(photo, { minSize, side: maxSize })), maxSize);
-    return { image: normalizeImageBy((value) => value, square.image, options), window: square.window, originalSize };
+    const square = centreInSquare(
+      resizeLikeScikitImage(photo, squareFit(photo, { minSize, side: maxSize })),
+      maxSize,
+    );
+    return {
+      image: normalizeImageBy((value) => value, square.image, options),
+      window: square.window,
+      originalSize,
+    };
   }
   const size = preparedSize(photo, options);
-  const image = resize === "torchvision" ? resizeImage(normalizeImage(photo, options), size) : normalizeImage(resizeLikePillow(photo, size), options);
+  const image =
+    resize === "torchvision" ?
+      resizeImage(normalizeImage(photo, options), size)
+    : normalizeImage(resizeLikePillow(photo, size), options);
   return { image, window: { left: 0, top: 0, height: image.height, width: image.width }, originalSize };
 }

@@ -46,7 +46,11 @@ export interface PreparedSample {
  * Augments one sample: turned, resized, cropped, recoloured, normalised, image and objects alike. All
  * chance comes from `random`. Objects of which nothing is left are dropped; none left is a valid negative.
  */
-export function prepareTrainingSample(sample: Sample, options: TrainingOptions, random: Random): PreparedSample {
+export function prepareTrainingSample(
+  sample: Sample,
+  options: TrainingOptions,
+  random: Random,
+): PreparedSample {
   const { flip = 0, verticalFlip = 0, rotate90 = 0, minSizes = [], maxSize = Infinity } = options;
   const { crop, minArea = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = options;
   let { image, groundTruth } = sample;
@@ -62,7 +66,10 @@ export function prepareTrainingSample(sample: Sample, options: TrainingOptions, 
 
   const minSize = minSizes[random.int(minSizes.length)];
   const size = minSize === undefined ? image : shortestEdgeSize(image, { minSize, maxSize });
-  const window = crop === undefined ? { left: 0, top: 0, height: size.height, width: size.width } : randomWindow(size, crop, random);
+  const window =
+    crop === undefined ?
+      { left: 0, top: 0, height: size.height, width: size.width }
+    : randomWindow(size, crop, random);
   groundTruth = cropGroundTruth(resizeGroundTruth(groundTruth, image, size), window, { minArea });
 
   const sameSize = size.height === image.height && size.width === image.width;
@@ -70,7 +77,12 @@ export function prepareTrainingSample(sample: Sample, options: TrainingOptions, 
   if (sameSize && smaller) image = cropImage(image, window);
   if (brightness > 0 || contrast > 0 || saturation > 0 || hue > 0) {
     const within = (range: number): number => (range > 0 ? range * (2 * random.uniform() - 1) : 0);
-    const [b, c, s, h] = [brightness, contrast, saturation, hue].map(within) as [number, number, number, number];
+    const [b, c, s, h] = [brightness, contrast, saturation, hue].map(within) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     image = adjustColor(image, { brightness: 1 + b, contrast: 1 + c, saturation: 1 + s, hue: h });
   }
   const normal = normalizeImage(image, options);

@@ -33,17 +33,28 @@ export function shortestEdgeSize(size: ImageSize, { minSize, maxSize }: Shortest
  *
  * @throws ConfigError when an edge would be smaller than one pixel.
  */
-export function roundedShortestEdgeSize({ height, width }: ImageSize, { minSize, maxSize }: ShortestEdge): ImageSize {
+export function roundedShortestEdgeSize(
+  { height, width }: ImageSize,
+  { minSize, maxSize }: ShortestEdge,
+): ImageSize {
   const scale = minSize / Math.min(height, width);
-  const wanted = height < width ? { height: minSize, width: scale * width } : { height: scale * height, width: minSize };
+  const wanted =
+    height < width ? { height: minSize, width: scale * width } : { height: scale * height, width: minSize };
   const longer = Math.max(wanted.height, wanted.width);
   const shrink = longer > maxSize ? maxSize / longer : 1;
-  const result = { height: Math.floor(wanted.height * shrink + 0.5), width: Math.floor(wanted.width * shrink + 0.5) };
+  const result = {
+    height: Math.floor(wanted.height * shrink + 0.5),
+    width: Math.floor(wanted.width * shrink + 0.5),
+  };
   assertNotEmpty("roundedShortestEdgeSize", result, { height, width, minSize, maxSize });
   return result;
 }
 
-function assertNotEmpty(where: string, result: ImageSize, { height, width, minSize, maxSize }: ImageSize & ShortestEdge): void {
+function assertNotEmpty(
+  where: string,
+  result: ImageSize,
+  { height, width, minSize, maxSize }: ImageSize & ShortestEdge,
+): void {
   if (result.height >= 1 && result.width >= 1) return;
   throw new ConfigError(
     `${where}: an image of ${height}x${width} pixels with minSize ${minSize} and maxSize ${maxSize} ` +
@@ -83,7 +94,12 @@ export function resizeImage(
   { window = { left: 0, top: 0, ...size } }: { window?: PixelWindow } = {},
 ): FloatImage {
   const { height, width, left, top } = window;
-  if (image.height === size.height && image.width === size.width && height === size.height && width === size.width) {
+  if (
+    image.height === size.height &&
+    image.width === size.width &&
+    height === size.height &&
+    width === size.width
+  ) {
     return image;
   }
   const source = image.data;
@@ -111,7 +127,10 @@ export function resizeImage(
     const first = y.low[i]!;
     const second = y.high[i]!;
     if (lower.row === first) [upper, lower] = [lower, upper];
-    for (const [line, wanted] of [[upper, first], [lower, second]] as const) {
+    for (const [line, wanted] of [
+      [upper, first],
+      [lower, second],
+    ] as const) {
       if (line.row !== wanted) stretch(wanted, line.values);
       line.row = wanted;
     }

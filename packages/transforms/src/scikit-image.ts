@@ -51,7 +51,10 @@ export function resizeLikeScikitImage(image: RawImage, { height, width }: ImageS
           source[top + right + c]! * above * after +
           source[bottom + left + c]! * below * before +
           source[bottom + right + c]! * below * after;
-        data[o] = value < least ? least : value > most ? most : value;
+        data[o] =
+          value < least ? least
+          : value > most ? most
+          : value;
       }
     }
   }

@@ -7,9 +7,14 @@ import type { PixelWindow } from "@mrcnn/masks";
  *
  * @throws ConfigError when `side` is no whole number of pixels, or an edge would be smaller than one.
  */
-export function squareFit({ height, width }: ImageSize, { minSize = 0, side }: { minSize?: number | undefined; side: number }): ImageSize {
+export function squareFit(
+  { height, width }: ImageSize,
+  { minSize = 0, side }: { minSize?: number | undefined; side: number },
+): ImageSize {
   if (!(Number.isInteger(side) && side >= 1)) {
-    throw new ConfigError(`prepareImage: maxSize must be the side of matterport's square, a whole number of pixels, got ${side}.`);
+    throw new ConfigError(
+      `prepareImage: maxSize must be the side of matterport's square, a whole number of pixels, got ${side}.`,
+    );
   }
   const longer = Math.max(height, width);
   const wanted = Math.max(1, minSize / Math.min(height, width));
@@ -29,6 +34,7 @@ export function centreInSquare(image: RawImage, side: number): { image: RawImage
   const left = Math.floor((side - width) / 2);
   const top = Math.floor((side - height) / 2);
   const data = new Uint8Array(side * side * 3);
-  for (let y = 0; y < height; y++) data.set(image.data.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * side + left) * 3);
+  for (let y = 0; y < height; y++)
+    data.set(image.data.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * side + left) * 3);
   return { image: { height: side, width: side, data }, window: { left, top, height, width } };
 }

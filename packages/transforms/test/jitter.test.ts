@@ -4,9 +4,18 @@ import { describe, expect, it } from "vitest";
 import { adjustColor } from "../src/index.ts";
 import type { ColorChange } from "../src/index.ts";
 
-const fixture = golden<{ size: [number, number]; cases: { change: ColorChange; data: number[] }[] }>(import.meta.url, "colors");
+const fixture = golden<{ size: [number, number]; cases: { change: ColorChange; data: number[] }[] }>(
+  import.meta.url,
+  "colors",
+);
 const [height, width] = fixture.size;
-const image: RawImage = { height, width, data: Uint8Array.from(seededUniform(`photo${height}x${width}`, height * width * 3), (value) => Math.floor(value * 256)) };
+const image: RawImage = {
+  height,
+  width,
+  data: Uint8Array.from(seededUniform(`photo${height}x${width}`, height * width * 3), (value) =>
+    Math.floor(value * 256),
+  ),
+};
 
 describe("adjustColor", () => {
   it.each(fixture.cases)("gives torchvision's colours for $change", ({ change, data }) => {

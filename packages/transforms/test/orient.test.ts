@@ -5,7 +5,9 @@ import { orientBitmap, orientBoxes, orientImage } from "../src/index.ts";
 
 const flags = [false, true];
 const all = flags.flatMap((transpose) =>
-  flags.flatMap((flipHorizontal) => flags.map((flipVertical) => ({ transpose, flipHorizontal, flipVertical }))),
+  flags.flatMap((flipHorizontal) =>
+    flags.map((flipVertical) => ({ transpose, flipHorizontal, flipVertical })),
+  ),
 );
 
 describe.each(all)("%o", (orientation) => {
@@ -38,7 +40,10 @@ describe.each(all)("%o", (orientation) => {
     const mask = bitmapFromFull(full, size);
     const turned = orientBitmap(mask, orientation);
     expect(turned.size).toEqual(out);
-    const expected = Uint8Array.from({ length: 24 }, (_, i) => full[source(Math.floor(i / out.width), i % out.width)]!);
+    const expected = Uint8Array.from(
+      { length: 24 },
+      (_, i) => full[source(Math.floor(i / out.width), i % out.width)]!,
+    );
     expect(toFullBitmap(turned)).toEqual(expected);
     const box = orientBoxes(Float32Array.from(bitmapBox(mask)), size, orientation);
     expect([...box]).toEqual([...bitmapBox(turned)]);

@@ -6,7 +6,12 @@ import { cropGroundTruth, cropImage, prepareTrainingSample, randomWindow } from 
 const plain = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
 // An image whose channels hold the column, the row, and 255 on objects.
-function sampleOf(height: number, width: number, rects: readonly [number, number, number, number][], id = 1): Sample {
+function sampleOf(
+  height: number,
+  width: number,
+  rects: readonly [number, number, number, number][],
+  id = 1,
+): Sample {
   const data = new Uint8Array(height * width * 3);
   const masks = rects.map(([x1, y1, x2, y2]) => {
     const full = new Uint8Array(height * width);
@@ -31,7 +36,11 @@ function sampleOf(height: number, width: number, rects: readonly [number, number
 }
 
 describe("cropGroundTruth", () => {
-  const { groundTruth } = sampleOf(20, 30, [[2, 2, 8, 9], [10, 5, 20, 15], [25, 0, 30, 4]]);
+  const { groundTruth } = sampleOf(20, 30, [
+    [2, 2, 8, 9],
+    [10, 5, 20, 15],
+    [25, 0, 30, 4],
+  ]);
   const window = { left: 4, top: 3, height: 10, width: 12 };
 
   it("keeps what is visible, with the box of the visible part", () => {
@@ -49,7 +58,12 @@ describe("cropGroundTruth", () => {
     for (let y = 0; y < 10; y++) full[y * 10 + 2] = 1;
     for (let x = 2; x < 9; x++) full[90 + x] = 1;
     const mask = bitmapFromFull(full, { height: 10, width: 10 });
-    const gt: GroundTruth = { boxes: Float32Array.of(2, 0, 9, 10), labels: Int32Array.of(1), masks: [mask], isCrowd: Uint8Array.of(0) };
+    const gt: GroundTruth = {
+      boxes: Float32Array.of(2, 0, 9, 10),
+      labels: Int32Array.of(1),
+      masks: [mask],
+      isCrowd: Uint8Array.of(0),
+    };
     expect([...cropGroundTruth(gt, { left: 0, top: 0, height: 5, width: 10 }).boxes]).toEqual([2, 0, 3, 5]);
   });
   it("drops slivers below minArea", () => {
@@ -64,7 +78,12 @@ describe("cropGroundTruth", () => {
   });
   it("leaves an image without objects a negative", () => {
     const cut = cropGroundTruth(groundTruth, { left: 0, top: 16, height: 4, width: 30 });
-    expect(cut).toEqual({ boxes: new Float32Array(0), labels: new Int32Array(0), isCrowd: new Uint8Array(0), masks: [] });
+    expect(cut).toEqual({
+      boxes: new Float32Array(0),
+      labels: new Int32Array(0),
+      isCrowd: new Uint8Array(0),
+      masks: [],
+    });
   });
 });
 
@@ -73,7 +92,11 @@ describe("randomWindow", () => {
     const random = createRandom(2);
     const seen = new Set<string>();
     for (let i = 0; i < 300; i++) {
-      const { left, top, height, width } = randomWindow({ height: 5, width: 4 }, { height: 3, width: 2 }, random);
+      const { left, top, height, width } = randomWindow(
+        { height: 5, width: 4 },
+        { height: 3, width: 2 },
+        random,
+      );
       expect([height, width]).toEqual([3, 2]);
       seen.add(`${left},${top}`);
     }
@@ -93,7 +116,11 @@ it("cropImage refuses a window that reaches outside", () => {
 });
 
 describe("prepareTrainingSample", () => {
-  const sample = sampleOf(24, 40, [[3, 4, 12, 10], [20, 8, 36, 22], [30, 1, 38, 5]]);
+  const sample = sampleOf(24, 40, [
+    [3, 4, 12, 10],
+    [20, 8, 36, 22],
+    [30, 1, 38, 5],
+  ]);
   const options = { ...plain, flip: 0.5, verticalFlip: 0.5, rotate90: 0.5, crop: { height: 16, width: 16 } };
 
   it("moves image and objects alike, whatever is drawn", () => {
@@ -116,15 +143,27 @@ describe("prepareTrainingSample", () => {
   it("draws all eight orientations", () => {
     const seen = new Set<string>();
     for (let seed = 0; seed < 100; seed++) {
-      const { image } = prepareTrainingSample(sample, { ...options, crop: undefined } as never, createRandom(seed));
+      const { image } = prepareTrainingSample(
+        sample,
+        { ...options, crop: undefined } as never,
+        createRandom(seed),
+      );
       // Column and row of the original at two corners tell how the picture lies.
-      const at = (i: number): string => [...image.data.subarray(i * 3, i * 3 + 2)].map((v) => Math.round(v * 255)).join();
+      const at = (i: number): string =>
+        [...image.data.subarray(i * 3, i * 3 + 2)].map((v) => Math.round(v * 255)).join();
       seen.add(`${at(0)} ${at(image.width - 1)}`);
     }
     expect(seen.size).toBe(8);
   });
   it("repeats itself for the same random state, and only then", () => {
-    const scaled = { ...options, minSizes: [18, 24, 37], brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.1 };
+    const scaled = {
+      ...options,
+      minSizes: [18, 24, 37],
+      brightness: 0.2,
+      contrast: 0.2,
+      saturation: 0.2,
+      hue: 0.1,
+    };
     const make = (seed: number): unknown => prepareTrainingSample(sample, scaled, createRandom(seed));
     expect(make(7)).toEqual(make(7));
     expect(make(7)).not.toEqual(make(8));
@@ -132,7 +171,11 @@ describe("prepareTrainingSample", () => {
   it("resizes to one of the sizes before cropping", () => {
     const heights = new Set<number>();
     for (let seed = 0; seed < 40; seed++) {
-      const { image, groundTruth } = prepareTrainingSample(sample, { ...plain, minSizes: [12, 48], maxSize: 70 }, createRandom(seed));
+      const { image, groundTruth } = prepareTrainingSample(
+        sample,
+        { ...plain, minSizes: [12, 48], maxSize: 70 },
+        createRandom(seed),
+      );
       heights.add(image.height);
       const scale = image.height / 24;
       expect(groundTruth.boxes[0]).toBeCloseTo(3 * scale, 4);
@@ -140,12 +183,19 @@ describe("prepareTrainingSample", () => {
     expect([...heights].toSorted((a, b) => a - b)).toEqual([12, 42]); // 48 would be 80 wide: 70 / 40 · 24
   });
   it("drops objects that resizing leaves without a pixel", () => {
-    const tiny = sampleOf(40, 40, [[1, 1, 2, 2], [4, 4, 30, 30]]);
+    const tiny = sampleOf(40, 40, [
+      [1, 1, 2, 2],
+      [4, 4, 30, 30],
+    ]);
     const { groundTruth } = prepareTrainingSample(tiny, { ...plain, minSizes: [10] }, createRandom(1));
     expect([...groundTruth.labels]).toEqual([2]);
   });
   it("keeps a smaller image whole", () => {
-    const { image } = prepareTrainingSample(sample, { ...plain, crop: { height: 100, width: 10 } }, createRandom(1));
+    const { image } = prepareTrainingSample(
+      sample,
+      { ...plain, crop: { height: 100, width: 10 } },
+      createRandom(1),
+    );
     expect([image.height, image.width]).toEqual([24, 10]);
   });
   it("leaves its argument alone", () => {

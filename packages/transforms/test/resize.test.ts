@@ -2,7 +2,16 @@ import { createRandom } from "@mrcnn/core";
 import { bitmapFromFull, toFullBitmap } from "@mrcnn/masks";
 import { expectClose, golden } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
-import { batchImages, imagenetNormalization, mapBoxes, normalizeImage, prepareImage, resizeGroundTruth, resizeImage, shortestEdgeSize } from "../src/index.ts";
+import {
+  batchImages,
+  imagenetNormalization,
+  mapBoxes,
+  normalizeImage,
+  prepareImage,
+  resizeGroundTruth,
+  resizeImage,
+  shortestEdgeSize,
+} from "../src/index.ts";
 
 interface Case {
   size: [number, number];
@@ -24,7 +33,10 @@ interface Fixture {
   batches: { sizes: [number, number][]; batch: [number, number] }[];
 }
 const fixture = golden<Fixture>(import.meta.url, "transforms");
-const sizeOf = ([height, width]: readonly [number, number]): { height: number; width: number } => ({ height, width });
+const sizeOf = ([height, width]: readonly [number, number]): { height: number; width: number } => ({
+  height,
+  width,
+});
 
 describe("shortestEdgeSize", () => {
   it.each(fixture.sizes)("%i x %i to %i / %i is torchvision's", (height, width, minSize, maxSize, h, w) => {
@@ -33,7 +45,8 @@ describe("shortestEdgeSize", () => {
   it("ends at 799 where torchvision does", () => {
     const short = [];
     for (let s = 100; s < 3000; s++) {
-      if (shortestEdgeSize({ height: s, width: s }, { minSize: 800, maxSize: 1333 }).height === 799) short.push(s);
+      if (shortestEdgeSize({ height: s, width: s }, { minSize: 800, maxSize: 1333 }).height === 799)
+        short.push(s);
     }
     expect(short).toEqual(fixture.short799);
   });
@@ -49,7 +62,11 @@ describe("against GeneralizedRCNNTransform", () => {
     const from = sizeOf(c.size);
     const to = sizeOf(c.resizedSize);
     const raw = { ...from, data: Uint8Array.from(c.data) };
-    const { image, originalSize } = prepareImage(raw, { ...imagenetNormalization, minSize: c.minSize, maxSize: c.maxSize });
+    const { image, originalSize } = prepareImage(raw, {
+      ...imagenetNormalization,
+      minSize: c.minSize,
+      maxSize: c.maxSize,
+    });
     expect({ height: image.height, width: image.width }).toEqual(to);
     expect(originalSize).toEqual(from);
     await expectClose(image.data, c.resized, { atol: 1e-5, rtol: 0 });
@@ -75,7 +92,11 @@ describe("against GeneralizedRCNNTransform", () => {
 
 describe("resizeImage", () => {
   const random = createRandom(5);
-  const image = { height: 9, width: 14, data: Float32Array.from({ length: 9 * 14 * 3 }, () => random.normal()) };
+  const image = {
+    height: 9,
+    width: 14,
+    data: Float32Array.from({ length: 9 * 14 * 3 }, () => random.normal()),
+  };
 
   it("computes a window as a part of the whole", () => {
     const size = { height: 21, width: 10 };
@@ -94,7 +115,11 @@ describe("resizeImage", () => {
   });
   it("halves by averaging the two middle pixels", () => {
     // 4 → 2: source positions 0.5 and 2.5 fall half-way between 0, 1 and 2, 3.
-    const row = { height: 1, width: 4, data: new Float32Array([0, 0, 0, 10, 10, 10, 20, 20, 20, 40, 40, 40]) };
+    const row = {
+      height: 1,
+      width: 4,
+      data: new Float32Array([0, 0, 0, 10, 10, 10, 20, 20, 20, 40, 40, 40]),
+    };
     expect([...resizeImage(row, { height: 1, width: 2 }).data]).toEqual([5, 5, 5, 30, 30, 30]);
   });
 });

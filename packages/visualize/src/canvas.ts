@@ -28,7 +28,8 @@ export function canvasOf(image: RawImage, scale: number): Canvas {
 /** Lays `color` over one pixel. */
 export function blend(canvas: Canvas, x: number, y: number, color: Color, opacity: number): void {
   const at = (y * canvas.width + x) * 3;
-  for (let c = 0; c < 3; c++) canvas.data[at + c] = canvas.data[at + c]! * (1 - opacity) + color[c]! * opacity;
+  for (let c = 0; c < 3; c++)
+    canvas.data[at + c] = canvas.data[at + c]! * (1 - opacity) + color[c]! * opacity;
 }
 
 /** Fills whole pixels from (x1, y1) up to but without (x2, y2). */
@@ -39,7 +40,15 @@ export function fillRect(canvas: Canvas, x1: number, y1: number, x2: number, y2:
 }
 
 /** Draws the outline of a box, its line inside. */
-export function strokeRect(canvas: Canvas, x1: number, y1: number, x2: number, y2: number, line: number, color: Color): void {
+export function strokeRect(
+  canvas: Canvas,
+  x1: number,
+  y1: number,
+  x2: number,
+  y2: number,
+  line: number,
+  color: Color,
+): void {
   fillRect(canvas, x1, y1, x2, Math.min(y2, y1 + line), color);
   fillRect(canvas, x1, Math.max(y1, y2 - line), x2, y2, color);
   fillRect(canvas, x1, y1, Math.min(x2, x1 + line), y2, color);
@@ -77,9 +86,17 @@ export function textSize(text: string, dot: number): ImageSize {
 }
 
 /** Draws a line of text, its top left at (x, y). Above one pixel per dot, corners are rounded and edges smooth. */
-export function drawText(canvas: Canvas, text: string, x: number, y: number, dot: number, color: Color): void {
+export function drawText(
+  canvas: Canvas,
+  text: string,
+  x: number,
+  y: number,
+  dot: number,
+  color: Color,
+): void {
   const columns = textColumns(text);
-  const bit = (column: number, row: number): number => (((columns[column] ?? 0) >> row) & 1 && row >= 0 ? 1 : 0);
+  const bit = (column: number, row: number): number =>
+    ((columns[column] ?? 0) >> row) & 1 && row >= 0 ? 1 : 0;
   const { width, height } = textSize(text, dot);
   for (let v = 0; v < height && y + v < canvas.height; v++) {
     const row = (v + 0.5) / dot - 0.5;

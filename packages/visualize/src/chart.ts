@@ -43,8 +43,19 @@ export function renderChart(chart: Chart): string {
   if (mainY.length === 0 || xs.length === 0) return `${head}<p class="none">No values yet.</p></figure>`;
 
   // A few wild values of a noisy line may leave the picture; the smoothed line never does.
-  const rawY = chart.smooth === true ? lines.flatMap(({ raw }) => raw.map(([, y]) => y)).filter(usable).sort((a, b) => a - b) : [];
-  const among = [...mainY, ...(rawY.length > 0 ? [rawY[Math.floor(rawY.length * 0.01)]!, rawY[Math.ceil(rawY.length * 0.98) - 1]!] : [])];
+  const rawY =
+    chart.smooth === true ?
+      lines
+        .flatMap(({ raw }) => raw.map(([, y]) => y))
+        .filter(usable)
+        .sort((a, b) => a - b)
+    : [];
+  const among = [
+    ...mainY,
+    ...(rawY.length > 0 ?
+      [rawY[Math.floor(rawY.length * 0.01)]!, rawY[Math.ceil(rawY.length * 0.98) - 1]!]
+    : []),
+  ];
   const yAxis = chart.log === true ? logAxis(extent(among)) : linearAxis(extent(among), 5, true);
   const xAxis = linearAxis(extent(xs), 6, false);
   const px = (x: number): number => PLOT.left + xAxis.place(x) * (PLOT.right - PLOT.left);
@@ -63,23 +74,34 @@ export function renderChart(chart: Chart): string {
   };
 
   const grid = yAxis.ticks
-    .map((tick) => `<line x1="${PLOT.left}" x2="${PLOT.right}" y1="${round(py(tick))}" y2="${round(py(tick))}"/>`)
+    .map(
+      (tick) =>
+        `<line x1="${PLOT.left}" x2="${PLOT.right}" y1="${round(py(tick))}" y2="${round(py(tick))}"/>`,
+    )
     .join("");
   const labels =
-    yAxis.ticks.map((tick) => `<text x="${PLOT.left - 7}" y="${round(py(tick) + 4)}" text-anchor="end">${tickText(tick)}</text>`).join("") +
+    yAxis.ticks
+      .map(
+        (tick) =>
+          `<text x="${PLOT.left - 7}" y="${round(py(tick) + 4)}" text-anchor="end">${tickText(tick)}</text>`,
+      )
+      .join("") +
     xAxis.ticks
-      .map((tick) => `<text x="${round(px(tick))}" y="${PLOT.bottom + 17}" text-anchor="middle">${tickText(tick)}</text>`)
+      .map(
+        (tick) =>
+          `<text x="${round(px(tick))}" y="${PLOT.bottom + 17}" text-anchor="middle">${tickText(tick)}</text>`,
+      )
       .join("");
   const plots = lines
     .map(({ color, raw, main }) => {
       const faint = chart.smooth === true ? `<path class="raw ${color}" d="${path(raw)}"/>` : "";
       const dots =
-        main.length > 25
-          ? ""
-          : main
-              .filter(([, y]) => usable(y))
-              .map(([x, y]) => `<circle class="${color}" cx="${round(px(x))}" cy="${round(py(y))}" r="2.6"/>`)
-              .join("");
+        main.length > 25 ?
+          ""
+        : main
+            .filter(([, y]) => usable(y))
+            .map(([x, y]) => `<circle class="${color}" cx="${round(px(x))}" cy="${round(py(y))}" r="2.6"/>`)
+            .join("");
       return `${faint}<path class="${color}" d="${path(main)}"/>${dots}`;
     })
     .join("");
@@ -89,7 +111,10 @@ export function renderChart(chart: Chart): string {
       return `<li><i class="${color}"></i>${escapeHtml(name)}${last === undefined ? "" : ` <b>${valueText(last)}</b>`}</li>`;
     })
     .join("");
-  const note = [chart.log === true ? "logarithmic" : "", chart.smooth === true ? "smoothed over the faint measured values" : ""].filter(Boolean);
+  const note = [
+    chart.log === true ? "logarithmic" : "",
+    chart.smooth === true ? "smoothed over the faint measured values" : "",
+  ].filter(Boolean);
   const yLabel = escapeHtml(chart.yLabel) + (note.length > 0 ? ` <span>(${note.join(", ")})</span>` : "");
   return (
     `${head}<ul class="legend">${legend}</ul><p class="y">${yLabel}</p>` +
@@ -119,7 +144,11 @@ function extent(values: readonly number[]): [number, number] {
 }
 
 function linearAxis([low, high]: [number, number], about: number, widen: boolean): Axis {
-  if (low === high) [low, high] = low === 0 ? [0, 1] : widen ? [Math.min(0, low), Math.max(0, high)] : [low - 1, high + 1];
+  if (low === high)
+    [low, high] =
+      low === 0 ? [0, 1]
+      : widen ? [Math.min(0, low), Math.max(0, high)]
+      : [low - 1, high + 1];
   // Zero belongs in the picture when it is near.
   if (widen && low > 0 && low < 0.5 * high) low = 0;
   const step = niceStep((high - low) / about);
@@ -135,7 +164,13 @@ function linearAxis([low, high]: [number, number], about: number, widen: boolean
 function niceStep(rough: number): number {
   const power = 10 ** Math.floor(Math.log10(rough));
   const lead = rough / power;
-  return power * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+  return (
+    power *
+    (lead <= 1 ? 1
+    : lead <= 2 ? 2
+    : lead <= 5 ? 5
+    : 10)
+  );
 }
 
 function logAxis([low, high]: [number, number]): Axis {
@@ -177,7 +212,10 @@ function thin(points: readonly Point[]): readonly Point[] {
   if (points.length <= 2 * most) return points;
   const kept: Point[] = [];
   for (let i = 0; i < most; i++) {
-    const stretch = points.slice(Math.floor((i * points.length) / most), Math.floor(((i + 1) * points.length) / most));
+    const stretch = points.slice(
+      Math.floor((i * points.length) / most),
+      Math.floor(((i + 1) * points.length) / most),
+    );
     const low = stretch.reduce((a, b) => (b[1] < a[1] ? b : a));
     const high = stretch.reduce((a, b) => (b[1] > a[1] ? b : a));
     kept.push(...(low[0] < high[0] ? [low, high] : [high, low]));
@@ -199,6 +237,9 @@ export function valueText(v: number): string {
   if (!Number.isFinite(v)) return "–";
   const size = Math.abs(v);
   const whole = Number.isInteger(v) && size < 1e6;
-  const text = whole ? String(v) : size >= 1e-3 && size < 1 ? v.toFixed(3) : String(Number(v.toPrecision(size < 1 ? 3 : 4)));
+  const text =
+    whole ? String(v)
+    : size >= 1e-3 && size < 1 ? v.toFixed(3)
+    : String(Number(v.toPrecision(size < 1 ? 3 : 4)));
   return text.replaceAll("-", "−");
 }

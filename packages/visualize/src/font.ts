@@ -27,7 +27,10 @@ const GLYPHS: readonly (readonly number[])[] = COLUMNS.split(" ").map((hex, i) =
 /** Columns of a line of text, one bit per row, a column of space between letters. Accents are left out, foreign letters are "?". */
 export function textColumns(text: string): number[] {
   const plain = text.normalize("NFKD").replace(/\p{M}/gu, "");
-  return Array.from(plain, (letter) => [...(GLYPHS[letter.codePointAt(0)! - FIRST] ?? GLYPHS["?".charCodeAt(0) - FIRST]!), 0])
+  return Array.from(plain, (letter) => [
+    ...(GLYPHS[letter.codePointAt(0)! - FIRST] ?? GLYPHS["?".charCodeAt(0) - FIRST]!),
+    0,
+  ])
     .flat()
     .slice(0, -1);
 }

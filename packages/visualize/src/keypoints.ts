@@ -23,10 +23,19 @@ const MIDDLE: Color = [64, 164, 255];
 const OUTLINE: Color = [16, 20, 28];
 
 /** Draws the keypoints of object `index`, whose box is `size` pixels of the canvas (its area's root), in lines of `line` pixels. */
-export function drawKeypoints(canvas: Canvas, { count, points, scores }: Keypoints, index: number, style: KeypointStyle & { readonly scale: number; readonly line: number; readonly size: number }): void {
+export function drawKeypoints(
+  canvas: Canvas,
+  { count, points, scores }: Keypoints,
+  index: number,
+  style: KeypointStyle & { readonly scale: number; readonly line: number; readonly size: number },
+): void {
   const { skeleton = [], names = [], threshold = 0, scale, line, size } = style;
-  const side = (k: number): "left" | "right" | undefined => (/^(left|right)/.exec(names[k] ?? "")?.[1] as "left" | "right" | undefined);
-  const colorOf = (a: number, b: number): Color => (side(a) !== side(b) || side(a) === undefined ? MIDDLE : side(a) === "left" ? LEFT : RIGHT);
+  const side = (k: number): "left" | "right" | undefined =>
+    /^(left|right)/.exec(names[k] ?? "")?.[1] as "left" | "right" | undefined;
+  const colorOf = (a: number, b: number): Color =>
+    side(a) !== side(b) || side(a) === undefined ? MIDDLE
+    : side(a) === "left" ? LEFT
+    : RIGHT;
   const isShown = (k: number): boolean => k < count && scores[index * count + k]! >= threshold;
   const at = (k: number): readonly [number, number] => {
     const place = (index * count + k) * 3;
@@ -34,9 +43,16 @@ export function drawKeypoints(canvas: Canvas, { count, points, scores }: Keypoin
   };
   // A small object's joints must not hide it.
   const radius = Math.max(0.7, 1.1 * line * Math.min(1, size / 90));
-  const limbs = skeleton.filter(([a, b]) => isShown(a) && isShown(b)).map(([a, b]) => ({ from: at(a), to: at(b), color: colorOf(a, b) }));
-  const joints = Array.from({ length: count }, (_, k) => k).filter(isShown).map((k) => ({ from: at(k), to: at(k), color: colorOf(k, k) }));
-  for (const [strokes, width] of [[limbs, radius], [joints, radius * 1.7]] as const) {
+  const limbs = skeleton
+    .filter(([a, b]) => isShown(a) && isShown(b))
+    .map(([a, b]) => ({ from: at(a), to: at(b), color: colorOf(a, b) }));
+  const joints = Array.from({ length: count }, (_, k) => k)
+    .filter(isShown)
+    .map((k) => ({ from: at(k), to: at(k), color: colorOf(k, k) }));
+  for (const [strokes, width] of [
+    [limbs, radius],
+    [joints, radius * 1.7],
+  ] as const) {
     for (const { from, to, color } of strokes) {
       drawStroke(canvas, { from, to, radius: width + Math.max(0.6, radius * 0.5) }, OUTLINE);
       drawStroke(canvas, { from, to, radius: width }, color);

@@ -84,13 +84,26 @@ export function drawGroundTruth(image: RawImage, groundTruth: GroundTruth, optio
   return drawInstances(image, instances, options, "drawGroundTruth");
 }
 
-const nameOf = (label: number, classNames: readonly string[]): string => classNames[label] ?? `class ${label}`;
+const nameOf = (label: number, classNames: readonly string[]): string =>
+  classNames[label] ?? `class ${label}`;
 
-function drawInstances(image: RawImage, instances: readonly Instance[], options: Omit<OverlayOptions, "scoreThreshold">, where: string): RawImage {
-  const { maskOpacity = 0.45, showBoxes = true, showLabels = instances.length <= MOST_LABELS, scale = 1 } = options;
+function drawInstances(
+  image: RawImage,
+  instances: readonly Instance[],
+  options: Omit<OverlayOptions, "scoreThreshold">,
+  where: string,
+): RawImage {
+  const {
+    maskOpacity = 0.45,
+    showBoxes = true,
+    showLabels = instances.length <= MOST_LABELS,
+    scale = 1,
+  } = options;
   assertLength(image.data, image.width * image.height * 3, where, "image.data");
-  if (!(maskOpacity >= 0 && maskOpacity <= 1)) throw new ConfigError(`${where}: maskOpacity must be from 0 to 1, got ${maskOpacity}.`);
-  if (!Number.isInteger(scale) || scale < 1) throw new ConfigError(`${where}: scale must be a whole number from 1, got ${scale}.`);
+  if (!(maskOpacity >= 0 && maskOpacity <= 1))
+    throw new ConfigError(`${where}: maskOpacity must be from 0 to 1, got ${maskOpacity}.`);
+  if (!Number.isInteger(scale) || scale < 1)
+    throw new ConfigError(`${where}: scale must be a whole number from 1, got ${scale}.`);
   const canvas = canvasOf(image, scale);
   const side = Math.min(canvas.width, canvas.height);
   const line = Math.max(1, Math.round(side / 350));
@@ -98,21 +111,40 @@ function drawInstances(image: RawImage, instances: readonly Instance[], options:
 
   const area = ({ box }: Instance): number => (box[2]! - box[0]!) * (box[3]! - box[1]!);
   const largestFirst = instances.toSorted((a, b) => area(b) - area(a));
-  for (const { mask, color } of largestFirst) if (mask !== undefined) drawMask(canvas, mask, scale, color, maskOpacity, line);
+  for (const { mask, color } of largestFirst)
+    if (mask !== undefined) drawMask(canvas, mask, scale, color, maskOpacity, line);
   const placed = largestFirst.map((instance) => {
-    const [x1, y1, x2, y2] = instance.box.map((v) => Math.round(v * scale)) as [number, number, number, number];
+    const [x1, y1, x2, y2] = instance.box.map((v) => Math.round(v * scale)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     return { ...instance, corners: [x1, y1, Math.max(x2, x1 + 1), Math.max(y2, y1 + 1)] as const };
   });
   if (showBoxes) for (const { corners, color } of placed) strokeRect(canvas, ...corners, line, color);
   for (const instance of placed) {
     const { keypoints } = instance;
-    if (keypoints !== undefined) drawKeypoints(canvas, keypoints.of, keypoints.index, { ...options.keypoints, scale, line, size: Math.sqrt(area(instance)) * scale });
+    if (keypoints !== undefined)
+      drawKeypoints(canvas, keypoints.of, keypoints.index, {
+        ...options.keypoints,
+        scale,
+        line,
+        size: Math.sqrt(area(instance)) * scale,
+      });
   }
   if (showLabels) drawTags(canvas, placed, dot);
   return canvas;
 }
 
-function drawMask(canvas: Canvas, mask: Bitmap, scale: number, color: Color, opacity: number, line: number): void {
+function drawMask(
+  canvas: Canvas,
+  mask: Bitmap,
+  scale: number,
+  color: Color,
+  opacity: number,
+  line: number,
+): void {
   const dark = shade(color, 0.55);
   const inside = (x: number, y: number): boolean => {
     const u = Math.floor(x / scale) - mask.left;
@@ -125,7 +157,8 @@ function drawMask(canvas: Canvas, mask: Bitmap, scale: number, color: Color, opa
     for (let x = mask.left * scale; x < right; x++) {
       if (!inside(x, y)) continue;
       let edge = false;
-      for (let k = 1; k <= line && !edge; k++) edge = !inside(x - k, y) || !inside(x + k, y) || !inside(x, y - k) || !inside(x, y + k);
+      for (let k = 1; k <= line && !edge; k++)
+        edge = !inside(x - k, y) || !inside(x + k, y) || !inside(x, y - k) || !inside(x, y + k);
       if (edge) blend(canvas, x, y, dark, 0.9);
       else blend(canvas, x, y, color, opacity);
     }
@@ -153,7 +186,9 @@ function drawTags(canvas: Canvas, instances: readonly Tagged[], dot: number): vo
       return [left, top, left + width, top + height];
     };
     const places = [fit(x1, y1 - height), fit(x1, y1), fit(x1, y2), fit(x1, y2 - height)];
-    const free = places.find((p) => taken.every((t) => p[2] <= t[0] || t[2] <= p[0] || p[3] <= t[1] || t[3] <= p[1]));
+    const free = places.find((p) =>
+      taken.every((t) => p[2] <= t[0] || t[2] <= p[0] || p[3] <= t[1] || t[3] <= p[1]),
+    );
     const [left, top, right, bottom] = free ?? places[0]!;
     taken.push([left, top, right, bottom]);
     fillRect(canvas, left, top, right, bottom, color);

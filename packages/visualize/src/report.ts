@@ -24,7 +24,11 @@ export interface Report {
   readonly title: string;
   readonly subtitle?: string;
   /** The figures to see first. */
-  readonly summary?: readonly { readonly label: string; readonly value: string | number; readonly detail?: string }[];
+  readonly summary?: readonly {
+    readonly label: string;
+    readonly value: string | number;
+    readonly detail?: string;
+  }[];
   readonly curves?: readonly Chart[];
   readonly tables?: readonly ReportTable[];
   readonly images?: readonly ReportImage[];
@@ -55,7 +59,11 @@ export function reportHtml(report: Report): string {
     section("Curves", curves.map(renderChart), "charts"),
     section("Results", tables.map(renderTable), "tables"),
     section("Examples", images.map(renderImage), "images"),
-    section("Notes", notes.map((note) => `<p>${escapeHtml(note)}</p>`), "notes"),
+    section(
+      "Notes",
+      notes.map((note) => `<p>${escapeHtml(note)}</p>`),
+      "notes",
+    ),
     "</main></body></html>\n",
   ].join("\n");
 }
@@ -63,12 +71,25 @@ export function reportHtml(report: Report): string {
 function renderTable({ title, columns, rows }: ReportTable): string {
   // A column is aligned as numbers when no cell is text.
   const numeric = columns.map((_, c) => rows.every((row) => typeof row[c] !== "string"));
-  const cell = (tag: string, text: string, c: number): string => `<${tag}${numeric[c] ? ' class="n"' : ""}>${escapeHtml(text)}</${tag}>`;
+  const cell = (tag: string, text: string, c: number): string =>
+    `<${tag}${numeric[c] ? ' class="n"' : ""}>${escapeHtml(text)}</${tag}>`;
   const body = rows.map((row, r) => {
     if (row.length !== columns.length) {
-      throw new ConfigError(`reportHtml: table "${title}": row ${r} must have ${columns.length} cells, got ${row.length}.`);
+      throw new ConfigError(
+        `reportHtml: table "${title}": row ${r} must have ${columns.length} cells, got ${row.length}.`,
+      );
     }
-    return `<tr>${row.map((v, c) => cell("td", v === null ? "–" : typeof v === "number" ? valueText(v) : v, c)).join("")}</tr>`;
+    return `<tr>${row
+      .map((v, c) =>
+        cell(
+          "td",
+          v === null ? "–"
+          : typeof v === "number" ? valueText(v)
+          : v,
+          c,
+        ),
+      )
+      .join("")}</tr>`;
   });
   const head = columns.map((name, c) => cell("th", name, c)).join("");
   return `<figure class="card"><figcaption>${escapeHtml(title)}</figcaption><div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table></div></figure>`;
@@ -76,7 +97,9 @@ function renderTable({ title, columns, rows }: ReportTable): string {
 
 function renderImage({ caption, pngDataUrl }: ReportImage): string {
   if (!/^data:image\/[a-z+]+;base64,[A-Za-z0-9+/=]*$/.test(pngDataUrl)) {
-    throw new ConfigError(`reportHtml: image "${caption}": pngDataUrl must be a base64 data URL, got ${JSON.stringify(pngDataUrl.slice(0, 40))}.`);
+    throw new ConfigError(
+      `reportHtml: image "${caption}": pngDataUrl must be a base64 data URL, got ${JSON.stringify(pngDataUrl.slice(0, 40))}.`,
+    );
   }
   return `<figure class="card"><img alt="${escapeHtml(caption)}" src="${pngDataUrl}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }

@@ -3,7 +3,9 @@ const LIGHT = ["#2563eb", "#d9580d", "#0b8f63", "#8b3fd9", "#c2255c", "#0b86a3",
 const DARK = ["#79aeff", "#ff9e5e", "#4ecf9f", "#c7a0ff", "#ff85b3", "#52cde0", "#e2b84e", "#a9b4bf"];
 
 const colors = (list: readonly string[]): string => list.map((color, i) => `--c${i}:${color}`).join(";");
-const series = LIGHT.map((_, i) => `.c${i}{stroke:var(--c${i})}circle.c${i}{fill:var(--c${i})}i.c${i}{background:var(--c${i})}`).join("");
+const series = LIGHT.map(
+  (_, i) => `.c${i}{stroke:var(--c${i})}circle.c${i}{fill:var(--c${i})}i.c${i}{background:var(--c${i})}`,
+).join("");
 
 /** The report's style sheet. */
 export const STYLE: string = `

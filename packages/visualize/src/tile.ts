@@ -12,9 +12,13 @@ export interface TileOptions {
 }
 
 /** Images side by side in rows of `columns`, each centred in a cell as large as the largest. */
-export function tileImages(images: readonly RawImage[], { columns, gap = 8, background = [255, 255, 255] }: TileOptions): RawImage {
+export function tileImages(
+  images: readonly RawImage[],
+  { columns, gap = 8, background = [255, 255, 255] }: TileOptions,
+): RawImage {
   if (images.length === 0) throw new ConfigError("tileImages: images must hold at least one, got none.");
-  if (!Number.isInteger(columns) || columns < 1) throw new ConfigError(`tileImages: columns must be a whole number from 1, got ${columns}.`);
+  if (!Number.isInteger(columns) || columns < 1)
+    throw new ConfigError(`tileImages: columns must be a whole number from 1, got ${columns}.`);
   const across = Math.min(columns, images.length);
   const down = Math.ceil(images.length / across);
   const cellWidth = Math.max(...images.map((image) => image.width));
@@ -27,7 +31,10 @@ export function tileImages(images: readonly RawImage[], { columns, gap = 8, back
     const left = (i % across) * (cellWidth + gap) + Math.floor((cellWidth - image.width) / 2);
     const top = Math.floor(i / across) * (cellHeight + gap) + Math.floor((cellHeight - image.height) / 2);
     for (let y = 0; y < image.height; y++) {
-      data.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), ((top + y) * width + left) * 3);
+      data.set(
+        image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3),
+        ((top + y) * width + left) * 3,
+      );
     }
   });
   return { width, height, data };

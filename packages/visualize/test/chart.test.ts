@@ -11,7 +11,9 @@ const chart = (extra: Partial<Chart> = {}): Chart => ({
 });
 const paths = (svg: string): string[] => [...svg.matchAll(/<path[^>]* d="([^"]*)"/g)].map((m) => m[1]!);
 const ticks = (svg: string, anchor: string): string[] =>
-  [...svg.matchAll(new RegExp(`<text x="[^"]*" y="[^"]*" text-anchor="${anchor}">([^<]*)<`, "g"))].map((m) => m[1]!);
+  [...svg.matchAll(new RegExp(`<text x="[^"]*" y="[^"]*" text-anchor="${anchor}">([^<]*)<`, "g"))].map(
+    (m) => m[1]!,
+  );
 
 describe("renderChart", () => {
   it("places points on linear axes from zero", () => {
@@ -29,17 +31,29 @@ describe("renderChart", () => {
     const ys = [...paths(svg)[0]!.matchAll(/[ML]\S+ (\S+?)(?=[ML]|$)/g)].map((m) => Number(m[1]));
     expect(ys[1]! - ys[0]!).toBeCloseTo(ys[2]! - ys[1]!, 0);
     expect(ticks(svg, "end")).toEqual(["1", "2", "5", "10", "20", "50", "100"]);
-    expect(ticks(renderChart(chart({ log: true, series: [{ name: "a", x: [0], y: [0.3] }] })), "end").length).toBeGreaterThan(0);
+    expect(
+      ticks(renderChart(chart({ log: true, series: [{ name: "a", x: [0], y: [0.3] }] })), "end").length,
+    ).toBeGreaterThan(0);
   });
 
   it("breaks the line where a value is missing or can't be on the axis", () => {
-    expect(paths(renderChart(chart({ series: [{ name: "a", x: [0, 1, 2, 3], y: [1, NaN, 1, 1] }] })))[0]!.match(/M/g)).toHaveLength(2);
-    expect(paths(renderChart(chart({ log: true, series: [{ name: "a", x: [0, 1, 2, 3], y: [1, 0, 1, 1] }] })))[0]!.match(/M/g)).toHaveLength(2);
+    expect(
+      paths(renderChart(chart({ series: [{ name: "a", x: [0, 1, 2, 3], y: [1, NaN, 1, 1] }] })))[0]!.match(
+        /M/g,
+      ),
+    ).toHaveLength(2);
+    expect(
+      paths(
+        renderChart(chart({ log: true, series: [{ name: "a", x: [0, 1, 2, 3], y: [1, 0, 1, 1] }] })),
+      )[0]!.match(/M/g),
+    ).toHaveLength(2);
   });
 
   it("smooths noise, keeps the measured line, and thins it to what can be seen", () => {
     const x = Array.from({ length: 5000 }, (_, i) => i);
-    const svg = renderChart(chart({ smooth: true, series: [{ name: "a", x, y: x.map((i) => 1 + (i % 2)) }] }));
+    const svg = renderChart(
+      chart({ smooth: true, series: [{ name: "a", x, y: x.map((i) => 1 + (i % 2)) }] }),
+    );
     const [raw, main] = paths(svg);
     expect(svg).toContain('class="raw c0"');
     expect(raw!.match(/[ML]/g)!.length).toBeLessThan(1000);
@@ -58,7 +72,8 @@ describe("renderChart", () => {
   });
 
   it("draws a line that never changes", () => {
-    for (const y of [0, 3, -3]) expect(renderChart(chart({ series: [{ name: "a", x: [0, 1], y: [y, y] }] }))).not.toContain("NaN");
+    for (const y of [0, 3, -3])
+      expect(renderChart(chart({ series: [{ name: "a", x: [0, 1], y: [y, y] }] }))).not.toContain("NaN");
     expect(renderChart(chart({ series: [{ name: "a", x: [5], y: [1] }] }))).not.toContain("NaN");
   });
 });

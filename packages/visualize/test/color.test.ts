@@ -6,8 +6,10 @@ describe("instanceColor", () => {
     const colors = Array.from({ length: 60 }, (_, i) => instanceColor(i));
     for (let i = 0; i < 60; i++) {
       expect(instanceColor(i)).toEqual(colors[i]);
-      for (const channel of colors[i]!) expect(channel >= 0 && channel <= 255 && Number.isInteger(channel)).toBe(true);
-      for (let j = Math.max(0, i - 3); j < i; j++) expect(Math.hypot(...colors[i]!.map((v, c) => v - colors[j]![c]!))).toBeGreaterThan(60);
+      for (const channel of colors[i]!)
+        expect(channel >= 0 && channel <= 255 && Number.isInteger(channel)).toBe(true);
+      for (let j = Math.max(0, i - 3); j < i; j++)
+        expect(Math.hypot(...colors[i]!.map((v, c) => v - colors[j]![c]!))).toBeGreaterThan(60);
     }
   });
 

@@ -4,7 +4,9 @@ import { describe, expect, it } from "vitest";
 
 const draw = (text: string): string[] => {
   const columns = textColumns(text);
-  return Array.from({ length: 8 }, (_, row) => columns.map((bits) => ((bits >> row) & 1 ? "#" : ".")).join(""));
+  return Array.from({ length: 8 }, (_, row) =>
+    columns.map((bits) => ((bits >> row) & 1 ? "#" : ".")).join(""),
+  );
 };
 
 describe("the built-in font", () => {
@@ -24,7 +26,8 @@ describe("the built-in font", () => {
   it("has every printable letter, each different", () => {
     const all = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
     expect(new Set(all.map((letter) => textColumns(letter).join())).size).toBe(95);
-    for (const letter of all) for (const bits of textColumns(letter)) expect(bits >= 0 && bits < 256).toBe(true);
+    for (const letter of all)
+      for (const bits of textColumns(letter)) expect(bits >= 0 && bits < 256).toBe(true);
   });
 
   it("leaves accents out and shows what it lacks as a question mark", () => {

@@ -7,9 +7,28 @@ describe("reportHtml", () => {
   const html = reportHtml({
     title: "Run <1>",
     subtitle: "a & b",
-    summary: [{ label: "Mask AP50", value: 0.8912, detail: "200 images" }, { label: "Weights", value: "runs/start/latest.safetensors" }],
-    curves: [{ title: "Loss", xLabel: "step", yLabel: "loss", series: [{ name: "<script>alert(1)</script>", x: [0, 1], y: [1, 2] }] }],
-    tables: [{ title: "Per class", columns: ["class", "AP", "instances"], rows: [['<img src="x">', 0.5, 3], ["dog", null, 0]] }],
+    summary: [
+      { label: "Mask AP50", value: 0.8912, detail: "200 images" },
+      { label: "Weights", value: "runs/start/latest.safetensors" },
+    ],
+    curves: [
+      {
+        title: "Loss",
+        xLabel: "step",
+        yLabel: "loss",
+        series: [{ name: "<script>alert(1)</script>", x: [0, 1], y: [1, 2] }],
+      },
+    ],
+    tables: [
+      {
+        title: "Per class",
+        columns: ["class", "AP", "instances"],
+        rows: [
+          ['<img src="x">', 0.5, 3],
+          ["dog", null, 0],
+        ],
+      },
+    ],
     images: [{ caption: 'one "two"', pngDataUrl: png }],
     notes: ["Sizes > 0"],
   });
@@ -44,8 +63,12 @@ describe("reportHtml", () => {
 
   it("refuses images from elsewhere and rows that don't fit", () => {
     for (const pngDataUrl of ["https://example.org/a.png", 'data:image/png;base64,A" onload="x']) {
-      expect(() => reportHtml({ title: "", images: [{ caption: "a", pngDataUrl }] })).toThrow('reportHtml: image "a": pngDataUrl must be a base64 data URL');
+      expect(() => reportHtml({ title: "", images: [{ caption: "a", pngDataUrl }] })).toThrow(
+        'reportHtml: image "a": pngDataUrl must be a base64 data URL',
+      );
     }
-    expect(() => reportHtml({ title: "", tables: [{ title: "T", columns: ["a", "b"], rows: [[1]] }] })).toThrow('table "T": row 0 must have 2 cells, got 1');
+    expect(() =>
+      reportHtml({ title: "", tables: [{ title: "T", columns: ["a", "b"], rows: [[1]] }] }),
+    ).toThrow('table "T": row 0 must have 2 cells, got 1');
   });
 });

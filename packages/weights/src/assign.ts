@@ -24,12 +24,18 @@ export interface AssignReport {
  *
  * @throws WeightsError listing what is missing, unexpected and of the wrong shape.
  */
-export function assignWeights(variables: NamedVariables, arrays: NamedArrays, { strict = true }: AssignOptions = {}): AssignReport {
+export function assignWeights(
+  variables: NamedVariables,
+  arrays: NamedArrays,
+  { strict = true }: AssignOptions = {},
+): AssignReport {
   const names = [...variables.keys()];
   const assigned = names.filter((name) => arrays.has(name));
   const missing = names.filter((name) => !arrays.has(name));
   const unexpected = [...arrays.keys()].filter((name) => !variables.has(name));
-  const misfit = misfitOf(new Map([...variables].map(([name, { shape }]) => [name, shape])), arrays, { strict });
+  const misfit = misfitOf(new Map([...variables].map(([name, { shape }]) => [name, shape])), arrays, {
+    strict,
+  });
   if (misfit !== undefined) {
     throw new WeightsError(
       `assignWeights: the weights must fit the model's ${names.length} variables: ${misfit}. ` +

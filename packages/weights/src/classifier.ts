@@ -7,11 +7,20 @@ const OUTPUT = /^fc\.(?:weight|bias)$/;
 
 /** Whether these are the names of such a classifier, its output layer there or not. */
 export const isClassifier = (names: readonly string[]): boolean =>
-  ["conv1.weight", "bn1.weight", "layer4.0.conv1.weight"].every((name) => names.includes(name)) && names.every((name) => BODY.test(name) || OUTPUT.test(name));
+  ["conv1.weight", "bn1.weight", "layer4.0.conv1.weight"].every((name) => names.includes(name)) &&
+  names.every((name) => BODY.test(name) || OUTPUT.test(name));
 
 /** Its weights as a detector's backbone, under our names and in our layouts, without the output layer. */
-export function fromClassifier(tensors: NamedArrays): { readonly arrays: NamedArrays; readonly notes: readonly string[] } {
-  const body = [...tensors].flatMap(([name, tensor]) => (BODY.test(name) ? [[`backbone.body.${name}`, tensor] as const] : []));
+export function fromClassifier(tensors: NamedArrays): {
+  readonly arrays: NamedArrays;
+  readonly notes: readonly string[];
+} {
+  const body = [...tensors].flatMap(([name, tensor]) =>
+    BODY.test(name) ? [[`backbone.body.${name}`, tensor] as const] : [],
+  );
   const left = [...tensors.keys()].filter((name) => OUTPUT.test(name));
-  return { arrays: fromTorch(new Map(body)), notes: left.length === 0 ? [] : [`The classifier's output layer (${left.join(", ")}) is left out.`] };
+  return {
+    arrays: fromTorch(new Map(body)),
+    notes: left.length === 0 ? [] : [`The classifier's output layer (${left.join(", ")}) is left out.`],
+  };
 }

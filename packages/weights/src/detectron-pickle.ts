@@ -26,14 +26,25 @@ export function readDetectronPickle(bytes: Uint8Array, where: string): NamedArra
 }
 
 /** The same, not yet converted, which of the two it is, and what was chosen. */
-export function detectronTensors(bytes: Uint8Array, where: string): Unwrapped<HostArray> & { readonly detectron1: boolean } {
+export function detectronTensors(
+  bytes: Uint8Array,
+  where: string,
+): Unwrapped<HostArray> & { readonly detectron1: boolean } {
   const root = unpickle(bytes, { globals: GLOBALS, where }).value;
-  if (!(root instanceof Map)) throw new WeightsError(`${where}: the pickle must be a dict with "model" or "blobs", got ${describe(root)}.`);
+  if (!(root instanceof Map))
+    throw new WeightsError(
+      `${where}: the pickle must be a dict with "model" or "blobs", got ${describe(root)}.`,
+    );
   const hasBlobs = root.get("blobs") instanceof Map && !(root.get("model") instanceof Map);
-  const { tensors: arrays, notes } = (hasBlobs ? undefined : inFile(where, () => unwrap(stateDicts(root, isArray)))) ?? { tensors: arraysOf(root, where), notes: [] };
-  const tensors = new Map([...arrays].map(([name, array]) => [name, numpyTensor(array, `${where}: array ${printable(name)}`)]));
+  const { tensors: arrays, notes } = (hasBlobs ? undefined : (
+    inFile(where, () => unwrap(stateDicts(root, isArray)))
+  )) ?? { tensors: arraysOf(root, where), notes: [] };
+  const tensors = new Map(
+    [...arrays].map(([name, array]) => [name, numpyTensor(array, `${where}: array ${printable(name)}`)]),
+  );
   assertTotal(tensors, bytes.length, where);
-  const detectron1 = hasBlobs || (tensors.size > 0 && [...tensors.keys()].every((name) => !name.includes(".")));
+  const detectron1 =
+    hasBlobs || (tensors.size > 0 && [...tensors.keys()].every((name) => !name.includes(".")));
   return { tensors: detectron1 ? inFile(where, () => fromDetectron1(tensors)) : tensors, notes, detectron1 };
 }
 
@@ -43,8 +54,12 @@ const isArray = (value: unknown): value is NumpyArray => value instanceof NumpyA
 function arraysOf(root: ReadonlyMap<unknown, unknown>, where: string): ReadonlyMap<string, NumpyArray> {
   const holder = ["model", "blobs"].find((key) => root.get(key) instanceof Map);
   const arrays = new Map<string, NumpyArray>();
-  for (const [name, value] of (holder === undefined ? root : root.get(holder)) as ReadonlyMap<unknown, unknown>) {
-    if (typeof name !== "string") throw new WeightsError(`${where}: the names of the weights must be strings, got ${describe(name)}.`);
+  for (const [name, value] of (holder === undefined ? root : root.get(holder)) as ReadonlyMap<
+    unknown,
+    unknown
+  >) {
+    if (typeof name !== "string")
+      throw new WeightsError(`${where}: the names of the weights must be strings, got ${describe(name)}.`);
     if (holder !== "model" && name.endsWith("_momentum")) continue;
     if (isArray(value)) {
       arrays.set(name, value);
@@ -52,7 +67,9 @@ function arraysOf(root: ReadonlyMap<unknown, unknown>, where: string): ReadonlyM
     }
     // Detectron keeps its iteration and learning rate among the blobs.
     if (holder === "blobs" && (value === null || typeof value !== "object")) continue;
-    throw new WeightsError(`${where}: ${printable(name)} must be an array, got ${describe(value)}.${holder === undefined ? ' Weights stand under "model" or "blobs".' : ""}`);
+    throw new WeightsError(
+      `${where}: ${printable(name)} must be an array, got ${describe(value)}.${holder === undefined ? ' Weights stand under "model" or "blobs".' : ""}`,
+    );
   }
   return arrays;
 }
@@ -61,5 +78,9 @@ function describe(value: unknown): string {
   if (value instanceof NumpyArray) return "an array";
   if (value instanceof Map) return "a dict";
   if (Array.isArray(value)) return "a list";
-  return value === null ? "None" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  return (
+    value === null ? "None"
+    : typeof value === "object" ? "an object"
+    : `a ${typeof value}`
+  );
 }

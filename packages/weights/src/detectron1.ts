@@ -3,9 +3,21 @@ import type { HostArray, NamedArrays } from "@mrcnn/core";
 
 type Rename = readonly [pattern: RegExp, name: (...groups: string[]) => string];
 
-const CONVS: Readonly<Record<string, string>> = { branch1: "shortcut", branch2a: "conv1", branch2b: "conv2", branch2c: "conv3" };
+const CONVS: Readonly<Record<string, string>> = {
+  branch1: "shortcut",
+  branch2a: "conv1",
+  branch2b: "conv2",
+  branch2c: "conv3",
+};
 const KINDS: Readonly<Record<string, string>> = {
-  w: "weight", b: "bias", bn_s: "norm.weight", bn_b: "norm.bias", bn_rm: "norm.running_mean", bn_riv: "norm.running_var", gn_s: "norm.weight", gn_b: "norm.bias",
+  w: "weight",
+  b: "bias",
+  bn_s: "norm.weight",
+  bn_b: "norm.bias",
+  bn_rm: "norm.running_mean",
+  bn_riv: "norm.running_var",
+  gn_s: "norm.weight",
+  gn_b: "norm.bias",
 };
 const SUFFIX = "(w|b|bn_s|bn_b|bn_rm|bn_riv|gn_s|gn_b)";
 const named = (pattern: string): RegExp => new RegExp(`^${pattern}_${SUFFIX}$`);
@@ -15,7 +27,10 @@ const RENAMES: readonly Rename[] = [
   [named("conv1"), () => "{body}.stem.conv1"],
   // The stem's norm alone is named after the network.
   [/^res_conv1_(bn_s|bn_b|bn_rm|bn_riv|gn_s|gn_b)$/, () => "{body}.stem.conv1"],
-  [named(String.raw`res([2-5])_(\d+)_(branch1|branch2[abc])`), (stage, block, branch) => `{res${stage}}.res${stage}.${block}.${CONVS[branch!]}`],
+  [
+    named(String.raw`res([2-5])_(\d+)_(branch1|branch2[abc])`),
+    (stage, block, branch) => `{res${stage}}.res${stage}.${block}.${CONVS[branch!]}`,
+  ],
   [named(String.raw`fpn_inner_res([2-5])_\d+_sum(?:_lateral)?`), (stage) => `backbone.fpn_lateral${stage}`],
   [named(String.raw`fpn_res([2-5])_\d+_sum`), (stage) => `backbone.fpn_output${stage}`],
   [named("conv_rpn(?:_fpn2)?"), () => "proposal_generator.rpn_head.conv"],
@@ -74,16 +89,25 @@ export function fromDetectron1(blobs: NamedArrays): NamedArrays {
   for (const [blob, array] of blobs) {
     if (IDLE.test(blob)) continue;
     const name = rename(blob, isPyramid) ?? blob;
-    if (arrays.has(name)) throw new WeightsError(`${printable(blob)}: another blob is ${name}, too. The file is corrupt.`);
+    if (arrays.has(name))
+      throw new WeightsError(`${printable(blob)}: another blob is ${name}, too. The file is corrupt.`);
     if (!(array.shape[0]! > 0) || !/\.(box_predictor|predictor)\b/.test(name)) arrays.set(name, array);
-    else if (name.includes(".cls_score.")) arrays.set(name, firstLast({ shape: array.shape, data: array.data }));
-    else arrays.set(name, withoutRows({ shape: array.shape, data: array.data }, name.includes(".bbox_pred.") ? 4 : 1));
+    else if (name.includes(".cls_score."))
+      arrays.set(name, firstLast({ shape: array.shape, data: array.data }));
+    else
+      arrays.set(
+        name,
+        withoutRows({ shape: array.shape, data: array.data }, name.includes(".bbox_pred.") ? 4 : 1),
+      );
     if (blob.endsWith("_bn_s")) {
       const layer = name.slice(0, -"weight".length);
       const channels = array.shape[0] ?? 0;
       if (!blobs.has(blob.replace(/_bn_s$/, "_bn_rm"))) {
         arrays.set(`${layer}running_mean`, { shape: [channels], data: new Float32Array(channels) });
-        arrays.set(`${layer}running_var`, { shape: [channels], data: new Float32Array(channels).fill(1 - 1e-5) });
+        arrays.set(`${layer}running_var`, {
+          shape: [channels],
+          data: new Float32Array(channels).fill(1 - 1e-5),
+        });
       }
     }
   }

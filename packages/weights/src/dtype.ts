@@ -3,21 +3,47 @@ import type { HostArray } from "@mrcnn/core";
 import { fromHalf } from "./half.ts";
 
 /** What files hold. */
-export type DType = "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool";
+export type DType =
+  "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool";
 
 /** Bytes of a value in a file. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
-  float64: 8, float32: 4, float16: 2, bfloat16: 2, int64: 8, int32: 4, int16: 2, int8: 1, uint8: 1, bool: 1,
+  float64: 8,
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int64: 8,
+  int32: 4,
+  int16: 2,
+  int8: 1,
+  uint8: 1,
+  bool: 1,
 };
 
 /** Bytes of the value that `toHostData` makes of it. */
 export const hostBytes = (dtype: DType): number => (dtype === "uint8" || dtype === "bool" ? 1 : 4);
 
-type RawData = Float64Array | Float32Array | Uint16Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array;
+type RawData =
+  | Float64Array
+  | Float32Array
+  | Uint16Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Int8Array
+  | Uint8Array;
 
 const VIEWS = {
-  float64: Float64Array, float32: Float32Array, float16: Uint16Array, bfloat16: Uint16Array, int64: BigInt64Array,
-  int32: Int32Array, int16: Int16Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array,
+  float64: Float64Array,
+  float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int16: Int16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
 } as const;
 
 /** Little-endian bytes as values of `dtype` (half floats as their bits): a view where they lie aligned, a copy elsewhere. */
@@ -54,7 +80,8 @@ export function toHostData(raw: RawData, dtype: DType, where: string): HostArray
       const data = new Int32Array(raw.length);
       for (let i = 0; i < data.length; i++) {
         const low = words[2 * i]!;
-        if (words[2 * i + 1] !== low >> 31) throw new WeightsError(`${where}: value ${i} must fit int32, got ${raw[i]}.`);
+        if (words[2 * i + 1] !== low >> 31)
+          throw new WeightsError(`${where}: value ${i} must fit int32, got ${raw[i]}.`);
         data[i] = low;
       }
       return data;

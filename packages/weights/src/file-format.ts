@@ -7,7 +7,8 @@ const HDF5 = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 // A pickle of the number that torch's files of before 1.6 begin with.
 const TORCH_LEGACY = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 
-const hasAt = (bytes: Uint8Array, at: number, signature: readonly number[]): boolean => signature.every((byte, i) => bytes[at + i] === byte);
+const hasAt = (bytes: Uint8Array, at: number, signature: readonly number[]): boolean =>
+  signature.every((byte, i) => bytes[at + i] === byte);
 const ascii = (text: string): number[] => Array.from(text, (c) => c.charCodeAt(0));
 
 const OTHERS: readonly (readonly [what: string, at: number, signature: readonly number[]])[] = [
@@ -32,7 +33,8 @@ const OTHERS: readonly (readonly [what: string, at: number, signature: readonly 
 export function formatOf(bytes: Uint8Array, where: string): WeightsFormat {
   if (hasAt(bytes, 0, ascii("PK")) && [0x0403, 0x0605].includes((bytes[3]! << 8) | bytes[2]!)) return "torch";
   // HDF5 may begin behind a block of the user's, of 512 bytes or twice that and so on.
-  for (let at = 0; at + 8 <= bytes.length; at = at === 0 ? 512 : 2 * at) if (hasAt(bytes, at, HDF5)) return "hdf5";
+  for (let at = 0; at + 8 <= bytes.length; at = at === 0 ? 512 : 2 * at)
+    if (hasAt(bytes, at, HDF5)) return "hdf5";
   if (hasAt(bytes, 257, ascii("ustar"))) return "torch";
   if (bytes[0] === 0x80 && bytes[1]! <= 5) return hasAt(bytes, 2, TORCH_LEGACY) ? "torch" : "pickle";
   // A header's length, its bracket: the rest is checked by its reader.
@@ -45,18 +47,25 @@ export function formatOf(bytes: Uint8Array, where: string): WeightsFormat {
   );
 }
 
-const isOldPickle = (bytes: Uint8Array): boolean => bytes.at(-1) === 0x2e && (bytes[0] === 0x28 || bytes[0] === 0x7d || bytes[0] === 0x63);
+const isOldPickle = (bytes: Uint8Array): boolean =>
+  bytes.at(-1) === 0x2e && (bytes[0] === 0x28 || bytes[0] === 0x7d || bytes[0] === 0x63);
 
 function looksLike(bytes: Uint8Array): string | undefined {
   if (bytes.length === 0) return "an empty file";
   for (const [what, at, signature] of OTHERS) if (hasAt(bytes, at, signature)) return what;
   if (bytes.every((byte) => byte === 0)) return "a file of zeros: a download that was not finished";
-  const text = new TextDecoder("latin1").decode(bytes.subarray(0, 512)).replace(/^\u00ef\u00bb\u00bf/, "").trimStart();
-  if (text.startsWith("version https://git-lfs")) return "a Git LFS pointer: fetch the file itself with `git lfs pull`";
-  if (/^<(!doctype html|html|head|body)/i.test(text)) return "an HTML page: the download gave a page, not the file";
+  const text = new TextDecoder("latin1")
+    .decode(bytes.subarray(0, 512))
+    .replace(/^\u00ef\u00bb\u00bf/, "")
+    .trimStart();
+  if (text.startsWith("version https://git-lfs"))
+    return "a Git LFS pointer: fetch the file itself with `git lfs pull`";
+  if (/^<(!doctype html|html|head|body)/i.test(text))
+    return "an HTML page: the download gave a page, not the file";
   if (text.startsWith("<")) return "an XML document: perhaps a server's error message";
   if (/^[{[]\s*["[{\]}]/.test(text)) return "a JSON document";
   if (bytes.length < 16) return `a file of ${bytes.length} bytes`;
-  if (/^[\t\n\r\x20-\x7e]*$/.test(text) && !isOldPickle(bytes)) return `a text: ${JSON.stringify(text.slice(0, 40))}`;
+  if (/^[\t\n\r\x20-\x7e]*$/.test(text) && !isOldPickle(bytes))
+    return `a text: ${JSON.stringify(text.slice(0, 40))}`;
   return undefined;
 }

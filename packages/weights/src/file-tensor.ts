@@ -40,7 +40,11 @@ export function countOf(shape: unknown): number | undefined {
     if (size === 0) isEmpty = true;
     else count *= size as number;
   }
-  return isEmpty ? 0 : Number.isSafeInteger(count) ? count : undefined;
+  return (
+    isEmpty ? 0
+    : Number.isSafeInteger(count) ? count
+    : undefined
+  );
 }
 
 /**
@@ -52,7 +56,9 @@ export function assertTotal(tensors: FileTensors, fileLength: number, where: str
   for (const [name, { shape, dtype }] of tensors) {
     total += (countOf(shape) ?? Infinity) * hostBytes(dtype);
     if (total > 4 * fileLength) {
-      throw new WeightsError(`${where}: tensor ${printable(name)}: with it the tensors take ${total} bytes, more than a file of ${fileLength} bytes may hold. The file is corrupt or hostile.`);
+      throw new WeightsError(
+        `${where}: tensor ${printable(name)}: with it the tensors take ${total} bytes, more than a file of ${fileLength} bytes may hold. The file is corrupt or hostile.`,
+      );
     }
   }
 }
@@ -64,7 +70,8 @@ export function inFile<T>(where: string, work: () => T): T {
   } catch (error) {
     const named = `${where}: `;
     // As the message shows it.
-    if (!(error instanceof WeightsError) || error.message.startsWith(new WeightsError(named).message)) throw error;
+    if (!(error instanceof WeightsError) || error.message.startsWith(new WeightsError(named).message))
+      throw error;
     throw new WeightsError(named + error.message, { cause: error });
   }
 }

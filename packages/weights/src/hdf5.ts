@@ -26,7 +26,16 @@ const COST = { message: 4, entry: 8, object: 64, dataset: 128 } as const;
 /** Small files may spend this beyond their length. */
 const FREE = 1 << 16;
 
-const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, external: 7, layout: 8, continuation: 16, symbolTable: 17 } as const;
+const MESSAGE = {
+  dataspace: 1,
+  linkInfo: 2,
+  datatype: 3,
+  link: 6,
+  external: 7,
+  layout: 8,
+  continuation: 16,
+  symbolTable: 17,
+} as const;
 const KNOWN: ReadonlySet<number> = new Set(Object.values(MESSAGE));
 
 interface Message {
@@ -77,12 +86,18 @@ class Hdf5Reader {
   }
 
   #unknown(path: string, what: string): never {
-    throw new WeightsError(`${this.#where}: ${path === "" ? "the file" : printable(path)}: ${what}. Write the weights anew with h5py's defaults.`);
+    throw new WeightsError(
+      `${this.#where}: ${path === "" ? "the file" : printable(path)}: ${what}. Write the weights anew with h5py's defaults.`,
+    );
   }
 
   /** Room for `length` bytes at `at`. */
   #check(at: number, length: number): number {
-    if (!(at >= 0 && at + length <= this.#bytes.length)) this.#fail(Math.min(at, this.#bytes.length), `${length} bytes should lie at ${at}, but the file ends at ${this.#bytes.length}`);
+    if (!(at >= 0 && at + length <= this.#bytes.length))
+      this.#fail(
+        Math.min(at, this.#bytes.length),
+        `${length} bytes should lie at ${at}, but the file ends at ${this.#bytes.length}`,
+      );
     return at;
   }
 
@@ -96,23 +111,30 @@ class Hdf5Reader {
   #uint32 = (at: number): number => this.#view.getUint32(this.#check(at, 4), true);
   #size = (at: number): number => {
     const value = this.#view.getBigUint64(this.#check(at, 8), true);
-    return value > BigInt(Number.MAX_SAFE_INTEGER) ? this.#fail(at, `a size of ${value} can't be`) : Number(value);
+    return value > BigInt(Number.MAX_SAFE_INTEGER) ?
+        this.#fail(at, `a size of ${value} can't be`)
+      : Number(value);
   };
 
   /** A position in the file; undefined when it says that there is none. */
   #address(at: number): number | undefined {
     const value = this.#view.getBigUint64(this.#check(at, 8), true);
     if (value === UNDEFINED) return undefined;
-    if (value > BigInt(this.#bytes.length)) this.#fail(at, `something should lie at ${value}, but the file ends at ${this.#bytes.length}`);
+    if (value > BigInt(this.#bytes.length))
+      this.#fail(at, `something should lie at ${value}, but the file ends at ${this.#bytes.length}`);
     return this.#base + Number(value);
   }
 
   #hasName(at: number, name: string): boolean {
-    return at + 4 <= this.#bytes.length && Array.from(name, (c, i) => this.#bytes[at + i] === c.charCodeAt(0)).every(Boolean);
+    return (
+      at + 4 <= this.#bytes.length &&
+      Array.from(name, (c, i) => this.#bytes[at + i] === c.charCodeAt(0)).every(Boolean)
+    );
   }
 
   #expect(at: number, name: string): void {
-    if (!this.#hasName(at, name)) this.#fail(Math.min(at, this.#bytes.length), `"${name}" should stand there`);
+    if (!this.#hasName(at, name))
+      this.#fail(Math.min(at, this.#bytes.length), `"${name}" should stand there`);
   }
 
   /** The object header of the root group. */
@@ -126,8 +148,15 @@ class Hdf5Reader {
     const version = this.#uint8(at + 8);
     if (version > 3) return this.#fail(at + 8, `the superblock's version must be 0 to 3, got ${version}`);
     const sizes = version < 2 ? at + 13 : at + 9;
-    if (this.#uint8(sizes) !== 8 || this.#uint8(sizes + 1) !== 8) this.#unknown("", `addresses and sizes must have 8 bytes, got ${this.#uint8(sizes)} and ${this.#uint8(sizes + 1)}`);
-    const addresses = version === 0 ? at + 24 : version === 1 ? at + 28 : at + 12;
+    if (this.#uint8(sizes) !== 8 || this.#uint8(sizes + 1) !== 8)
+      this.#unknown(
+        "",
+        `addresses and sizes must have 8 bytes, got ${this.#uint8(sizes)} and ${this.#uint8(sizes + 1)}`,
+      );
+    const addresses =
+      version === 0 ? at + 24
+      : version === 1 ? at + 28
+      : at + 12;
     // This one counts from the file's begin.
     const end = this.#size(addresses + 16);
     if (end > this.#bytes.length) this.#fail(this.#bytes.length, `the file should have ${end} bytes`);
@@ -145,10 +174,19 @@ class Hdf5Reader {
     if (isSecond) {
       const width = 1 << (flags & 3);
       const at = header + 6 + (flags & 0x20 ? 16 : 0) + (flags & 0x10 ? 4 : 0);
-      const length = width === 8 ? this.#size(at) : width === 4 ? this.#uint32(at) : width === 2 ? this.#uint16(at) : this.#uint8(at);
+      const length =
+        width === 8 ? this.#size(at)
+        : width === 4 ? this.#uint32(at)
+        : width === 2 ? this.#uint16(at)
+        : this.#uint8(at);
       blocks.push([at + width, at + width + length]);
     } else blocks.push([header + 16, header + 16 + this.#uint32(header + 8)]);
-    const prefix = isSecond ? (flags & 4 ? 6 : 4) : 8;
+    const prefix =
+      isSecond ?
+        flags & 4 ?
+          6
+        : 4
+      : 8;
     // Grows while it is read: a block may name others.
     for (const [begin, end] of blocks) {
       this.#check(begin, end - begin);
@@ -171,7 +209,8 @@ class Hdf5Reader {
             } else blocks.push([block, block + size]);
           }
         } else if (KNOWN.has(type)) {
-          if (messages.length === MAX_MESSAGES) this.#fail(at, "an object has more messages than any that HDF5 writes");
+          if (messages.length === MAX_MESSAGES)
+            this.#fail(at, "an object has more messages than any that HDF5 writes");
           messages.push({ type, begin: data, end: data + length, isShared });
         }
         at = data + length;
@@ -205,7 +244,8 @@ class Hdf5Reader {
       else if (type === MESSAGE.link) this.#link(begin, end, child);
       else if (type === MESSAGE.linkInfo) {
         const flags = this.#uint8(begin + 1);
-        if (this.#address(begin + 2 + (flags & 1 ? 8 : 0)) !== undefined) this.#unknown(path, "its members are kept in a form (libver=\"latest\") that is not read");
+        if (this.#address(begin + 2 + (flags & 1 ? 8 : 0)) !== undefined)
+          this.#unknown(path, 'its members are kept in a form (libver="latest") that is not read');
       }
     }
   }
@@ -223,7 +263,11 @@ class Hdf5Reader {
     const kind = flags & 8 ? this.#uint8(at++) : 0;
     at += (flags & 4 ? 8 : 0) + (flags & 0x10 ? 1 : 0);
     const width = 1 << (flags & 3);
-    const length = width === 1 ? this.#uint8(at) : width === 2 ? this.#uint16(at) : width === 4 ? this.#uint32(at) : this.#size(at);
+    const length =
+      width === 1 ? this.#uint8(at)
+      : width === 2 ? this.#uint16(at)
+      : width === 4 ? this.#uint32(at)
+      : this.#size(at);
     if (at + width + length > end) this.#fail(begin, "a link's name is longer than the link");
     // Soft and external links are other names of what is read anyway, or of other files.
     if (kind === 0) child(this.#text(at + width, length), this.#address(at + width + length));
@@ -252,7 +296,8 @@ class Hdf5Reader {
           const length = this.#bytes.subarray(names + name, names + limit).indexOf(0);
           if (length < 0) this.#fail(names + name, "a name should end");
           // 2: a soft link.
-          if (this.#uint32(entry + 16) !== 2) child(this.#text(names + name, length), this.#address(entry + 8));
+          if (this.#uint32(entry + 16) !== 2)
+            child(this.#text(names + name, length), this.#address(entry + 8));
         }
       } else {
         this.#expect(node, "TREE");
@@ -271,21 +316,35 @@ class Hdf5Reader {
     this.#spend(COST.dataset, messages[0]!.begin);
     const one = (type: number, what: string): Message => {
       const found = messages.find((message) => message.type === type);
-      if (found === undefined) throw new WeightsError(`${this.#where}: ${printable(path)}: its ${what} is missing. The file is corrupt.`);
+      if (found === undefined)
+        throw new WeightsError(
+          `${this.#where}: ${printable(path)}: its ${what} is missing. The file is corrupt.`,
+        );
       if (found.isShared) this.#unknown(path, `its ${what} is shared with others, which is not read`);
       return found;
     };
     const shape = this.#shape(one(MESSAGE.dataspace, "shape"), path);
     const dtype = this.#dtype(one(MESSAGE.datatype, "type"), path);
-    if (messages.some(({ type }) => type === MESSAGE.external)) this.#unknown(path, "its data lies in another file");
+    if (messages.some(({ type }) => type === MESSAGE.external))
+      this.#unknown(path, "its data lies in another file");
     const count = countOf(shape);
-    if (count === undefined) throw new WeightsError(`${this.#where}: ${printable(path)}: its shape is no shape. The file is corrupt.`);
+    if (count === undefined)
+      throw new WeightsError(
+        `${this.#where}: ${printable(path)}: its shape is no shape. The file is corrupt.`,
+      );
     const length = count * DTYPE_BYTES[dtype];
     const [begin, size] = this.#layout(one(MESSAGE.layout, "layout"), path);
-    if (count > 0 && size < length) throw new WeightsError(`${this.#where}: ${printable(path)}: [${shape.join(", ")}] of ${dtype} takes ${length} bytes, but its data has ${size}. The file is corrupt.`);
+    if (count > 0 && size < length)
+      throw new WeightsError(
+        `${this.#where}: ${printable(path)}: [${shape.join(", ")}] of ${dtype} takes ${length} bytes, but its data has ${size}. The file is corrupt.`,
+      );
     const data = this.#bytes.subarray(this.#check(begin, length), begin + length);
-    if (this.#tensors.has(path)) throw new WeightsError(`${this.#where}: ${printable(path)} is there twice. The file is corrupt.`);
-    this.#tensors.set(path, new FileTensor(shape, dtype, () => rawData(data, dtype), `${this.#where}: ${printable(path)}`));
+    if (this.#tensors.has(path))
+      throw new WeightsError(`${this.#where}: ${printable(path)} is there twice. The file is corrupt.`);
+    this.#tensors.set(
+      path,
+      new FileTensor(shape, dtype, () => rawData(data, dtype), `${this.#where}: ${printable(path)}`),
+    );
   }
 
   #shape({ begin }: Message, path: string): number[] {
@@ -301,7 +360,8 @@ class Hdf5Reader {
     const bits = this.#uint8(begin + 1);
     const size = this.#uint32(begin + 4);
     const isBigEndian = (bits & 1) !== 0 || (kind === 1 && (bits & 0x40) !== 0);
-    if (kind < 2 && size > 1 && isBigEndian) this.#unknown(path, "its byte order must be little-endian, got big-endian");
+    if (kind < 2 && size > 1 && isBigEndian)
+      this.#unknown(path, "its byte order must be little-endian, got big-endian");
     if (kind === 1) {
       // Sizes of exponent and mantissa: IEEE's.
       const parts = `${size} ${this.#uint8(begin + 13)} ${this.#uint8(begin + 15)}`;
@@ -311,7 +371,10 @@ class Hdf5Reader {
     }
     if (kind === 0) {
       const isSigned = (bits & 8) !== 0;
-      const name = isSigned ? ({ 8: "int64", 4: "int32", 2: "int16", 1: "int8" } as const)[size] : size === 1 ? "uint8" : undefined;
+      const name =
+        isSigned ? ({ 8: "int64", 4: "int32", 2: "int16", 1: "int8" } as const)[size]
+        : size === 1 ? "uint8"
+        : undefined;
       if (name !== undefined) return name;
     }
     return this.#unknown(path, `its type (class ${kind}, ${size} bytes) must be a float or an integer`);

@@ -21,5 +21,7 @@ export async function kerasTensors(bytes: Uint8Array, where: string): Promise<Fi
   const tensors = hdf5Tensors(bytes, where);
   const inner = "model_weights/";
   const ofModel = [...tensors].filter(([path]) => path.startsWith(inner));
-  return ofModel.length === 0 ? tensors : new Map(ofModel.map(([path, tensor]) => [path.slice(inner.length), tensor]));
+  return ofModel.length === 0 ?
+      tensors
+    : new Map(ofModel.map(([path, tensor]) => [path.slice(inner.length), tensor]));
 }

@@ -32,7 +32,8 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   for (const [path, array] of arrays) {
     const [layer, weight] = split(path);
     const own = layers.get(layer) ?? layers.set(layer, new Map()).get(layer)!;
-    if (own.has(weight)) throw new WeightsError(`${printable(path)}: another layer has that name, too. The file is corrupt.`);
+    if (own.has(weight))
+      throw new WeightsError(`${printable(path)}: another layer has that name, too. The file is corrupt.`);
     own.set(weight, array);
   }
   const out = new Map<string, HostArray>();
@@ -40,16 +41,24 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   const get = (layer: string, weight: string, rank: number): HostArray => {
     used.add(layer);
     const array = layers.get(layer)?.get(weight);
-    if (array === undefined) throw new WeightsError(`${layer}/${weight} is missing. These are not all weights of matterport's Mask R-CNN.`);
-    if (array.shape.length !== rank) throw new WeightsError(`${layer}/${weight}: must have ${rank} axes, got the shape [${array.shape.join(", ")}].`);
+    if (array === undefined)
+      throw new WeightsError(
+        `${layer}/${weight} is missing. These are not all weights of matterport's Mask R-CNN.`,
+      );
+    if (array.shape.length !== rank)
+      throw new WeightsError(
+        `${layer}/${weight}: must have ${rank} axes, got the shape [${array.shape.join(", ")}].`,
+      );
     return array;
   };
   const vector = (layer: string, weight: string, length: number): HostArray["data"] => {
     const { shape, data } = get(layer, weight, 1);
-    if (shape[0] !== length) throw new WeightsError(`${layer}/${weight}: must have ${length} values, got ${shape[0]}.`);
+    if (shape[0] !== length)
+      throw new WeightsError(`${layer}/${weight}: must have ${length} values, got ${shape[0]}.`);
     return data;
   };
-  const set = (name: string, shape: readonly number[], data: HostArray["data"]): void => void out.set(name, { shape, data });
+  const set = (name: string, shape: readonly number[], data: HostArray["data"]): void =>
+    void out.set(name, { shape, data });
 
   const plain = (layer: string, name: string, rank: number): void => {
     const { shape, data } = get(layer, "kernel", rank);
@@ -65,7 +74,11 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     set(`${normName}.bias`, [channels], vector(norm, "beta", channels));
     const mean = vector(norm, "moving_mean", channels);
     const bias = layers.get(layer)!.has("bias") ? vector(layer, "bias", channels) : undefined;
-    set(`${normName}.running_mean`, [channels], bias === undefined ? mean : Float32Array.from(mean, (value, i) => value - bias[i]!));
+    set(
+      `${normName}.running_mean`,
+      [channels],
+      bias === undefined ? mean : Float32Array.from(mean, (value, i) => value - bias[i]!),
+    );
     set(`${normName}.running_var`, [channels], vector(norm, "moving_variance", channels));
   };
 
@@ -74,7 +87,10 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     const [, stage, letter, branch] = /^res([2-5])([a-w])_branch(1|2[abc])$/.exec(layer) ?? [];
     if (branch === undefined) continue;
     const block = `backbone.body.layer${Number(stage) - 1}.${letter!.charCodeAt(0) - 97}`;
-    const [conv, norm] = branch === "1" ? ["downsample.0", "downsample.1"] : [`conv${CONVS[branch as keyof typeof CONVS]}`, `bn${CONVS[branch as keyof typeof CONVS]}`];
+    const [conv, norm] =
+      branch === "1" ?
+        ["downsample.0", "downsample.1"]
+      : [`conv${CONVS[branch as keyof typeof CONVS]}`, `bn${CONVS[branch as keyof typeof CONVS]}`];
     normed(layer, layer.replace(/^res/, "bn"), `${block}.${conv}`, `${block}.${norm}`);
   }
   for (let level = 0; level < 4; level++) {
@@ -91,12 +107,21 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   plain("mrcnn_class_logits", "roi_heads.box_predictor.cls_score", 2);
   swapped("mrcnn_bbox_fc", "roi_heads.box_predictor.bbox_pred", 2);
 
-  for (let i = 0; i < 4; i++) normed(`mrcnn_mask_conv${i + 1}`, `mrcnn_mask_bn${i + 1}`, `roi_heads.mask_head.${i}.0`, `roi_heads.mask_head.${i}.1`);
+  for (let i = 0; i < 4; i++)
+    normed(
+      `mrcnn_mask_conv${i + 1}`,
+      `mrcnn_mask_bn${i + 1}`,
+      `roi_heads.mask_head.${i}.0`,
+      `roi_heads.mask_head.${i}.1`,
+    );
   plain("mrcnn_mask_deconv", "roi_heads.mask_predictor.conv5_mask", 4);
   plain("mrcnn_mask", "roi_heads.mask_predictor.mask_fcn_logits", 4);
 
   for (const layer of layers.keys()) {
-    if (!used.has(layer)) throw new WeightsError(`${printable(layer)}: matterport's Mask R-CNN has no such layer. Changed models are not read.`);
+    if (!used.has(layer))
+      throw new WeightsError(
+        `${printable(layer)}: matterport's Mask R-CNN has no such layer. Changed models are not read.`,
+      );
   }
   return out;
 
@@ -105,7 +130,8 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     const { shape, data } = get(layer, "kernel", 4);
     const outputs = even(layer, shape.at(-1)!, 2);
     const half = outputs / 2;
-    const differences = (values: HostArray["data"]): Float32Array => Float32Array.from({ length: values.length / 2 }, (_, i) => values[2 * i + 1]! - values[2 * i]!);
+    const differences = (values: HostArray["data"]): Float32Array =>
+      Float32Array.from({ length: values.length / 2 }, (_, i) => values[2 * i + 1]! - values[2 * i]!);
     set(`${name}.weight`, [...shape.slice(0, 3), half], differences(data));
     set(`${name}.bias`, [half], differences(vector(layer, "bias", outputs)));
   }
@@ -114,13 +140,15 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   function swapped(layer: string, name: string, rank: number): void {
     const { shape, data } = get(layer, "kernel", rank);
     const outputs = even(layer, shape.at(-1)!, 4);
-    const swap = (values: HostArray["data"]): Float32Array => Float32Array.from({ length: values.length }, (_, i) => values[i ^ 1]!);
+    const swap = (values: HostArray["data"]): Float32Array =>
+      Float32Array.from({ length: values.length }, (_, i) => values[i ^ 1]!);
     set(`${name}.weight`, shape, swap(data));
     set(`${name}.bias`, [outputs], swap(vector(layer, "bias", outputs)));
   }
 
   function even(layer: string, outputs: number, per: number): number {
-    if (outputs % per !== 0) throw new WeightsError(`${layer}/kernel: its outputs must be a multiple of ${per}, got ${outputs}.`);
+    if (outputs % per !== 0)
+      throw new WeightsError(`${layer}/kernel: its outputs must be a multiple of ${per}, got ${outputs}.`);
     return outputs;
   }
 
@@ -129,7 +157,10 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     const { shape, data } = get(layer, "kernel", 4);
     const outputs = shape[3]!;
     const [gamma, beta, mean, variance, bias] = [
-      vector(norm, "gamma", outputs), vector(norm, "beta", outputs), vector(norm, "moving_mean", outputs), vector(norm, "moving_variance", outputs),
+      vector(norm, "gamma", outputs),
+      vector(norm, "beta", outputs),
+      vector(norm, "moving_mean", outputs),
+      vector(norm, "moving_variance", outputs),
       vector(layer, "bias", outputs),
     ];
     const scale = Float64Array.from(gamma, (value, i) => value / Math.sqrt(variance[i]! + EPS));
@@ -139,6 +170,10 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
       if (++o === outputs) o = 0;
     }
     set(`${name}.weight`, [shape[0]! * shape[1]! * shape[2]!, outputs], weight);
-    set(`${name}.bias`, [outputs], Float32Array.from(scale, (value, i) => (bias[i]! - mean[i]!) * value + beta[i]!));
+    set(
+      `${name}.bias`,
+      [outputs],
+      Float32Array.from(scale, (value, i) => (bias[i]! - mean[i]!) * value + beta[i]!),
+    );
   }
 }

@@ -11,7 +11,15 @@ import { gatherStrided } from "./strided.ts";
 // piece), or `_frombuffer` (protocol 5).
 
 const DTYPES: ReadonlyMap<unknown, DType> = new Map([
-  ["f8", "float64"], ["f4", "float32"], ["f2", "float16"], ["i8", "int64"], ["i4", "int32"], ["i2", "int16"], ["i1", "int8"], ["u1", "uint8"], ["b1", "bool"],
+  ["f8", "float64"],
+  ["f4", "float32"],
+  ["f2", "float16"],
+  ["i8", "int64"],
+  ["i4", "int32"],
+  ["i2", "int16"],
+  ["i1", "int8"],
+  ["u1", "uint8"],
+  ["b1", "bool"],
 ]);
 
 class NumpyDtype implements Stateful {
@@ -24,9 +32,11 @@ class NumpyDtype implements Stateful {
 
   // (version, byte order, subarray, names, fields, size, alignment, flags)
   setState(state: unknown): void {
-    if (!Array.isArray(state) || state.length < 8) throw new WeightsError("a dtype's state must be a tuple of 8");
+    if (!Array.isArray(state) || state.length < 8)
+      throw new WeightsError("a dtype's state must be a tuple of 8");
     const [, order, subarray, names, fields] = state as unknown[];
-    if (subarray !== null || names !== null || fields !== null) throw new WeightsError("records are no weights");
+    if (subarray !== null || names !== null || fields !== null)
+      throw new WeightsError("records are no weights");
     this.order = order;
   }
 }
@@ -43,7 +53,8 @@ export class NumpyArray implements Stateful {
 
   // (version, shape, dtype, isFortran, data)
   setState(state: unknown): void {
-    if (!Array.isArray(state) || state.length < 4) throw new WeightsError("an array's state must be a tuple of 5");
+    if (!Array.isArray(state) || state.length < 4)
+      throw new WeightsError("an array's state must be a tuple of 5");
     [this.shape, this.dtype, this.isFortran, this.buffer] = (state as unknown[]).slice(-4);
   }
 }
@@ -82,7 +93,10 @@ export const numpyGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ n
  *
  * @throws WeightsError when it isn't an array of numbers, or its data is of another length.
  */
-export function numpyTensor({ shape, dtype: numpy, isFortran, buffer: data }: NumpyArray, label: string): FileTensor {
+export function numpyTensor(
+  { shape, dtype: numpy, isFortran, buffer: data }: NumpyArray,
+  label: string,
+): FileTensor {
   // Python 2 doesn't tell data from text.
   const buffer = typeof data === "string" ? Uint8Array.from(data, (c) => c.charCodeAt(0)) : data;
   const fail = (what: string): never => {
@@ -92,15 +106,25 @@ export function numpyTensor({ shape, dtype: numpy, isFortran, buffer: data }: Nu
   if (count === undefined) return fail("its shape is no shape");
   if (!(numpy instanceof NumpyDtype)) return fail("it has no dtype");
   const dtype = DTYPES.get(numpy.code);
-  if (dtype === undefined) return fail(`its dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${JSON.stringify(numpy.code)}`);
-  if (numpy.order === ">" && DTYPE_BYTES[dtype] > 1) return fail("its byte order must be little-endian, got big-endian");
+  if (dtype === undefined)
+    return fail(
+      `its dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${JSON.stringify(numpy.code)}`,
+    );
+  if (numpy.order === ">" && DTYPE_BYTES[dtype] > 1)
+    return fail("its byte order must be little-endian, got big-endian");
   if (!isBuffer(buffer)) return fail("it has no data");
   const length = count * DTYPE_BYTES[dtype];
   const isWhole = buffer instanceof Text ? buffer.mayHold(length) : buffer.length === length;
-  if (!isWhole) fail(`[${(shape as number[]).join(", ")}] of ${dtype} takes ${length} bytes, but its data is of another length`);
+  if (!isWhole)
+    fail(
+      `[${(shape as number[]).join(", ")}] of ${dtype} takes ${length} bytes, but its data is of another length`,
+    );
   const load = (): ReturnType<typeof rawData> => {
     const bytes = buffer instanceof Text ? buffer.toBytes() : buffer;
-    if (bytes?.length !== length) return fail(`[${(shape as number[]).join(", ")}] of ${dtype} takes ${length} bytes, but its data is of another length`);
+    if (bytes?.length !== length)
+      return fail(
+        `[${(shape as number[]).join(", ")}] of ${dtype} takes ${length} bytes, but its data is of another length`,
+      );
     const values = rawData(bytes, dtype);
     return isFortran ? toRowMajor(values, shape as number[]) : values;
   };

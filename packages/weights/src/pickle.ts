@@ -33,7 +33,9 @@ export interface Stateful {
 export type PickleGlobals = Pick<ReadonlyMap<string, PickleGlobal>, "get">;
 
 /** A table of them. */
-export const pickleGlobals = (calls: readonly (readonly [name: string, call?: PickleGlobal["call"]])[]): ReadonlyMap<string, PickleGlobal> =>
+export const pickleGlobals = (
+  calls: readonly (readonly [name: string, call?: PickleGlobal["call"]])[],
+): ReadonlyMap<string, PickleGlobal> =>
   new Map(calls.map(([name, call]) => [name, new PickleGlobal(name, call)]));
 
 /** What a pickle may use. */
@@ -80,7 +82,11 @@ export class Text {
         const next = encoded[++i] ?? 0;
         if ((c & 0xfc) !== 0xc0 || (next & 0xc0) !== 0x80) return undefined;
         c = ((c & 3) << 6) | (next & 0x3f);
-      } else if (encoding === "escaped" && c === 0x5c && (encoded[i + 1] === 0x75 || encoded[i + 1] === 0x55)) {
+      } else if (
+        encoding === "escaped" &&
+        c === 0x5c &&
+        (encoded[i + 1] === 0x75 || encoded[i + 1] === 0x55)
+      ) {
         const digits = encoded[i + 1] === 0x75 ? 4 : 8;
         let value = 0;
         for (let k = 0; k < digits; k++) {
@@ -126,7 +132,11 @@ const FREE_UNITS = 1 << 18;
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 // Only for short ones.
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
-const FLOATS: ReadonlyMap<string, number> = new Map([["inf", Infinity], ["-inf", -Infinity], ["nan", NaN]]);
+const FLOATS: ReadonlyMap<string, number> = new Map([
+  ["inf", Infinity],
+  ["-inf", -Infinity],
+  ["nan", NaN],
+]);
 
 /**
  * Runs one pickle and returns what it made and where it ended. Memory and time grow no faster than the
@@ -166,17 +176,22 @@ class Machine {
   run(): { value: unknown; end: number } {
     for (;;) {
       this.#opAt = this.#at;
-      if (this.#at >= this.#bytes.length) return this.#fail("the pickle should go on, but the file ends here");
+      if (this.#at >= this.#bytes.length)
+        return this.#fail("the pickle should go on, but the file ends here");
       const op = this.#bytes[this.#at++]!;
       if (op === 0x2e) return { value: this.#pop(), end: this.#at };
       this.#execute(op);
-      if (this.#stack.length + this.#marks.length > MAX_STACK) this.#fail("the pickle's stack is deeper than any that Python writes");
+      if (this.#stack.length + this.#marks.length > MAX_STACK)
+        this.#fail("the pickle's stack is deeper than any that Python writes");
     }
   }
 
   #fail(what: string, options?: ErrorOptions): never {
     const { where, base = 0 } = this.#options;
-    throw new WeightsError(`${where}: byte ${base + this.#opAt}: ${what}. The file is cut, corrupt or not a pickle of weights.`, options);
+    throw new WeightsError(
+      `${where}: byte ${base + this.#opAt}: ${what}. The file is cut, corrupt or not a pickle of weights.`,
+      options,
+    );
   }
 
   #spend(units: number): void {
@@ -208,7 +223,8 @@ class Machine {
 
   #take(length: number): number {
     const begin = this.#at;
-    if (length > this.#bytes.length - begin) this.#fail(`${length} bytes should follow, but the file has ${this.#bytes.length - begin}`);
+    if (length > this.#bytes.length - begin)
+      this.#fail(`${length} bytes should follow, but the file has ${this.#bytes.length - begin}`);
     this.#at = begin + length;
     return begin;
   }
@@ -217,7 +233,8 @@ class Machine {
   #uint32 = (): number => this.#view.getUint32(this.#take(4), true);
   #uint64 = (): number => {
     const value = this.#view.getBigUint64(this.#take(8), true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) this.#fail(`${value} bytes should follow, but the file has ${this.#bytes.length - this.#at}`);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      this.#fail(`${value} bytes should follow, but the file has ${this.#bytes.length - this.#at}`);
     return Number(value);
   };
 
@@ -234,7 +251,9 @@ class Machine {
 
   // An 8-bit string of Python 2, or data.
   #byteString(encoded: Uint8Array): string | Text {
-    return encoded.length > LONG_TEXT || encoded.some((c) => c >= 0x80 || c < 0x20) ? new Text(encoded, "latin1") : latin1(encoded);
+    return encoded.length > LONG_TEXT || encoded.some((c) => c >= 0x80 || c < 0x20) ?
+        new Text(encoded, "latin1")
+      : latin1(encoded);
   }
 
   #line(limit: number): Uint8Array {
@@ -250,12 +269,15 @@ class Machine {
 
   #lineIndex(): number {
     const text = this.#lineText();
-    if (!/^\d{1,15}$/.test(text)) this.#fail(`the memo's index must be a number, got ${JSON.stringify(text.slice(0, 40))}`);
+    if (!/^\d{1,15}$/.test(text))
+      this.#fail(`the memo's index must be a number, got ${JSON.stringify(text.slice(0, 40))}`);
     return Number(text);
   }
 
   #number(value: bigint): number | bigint {
-    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ?
+        Number(value)
+      : value;
   }
 
   #long(length: number): number | bigint {
@@ -268,22 +290,27 @@ class Machine {
 
   #lineInteger(): number | bigint {
     const text = this.#lineText().replace(/L$/, "").trim();
-    if (!/^[-+]?\d{1,1000}$/.test(text)) this.#fail(`an integer was expected, got ${JSON.stringify(text.slice(0, 40))}`);
+    if (!/^[-+]?\d{1,1000}$/.test(text))
+      this.#fail(`an integer was expected, got ${JSON.stringify(text.slice(0, 40))}`);
     return this.#number(BigInt(text.replace("+", "")));
   }
 
   #quoted(): string | Text {
     const line = this.#line(Infinity);
     const quote = line[0];
-    if (line.length < 2 || (quote !== 0x27 && quote !== 0x22) || line.at(-1) !== quote) this.#fail("a quoted string was expected");
+    if (line.length < 2 || (quote !== 0x27 && quote !== 0x22) || line.at(-1) !== quote)
+      this.#fail("a quoted string was expected");
     const decoded = unescaped(line.subarray(1, -1));
-    return decoded === undefined ? this.#fail("a string has an escape that Python doesn't know") : this.#byteString(decoded);
+    return decoded === undefined ?
+        this.#fail("a string has an escape that Python doesn't know")
+      : this.#byteString(decoded);
   }
 
   #remember(index: number, value: unknown): void {
     this.#spend(COST.memo);
     // Python numbers what it remembers, and every object takes a byte at least.
-    if (index > this.#bytes.length) this.#fail(`a memo of ${index} entries is more than a file of ${this.#bytes.length} bytes may hold`);
+    if (index > this.#bytes.length)
+      this.#fail(`a memo of ${index} entries is more than a file of ${this.#bytes.length} bytes may hold`);
     if (this.#memo[index] === undefined) this.#memoSize++;
     this.#memo[index] = { value };
   }
@@ -315,7 +342,9 @@ class Machine {
       made = callee.call(args, (items) => this.#spend(items * COST.entry));
     } catch (cause) {
       if (this.#units < 0) throw cause; // it says so already
-      return cause instanceof WeightsError ? this.#fail(cause.message, { cause }) : this.#fail(`${callee.name} can't take these arguments`, { cause });
+      return cause instanceof WeightsError ?
+          this.#fail(cause.message, { cause })
+        : this.#fail(`${callee.name} can't take these arguments`, { cause });
     }
     this.#spend(COST.container);
     return made;
@@ -339,7 +368,8 @@ class Machine {
       const key = items[i];
       if (key instanceof Text) this.#fail("a key is too long or has no printable characters");
       if (typeof key === "bigint") this.#fail("a key is beyond 2^53");
-      if (typeof key !== "string" && ++this.#otherKeys > MAX_OTHER_KEYS) this.#fail(`more than ${MAX_OTHER_KEYS} keys of dicts are no text`);
+      if (typeof key !== "string" && ++this.#otherKeys > MAX_OTHER_KEYS)
+        this.#fail(`more than ${MAX_OTHER_KEYS} keys of dicts are no text`);
       target.set(key, items[i + 1]);
     }
   }
@@ -355,7 +385,9 @@ class Machine {
       try {
         target.setState(state);
       } catch (cause) {
-        this.#fail(cause instanceof WeightsError ? cause.message : "an object can't take its state", { cause });
+        this.#fail(cause instanceof WeightsError ? cause.message : "an object can't take its state", {
+          cause,
+        });
       }
       return;
     }
@@ -365,12 +397,16 @@ class Machine {
   }
 
   #persistent(id: unknown): unknown {
-    if (this.#options.persistent === undefined) return this.#fail("the pickle refers to something outside of it");
+    if (this.#options.persistent === undefined)
+      return this.#fail("the pickle refers to something outside of it");
     this.#spend(COST.container);
     try {
       return this.#options.persistent(id);
     } catch (cause) {
-      return this.#fail(cause instanceof WeightsError ? cause.message : "a reference to a storage can't be read", { cause });
+      return this.#fail(
+        cause instanceof WeightsError ? cause.message : "a reference to a storage can't be read",
+        { cause },
+      );
     }
   }
 
@@ -388,13 +424,16 @@ class Machine {
         return;
       case 0x32: // 2 DUP
         return this.#push(this.#top());
-      case 0x46: { // F FLOAT
+      case 0x46: {
+        // F FLOAT
         const text = this.#lineText();
         const value = FLOATS.get(text) ?? (/^[-+]?[\d.]/.test(text) ? Number(text) : NaN);
-        if (Number.isNaN(value) && text !== "nan") this.#fail(`a number was expected, got ${JSON.stringify(text.slice(0, 40))}`);
+        if (Number.isNaN(value) && text !== "nan")
+          this.#fail(`a number was expected, got ${JSON.stringify(text.slice(0, 40))}`);
         return this.#push(value);
       }
-      case 0x49: { // I INT, and the booleans of protocol 0
+      case 0x49: {
+        // I INT, and the booleans of protocol 0
         const next = this.#bytes.subarray(this.#at, this.#at + 3);
         if (next[0] === 0x30 && (next[1] === 0x30 || next[1] === 0x31) && next[2] === 10) {
           this.#at += 3;
@@ -416,23 +455,30 @@ class Machine {
         return this.#push(this.#persistent(this.#lineText()));
       case 0x51: // Q BINPERSID
         return this.#push(this.#persistent(this.#pop()));
-      case 0x52: { // R REDUCE
+      case 0x52: {
+        // R REDUCE
         const args = this.#pop();
         return this.#push(this.#call(this.#pop(), args));
       }
       case 0x53: // S STRING
         return this.#push(this.#quoted());
-      case 0x54: { // T BINSTRING
+      case 0x54: {
+        // T BINSTRING
         const length = this.#view.getInt32(this.#take(4), true);
         if (length < 0) this.#fail(`a string of ${length} bytes can't be`);
         return this.#push(this.#byteString(this.#slice(length)));
       }
       case 0x55: // U SHORT_BINSTRING
         return this.#push(this.#byteString(this.#slice(this.#uint8())));
-      case 0x56: { // V UNICODE
+      case 0x56: {
+        // V UNICODE
         const line = this.#line(Infinity);
         if (line.length > LONG_TEXT) return this.#push(new Text(line, "escaped"));
-        return this.#push(latin1(line).replace(/\\u([0-9a-fA-F]{4})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))));
+        return this.#push(
+          latin1(line).replace(/\\u([0-9a-fA-F]{4})/g, (_, hex: string) =>
+            String.fromCharCode(Number.parseInt(hex, 16)),
+          ),
+        );
       }
       case 0x58: // X BINUNICODE
         return this.#push(this.#text(this.#uint32()));
@@ -440,31 +486,38 @@ class Machine {
         return this.#push(this.#text(this.#uint8()));
       case 0x8d: // BINUNICODE8
         return this.#push(this.#text(this.#uint64()));
-      case 0x61: { // a APPEND
+      case 0x61: {
+        // a APPEND
         const item = this.#pop();
         return this.#append(this.#top(), [item]);
       }
-      case 0x65: { // e APPENDS
+      case 0x65: {
+        // e APPENDS
         const items = this.#popMark();
         return this.#append(this.#top(), items);
       }
-      case 0x90: { // ADDITEMS
+      case 0x90: {
+        // ADDITEMS
         const items = this.#popMark();
         return this.#append(this.#top(), items);
       }
-      case 0x62: { // b BUILD
+      case 0x62: {
+        // b BUILD
         const state = this.#pop();
         return this.#build(this.#top(), state);
       }
-      case 0x63: { // c GLOBAL
+      case 0x63: {
+        // c GLOBAL
         const module = this.#lineText();
         return this.#push(this.#global(module, this.#lineText()));
       }
-      case 0x93: { // STACK_GLOBAL
+      case 0x93: {
+        // STACK_GLOBAL
         const name = this.#pop();
         return this.#push(this.#global(this.#pop(), name));
       }
-      case 0x64: { // d DICT
+      case 0x64: {
+        // d DICT
         const items = this.#popMark();
         const dict = this.#dict();
         this.#setItems(dict, items);
@@ -472,12 +525,14 @@ class Machine {
       }
       case 0x7d: // } EMPTY_DICT
         return this.#push(this.#dict());
-      case 0x73: { // s SETITEM
+      case 0x73: {
+        // s SETITEM
         const value = this.#pop();
         const key = this.#pop();
         return this.#setItems(this.#top(), [key, value]);
       }
-      case 0x75: { // u SETITEMS
+      case 0x75: {
+        // u SETITEMS
         const items = this.#popMark();
         return this.#setItems(this.#top(), items);
       }
@@ -495,23 +550,28 @@ class Machine {
         return this.#remember(this.#uint32(), this.#top());
       case 0x94: // MEMOIZE
         return this.#remember(this.#memoSize, this.#top());
-      case 0x69: { // i INST
+      case 0x69: {
+        // i INST
         const module = this.#lineText();
         const callee = this.#global(module, this.#lineText());
         return this.#push(this.#call(callee, this.#popMark()));
       }
-      case 0x6f: { // o OBJ
+      case 0x6f: {
+        // o OBJ
         const [callee, ...args] = this.#popMark();
         return this.#push(this.#call(callee, args));
       }
-      case 0x81: { // NEWOBJ
+      case 0x81: {
+        // NEWOBJ
         const args = this.#pop();
         return this.#push(this.#call(this.#pop(), args));
       }
-      case 0x92: { // NEWOBJ_EX
+      case 0x92: {
+        // NEWOBJ_EX
         const named = this.#pop();
         const args = this.#pop();
-        if (!(named instanceof Map) || named.size > 0) this.#fail("an object with named arguments is no weights");
+        if (!(named instanceof Map) || named.size > 0)
+          this.#fail("an object with named arguments is no weights");
         return this.#push(this.#call(this.#pop(), args));
       }
       case 0x6c: // l LIST
@@ -524,18 +584,21 @@ class Machine {
         return this.#push(this.#list([]));
       case 0x85: // TUPLE1
         return this.#push(this.#list([this.#pop()]));
-      case 0x86: { // TUPLE2
+      case 0x86: {
+        // TUPLE2
         const second = this.#pop();
         return this.#push(this.#list([this.#pop(), second]));
       }
-      case 0x87: { // TUPLE3
+      case 0x87: {
+        // TUPLE3
         const third = this.#pop();
         const second = this.#pop();
         return this.#push(this.#list([this.#pop(), second, third]));
       }
       case 0x47: // G BINFLOAT
         return this.#push(this.#view.getFloat64(this.#take(8), false));
-      case 0x80: { // PROTO
+      case 0x80: {
+        // PROTO
         const protocol = this.#uint8();
         if (protocol > 5) this.#fail(`the pickle's protocol must be 0 to 5, got ${protocol}`);
         return;
@@ -570,7 +633,19 @@ class Machine {
 const isStateful = (value: unknown): value is Stateful =>
   typeof value === "object" && value !== null && "setState" in value && typeof value.setState === "function";
 
-const ESCAPES: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, "\\": 92, "'": 39, '"': 34, a: 7, b: 8, f: 12, v: 11, 0: 0 };
+const ESCAPES: Readonly<Record<string, number>> = {
+  n: 10,
+  r: 13,
+  t: 9,
+  "\\": 92,
+  "'": 39,
+  '"': 34,
+  a: 7,
+  b: 8,
+  f: 12,
+  v: 11,
+  0: 0,
+};
 
 /** The bytes of a quoted string of Python 2; undefined when an escape is unknown. */
 function unescaped(quoted: Uint8Array): Uint8Array | undefined {

@@ -13,15 +13,25 @@ const settings = (): Settings => new Settings();
  * Lightning's own classes and dicts, configs of the usual kinds, torch's types of values. They become empty
  * records; nothing of theirs is needed, or run.
  */
-const SETTINGS = /^(?:pathlib|datetime|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|omegaconf|yacs\.config|addict\.addict|easydict|ml_collections|fvcore\.common\.config|detectron2\.config)\.|^typing\.Any$|^torch\.(?:b?float\d+|u?int\d+|bool|complex\d+|torch_version\.TorchVersion)$/;
+const SETTINGS =
+  /^(?:pathlib|datetime|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|omegaconf|yacs\.config|addict\.addict|easydict|ml_collections|fvcore\.common\.config|detectron2\.config)\.|^typing\.Any$|^torch\.(?:b?float\d+|u?int\d+|bool|complex\d+|torch_version\.TorchVersion)$/;
 
 /** A table with those beside it. */
-export const withSettings = (table: PickleGlobals): PickleGlobals => ({ get: (name) => table.get(name) ?? (SETTINGS.test(name) ? new PickleGlobal(name, settings) : undefined) });
+export const withSettings = (table: PickleGlobals): PickleGlobals => ({
+  get: (name) => table.get(name) ?? (SETTINGS.test(name) ? new PickleGlobal(name, settings) : undefined),
+});
 
 function dict([items = []]: readonly unknown[], spend: (items: number) => void): Map<unknown, unknown> {
-  spend(items instanceof Map ? items.size : Array.isArray(items) ? items.length : 0);
+  spend(
+    items instanceof Map ? items.size
+    : Array.isArray(items) ? items.length
+    : 0,
+  );
   if (items instanceof Map) return new Map(items);
-  if (!Array.isArray(items) || !items.every((item) => Array.isArray(item) && item.length === 2 && !(item[0] instanceof Text))) {
+  if (
+    !Array.isArray(items) ||
+    !items.every((item) => Array.isArray(item) && item.length === 2 && !(item[0] instanceof Text))
+  ) {
     throw new WeightsError("a dict must be made of pairs");
   }
   return new Map(items as [unknown, unknown][]);
@@ -29,7 +39,8 @@ function dict([items = []]: readonly unknown[], spend: (items: number) => void):
 
 /** The bytes of a text that stands for them, as protocols before 3 have it: `_codecs.encode(text, "latin1")`. */
 function encode([text, encoding = "latin1"]: readonly unknown[]): unknown {
-  if (encoding !== "latin1" && encoding !== "latin-1") throw new WeightsError(`bytes must be encoded as latin1, got ${JSON.stringify(encoding)}`);
+  if (encoding !== "latin1" && encoding !== "latin-1")
+    throw new WeightsError(`bytes must be encoded as latin1, got ${JSON.stringify(encoding)}`);
   if (text instanceof Text) return text;
   if (typeof text !== "string") throw new WeightsError("bytes must be made of text");
   const codes = Array.from(text, (c) => c.codePointAt(0)!);
@@ -37,7 +48,10 @@ function encode([text, encoding = "latin1"]: readonly unknown[]): unknown {
   return Uint8Array.from(codes);
 }
 
-const bytes = (args: readonly unknown[]): unknown => (args.length === 0 ? new Uint8Array(0) : args[0] instanceof Uint8Array ? args[0] : encode(args));
+const bytes = (args: readonly unknown[]): unknown =>
+  args.length === 0 ? new Uint8Array(0)
+  : args[0] instanceof Uint8Array ? args[0]
+  : encode(args);
 
 /** What makes plain data, of torch's files and of numpy's. */
 export const plainGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ pickleGlobals([

@@ -38,7 +38,8 @@ export interface QuantizationError {
 export function quantize(arrays: NamedArrays, dtype: WeightsDtype): StoredArrays {
   const out = new Map<string, StoredArray>();
   for (const [name, { shape, data }] of arrays) {
-    if (dtype === "float32" || !(data instanceof Float32Array) || shape.length < 2 || data.length < SMALLEST) out.set(name, { shape, data });
+    if (dtype === "float32" || !(data instanceof Float32Array) || shape.length < 2 || data.length < SMALLEST)
+      out.set(name, { shape, data });
     else if (dtype === "float16") out.set(name, { shape, data: checkedHalf(name, data) });
     else {
       const { values, scale } = toInt8(name, { shape, data });
@@ -52,7 +53,9 @@ function checkedHalf(name: string, data: Float32Array): Uint16Array {
   const half = toHalf(data);
   for (let i = 0; i < half.length; i++) {
     if ((half[i]! & 0x7fff) === 0x7c00 && Number.isFinite(data[i])) {
-      throw new WeightsError(`quantize: tensor ${name}: float16 holds values up to 65504, got ${data[i]}. Keep these weights in float32.`);
+      throw new WeightsError(
+        `quantize: tensor ${name}: float16 holds values up to 65504, got ${data[i]}. Keep these weights in float32.`,
+      );
     }
   }
   return half;
@@ -61,27 +64,34 @@ function checkedHalf(name: string, data: Float32Array): Uint16Array {
 /** torchvision's names for the transposed convolutions, whose output channels are the third axis. */
 const TRANSPOSED = /(^|\.)(conv5_mask|kps_score_lowres)\.weight$/;
 
-function toInt8(name: string, { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array }): { values: Int8Array; scale: HostArray } {
+function toInt8(
+  name: string,
+  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
+): { values: Int8Array; scale: HostArray } {
   const axis = TRANSPOSED.test(name) && shape.length === 4 ? 2 : shape.length - 1;
   const channels = shape[axis]!;
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const most = new Float32Array(channels);
-  for (let i = 0; i < data.length; ) {
+  for (let i = 0; i < data.length;) {
     for (let c = 0; c < channels; c++) {
       for (let k = 0; k < inner; k++, i++) {
         const size = Math.abs(data[i]!);
-        if (!Number.isFinite(size)) throw new WeightsError(`quantize: tensor ${name}: weights must be finite for int8, got ${data[i]}. Its checkpoint is damaged.`);
+        if (!Number.isFinite(size))
+          throw new WeightsError(
+            `quantize: tensor ${name}: weights must be finite for int8, got ${data[i]}. Its checkpoint is damaged.`,
+          );
         if (size > most[c]!) most[c] = size;
       }
     }
   }
   const scale = most.map((value) => value / 127);
   const values = new Int8Array(data.length);
-  for (let i = 0; i < data.length; ) {
+  for (let i = 0; i < data.length;) {
     for (let c = 0; c < channels; c++) {
       const step = scale[c]!;
       // A scale so small that it is rounded may give 128.
-      for (let k = 0; k < inner; k++, i++) values[i] = step === 0 ? 0 : Math.max(-127, Math.min(127, Math.round(data[i]! / step)));
+      for (let k = 0; k < inner; k++, i++)
+        values[i] = step === 0 ? 0 : Math.max(-127, Math.min(127, Math.round(data[i]! / step)));
     }
   }
   return { values, scale: { shape: shape.map((size, i) => (i === axis ? size : 1)), data: scale } };
@@ -105,7 +115,9 @@ export function dequantize(arrays: NamedArrays): NamedArrays {
 
 function scaled(name: string, { shape, data }: HostArray, scale: HostArray): HostArray {
   const axis = scale.shape.findLastIndex((size) => size !== 1);
-  const fits = scale.shape.length === shape.length && scale.shape.every((size, i) => size === (i === axis ? shape[i] : 1));
+  const fits =
+    scale.shape.length === shape.length &&
+    scale.shape.every((size, i) => size === (i === axis ? shape[i] : 1));
   if (!fits || !(data instanceof Int32Array) || !(scale.data instanceof Float32Array)) {
     throw new WeightsError(
       `tensor ${name}: must be int8 with float32 scales along one axis, got ${data.constructor.name} [${shape.join(", ")}] with ${scale.data.constructor.name} [${scale.shape.join(", ")}]. The file is damaged, or was not written by this project.`,
@@ -114,7 +126,7 @@ function scaled(name: string, { shape, data }: HostArray, scale: HostArray): Hos
   const inner = axis === -1 ? 1 : shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const steps = scale.data;
   const values = new Float32Array(data.length);
-  for (let i = 0; i < values.length; ) {
+  for (let i = 0; i < values.length;) {
     for (const step of steps) for (let k = 0; k < inner; k++, i++) values[i] = data[i]! * step;
   }
   return { shape, data: values };
@@ -126,7 +138,10 @@ export function quantizationErrors(arrays: NamedArrays, stored: StoredArrays): Q
   for (const [name, { shape, data }] of arrays) {
     const kept = stored.get(name)!.data;
     if (kept === data) continue;
-    const back = kept instanceof Uint16Array ? fromHalf(kept) : scaled(name, { shape, data: new Int32Array(kept) }, stored.get(name + SCALE) as HostArray).data;
+    const back =
+      kept instanceof Uint16Array ?
+        fromHalf(kept)
+      : scaled(name, { shape, data: new Int32Array(kept) }, stored.get(name + SCALE) as HostArray).data;
     let [largest, difference, squares, squaredDifferences] = [0, 0, 0, 0];
     for (let i = 0; i < data.length; i++) {
       const value = data[i]!;
@@ -136,7 +151,11 @@ export function quantizationErrors(arrays: NamedArrays, stored: StoredArrays): Q
       squares += value * value;
       squaredDifferences += error * error;
     }
-    errors.push({ name, max: largest === 0 ? 0 : difference / largest, rms: squares === 0 ? 0 : Math.sqrt(squaredDifferences / squares) });
+    errors.push({
+      name,
+      max: largest === 0 ? 0 : difference / largest,
+      rms: squares === 0 ? 0 : Math.sqrt(squaredDifferences / squares),
+    });
   }
   return errors;
 }

@@ -47,7 +47,11 @@ export interface ReadWeightsOptions {
  * @throws WeightsError that says what the file looks like and what is accepted, or names the tensor or
  * position where it is cut or corrupt.
  */
-export async function readWeights(bytes: Uint8Array, where: string, options: ReadWeightsOptions = {}): Promise<SourceWeights> {
+export async function readWeights(
+  bytes: Uint8Array,
+  where: string,
+  options: ReadWeightsOptions = {},
+): Promise<SourceWeights> {
   const format = formatOf(bytes, where);
   try {
     const weights = tell(format, await open(bytes, format, where), where, options);
@@ -55,7 +59,10 @@ export async function readWeights(bytes: Uint8Array, where: string, options: Rea
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     // An allocation that the engine refuses.
-    throw new WeightsError(`${where}: its ${bytes.length} bytes of weights don't fit into memory (${cause.message}). Close other programs, or read it on a machine with more.`, { cause });
+    throw new WeightsError(
+      `${where}: its ${bytes.length} bytes of weights don't fit into memory (${cause.message}). Close other programs, or read it on a machine with more.`,
+      { cause },
+    );
   }
 }
 
@@ -65,17 +72,30 @@ export async function readWeights(bytes: Uint8Array, where: string, options: Rea
  *
  * @throws WeightsError as `readShards` and `readWeights`.
  */
-export async function readShardedWeights(index: unknown, readShard: (file: string) => Promise<Uint8Array>, where: string): Promise<SourceWeights> {
+export async function readShardedWeights(
+  index: unknown,
+  readShard: (file: string) => Promise<Uint8Array>,
+  where: string,
+): Promise<SourceWeights> {
   const { arrays, metadata } = await readShards(index, readShard, where);
   return tell("safetensors", { tensors: arrays, metadata }, where, {});
 }
 
-function tell(format: WeightsFormat, { tensors, metadata, notes = [] }: Opened, where: string, { classifiers = false }: ReadWeightsOptions): SourceWeights {
+function tell(
+  format: WeightsFormat,
+  { tensors, metadata, notes = [] }: Opened,
+  where: string,
+  { classifiers = false }: ReadWeightsOptions,
+): SourceWeights {
   // Names of tensors come without the file's.
   return inFile(where, () => {
     const bare = unwrap([{ path: [], tensors }]) ?? { tensors, notes: [] };
-    const classifier = classifiers && isClassifier([...bare.tensors.keys()]) ? fromClassifier(bare.tensors) : undefined;
-    const { source, arrays } = classifier === undefined ? translate(bare.tensors, metadata) : { source: "torchvision" as const, arrays: classifier.arrays };
+    const classifier =
+      classifiers && isClassifier([...bare.tensors.keys()]) ? fromClassifier(bare.tensors) : undefined;
+    const { source, arrays } =
+      classifier === undefined ?
+        translate(bare.tensors, metadata)
+      : { source: "torchvision" as const, arrays: classifier.arrays };
     return {
       format,
       source,
@@ -108,14 +128,24 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
       const { detectronTensors } = await import("./detectron-pickle.ts");
       const { tensors, notes, detectron1 } = detectronTensors(bytes, where);
       // Its configs' PIXEL_MEANS; the files don't say.
-      return { tensors, notes, metadata: detectron1 ? { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" } : {} };
+      return {
+        tensors,
+        notes,
+        metadata:
+          detectron1 ?
+            { library: "detectron1", pixel_mean: "[102.9801,115.9465,122.7717]", pixel_std: "[1,1,1]" }
+          : {},
+      };
     }
     case "hdf5":
       return { tensors: await kerasTensors(bytes, where), metadata: {} };
   }
 }
 
-function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<SourceWeights, "source" | "arrays"> {
+function translate(
+  tensors: NamedArrays,
+  metadata: Opened["metadata"],
+): Pick<SourceWeights, "source" | "arrays"> {
   const names = [...tensors.keys()];
   if (isMatterport(names)) return { source: "matterport", arrays: fromMatterport(tensors) };
   if (isRcnn(names)) {
@@ -123,7 +153,8 @@ function translate(tensors: NamedArrays, metadata: Opened["metadata"]): Pick<Sou
       assertRcnn(tensors, "detectron2");
       return { source: "detectron2", arrays: fromDetectron2(tensors) };
     }
-    if (metadata["format"] === "mrcnn" || isOurLayout(tensors)) return { source: "mrcnn", arrays: dequantize(tensors) };
+    if (metadata["format"] === "mrcnn" || isOurLayout(tensors))
+      return { source: "mrcnn", arrays: dequantize(tensors) };
     assertRcnn(tensors, "torchvision");
     return { source: "torchvision", arrays: fromTorch(tensors) };
   }
@@ -138,23 +169,34 @@ function isOurLayout(tensors: NamedArrays): boolean {
   return shape.length === 4 && shape[0] === shape[1] && shape[2] === 3;
 }
 
-function normOf(arrays: NamedArrays, tensors: NamedArrays, metadata: Opened["metadata"]): SourceWeights["norm"] {
+function normOf(
+  arrays: NamedArrays,
+  tensors: NamedArrays,
+  metadata: Opened["metadata"],
+): SourceWeights["norm"] {
   const stated = metadata["norm"];
   if (stated === "frozen_batch_norm" || stated === "batch_norm" || stated === "group_norm") return stated;
   // Only the weights of norms are vectors.
-  const norms = [...arrays].flatMap(([name, { shape }]) => (name.endsWith(".weight") && shape.length === 1 ? [name.slice(0, -"weight".length)] : []));
+  const norms = [...arrays].flatMap(([name, { shape }]) =>
+    name.endsWith(".weight") && shape.length === 1 ? [name.slice(0, -"weight".length)] : [],
+  );
   const withStatistics = norms.filter((name) => arrays.has(`${name}running_mean`));
   if (norms.length > 0 && withStatistics.length === 0) return "group_norm";
   if (withStatistics.length < norms.length) {
     const [batch, group] = [withStatistics[0]!, norms.find((name) => !withStatistics.includes(name))!];
-    throw new WeightsError(`all norms must be of one kind, got batch norm (${batch}weight) and group norm (${group}weight), or statistics are missing.`);
+    throw new WeightsError(
+      `all norms must be of one kind, got batch norm (${batch}weight) and group norm (${group}weight), or statistics are missing.`,
+    );
   }
-  return [...tensors.keys()].some((name) => name.endsWith(".num_batches_tracked")) ? "batch_norm" : "frozen_batch_norm";
+  return [...tensors.keys()].some((name) => name.endsWith(".num_batches_tracked")) ? "batch_norm" : (
+      "frozen_batch_norm"
+    );
 }
 
 /** Arrays that don't keep the file in memory. */
 function ownMemory(arrays: NamedArrays, file: Uint8Array): NamedArrays {
   const own = new Map<string, HostArray>();
-  for (const [name, { shape, data }] of arrays) own.set(name, { shape, data: data.buffer === file.buffer ? data.slice() : data });
+  for (const [name, { shape, data }] of arrays)
+    own.set(name, { shape, data: data.buffer === file.buffer ? data.slice() : data });
   return own;
 }

@@ -16,8 +16,16 @@ const MAX_HEADER = 100_000_000;
 const LARGE_HEADER = 1 << 20;
 
 const DTYPES: ReadonlyMap<unknown, DType> = new Map([
-  ["F64", "float64"], ["I64", "int64"], ["F32", "float32"], ["I32", "int32"], ["F16", "float16"], ["BF16", "bfloat16"],
-  ["I16", "int16"], ["U8", "uint8"], ["I8", "int8"], ["BOOL", "bool"],
+  ["F64", "float64"],
+  ["I64", "int64"],
+  ["F32", "float32"],
+  ["I32", "int32"],
+  ["F16", "float16"],
+  ["BF16", "bfloat16"],
+  ["I16", "int16"],
+  ["U8", "uint8"],
+  ["I8", "int8"],
+  ["BOOL", "bool"],
 ]);
 
 /** A tensor may be nested no deeper: a header full of brackets would take many times its length in memory. */
@@ -46,7 +54,15 @@ export function safetensorsTensors(bytes: Uint8Array, where: string): FileTensor
   const { entries, start } = readHeader(bytes, where);
   const tensors = new Map<string, FileTensor>();
   for (const [name, { dtype, shape, begin, end }] of entries) {
-    tensors.set(name, new FileTensor(shape, dtype, () => rawData(bytes.subarray(start + begin, start + end), dtype), `${where}: tensor ${printable(name)}`));
+    tensors.set(
+      name,
+      new FileTensor(
+        shape,
+        dtype,
+        () => rawData(bytes.subarray(start + begin, start + end), dtype),
+        `${where}: tensor ${printable(name)}`,
+      ),
+    );
   }
   return tensors;
 }
@@ -69,26 +85,32 @@ function readHeader(
   if (declared > BigInt(MAX_HEADER)) fail(`the header must be at most ${MAX_HEADER} bytes, got ${declared}.`);
   const headerLength = Number(declared);
   const start = 8 + headerLength;
-  if (start > bytes.length) fail(`the header should end at byte ${start}, but the file ends at ${bytes.length}.`);
+  if (start > bytes.length)
+    fail(`the header should end at byte ${start}, but the file ends at ${bytes.length}.`);
 
   if (headerLength > LARGE_HEADER && headerLength > bytes.length / 8) {
     fail(`a header of ${headerLength} bytes is out of proportion to a file of ${bytes.length}.`);
   }
   let header: unknown;
-  if (isDeeper(bytes.subarray(8, start), MAX_DEPTH)) fail("the header is nested deeper than that of any tensor.");
+  if (isDeeper(bytes.subarray(8, start), MAX_DEPTH))
+    fail("the header is nested deeper than that of any tensor.");
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, start)));
   } catch (cause) {
     fail("the header is not JSON.", { cause });
   }
-  if (header === null || typeof header !== "object" || Array.isArray(header)) fail("the header is not a JSON object.");
+  if (header === null || typeof header !== "object" || Array.isArray(header))
+    fail("the header is not a JSON object.");
 
   const entries = new Map<string, Entry>();
   let metadata: Record<string, string> = {};
   const size = bytes.length - start;
   for (const [name, value] of Object.entries(header as Record<string, unknown>)) {
     if (name === "__metadata__") {
-      const isText = value !== null && typeof value === "object" && Object.values(value).every((v) => typeof v === "string");
+      const isText =
+        value !== null &&
+        typeof value === "object" &&
+        Object.values(value).every((v) => typeof v === "string");
       if (!isText) fail("__metadata__ must map strings to strings.");
       metadata = value as Record<string, string>;
       continue;
@@ -96,27 +118,45 @@ function readHeader(
     const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
     const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
     const known = DTYPES.get(dtype);
-    if (known === undefined) return fail(`tensor ${printable(name)}: dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${short(dtype)}.`);
-    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`tensor ${printable(name)}: shape must be sizes, got ${short(shape)}.`);
+    if (known === undefined)
+      return fail(
+        `tensor ${printable(name)}: dtype must be one of ${[...DTYPES.keys()].join(", ")}, got ${short(dtype)}.`,
+      );
+    if (!Array.isArray(shape) || !shape.every(isSize))
+      return fail(`tensor ${printable(name)}: shape must be sizes, got ${short(shape)}.`);
     if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
       return fail(`tensor ${printable(name)}: data_offsets must be two positions, got ${short(offsets)}.`);
     }
     const [begin, end] = offsets as [number, number];
-    if (shape.length > MAX_RANK) return fail(`tensor ${printable(name)}: shape must have at most ${MAX_RANK} sizes, got ${shape.length}.`);
+    if (shape.length > MAX_RANK)
+      return fail(
+        `tensor ${printable(name)}: shape must have at most ${MAX_RANK} sizes, got ${shape.length}.`,
+      );
     const length = shape.reduce((a: number, b: number) => a * b, 1) * DTYPE_BYTES[known];
     if (end - begin !== length) {
-      fail(`tensor ${printable(name)}: ${String(dtype)} [${shape.slice(0, 16).join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`);
+      fail(
+        `tensor ${printable(name)}: ${String(dtype)} [${shape.slice(0, 16).join(", ")}] takes ${length} bytes, but its offsets are ${begin} to ${end}.`,
+      );
     }
-    if (end > size) fail(`tensor ${printable(name)}: should end at byte ${start + end}, but the file ends at ${bytes.length}.`);
+    if (end > size)
+      fail(
+        `tensor ${printable(name)}: should end at byte ${start + end}, but the file ends at ${bytes.length}.`,
+      );
     entries.set(name, { dtype: known, shape, begin, end });
   }
 
   let position = 0;
-  for (const [name, { begin, end }] of [...entries].toSorted(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== position) fail(`tensor ${printable(name)}: begins at byte ${start + begin}, but the one before ends at ${start + position}.`);
+  for (const [name, { begin, end }] of [...entries].toSorted(
+    ([, a], [, b]) => a.begin - b.begin || a.end - b.end,
+  )) {
+    if (begin !== position)
+      fail(
+        `tensor ${printable(name)}: begins at byte ${start + begin}, but the one before ends at ${start + position}.`,
+      );
     position = end;
   }
-  if (position !== size) fail(`the tensors end at byte ${start + position}, but the file at ${bytes.length}.`);
+  if (position !== size)
+    fail(`the tensors end at byte ${start + position}, but the file at ${bytes.length}.`);
   return { entries, metadata, start };
 }
 
@@ -145,7 +185,10 @@ function isDeeper(json: Uint8Array, limit: number): boolean {
  *
  * @throws WeightsError when a shape doesn't match its data.
  */
-export function writeSafetensors(arrays: StoredArrays, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+export function writeSafetensors(
+  arrays: StoredArrays,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   // Wide types first, so that everything stays aligned.
   const sorted = [...arrays].toSorted(
     ([a, { data: x }], [b, { data: y }]) => y.BYTES_PER_ELEMENT - x.BYTES_PER_ELEMENT || (a < b ? -1 : 1),
@@ -155,7 +198,9 @@ export function writeSafetensors(arrays: StoredArrays, metadata: Readonly<Record
   for (const [name, { shape, data }] of sorted) {
     const count = shape.reduce((a, b) => a * b, 1);
     if (count !== data.length) {
-      throw new WeightsError(`writeSafetensors: tensor ${name} of shape [${shape.join(", ")}] must hold ${count} values, got ${data.length}.`);
+      throw new WeightsError(
+        `writeSafetensors: tensor ${name} of shape [${shape.join(", ")}] must hold ${count} values, got ${data.length}.`,
+      );
     }
     header[name] = { dtype: dtypeOf(data), shape, data_offsets: [size, size + data.byteLength] };
     size += data.byteLength;

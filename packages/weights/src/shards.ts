@@ -33,7 +33,11 @@ export interface WriteShardsOptions {
  *
  * @throws WeightsError when `maxBytes` is no size, and as `writeSafetensors`.
  */
-export function writeShards(arrays: StoredArrays, maxBytes: number, options: WriteShardsOptions = {}): { readonly index: ShardIndex; readonly shards: readonly Shard[] } {
+export function writeShards(
+  arrays: StoredArrays,
+  maxBytes: number,
+  options: WriteShardsOptions = {},
+): { readonly index: ShardIndex; readonly shards: readonly Shard[] } {
   if (!(maxBytes > 0)) throw new WeightsError(`writeShards: maxBytes must be above 0, got ${maxBytes}.`);
   const { name = "model", metadata = {} } = options;
   const groups: Map<string, StoredArray>[] = [];
@@ -54,7 +58,9 @@ export function writeShards(arrays: StoredArrays, maxBytes: number, options: Wri
   return {
     index: {
       metadata: { total_size: total },
-      weight_map: Object.fromEntries(groups.flatMap((group, i) => [...group.keys()].map((tensor) => [tensor, files[i]!]))),
+      weight_map: Object.fromEntries(
+        groups.flatMap((group, i) => [...group.keys()].map((tensor) => [tensor, files[i]!])),
+      ),
     },
     shards: groups.map((group, i) => ({ file: files[i]!, bytes: writeSafetensors(group, metadata) })),
   };
@@ -75,7 +81,11 @@ export interface ShardedWeights {
  * @throws WeightsError naming the shard that can't be read, or the tensor that stands in two shards, in
  *   none, or in another than the index says; when sizes don't add up; when the index is none.
  */
-export async function readShards(index: unknown, readShard: (file: string) => Promise<Uint8Array>, where: string): Promise<ShardedWeights> {
+export async function readShards(
+  index: unknown,
+  readShard: (file: string) => Promise<Uint8Array>,
+  where: string,
+): Promise<ShardedWeights> {
   const { map, total } = checkIndex(index, where);
   const arrays = new Map<string, HostArray>();
   const from = new Map<string, string>();
@@ -86,45 +96,69 @@ export async function readShards(index: unknown, readShard: (file: string) => Pr
     try {
       bytes = await readShard(file);
     } catch (cause) {
-      throw new WeightsError(`${where}: the shard ${file} can't be read: ${cause instanceof Error ? cause.message : String(cause)}. All shards must lie beside the index.`, { cause });
+      throw new WeightsError(
+        `${where}: the shard ${file} can't be read: ${cause instanceof Error ? cause.message : String(cause)}. All shards must lie beside the index.`,
+        { cause },
+      );
     }
     const shard = `${where}: shard ${file}`;
     Object.assign(metadata, readSafetensorsMetadata(bytes, shard));
     size += bytes.length - headerLength(bytes);
     for (const [name, array] of readSafetensors(bytes, shard)) {
       const first = from.get(name);
-      if (first !== undefined) throw new WeightsError(`${where}: tensor ${printable(name)} must be in one shard, got it in ${first} and ${file}. These are shards of different models.`);
+      if (first !== undefined)
+        throw new WeightsError(
+          `${where}: tensor ${printable(name)} must be in one shard, got it in ${first} and ${file}. These are shards of different models.`,
+        );
       const listed = map.get(name);
       if (listed !== file) {
-        throw new WeightsError(`${where}: tensor ${printable(name)} is in ${file}, but the index ${listed === undefined ? "doesn't list it" : `says ${listed}`}. These are shards of different models.`);
+        throw new WeightsError(
+          `${where}: tensor ${printable(name)} is in ${file}, but the index ${listed === undefined ? "doesn't list it" : `says ${listed}`}. These are shards of different models.`,
+        );
       }
       from.set(name, file);
       arrays.set(name, array);
     }
   }
   for (const [name, file] of map) {
-    if (!arrays.has(name)) throw new WeightsError(`${where}: tensor ${printable(name)} must be in ${file}, but is in no shard. Get that file again.`);
+    if (!arrays.has(name))
+      throw new WeightsError(
+        `${where}: tensor ${printable(name)} must be in ${file}, but is in no shard. Get that file again.`,
+      );
   }
   if (total !== undefined && total !== size) {
-    throw new WeightsError(`${where}: the index says that all tensors take ${total} bytes, but they take ${size}. These are shards of different models.`);
+    throw new WeightsError(
+      `${where}: the index says that all tensors take ${total} bytes, but they take ${size}. These are shards of different models.`,
+    );
   }
   return { arrays: metadata["format"] === "mrcnn" ? dequantize(arrays) : arrays, metadata };
 }
 
-const headerLength = (bytes: Uint8Array): number => 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+const headerLength = (bytes: Uint8Array): number =>
+  8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 
-function checkIndex(index: unknown, where: string): { map: ReadonlyMap<string, string>; total: number | undefined } {
+function checkIndex(
+  index: unknown,
+  where: string,
+): { map: ReadonlyMap<string, string>; total: number | undefined } {
   const fail = (what: string): never => {
-    throw new WeightsError(`${where}: ${what} It must be the index of shards, as model.safetensors.index.json.`);
+    throw new WeightsError(
+      `${where}: ${what} It must be the index of shards, as model.safetensors.index.json.`,
+    );
   };
-  if (!isRecord(index) || !isRecord(index["weight_map"])) return fail("there is no weight_map of tensors to files.");
+  if (!isRecord(index) || !isRecord(index["weight_map"]))
+    return fail("there is no weight_map of tensors to files.");
   const entries = Object.entries(index["weight_map"]);
   for (const [name, file] of entries) {
     // A file beside the index, and nowhere else.
-    if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file)) fail(`tensor ${printable(name)}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`);
+    if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file))
+      fail(
+        `tensor ${printable(name)}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`,
+      );
   }
   if (entries.length === 0) fail("the weight_map is empty.");
   const total = isRecord(index["metadata"]) ? index["metadata"]["total_size"] : undefined;
-  if (total !== undefined && !(Number.isSafeInteger(total) && (total as number) >= 0)) fail(`total_size must be a number of bytes, got ${JSON.stringify(total)?.slice(0, 60)}.`);
+  if (total !== undefined && !(Number.isSafeInteger(total) && (total as number) >= 0))
+    fail(`total_size must be a number of bytes, got ${JSON.stringify(total)?.slice(0, 60)}.`);
   return { map: new Map(entries as [string, string][]), total: total as number | undefined };
 }

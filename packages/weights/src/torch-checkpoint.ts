@@ -17,8 +17,16 @@ import type { Unwrapped } from "./unwrap.ts";
 // `_use_new_zipfile_serialization=False`).
 
 const STORAGES: Readonly<Record<string, DType>> = {
-  DoubleStorage: "float64", FloatStorage: "float32", HalfStorage: "float16", BFloat16Storage: "bfloat16", LongStorage: "int64",
-  IntStorage: "int32", ShortStorage: "int16", CharStorage: "int8", ByteStorage: "uint8", BoolStorage: "bool",
+  DoubleStorage: "float64",
+  FloatStorage: "float32",
+  HalfStorage: "float16",
+  BFloat16Storage: "bfloat16",
+  LongStorage: "int64",
+  IntStorage: "int32",
+  ShortStorage: "int16",
+  CharStorage: "int8",
+  ByteStorage: "uint8",
+  BoolStorage: "bool",
 };
 
 /** Flat memory that tensors are views of. */
@@ -62,9 +70,15 @@ class TorchTensor {
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 function rebuildTensor([view, offset, shape, strides]: readonly unknown[]): TorchTensor {
-  if (!(typeof view === "object" && view !== null && "storage" in view && view.storage instanceof Storage)) throw new WeightsError("a tensor has no storage");
+  if (!(typeof view === "object" && view !== null && "storage" in view && view.storage instanceof Storage))
+    throw new WeightsError("a tensor has no storage");
   if (!isSize(offset)) throw new WeightsError("a tensor's offset is no position");
-  if (countOf(shape) === undefined || !Array.isArray(strides) || strides.length !== (shape as unknown[]).length || !strides.every(isSize)) {
+  if (
+    countOf(shape) === undefined ||
+    !Array.isArray(strides) ||
+    strides.length !== (shape as unknown[]).length ||
+    !strides.every(isSize)
+  ) {
     throw new WeightsError("a tensor's sizes and strides are no sizes");
   }
   return new TorchTensor(view as StorageView, offset, shape as number[], strides);
@@ -75,20 +89,22 @@ function rebuildParameter([tensor]: readonly unknown[]): TorchTensor {
   return tensor;
 }
 
-const GLOBALS = /* @__PURE__ */ withSettings(new Map([
-  // Training scripts keep their scores as numpy's scalars.
-  ...numpyGlobals,
-  ...pickleGlobals([
-    ["torch._utils._rebuild_tensor", rebuildTensor],
-    ["torch._utils._rebuild_tensor_v2", rebuildTensor],
-    ["torch._utils._rebuild_parameter", rebuildParameter],
-    ["torch._utils._rebuild_parameter_with_state", rebuildParameter],
-    ["torch.nn.parameter.Parameter", rebuildParameter],
-    ["torch.Size", ([sizes]) => sizes],
-    ["torch.device", ([name]) => name],
-    ...Object.keys(STORAGES).map((name) => [`torch.${name}`] as const),
+const GLOBALS = /* @__PURE__ */ withSettings(
+  new Map([
+    // Training scripts keep their scores as numpy's scalars.
+    ...numpyGlobals,
+    ...pickleGlobals([
+      ["torch._utils._rebuild_tensor", rebuildTensor],
+      ["torch._utils._rebuild_tensor_v2", rebuildTensor],
+      ["torch._utils._rebuild_parameter", rebuildParameter],
+      ["torch._utils._rebuild_parameter_with_state", rebuildParameter],
+      ["torch.nn.parameter.Parameter", rebuildParameter],
+      ["torch.Size", ([sizes]) => sizes],
+      ["torch.device", ([name]) => name],
+      ...Object.keys(STORAGES).map((name) => [`torch.${name}`] as const),
+    ]),
   ]),
-]));
+);
 
 /**
  * Reads what `torch.save` wrote: a state_dict, or a checkpoint that has one under any key, without what
@@ -124,15 +140,22 @@ export function torchTensors(bytes: Uint8Array, where: string): Unwrapped<FileTe
 const isTensor = (value: unknown): value is TorchTensor => value instanceof TorchTensor;
 
 function stateDict(root: unknown, where: string): Unwrapped<TorchTensor> {
-  if (!(root instanceof Map)) throw new WeightsError(`${where}: the checkpoint must be a state_dict, got ${describe(root)}. Save model.state_dict().`);
+  if (!(root instanceof Map))
+    throw new WeightsError(
+      `${where}: the checkpoint must be a state_dict, got ${describe(root)}. Save model.state_dict().`,
+    );
   const found = inFile(where, () => unwrap(stateDicts(root, isTensor)));
   if (found !== undefined) return found;
   if ([...root.values()].some(isTensor)) {
     const [name, value] = [...root].find(([key, v]) => typeof key !== "string" || !isTensor(v))!;
-    throw new WeightsError(`${where}: ${keyText(name)} must be the name of a tensor, got ${describe(value)}. Save model.state_dict() alone.`);
+    throw new WeightsError(
+      `${where}: ${keyText(name)} must be the name of a tensor, got ${describe(value)}. Save model.state_dict() alone.`,
+    );
   }
   const keys = [...root.keys()].slice(0, 8).map(keyText);
-  throw new WeightsError(`${where}: the checkpoint must be a state_dict or have one under a key, as "model" or "state_dict", got ${keys.length === 0 ? "an empty one" : `the keys ${keys.join(", ")}`}. Save model.state_dict().`);
+  throw new WeightsError(
+    `${where}: the checkpoint must be a state_dict or have one under a key, as "model" or "state_dict", got ${keys.length === 0 ? "an empty one" : `the keys ${keys.join(", ")}`}. Save model.state_dict().`,
+  );
 }
 
 const keyText = (key: unknown): string => (typeof key === "string" ? printable(key, 60) : describe(key));
@@ -142,26 +165,39 @@ function describe(value: unknown): string {
   if (value instanceof Map) return "a dict";
   if (Array.isArray(value)) return "a list";
   if (value instanceof PickleGlobal) return value.name;
-  return value === null ? "None" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  return (
+    value === null ? "None"
+    : typeof value === "object" ? "an object"
+    : `a ${typeof value}`
+  );
 }
 
 /** ("storage", type, key, location, length[, view]). */
-function storageOf(id: unknown, storages: Map<string, Storage>, entryOf?: (key: string, byteLength: number) => ZipEntry): StorageView {
+function storageOf(
+  id: unknown,
+  storages: Map<string, Storage>,
+  entryOf?: (key: string, byteLength: number) => ZipEntry,
+): StorageView {
   if (!Array.isArray(id) || id[0] !== "storage") throw new WeightsError("a reference must be to a storage");
   const [, type, key, , length, view] = id as unknown[];
-  const dtype = type instanceof PickleGlobal && type.name.startsWith("torch.") ? STORAGES[type.name.slice(6)] : undefined;
-  if (dtype === undefined) throw new WeightsError(`a storage's type must be one of ${Object.keys(STORAGES).join(", ")}`);
-  if (typeof key !== "string" || !isSize(length)) throw new WeightsError("a storage must have a name and a length");
+  const dtype =
+    type instanceof PickleGlobal && type.name.startsWith("torch.") ? STORAGES[type.name.slice(6)] : undefined;
+  if (dtype === undefined)
+    throw new WeightsError(`a storage's type must be one of ${Object.keys(STORAGES).join(", ")}`);
+  if (typeof key !== "string" || !isSize(length))
+    throw new WeightsError("a storage must have a name and a length");
   let storage = storages.get(key);
   if (storage === undefined) {
     storage = new Storage(key, dtype, length);
     storage.entry = entryOf?.(key, length * DTYPE_BYTES[dtype]);
     storage.bytes = storage.entry?.bytes;
     storages.set(key, storage);
-  } else if (storage.dtype !== dtype || storage.length !== length) throw new WeightsError(`storage ${printable(key, 60)} has two types or lengths`);
+  } else if (storage.dtype !== dtype || storage.length !== length)
+    throw new WeightsError(`storage ${printable(key, 60)} has two types or lengths`);
   if (view === undefined || view === null) return { storage, offset: 0 };
   const [, offset, viewLength] = Array.isArray(view) ? (view as unknown[]) : [];
-  if (!isSize(offset) || !isSize(viewLength) || offset + viewLength > length) throw new WeightsError(`a part of storage ${printable(key, 60)} lies outside of it`);
+  if (!isSize(offset) || !isSize(viewLength) || offset + viewLength > length)
+    throw new WeightsError(`a part of storage ${printable(key, 60)} lies outside of it`);
   return { storage, offset };
 }
 
@@ -169,23 +205,35 @@ function readArchive(bytes: Uint8Array, where: string): unknown {
   const entries = readZip(bytes, where);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined) {
-    const names = [...entries.keys()].slice(0, 5).map((name) => printable(name, 60)).join(", ");
-    throw new WeightsError(`${where}: the archive must have an entry data.pkl, got ${names === "" ? "none at all" : names}. This zip was not written by torch.save.`);
+    const names = [...entries.keys()]
+      .slice(0, 5)
+      .map((name) => printable(name, 60))
+      .join(", ");
+    throw new WeightsError(
+      `${where}: the archive must have an entry data.pkl, got ${names === "" ? "none at all" : names}. This zip was not written by torch.save.`,
+    );
   }
   const folder = pickle.name.slice(0, -"data.pkl".length);
   if (entries.has(`${folder}constants.pkl`)) {
-    throw new WeightsError(`${where}: the archive must be a checkpoint, got a TorchScript program. Save model.state_dict() with torch.save.`);
+    throw new WeightsError(
+      `${where}: the archive must be a checkpoint, got a TorchScript program. Save model.state_dict() with torch.save.`,
+    );
   }
   const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && new TextDecoder().decode(order.bytes.subarray(0, 100)).trim() !== "little") {
-    throw new WeightsError(`${where}: entry ${printable(order.name)}: the byte order must be little, got ${JSON.stringify(new TextDecoder().decode(order.bytes.subarray(0, 100)))}. Save the file again on a little-endian machine.`);
+    throw new WeightsError(
+      `${where}: entry ${printable(order.name)}: the byte order must be little, got ${JSON.stringify(new TextDecoder().decode(order.bytes.subarray(0, 100)))}. Save the file again on a little-endian machine.`,
+    );
   }
   checkZipEntry(pickle, where);
   const storages = new Map<string, Storage>();
   const entryOf = (key: string, byteLength: number): ZipEntry => {
     const entry = entries.get(`${folder}data/${key}`);
     if (entry === undefined) throw new WeightsError(`storage ${printable(key, 60)} is not in the archive`);
-    if (entry.bytes.length !== byteLength) throw new WeightsError(`storage ${printable(key, 60)} must have ${byteLength} bytes, but entry ${printable(entry.name)} has ${entry.bytes.length}`);
+    if (entry.bytes.length !== byteLength)
+      throw new WeightsError(
+        `storage ${printable(key, 60)} must have ${byteLength} bytes, but entry ${printable(entry.name)} has ${entry.bytes.length}`,
+      );
     return entry;
   };
   return unpickle(pickle.bytes, {
@@ -202,41 +250,66 @@ const LEGACY_PROTOCOL = 1001;
 
 function readLegacy(bytes: Uint8Array, where: string): unknown {
   if (bytes.length > 262 && String.fromCharCode(...bytes.subarray(257, 262)) === "ustar") {
-    throw new WeightsError(`${where}: the file must be a checkpoint of torch 0.1.11 or later, got the tar archive of an older one. Load it with torch and save it again.`);
+    throw new WeightsError(
+      `${where}: the file must be a checkpoint of torch 0.1.11 or later, got the tar archive of an older one. Load it with torch and save it again.`,
+    );
   }
   const storages = new Map<string, Storage>();
   const storagesOf = (id: unknown): StorageView => storageOf(id, storages);
   let end = 0;
   const next = (persistent?: (id: unknown) => unknown): unknown => {
-    const result = unpickle(bytes, { globals: GLOBALS, where, start: end, ...(persistent && { persistent }) });
+    const result = unpickle(bytes, {
+      globals: GLOBALS,
+      where,
+      start: end,
+      ...(persistent && { persistent }),
+    });
     end = result.end;
     return result.value;
   };
-  if (next() !== LEGACY_MAGIC) throw new WeightsError(`${where}: the file must begin with torch's magic number. It is a pickle, but not one of torch.save.`);
+  if (next() !== LEGACY_MAGIC)
+    throw new WeightsError(
+      `${where}: the file must begin with torch's magic number. It is a pickle, but not one of torch.save.`,
+    );
   const protocol = next();
-  if (protocol !== LEGACY_PROTOCOL) throw new WeightsError(`${where}: torch's protocol must be ${LEGACY_PROTOCOL}, got ${describe(protocol)}.`);
+  if (protocol !== LEGACY_PROTOCOL)
+    throw new WeightsError(
+      `${where}: torch's protocol must be ${LEGACY_PROTOCOL}, got ${describe(protocol)}.`,
+    );
   const system = next();
   if (!(system instanceof Map) || system.get("little_endian") !== true) {
-    throw new WeightsError(`${where}: the byte order must be little-endian, got another. Save the file again on a little-endian machine.`);
+    throw new WeightsError(
+      `${where}: the byte order must be little-endian, got another. Save the file again on a little-endian machine.`,
+    );
   }
   const root = next(storagesOf);
   const keys = next();
-  if (!Array.isArray(keys)) throw new WeightsError(`${where}: byte ${end}: the list of the storages is missing. The file is cut or corrupt.`);
+  if (!Array.isArray(keys))
+    throw new WeightsError(
+      `${where}: byte ${end}: the list of the storages is missing. The file is cut or corrupt.`,
+    );
 
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const seen = new Set<unknown>();
   for (const key of keys as unknown[]) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
-    if (storage === undefined || seen.has(key)) throw new WeightsError(`${where}: byte ${end}: the list of the storages names one that no tensor has, or one twice. The file is corrupt.`);
+    if (storage === undefined || seen.has(key))
+      throw new WeightsError(
+        `${where}: byte ${end}: the list of the storages names one that no tensor has, or one twice. The file is corrupt.`,
+      );
     seen.add(key);
     const begin = end + 8;
     const byteLength = storage.length * DTYPE_BYTES[storage.dtype];
     if (begin + byteLength > bytes.length) {
-      throw new WeightsError(`${where}: byte ${end}: storage ${printable(storage.key, 60)} should end at byte ${begin + byteLength}, but the file ends at ${bytes.length}. The file is cut.`);
+      throw new WeightsError(
+        `${where}: byte ${end}: storage ${printable(storage.key, 60)} should end at byte ${begin + byteLength}, but the file ends at ${bytes.length}. The file is cut.`,
+      );
     }
     const length = view.getBigUint64(end, true);
     if (length !== BigInt(storage.length)) {
-      throw new WeightsError(`${where}: byte ${end}: storage ${printable(storage.key, 60)} must have ${storage.length} values, got ${length}. The file is corrupt.`);
+      throw new WeightsError(
+        `${where}: byte ${end}: storage ${printable(storage.key, 60)} must have ${storage.length} values, got ${length}. The file is corrupt.`,
+      );
     }
     storage.bytes = bytes.subarray(begin, begin + byteLength);
     end = begin + byteLength;
@@ -244,14 +317,23 @@ function readLegacy(bytes: Uint8Array, where: string): unknown {
   return root;
 }
 
-function fileTensor({ view: { storage, offset: viewOffset }, offset: ownOffset, shape, strides }: TorchTensor, label: string): FileTensor {
+function fileTensor(
+  { view: { storage, offset: viewOffset }, offset: ownOffset, shape, strides }: TorchTensor,
+  label: string,
+): FileTensor {
   const { dtype, bytes } = storage;
-  if (bytes === undefined) throw new WeightsError(`${label}: its storage ${printable(storage.key, 60)} is not in the file. The file is cut or corrupt.`);
+  if (bytes === undefined)
+    throw new WeightsError(
+      `${label}: its storage ${printable(storage.key, 60)} is not in the file. The file is cut or corrupt.`,
+    );
   const count = countOf(shape)!;
   const offset = viewOffset + ownOffset;
-  const last = count === 0 ? offset : shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset);
+  const last =
+    count === 0 ? offset : shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset);
   if (count > 0 && last >= storage.length) {
-    throw new WeightsError(`${label}: its last value should be value ${last} of storage ${printable(storage.key, 60)}, which has ${storage.length}. The file is corrupt.`);
+    throw new WeightsError(
+      `${label}: its last value should be value ${last} of storage ${printable(storage.key, 60)}, which has ${storage.length}. The file is corrupt.`,
+    );
   }
   let expected = 1;
   const isContiguous = shape.reduceRight((contiguous, size, axis) => {

@@ -4,7 +4,8 @@ import type { HostArray, NamedArrays } from "@mrcnn/core";
 /** Values that one line of the processor's cache holds. */
 const TILE = 16;
 
-const stridesOf = (shape: readonly number[]): number[] => shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+const stridesOf = (shape: readonly number[]): number[] =>
+  shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
 
 /**
  * Takes the axes in another order. The source is read along its rows, several at a time, so that what is
@@ -19,7 +20,9 @@ function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray
   const last = axes.at(-1)!;
   const [length, step] = [shape[last]!, strides[last]!];
   // The other axes, in the source's order.
-  const others = shape.flatMap((size, axis) => (axis === last ? [] : [{ size, from: strides[axis]!, to: newStrides[axes.indexOf(axis)]! }]));
+  const others = shape.flatMap((size, axis) =>
+    axis === last ? [] : [{ size, from: strides[axis]!, to: newStrides[axes.indexOf(axis)]! }],
+  );
   const rows = data.length / length;
   const index = others.map(() => 0);
   for (let begin = 0; begin < length; begin += TILE) {
@@ -51,7 +54,11 @@ export interface TorchLayoutOptions {
 }
 
 // What the first dense layer flattens: torch channels, rows, columns; we rows, columns, channels.
-function pooledShape(name: string, inputs: number, channels: number | undefined): { channels: number; side: number } {
+function pooledShape(
+  name: string,
+  inputs: number,
+  channels: number | undefined,
+): { channels: number; side: number } {
   const side = Math.sqrt(inputs / (channels ?? NaN));
   if (channels === undefined || !Number.isInteger(side)) {
     throw new WeightsError(
@@ -66,7 +73,11 @@ const FC6 = /(^|\.)fc6\.weight$/;
 const AXES = { torch: { input: 1, output: 0 }, ours: { input: 2, output: 3 } } as const;
 
 /** Channels of the maps that a dense layer flattens: of `fc6`, or of the first one behind a box head's convolutions (`box_head.5`). */
-function flattenedChannels(arrays: NamedArrays, { pooledChannels }: TorchLayoutOptions, axes: (typeof AXES)[keyof typeof AXES]): (name: string) => { flattens: boolean; channels?: number | undefined } {
+function flattenedChannels(
+  arrays: NamedArrays,
+  { pooledChannels }: TorchLayoutOptions,
+  axes: (typeof AXES)[keyof typeof AXES],
+): (name: string) => { flattens: boolean; channels?: number | undefined } {
   let pyramid: number | undefined;
   let rpn: number | undefined;
   // By the head's prefix: its last convolution and its first dense layer.
@@ -85,7 +96,9 @@ function flattenedChannels(arrays: NamedArrays, { pooledChannels }: TorchLayoutO
   return (name) => {
     if (FC6.test(name)) return { flattens: true, channels: pooledChannels ?? pyramid ?? rpn };
     const [, head, index] = /^(|.*\.)box_head\.(\d+)\.weight$/.exec(name) ?? [];
-    return head !== undefined && dense.get(head) === Number(index) ? { flattens: true, channels: convs.get(head)?.channels } : { flattens: false };
+    return head !== undefined && dense.get(head) === Number(index) ?
+        { flattens: true, channels: convs.get(head)?.channels }
+      : { flattens: false };
   };
 }
 
@@ -109,7 +122,13 @@ export function fromTorch(arrays: NamedArrays, options: TorchLayoutOptions = {})
     if (flattens && shape.length === 2) {
       const [outputs, inputs] = shape as [number, number];
       const { channels: c, side } = pooledShape(name, inputs, channels);
-      out.set(name, reshaped(permute({ shape: [outputs, c, side, side], data: array.data }, [2, 3, 1, 0]), [inputs, outputs]));
+      out.set(
+        name,
+        reshaped(permute({ shape: [outputs, c, side, side], data: array.data }, [2, 3, 1, 0]), [
+          inputs,
+          outputs,
+        ]),
+      );
     } else if (shape.length === 4) out.set(name, permute(array, [2, 3, 1, 0]));
     else if (shape.length === 2) out.set(name, permute(array, [1, 0]));
     else out.set(name, { shape, data: array.data });
@@ -127,7 +146,13 @@ export function toTorch(arrays: NamedArrays, options: TorchLayoutOptions = {}): 
     if (flattens && shape.length === 2) {
       const [inputs, outputs] = shape as [number, number];
       const { channels: c, side } = pooledShape(name, inputs, channels);
-      out.set(name, reshaped(permute({ shape: [side, side, c, outputs], data: array.data }, [3, 2, 0, 1]), [outputs, inputs]));
+      out.set(
+        name,
+        reshaped(permute({ shape: [side, side, c, outputs], data: array.data }, [3, 2, 0, 1]), [
+          outputs,
+          inputs,
+        ]),
+      );
     } else if (shape.length === 4) out.set(name, permute(array, [3, 2, 0, 1]));
     else if (shape.length === 2) out.set(name, permute(array, [1, 0]));
     else out.set(name, array);
@@ -140,5 +165,8 @@ function modernName(name: string): string {
   return name
     .replace(/\b(inner_blocks|layer_blocks)\.(\d+)\.(weight|bias)$/, "$1.$2.0.$3")
     .replace(/\brpn\.head\.conv\.(weight|bias)$/, "rpn.head.conv.0.0.$1")
-    .replace(/\bmask_fcn([1-4])\.(weight|bias)$/, (_, i: string, kind: string) => `${Number(i) - 1}.0.${kind}`);
+    .replace(
+      /\bmask_fcn([1-4])\.(weight|bias)$/,
+      (_, i: string, kind: string) => `${Number(i) - 1}.0.${kind}`,
+    );
 }

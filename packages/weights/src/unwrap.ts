@@ -15,19 +15,35 @@ export interface Unwrapped<T> {
 }
 
 /** Modules that hold the same model: DataParallel and AveragedModel, torch.compile, FSDP, checkpointed activations, DeepSpeed. */
-const WRAPPERS: ReadonlySet<string> = new Set(["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"]);
+const WRAPPERS: ReadonlySet<string> = new Set([
+  "module",
+  "_orig_mod",
+  "_fsdp_wrapped_module",
+  "_checkpoint_wrapped_module",
+  "_forward_module",
+]);
 
 /** Where a detector of torchvision, detectron2 or this project begins, whatever stands before it. */
-const DETECTOR = /(?:^|\.)(?:backbone\.(?:body|fpn|bottom_up|fpn_lateral\d|fpn_output\d|stem|res[2-5])|rpn\.head|proposal_generator\.rpn_head|roi_heads\.(?:(?:box|mask|keypoint)_(?:head|predictor)|res5|layer4))\./;
+const DETECTOR =
+  /(?:^|\.)(?:backbone\.(?:body|fpn|bottom_up|fpn_lateral\d|fpn_output\d|stem|res[2-5])|rpn\.head|proposal_generator\.rpn_head|roi_heads\.(?:(?:box|mask|keypoint)_(?:head|predictor)|res5|layer4))\./;
 
 /** Keys that lead to a model's own state_dict; where several do, the first of these counts. */
-export const HOLDERS: readonly string[] = ["model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights"];
+export const HOLDERS: readonly string[] = [
+  "model",
+  "state_dict",
+  "model_state_dict",
+  "model_state",
+  "net",
+  "network",
+  "weights",
+];
 
 /** Words for averages over the steps of a training: exponential ones, stochastic weight averaging, mean teachers. */
 const AVERAGED = /(?:^|[._])(?:ema|avg|averaged?|swa|shadow|polyak|teacher)(?:[._]|$)/i;
 
 /** Keys of what optimizers remember under the model's own names. */
-const NO_WEIGHTS = /optim|scheduler|scaler|^(?:momentum(?:_buffers?)?|velocit(?:y|ies)|exp_avg(?:_sq)?|grad(?:ient)?s?)$/i;
+const NO_WEIGHTS =
+  /optim|scheduler|scaler|^(?:momentum(?:_buffers?)?|velocit(?:y|ies)|exp_avg(?:_sq)?|grad(?:ient)?s?)$/i;
 
 /** Keys nested deeper hold no model. */
 const MAX_DEPTH = 6;
@@ -53,10 +69,20 @@ export function stateDicts<T>(root: unknown, isTensor: (value: unknown) => value
     let others = 0;
     for (const [key, item] of value as Map<unknown, unknown>) {
       if (isTensor(item) && typeof key === "string") tensors.set(key, item);
-      else if (item instanceof Map && typeof key === "string" && path.length < MAX_DEPTH && queue.length < MAX_DICTS) queue.push({ path: [...path, key], value: item });
+      else if (
+        item instanceof Map &&
+        typeof key === "string" &&
+        path.length < MAX_DEPTH &&
+        queue.length < MAX_DICTS
+      )
+        queue.push({ path: [...path, key], value: item });
       else if (!(typeof key === "string" && key.endsWith("_extra_state"))) others++;
     }
-    if (tensors.size > 0 && (others === 0 || [...tensors.keys()].some((name) => DETECTOR.test(withoutWrappers(name))))) found.push({ path, tensors });
+    if (
+      tensors.size > 0 &&
+      (others === 0 || [...tensors.keys()].some((name) => DETECTOR.test(withoutWrappers(name))))
+    )
+      found.push({ path, tensors });
   }
   return found.filter(({ path }) => !path.some((key) => NO_WEIGHTS.test(key)));
 }
@@ -79,23 +105,52 @@ export function unwrap<T>(dicts: readonly StateDict<T>[]): Unwrapped<T> | undefi
   const chosen = choose(candidates);
   const others = candidates.filter((candidate) => candidate !== chosen);
   const home = dicts.find(({ path }) => path === chosen.path)!;
-  const left = detectors.length === 0 ? [] : [...home.tensors.keys()].filter((name) => !candidates.some(({ path, label }) => path === home.path && name.startsWith(label.slice(joined(path).length))));
+  const left =
+    detectors.length === 0 ?
+      []
+    : [...home.tensors.keys()].filter(
+        (name) =>
+          !candidates.some(
+            ({ path, label }) => path === home.path && name.startsWith(label.slice(joined(path).length)),
+          ),
+      );
   const strangers = left.filter((name) => name !== "n_averaged");
   return {
     tensors: chosen.tensors,
     notes: [
-      ...(others.length > 0
-        ? [`The file holds ${candidates.length} sets of weights (${[chosen, ...others].map(quoted).join(", ")}): ${quoted(chosen)} is taken${isAveraged(chosen) ? "" : others.every(isAveraged) ? ", which was trained, not the average" : ""}.`]
-        : []),
-      ...(strangers.length > 0 ? [`Beside the model the file holds ${strangers.slice(0, 3).map((name) => printable(name, 80)).join(", ")}${strangers.length > 3 ? ` and ${strangers.length - 3} more` : ""}, which ${strangers.length > 1 ? "are" : "is"} left out.`] : []),
+      ...(others.length > 0 ?
+        [
+          `The file holds ${candidates.length} sets of weights (${[chosen, ...others].map(quoted).join(", ")}): ${quoted(chosen)} is taken${
+            isAveraged(chosen) ? ""
+            : others.every(isAveraged) ? ", which was trained, not the average"
+            : ""
+          }.`,
+        ]
+      : []),
+      ...(strangers.length > 0 ?
+        [
+          `Beside the model the file holds ${strangers
+            .slice(0, 3)
+            .map((name) => printable(name, 80))
+            .join(
+              ", ",
+            )}${strangers.length > 3 ? ` and ${strangers.length - 3} more` : ""}, which ${strangers.length > 1 ? "are" : "is"} left out.`,
+        ]
+      : []),
     ],
   };
 }
 
 const joined = (path: readonly string[]): string => path.map((key) => `${key}.`).join("");
-const quoted = ({ label }: { readonly label: string }): string => JSON.stringify(label === "" ? "(top level)" : printable(label.replace(/\.$/, ""), 80));
-const isAveraged = ({ label }: { readonly label: string }): boolean => AVERAGED.test(label.replace(/([a-z])(?=[A-Z])/g, "$1_"));
-const withoutWrappers = (name: string): string => name.split(".").filter((part) => !WRAPPERS.has(part)).join(".");
+const quoted = ({ label }: { readonly label: string }): string =>
+  JSON.stringify(label === "" ? "(top level)" : printable(label.replace(/\.$/, ""), 80));
+const isAveraged = ({ label }: { readonly label: string }): boolean =>
+  AVERAGED.test(label.replace(/([a-z])(?=[A-Z])/g, "$1_"));
+const withoutWrappers = (name: string): string =>
+  name
+    .split(".")
+    .filter((part) => !WRAPPERS.has(part))
+    .join(".");
 
 function choose<T>(candidates: readonly Candidate<T>[]): Candidate<T> {
   if (candidates.length === 1) return candidates[0]!;
@@ -107,7 +162,9 @@ function choose<T>(candidates: readonly Candidate<T>[]): Candidate<T> {
     if (held.length === 1) return held[0]!;
     if (held.length > 1) break;
   }
-  throw new WeightsError(`the file must hold one model, got ${rest.length}: ${rest.slice(0, 5).map(quoted).join(", ")}${rest.length > 5 ? ", ..." : ""}. Save the state_dict of the one that is meant.`);
+  throw new WeightsError(
+    `the file must hold one model, got ${rest.length}: ${rest.slice(0, 5).map(quoted).join(", ")}${rest.length > 5 ? ", ..." : ""}. Save the state_dict of the one that is meant.`,
+  );
 }
 
 /** Where the detector's own part of a name begins: the prefix as it stands in the file, and the rest without wrappers. */
@@ -119,7 +176,13 @@ function splitName(name: string): { prefix: string; rest: string } | undefined {
   if (match === null) return undefined;
   const begin = match[0].startsWith(".") ? match.index + 1 : match.index;
   const skipped = begin === 0 ? 0 : plain.slice(0, begin - 1).split(".").length;
-  return { prefix: parts.slice(0, kept[skipped]).map((part) => `${part}.`).join(""), rest: plain.slice(begin) };
+  return {
+    prefix: parts
+      .slice(0, kept[skipped])
+      .map((part) => `${part}.`)
+      .join(""),
+    rest: plain.slice(begin),
+  };
 }
 
 /** The detectors of a dict, by what stands before their names. */
@@ -128,7 +191,10 @@ function splitDetectors<T>({ path, tensors }: StateDict<T>): Candidate<T>[] {
   const strangers: [string, T][] = [];
   const put = (prefix: string, rest: string, name: string, tensor: T): void => {
     const group = groups.get(prefix) ?? groups.set(prefix, new Map()).get(prefix)!;
-    if (group.has(rest)) throw new WeightsError(`tensor ${printable(name)}: without its wrappers it is ${printable(rest)}, and so is another. Save the state_dict of the model alone.`);
+    if (group.has(rest))
+      throw new WeightsError(
+        `tensor ${printable(name)}: without its wrappers it is ${printable(rest)}, and so is another. Save the state_dict of the model alone.`,
+      );
     group.set(rest, tensor);
   };
   for (const [name, tensor] of tensors) {
@@ -156,5 +222,9 @@ function withoutCommonWrappers<T>({ path, tensors }: StateDict<T>): Candidate<T>
     length += part.length + 1;
   }
   if (length > 0) names = counted;
-  return { path, tensors: new Map(names.map((name) => [name.slice(length), tensors.get(name)!])), label: joined(path) };
+  return {
+    path,
+    tensors: new Map(names.map((name) => [name.slice(length), tensors.get(name)!])),
+    label: joined(path),
+  };
 }

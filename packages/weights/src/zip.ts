@@ -38,25 +38,31 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const uint64 = (at: number): number => {
     const value = view.getBigUint64(at, true);
-    return value > BigInt(bytes.length) ? fail(at, `a position or size of ${value} lies outside a file of ${bytes.length} bytes`) : Number(value);
+    return value > BigInt(bytes.length) ?
+        fail(at, `a position or size of ${value} lies outside a file of ${bytes.length} bytes`)
+      : Number(value);
   };
 
   const end = findEnd(view);
-  if (end === undefined) return fail(bytes.length, "a zip archive should end with its directory, but has none");
+  if (end === undefined)
+    return fail(bytes.length, "a zip archive should end with its directory, but has none");
   let count = view.getUint16(end + 10, true);
   let size = view.getUint32(end + 12, true);
   let begin = view.getUint32(end + 16, true);
   let directoryEnd = end;
-  if (view.getUint16(end + 4, true) !== 0 && view.getUint16(end + 4, true) !== 0xffff) fail(end, "archives of several parts can't be read");
+  if (view.getUint16(end + 4, true) !== 0 && view.getUint16(end + 4, true) !== 0xffff)
+    fail(end, "archives of several parts can't be read");
   if (end >= 20 && view.getUint32(end - 20, true) === END64_LOCATOR) {
     const at = uint64(end - 12);
-    if (at + 56 > end - 20 || view.getUint32(at, true) !== END64) fail(end - 20, "the 64-bit directory's end is not where it should be");
+    if (at + 56 > end - 20 || view.getUint32(at, true) !== END64)
+      fail(end - 20, "the 64-bit directory's end is not where it should be");
     count = uint64(at + 32);
     size = uint64(at + 40);
     begin = uint64(at + 48);
     directoryEnd = at;
   }
-  if (begin + size > directoryEnd) fail(end, `the directory should lie at ${begin} to ${begin + size}, but must end before ${directoryEnd}`);
+  if (begin + size > directoryEnd)
+    fail(end, `the directory should lie at ${begin} to ${begin + size}, but must end before ${directoryEnd}`);
   if (count > MAX_ENTRIES) fail(end, `${count} entries are more than a checkpoint has`);
   // Each takes 46 bytes and its name.
   if (count * 46 > size) fail(end, `${count} entries don't fit into a directory of ${size} bytes`);
@@ -64,7 +70,8 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
   const entries = new Map<string, ZipEntry>();
   let at = begin;
   for (let i = 0; i < count; i++) {
-    if (at + 46 > begin + size || view.getUint32(at, true) !== CENTRAL) fail(at, `entry ${i} of the directory is missing`);
+    if (at + 46 > begin + size || view.getUint32(at, true) !== CENTRAL)
+      fail(at, `entry ${i} of the directory is missing`);
     const flags = view.getUint16(at + 8, true);
     const method = view.getUint16(at + 10, true);
     const crc = view.getUint32(at + 16, true);
@@ -75,19 +82,25 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
 
     // What doesn't fit 32 bits stands in an extra field, in this order.
-    const fields = [view.getUint32(at + 24, true), view.getUint32(at + 20, true), view.getUint32(at + 42, true)];
+    const fields = [
+      view.getUint32(at + 24, true),
+      view.getUint32(at + 20, true),
+      view.getUint32(at + 42, true),
+    ];
     let extra = at + 46 + nameLength;
     const extraEnd = extra + extraLength;
     while (extra + 4 <= extraEnd) {
       const id = view.getUint16(extra, true);
       const length = view.getUint16(extra + 2, true);
       extra += 4;
-      if (extra + length > extraEnd) fail(at, `entry ${printable(name)}: an extra field is longer than its place`);
+      if (extra + length > extraEnd)
+        fail(at, `entry ${printable(name)}: an extra field is longer than its place`);
       if (id === 1) {
         let from = extra;
         for (const [k, value] of fields.entries()) {
           if (value !== 0xffffffff) continue;
-          if (from + 8 > extra + length) return fail(at, `entry ${printable(name)}: its 64-bit sizes are missing`);
+          if (from + 8 > extra + length)
+            return fail(at, `entry ${printable(name)}: its 64-bit sizes are missing`);
           fields[k] = uint64(from);
           from += 8;
         }
@@ -99,18 +112,31 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
     if (name.endsWith("/")) continue;
     if (flags & 1) fail(at, `entry ${printable(name)} is encrypted`);
     if (method !== 0) {
-      throw new WeightsError(`${where}: entry ${printable(name)} of the archive must be stored as it is, got one compressed by method ${method}. Save the file again with torch.save.`);
+      throw new WeightsError(
+        `${where}: entry ${printable(name)} of the archive must be stored as it is, got one compressed by method ${method}. Save the file again with torch.save.`,
+      );
     }
-    if (whole !== packed) fail(at, `entry ${printable(name)}: its two sizes are ${packed} and ${whole}, but it is not compressed`);
-    if (header + 30 > begin || view.getUint32(header, true) !== LOCAL) return fail(header, `entry ${printable(name)} doesn't begin there`);
+    if (whole !== packed)
+      fail(
+        at,
+        `entry ${printable(name)}: its two sizes are ${packed} and ${whole}, but it is not compressed`,
+      );
+    if (header + 30 > begin || view.getUint32(header, true) !== LOCAL)
+      return fail(header, `entry ${printable(name)} doesn't begin there`);
     const dataBegin = header + 30 + view.getUint16(header + 26, true) + view.getUint16(header + 28, true);
-    if (dataBegin + whole > begin) fail(header, `entry ${printable(name)} should end at byte ${dataBegin + whole}, but the directory begins at ${begin}`);
+    if (dataBegin + whole > begin)
+      fail(
+        header,
+        `entry ${printable(name)} should end at byte ${dataBegin + whole}, but the directory begins at ${begin}`,
+      );
     if (entries.has(name)) fail(at, `entry ${printable(name)} is there twice`);
     entries.set(name, { name, begin: dataBegin, bytes: bytes.subarray(dataBegin, dataBegin + whole), crc });
   }
 
   let position = 0;
-  for (const { name, begin: from, bytes: data } of [...entries.values()].toSorted((a, b) => a.begin - b.begin || a.bytes.length - b.bytes.length)) {
+  for (const { name, begin: from, bytes: data } of [...entries.values()].toSorted(
+    (a, b) => a.begin - b.begin || a.bytes.length - b.bytes.length,
+  )) {
     if (from < position) fail(from, `entry ${printable(name)} overlaps the one before`);
     position = from + data.length;
   }
@@ -127,14 +153,17 @@ export function checkZipEntry(entry: ZipEntry, where: string): void {
   const crc = crc32(entry.bytes);
   if (crc !== entry.crc) {
     const hex = (value: number): string => value.toString(16).padStart(8, "0");
-    throw new WeightsError(`${where}: byte ${entry.begin}: entry ${printable(entry.name)} must have the checksum ${hex(entry.crc)}, got ${hex(crc)}. The file is corrupt.`);
+    throw new WeightsError(
+      `${where}: byte ${entry.begin}: entry ${printable(entry.name)} must have the checksum ${hex(entry.crc)}, got ${hex(crc)}. The file is corrupt.`,
+    );
   }
 }
 
 function findEnd(view: DataView): number | undefined {
   const last = view.byteLength - 22;
   for (let at = last; at >= Math.max(0, last - MAX_COMMENT); at--) {
-    if (view.getUint32(at, true) === END && at + 22 + view.getUint16(at + 20, true) === view.byteLength) return at;
+    if (view.getUint32(at, true) === END && at + 22 + view.getUint16(at + 20, true) === view.byteLength)
+      return at;
   }
   return undefined;
 }
@@ -162,8 +191,14 @@ export function crc32(bytes: Uint8Array): number {
   for (; i + 8 <= bytes.length; i += 8) {
     const a = c ^ (bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24));
     c =
-      t[1792 + (a & 255)]! ^ t[1536 + ((a >>> 8) & 255)]! ^ t[1280 + ((a >>> 16) & 255)]! ^ t[1024 + (a >>> 24)]! ^
-      t[768 + bytes[i + 4]!]! ^ t[512 + bytes[i + 5]!]! ^ t[256 + bytes[i + 6]!]! ^ t[bytes[i + 7]!]!;
+      t[1792 + (a & 255)]! ^
+      t[1536 + ((a >>> 8) & 255)]! ^
+      t[1280 + ((a >>> 16) & 255)]! ^
+      t[1024 + (a >>> 24)]! ^
+      t[768 + bytes[i + 4]!]! ^
+      t[512 + bytes[i + 5]!]! ^
+      t[256 + bytes[i + 6]!]! ^
+      t[bytes[i + 7]!]!;
   }
   for (; i < bytes.length; i++) c = t[(c ^ bytes[i]!) & 255]! ^ (c >>> 8);
   return ~c >>> 0;

@@ -10,7 +10,8 @@ export interface Expected {
 }
 
 export const decode = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, "base64"));
-export const inflate = (base64: string): Uint8Array => new Uint8Array(inflateSync(Buffer.from(base64, "base64")));
+export const inflate = (base64: string): Uint8Array =>
+  new Uint8Array(inflateSync(Buffer.from(base64, "base64")));
 
 interface TorchFixture {
   readonly origin: string;
@@ -39,8 +40,12 @@ interface NamesFixture {
   readonly detectron1: Readonly<Record<string, string>>;
 }
 
-export const torchFixtures: readonly TorchFixture[] = ["torch-1", "torch-2"].map((name) => golden<TorchFixture>(import.meta.url, name));
-export const numpyFixtures: readonly NumpyFixture[] = ["numpy-1", "numpy-2"].map((name) => golden<NumpyFixture>(import.meta.url, name));
+export const torchFixtures: readonly TorchFixture[] = ["torch-1", "torch-2"].map((name) =>
+  golden<TorchFixture>(import.meta.url, name),
+);
+export const numpyFixtures: readonly NumpyFixture[] = ["numpy-1", "numpy-2"].map((name) =>
+  golden<NumpyFixture>(import.meta.url, name),
+);
 export const kerasFixture: KerasFixture = golden<KerasFixture>(import.meta.url, "keras");
 export const matterportFixture: MatterportFixture = golden<MatterportFixture>(import.meta.url, "matterport");
 const names = golden<NamesFixture>(import.meta.url, "names");
@@ -55,15 +60,24 @@ export function modelWeights(library: "torchvision" | "detectron2", model: strin
 }
 
 /** An array whose values are their positions. */
-export const counted = (...shape: number[]): HostArray => ({ shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i) });
+export const counted = (...shape: number[]): HostArray => ({
+  shape,
+  data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i),
+});
 
 /** The value at an index. */
-export const at = ({ shape, data }: HostArray, ...index: number[]): number => data[index.reduce((flat, i, axis) => flat * shape[axis]! + i, 0)]!;
+export const at = ({ shape, data }: HostArray, ...index: number[]): number =>
+  data[index.reduce((flat, i, axis) => flat * shape[axis]! + i, 0)]!;
 
-export const safetensorsFile: Uint8Array = decode(golden<{ base64: string }>(import.meta.url, "safetensors").base64);
+export const safetensorsFile: Uint8Array = decode(
+  golden<{ base64: string }>(import.meta.url, "safetensors").base64,
+);
 
 /** That an array is what Python says. */
-export function expectArrays(arrays: ReadonlyMap<string, HostArray>, expected: Readonly<Record<string, Expected>>): void {
+export function expectArrays(
+  arrays: ReadonlyMap<string, HostArray>,
+  expected: Readonly<Record<string, Expected>>,
+): void {
   expect([...arrays.keys()].toSorted()).toEqual(Object.keys(expected).toSorted());
   for (const [name, { shape, values }] of Object.entries(expected)) {
     const array = arrays.get(name)!;
@@ -81,17 +95,24 @@ export function patched(bytes: Uint8Array, at: number, ...values: number[]): Uin
 
 /** Bytes of text, 8 bits each. */
 export const bytesOf = (...parts: (string | readonly number[] | Uint8Array)[]): Uint8Array =>
-  new Uint8Array(Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : Buffer.from(part)))));
+  new Uint8Array(
+    Buffer.concat(
+      parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : Buffer.from(part))),
+    ),
+  );
 
 /** Where text first stands in a file. */
 export const find = (bytes: Uint8Array, text: string | readonly number[]): number => {
-  const at = Buffer.from(bytes).indexOf(typeof text === "string" ? Buffer.from(text, "latin1") : Buffer.from(text));
+  const at = Buffer.from(bytes).indexOf(
+    typeof text === "string" ? Buffer.from(text, "latin1") : Buffer.from(text),
+  );
   if (at < 0) throw new Error(`${JSON.stringify(text)} is not in the file`);
   return at;
 };
 
 const uint32 = (value: number): number[] => [...new Uint8Array(new Uint32Array([value]).buffer)];
-const text = (value: string): Uint8Array => bytesOf("X", uint32(new TextEncoder().encode(value).length), value);
+const text = (value: string): Uint8Array =>
+  bytesOf("X", uint32(new TextEncoder().encode(value).length), value);
 
 /** A pickle of protocol 2 of {holder: {name: ndarray}}, as numpy lays it out. */
 export function pickled(holder: string, arrays: ReadonlyMap<string, HostArray>): Uint8Array {

@@ -7,8 +7,11 @@ import { readWeights } from "../src/read-weights.ts";
 import { writeSafetensors } from "../src/safetensors.ts";
 import { counted, inflate, modelWeights } from "./fixtures.ts";
 
-const torchvision = JSON.parse(new TextDecoder().decode(inflate(golden<{ names: string }>(import.meta.url, "foreign").names))) as Readonly<Record<string, readonly string[]>>;
-const fileOf = (names: readonly string[]): Uint8Array => writeSafetensors(new Map(names.map((name) => [name, counted(1)])));
+const torchvision = JSON.parse(
+  new TextDecoder().decode(inflate(golden<{ names: string }>(import.meta.url, "foreign").names)),
+) as Readonly<Record<string, readonly string[]>>;
+const fileOf = (names: readonly string[]): Uint8Array =>
+  writeSafetensors(new Map(names.map((name) => [name, counted(1)])));
 const refusal = async (arrays: Uint8Array): Promise<string> => {
   try {
     await readWeights(arrays, "a.pth");
@@ -63,43 +66,203 @@ describe("networks of torchvision that are not read", () => {
 
 describe("networks of others that are not read", () => {
   const others: readonly (readonly [what: string, names: readonly string[], said: string])[] = [
-    ["DETR", ["transformer.encoder.layers.0.self_attn.in_proj_weight", "class_embed.weight", "bbox_embed.layers.0.weight", "query_embed.weight", "backbone.0.body.conv1.weight"], got("a DETR")],
-    ["DETR of Hugging Face", ["model.query_position_embeddings.weight", "model.backbone.conv_encoder.model.conv1.weight", "class_labels_classifier.weight"], got("a DETR")],
+    [
+      "DETR",
+      [
+        "transformer.encoder.layers.0.self_attn.in_proj_weight",
+        "class_embed.weight",
+        "bbox_embed.layers.0.weight",
+        "query_embed.weight",
+        "backbone.0.body.conv1.weight",
+      ],
+      got("a DETR"),
+    ],
+    [
+      "DETR of Hugging Face",
+      [
+        "model.query_position_embeddings.weight",
+        "model.backbone.conv_encoder.model.conv1.weight",
+        "class_labels_classifier.weight",
+      ],
+      got("a DETR"),
+    ],
     ["YOLO", ["model.0.conv.weight", "model.0.bn.weight", "model.24.m.0.weight"], got("a YOLO")],
-    ["another YOLO", ["model.model.0.conv.weight", "model.model.22.cv2.0.0.conv.weight", "model.model.22.dfl.conv.weight"], got("a YOLO")],
-    ["RetinaNet of detectron2", ["backbone.bottom_up.stem.conv1.weight", "backbone.fpn_lateral3.weight", "head.cls_subnet.0.weight", "head.cls_score.weight"], got("a RetinaNet")],
-    ["FCOS for detectron2", ["backbone.bottom_up.stem.conv1.weight", "proposal_generator.fcos_head.cls_tower.0.weight"], got("an FCOS")],
-    ["Mask2Former", ["backbone.res2.0.conv1.weight", "sem_seg_head.pixel_decoder.input_proj.0.0.weight", "sem_seg_head.predictor.query_feat.weight"], got("a Mask2Former or MaskFormer")],
-    ["mmdetection under a prefix", ["model.backbone.layer1.0.conv1.weight", "model.neck.fpn_convs.0.conv.weight", "model.roi_head.bbox_head.fc_cls.weight"], got("a model of mmdetection")],
-    ["Segment Anything", ["image_encoder.patch_embed.proj.weight", "prompt_encoder.no_mask_embed.weight", "mask_decoder.iou_token.weight"], got("a Segment Anything model")],
-    ["U-Net", ["encoder.conv1.weight", "decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight"], got("a U-Net")],
-    ["ResNet of Hugging Face", ["resnet.embedder.embedder.convolution.weight", "resnet.encoder.stages.0.layers.0.layer.0.convolution.weight", "classifier.1.weight"], got("an ImageNet classifier of Hugging Face: a backbone alone")],
-    ["a language model", ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", "lm_head.weight"], got("a language model")],
-    ["ViTDet", ["backbone.net.pos_embed", "backbone.net.blocks.0.attn.qkv.weight", "backbone.simfp_2.0.weight", "proposal_generator.rpn_head.conv.weight"], backbone("a vision transformer")],
-    ["a ResNet-D", ["backbone.body.conv1.0.weight", "backbone.body.layer1.0.conv1.weight", "backbone.fpn.inner_blocks.0.0.weight", "rpn.head.cls_logits.weight"], backbone("a ResNet with a deep stem (ResNet-D, ResNeSt)")],
-    ["an unknown backbone", ["backbone.body.odd.weight", "backbone.fpn.inner_blocks.0.0.weight", "rpn.head.cls_logits.weight"], backbone("of another kind (backbone.body.odd.weight)")],
+    [
+      "another YOLO",
+      ["model.model.0.conv.weight", "model.model.22.cv2.0.0.conv.weight", "model.model.22.dfl.conv.weight"],
+      got("a YOLO"),
+    ],
+    [
+      "RetinaNet of detectron2",
+      [
+        "backbone.bottom_up.stem.conv1.weight",
+        "backbone.fpn_lateral3.weight",
+        "head.cls_subnet.0.weight",
+        "head.cls_score.weight",
+      ],
+      got("a RetinaNet"),
+    ],
+    [
+      "FCOS for detectron2",
+      ["backbone.bottom_up.stem.conv1.weight", "proposal_generator.fcos_head.cls_tower.0.weight"],
+      got("an FCOS"),
+    ],
+    [
+      "Mask2Former",
+      [
+        "backbone.res2.0.conv1.weight",
+        "sem_seg_head.pixel_decoder.input_proj.0.0.weight",
+        "sem_seg_head.predictor.query_feat.weight",
+      ],
+      got("a Mask2Former or MaskFormer"),
+    ],
+    [
+      "mmdetection under a prefix",
+      [
+        "model.backbone.layer1.0.conv1.weight",
+        "model.neck.fpn_convs.0.conv.weight",
+        "model.roi_head.bbox_head.fc_cls.weight",
+      ],
+      got("a model of mmdetection"),
+    ],
+    [
+      "Segment Anything",
+      [
+        "image_encoder.patch_embed.proj.weight",
+        "prompt_encoder.no_mask_embed.weight",
+        "mask_decoder.iou_token.weight",
+      ],
+      got("a Segment Anything model"),
+    ],
+    [
+      "U-Net",
+      ["encoder.conv1.weight", "decoder.blocks.0.conv1.0.weight", "segmentation_head.0.weight"],
+      got("a U-Net"),
+    ],
+    [
+      "ResNet of Hugging Face",
+      [
+        "resnet.embedder.embedder.convolution.weight",
+        "resnet.encoder.stages.0.layers.0.layer.0.convolution.weight",
+        "classifier.1.weight",
+      ],
+      got("an ImageNet classifier of Hugging Face: a backbone alone"),
+    ],
+    [
+      "a language model",
+      ["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", "lm_head.weight"],
+      got("a language model"),
+    ],
+    [
+      "ViTDet",
+      [
+        "backbone.net.pos_embed",
+        "backbone.net.blocks.0.attn.qkv.weight",
+        "backbone.simfp_2.0.weight",
+        "proposal_generator.rpn_head.conv.weight",
+      ],
+      backbone("a vision transformer"),
+    ],
+    [
+      "a ResNet-D",
+      [
+        "backbone.body.conv1.0.weight",
+        "backbone.body.layer1.0.conv1.weight",
+        "backbone.fpn.inner_blocks.0.0.weight",
+        "rpn.head.cls_logits.weight",
+      ],
+      backbone("a ResNet with a deep stem (ResNet-D, ResNeSt)"),
+    ],
+    [
+      "an unknown backbone",
+      ["backbone.body.odd.weight", "backbone.fpn.inner_blocks.0.0.weight", "rpn.head.cls_logits.weight"],
+      backbone("of another kind (backbone.body.odd.weight)"),
+    ],
   ];
   it.each(others)("calls %s what it is", async (_, names, said) => {
     expect(await refusal(fileOf(names))).toContain(said);
   });
 
-  const changed = (library: "torchvision" | "detectron2", model: string, change: (arrays: Map<string, HostArray>) => unknown): Uint8Array => {
+  const changed = (
+    library: "torchvision" | "detectron2",
+    model: string,
+    change: (arrays: Map<string, HostArray>) => unknown,
+  ): Uint8Array => {
     const arrays = modelWeights(library, model);
     change(arrays);
     return writeSafetensors(arrays);
   };
   const parts: readonly (readonly [what: string, file: () => Uint8Array, said: string])[] = [
-    ["a cascade", () => changed("detectron2", "cascade", () => {}), "but it has a cascade of box heads where one is read (roi_heads.box_head.0.fc1.bias)."],
-    ["class-agnostic boxes of detectron2", () => changed("detectron2", "agnostic", () => {}), "got 4: one for all classes (class-agnostic)"],
-    ["class-agnostic boxes of torchvision", () => changed("torchvision", "mask", (a) => a.set("roi_heads.box_predictor.bbox_pred.weight", counted(4, 16))), "roi_heads.box_predictor.bbox_pred must have 4 outputs for each of its 81 classes (the background included), got 4: one for all classes (class-agnostic), which is not read."],
-    ["one mask for all classes", () => changed("torchvision", "mask", (a) => a.set("roi_heads.mask_predictor.mask_fcn_logits.weight", counted(1, 4, 1, 1))), "roi_heads.mask_predictor.mask_fcn_logits must have 1 output for each of its 81 classes"],
-    ["Panoptic FPN", () => changed("detectron2", "mask", (a) => a.set("sem_seg_head.p2.0.weight", counted(1))), "but it has a head for semantic segmentation (Panoptic FPN), which is not read (sem_seg_head.p2.0.weight)."],
-    ["PointRend", () => changed("detectron2", "mask", (a) => a.set("roi_heads.mask_head.point_head.fc1.weight", counted(1))), "but it has a PointRend mask head"],
-    ["deformable convolutions", () => changed("detectron2", "mask", (a) => a.set("backbone.bottom_up.res3.0.conv2_offset.weight", counted(1))), backbone("a ResNet with deformable convolutions")],
-    ["squeeze-and-excitation", () => changed("torchvision", "mask", (a) => a.set("backbone.body.layer1.0.se.fc1.weight", counted(1))), backbone("a ResNet with squeeze-and-excitation")],
-    ["convolutions of P6 and P7", () => changed("torchvision", "mask", (a) => a.set("backbone.fpn.extra_blocks.p6.weight", counted(1))), "but it has a pyramid with convolutions for levels above the fifth"],
-    ["three levels of detectron2", () => changed("detectron2", "mask", (a) => ["fpn_lateral2", "fpn_output2"].forEach((layer) => ["weight", "bias"].forEach((kind) => a.delete(`backbone.${layer}.${kind}`)))), "but it has a pyramid of 3 levels where 4 are read."],
-    ["another head", () => changed("torchvision", "mask", (a) => a.set("roi_heads.depth_head.0.weight", counted(1))), "but it has roi_heads.depth_head.0.weight, which no model of torchvision has."],
+    [
+      "a cascade",
+      () => changed("detectron2", "cascade", () => {}),
+      "but it has a cascade of box heads where one is read (roi_heads.box_head.0.fc1.bias).",
+    ],
+    [
+      "class-agnostic boxes of detectron2",
+      () => changed("detectron2", "agnostic", () => {}),
+      "got 4: one for all classes (class-agnostic)",
+    ],
+    [
+      "class-agnostic boxes of torchvision",
+      () =>
+        changed("torchvision", "mask", (a) =>
+          a.set("roi_heads.box_predictor.bbox_pred.weight", counted(4, 16)),
+        ),
+      "roi_heads.box_predictor.bbox_pred must have 4 outputs for each of its 81 classes (the background included), got 4: one for all classes (class-agnostic), which is not read.",
+    ],
+    [
+      "one mask for all classes",
+      () =>
+        changed("torchvision", "mask", (a) =>
+          a.set("roi_heads.mask_predictor.mask_fcn_logits.weight", counted(1, 4, 1, 1)),
+        ),
+      "roi_heads.mask_predictor.mask_fcn_logits must have 1 output for each of its 81 classes",
+    ],
+    [
+      "Panoptic FPN",
+      () => changed("detectron2", "mask", (a) => a.set("sem_seg_head.p2.0.weight", counted(1))),
+      "but it has a head for semantic segmentation (Panoptic FPN), which is not read (sem_seg_head.p2.0.weight).",
+    ],
+    [
+      "PointRend",
+      () =>
+        changed("detectron2", "mask", (a) => a.set("roi_heads.mask_head.point_head.fc1.weight", counted(1))),
+      "but it has a PointRend mask head",
+    ],
+    [
+      "deformable convolutions",
+      () =>
+        changed("detectron2", "mask", (a) =>
+          a.set("backbone.bottom_up.res3.0.conv2_offset.weight", counted(1)),
+        ),
+      backbone("a ResNet with deformable convolutions"),
+    ],
+    [
+      "squeeze-and-excitation",
+      () => changed("torchvision", "mask", (a) => a.set("backbone.body.layer1.0.se.fc1.weight", counted(1))),
+      backbone("a ResNet with squeeze-and-excitation"),
+    ],
+    [
+      "convolutions of P6 and P7",
+      () => changed("torchvision", "mask", (a) => a.set("backbone.fpn.extra_blocks.p6.weight", counted(1))),
+      "but it has a pyramid with convolutions for levels above the fifth",
+    ],
+    [
+      "three levels of detectron2",
+      () =>
+        changed("detectron2", "mask", (a) =>
+          ["fpn_lateral2", "fpn_output2"].forEach((layer) =>
+            ["weight", "bias"].forEach((kind) => a.delete(`backbone.${layer}.${kind}`)),
+          ),
+        ),
+      "but it has a pyramid of 3 levels where 4 are read.",
+    ],
+    [
+      "another head",
+      () => changed("torchvision", "mask", (a) => a.set("roi_heads.depth_head.0.weight", counted(1))),
+      "but it has roi_heads.depth_head.0.weight, which no model of torchvision has.",
+    ],
   ];
   it.each(parts)("tells an R-CNN that is read from one with %s", async (_, file, said) => {
     expect(await refusal(file())).toContain(said);

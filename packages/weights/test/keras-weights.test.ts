@@ -19,7 +19,9 @@ describe("readKerasWeights", () => {
       ...["beta", "gamma", "moving_mean", "moving_variance"].map((weight) => `bn_conv1/bn_conv1/${weight}:0`),
       "conv1/conv1/bias:0",
       "conv1/conv1/kernel:0",
-      ...["rpn_class_raw", "rpn_conv_shared"].flatMap((layer) => ["bias", "kernel"].map((weight) => `rpn_model/${layer}/${weight}:0`)),
+      ...["rpn_class_raw", "rpn_conv_shared"].flatMap((layer) =>
+        ["bias", "kernel"].map((weight) => `rpn_model/${layer}/${weight}:0`),
+      ),
     ]);
     expect(few.get("conv1/conv1/kernel:0")!.shape).toEqual([7, 7, 3, 1]);
     // The weights of a whole model, and behind a block of the user's.
@@ -40,7 +42,10 @@ describe("readKerasWeights", () => {
     for (const kind of ["few", "latest"]) {
       const whole = file(kind);
       for (let length = 0; length < whole.length; length += 61) {
-        await expect(readKerasWeights(whole.subarray(0, length), "cut"), `${kind} cut at ${length}`).rejects.toThrow(expect.objectContaining({ code: "weights" }));
+        await expect(
+          readKerasWeights(whole.subarray(0, length), "cut"),
+          `${kind} cut at ${length}`,
+        ).rejects.toThrow(expect.objectContaining({ code: "weights" }));
       }
     }
   });
@@ -48,13 +53,37 @@ describe("readKerasWeights", () => {
   const few = file("few");
   const anew = "Write the weights anew with h5py's defaults.";
   const refused: [string, Uint8Array, string | RegExp][] = [
-    ["compressed data", file("gzip"), `w: layer/kernel:0: its data must lie in one piece, got chunks (perhaps compressed). ${anew}`],
-    ["big-endian data", file("bigEndian"), `w: layer/kernel:0: its byte order must be little-endian, got big-endian. ${anew}`],
-    ["text", file("text"), /^w: layer\/kernel:0: its type \(class 3, 1 bytes\) must be a float or an integer\./],
-    ["groups of many members by later versions", file("dense"), `w: the file: its members are kept in a form (libver="latest") that is not read. ${anew}`],
-    ["what is no HDF5", new Uint8Array(600), "w: byte 0: HDF5's signature is missing. The file is cut or corrupt."],
+    [
+      "compressed data",
+      file("gzip"),
+      `w: layer/kernel:0: its data must lie in one piece, got chunks (perhaps compressed). ${anew}`,
+    ],
+    [
+      "big-endian data",
+      file("bigEndian"),
+      `w: layer/kernel:0: its byte order must be little-endian, got big-endian. ${anew}`,
+    ],
+    [
+      "text",
+      file("text"),
+      /^w: layer\/kernel:0: its type \(class 3, 1 bytes\) must be a float or an integer\./,
+    ],
+    [
+      "groups of many members by later versions",
+      file("dense"),
+      `w: the file: its members are kept in a form (libver="latest") that is not read. ${anew}`,
+    ],
+    [
+      "what is no HDF5",
+      new Uint8Array(600),
+      "w: byte 0: HDF5's signature is missing. The file is cut or corrupt.",
+    ],
     ["a version to come", patched(few, 8, 9), "w: byte 8: the superblock's version must be 0 to 3, got 9."],
-    ["addresses of 4 bytes", patched(few, 13, 4), "w: the file: addresses and sizes must have 8 bytes, got 4 and 8."],
+    [
+      "addresses of 4 bytes",
+      patched(few, 13, 4),
+      "w: the file: addresses and sizes must have 8 bytes, got 4 and 8.",
+    ],
     ["a file shorter than it says", few.subarray(0, -1), /^w: byte \d+: the file should have \d+ bytes\./],
     ["a tree that is none", patched(few, find(few, "TREE"), 0), /^w: byte \d+: "TREE" should stand there\./],
     ["names that are none", patched(few, find(few, "HEAP"), 0), /^w: byte \d+: "HEAP" should stand there\./],

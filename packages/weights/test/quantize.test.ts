@@ -3,7 +3,14 @@ import type { HostArray } from "@mrcnn/core";
 import { golden } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
 import { fromHalf, toHalf } from "../src/half.ts";
-import { dequantize, quantizationErrors, quantize, readSafetensors, readWeights, writeSafetensors } from "../src/index.ts";
+import {
+  dequantize,
+  quantizationErrors,
+  quantize,
+  readSafetensors,
+  readWeights,
+  writeSafetensors,
+} from "../src/index.ts";
 import type { StoredArrays, WeightsDtype } from "../src/index.ts";
 
 const bytesOf = (base64: string): ArrayBuffer => new Uint8Array(Buffer.from(base64, "base64")).buffer;
@@ -17,11 +24,14 @@ const weights = (...shape: number[]): HostArray => {
   for (let i = 0; i < data.length; i++) data[i] = random.normal() * 10 ** (((i % channels) % 4) - 3);
   return { shape, data };
 };
-const onDisk = (stored: StoredArrays): ReturnType<typeof readSafetensors> => readSafetensors(writeSafetensors(stored), "file");
+const onDisk = (stored: StoredArrays): ReturnType<typeof readSafetensors> =>
+  readSafetensors(writeSafetensors(stored), "file");
 
 describe("toHalf", () => {
   it("equals numpy's astype(float16), ties, subnormals, infinities and NaNs included", () => {
-    expect([...toHalf(new Float32Array(bytesOf(numpy.float32)))]).toEqual([...new Uint16Array(bytesOf(numpy.float16))]);
+    expect([...toHalf(new Float32Array(bytesOf(numpy.float32)))]).toEqual([
+      ...new Uint16Array(bytesOf(numpy.float16)),
+    ]);
   });
   it("keeps every float16 and rounds the middle of two to the even one", () => {
     const finite = Uint16Array.from({ length: 0x7c00 }, (_, i) => i);
@@ -58,7 +68,11 @@ describe("quantize", () => {
     const stored = quantize(arrays, "int8");
     const back = dequantize(onDisk(stored));
     expect([...back.keys()].toSorted()).toEqual([...arrays.keys()].toSorted());
-    const channelAxis = new Map([["backbone.body.layer1.0.conv1.weight", 3], ["roi_heads.box_head.fc7.weight", 1], ["roi_heads.mask_predictor.conv5_mask.weight", 2]]);
+    const channelAxis = new Map([
+      ["backbone.body.layer1.0.conv1.weight", 3],
+      ["roi_heads.box_head.fc7.weight", 1],
+      ["roi_heads.mask_predictor.conv5_mask.weight", 2],
+    ]);
     for (const [name, { shape, data }] of arrays) {
       const axis = channelAxis.get(name);
       if (axis === undefined) {
@@ -75,7 +89,9 @@ describe("quantize", () => {
         }
         return index[axis]!;
       };
-      const scales = Array.from({ length: shape[axis]! }, (_, c) => Math.fround(Math.max(...[...data].filter((_, i) => channelOf(i) === c).map(Math.abs)) / 127));
+      const scales = Array.from({ length: shape[axis]! }, (_, c) =>
+        Math.fround(Math.max(...[...data].filter((_, i) => channelOf(i) === c).map(Math.abs)) / 127),
+      );
       const { data: steps, shape: stepShape } = stored.get(`${name}.scale`)!;
       expect([...steps], name).toEqual(scales);
       expect(stepShape).toEqual(shape.map((size, i) => (i === axis ? size : 1)));
@@ -83,17 +99,29 @@ describe("quantize", () => {
       expect(values).toBeInstanceOf(Int8Array);
       data.forEach((value, i) => {
         const scale = scales[channelOf(i)]!;
-        if (Math.abs(values[i]! - value / scale) > 0.5 + 1e-5) expect.fail(`${name} ${i}: ${value} became ${values[i]} times ${scale}`);
-        if (back.get(name)!.data[i] !== Math.fround(values[i]! * scale)) expect.fail(`${name} ${i} came back as ${back.get(name)!.data[i]}`);
+        if (Math.abs(values[i]! - value / scale) > 0.5 + 1e-5)
+          expect.fail(`${name} ${i}: ${value} became ${values[i]} times ${scale}`);
+        if (back.get(name)!.data[i] !== Math.fround(values[i]! * scale))
+          expect.fail(`${name} ${i} came back as ${back.get(name)!.data[i]}`);
       });
     }
   });
 
   it("makes channels of zeros zeros, and reaches 127 on both sides", () => {
-    const data = new Float32Array(2 * 4096).map((_, i) => (i % 2 === 0 ? 0 : i === 1 ? -1e-44 : i === 3 ? 1e-44 : 0));
+    const data = new Float32Array(2 * 4096).map((_, i) =>
+      i % 2 === 0 ? 0
+      : i === 1 ? -1e-44
+      : i === 3 ? 1e-44
+      : 0,
+    );
     const stored = quantize(new Map([["w", { shape: [4096, 2], data }]]), "int8");
     expect([...stored.get("w")!.data.subarray(0, 4)].map((v) => v + 0)).toEqual([0, 0, 0, 0]); // a scale below float32's smallest is 0
-    const wide = quantize(new Map([["w", { shape: [4096, 1], data: new Float32Array(4096).map((_, i) => [-3, 3, 0.01][i % 3]!) }]]), "int8");
+    const wide = quantize(
+      new Map([
+        ["w", { shape: [4096, 1], data: new Float32Array(4096).map((_, i) => [-3, 3, 0.01][i % 3]!) }],
+      ]),
+      "int8",
+    );
     expect([...wide.get("w")!.data.subarray(0, 3)]).toEqual([-127, 127, 0]);
   });
 
@@ -102,10 +130,15 @@ describe("quantize", () => {
   });
 
   it("says which tensor does not fit", () => {
-    const of = (value: number): Map<string, HostArray> => new Map([["a.weight", { shape: [64, 64], data: new Float32Array(4096).fill(value) }]]);
-    expect(() => quantize(of(65520), "float16")).toThrow("quantize: tensor a.weight: float16 holds values up to 65504, got 65520.");
+    const of = (value: number): Map<string, HostArray> =>
+      new Map([["a.weight", { shape: [64, 64], data: new Float32Array(4096).fill(value) }]]);
+    expect(() => quantize(of(65520), "float16")).toThrow(
+      "quantize: tensor a.weight: float16 holds values up to 65504, got 65520.",
+    );
     expect(() => quantize(of(65519), "float16")).not.toThrow();
-    expect(() => quantize(of(NaN), "int8")).toThrow("quantize: tensor a.weight: weights must be finite for int8, got NaN.");
+    expect(() => quantize(of(NaN), "int8")).toThrow(
+      "quantize: tensor a.weight: weights must be finite for int8, got NaN.",
+    );
     expect(() => quantize(of(65520), "float16")).toThrow(expect.objectContaining({ code: "weights" }));
   });
 
@@ -128,8 +161,14 @@ describe("quantize", () => {
 });
 
 describe("dequantize", () => {
-  const f32 = (shape: number[]): HostArray => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
-  const i32 = (shape: number[]): HostArray => ({ shape, data: new Int32Array(shape.reduce((a, b) => a * b, 1)) });
+  const f32 = (shape: number[]): HostArray => ({
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+  });
+  const i32 = (shape: number[]): HostArray => ({
+    shape,
+    data: new Int32Array(shape.reduce((a, b) => a * b, 1)),
+  });
   it.each<[string, HostArray, HostArray]>([
     ["of another rank", i32([2, 3]), f32([3])],
     ["of another length", i32([2, 3]), f32([1, 2])],
@@ -137,7 +176,14 @@ describe("dequantize", () => {
     ["beside floats", f32([2, 3]), f32([1, 3])],
     ["that are whole numbers", i32([2, 3]), i32([1, 3])],
   ])("refuses scales %s", (_, array, scale) => {
-    expect(() => dequantize(new Map([["a.weight", array], ["a.weight.scale", scale]]))).toThrow("tensor a.weight: must be int8 with float32 scales along one axis, got");
+    expect(() =>
+      dequantize(
+        new Map([
+          ["a.weight", array],
+          ["a.weight.scale", scale],
+        ]),
+      ),
+    ).toThrow("tensor a.weight: must be int8 with float32 scales along one axis, got");
   });
   it("leaves a scale alone that is nobody's", () => {
     const arrays = new Map([["norm.scale", f32([3])]]);
@@ -157,7 +203,10 @@ describe("readWeights of a converted file", () => {
     const stored = quantize(arrays, dtype);
     const read = await readWeights(writeSafetensors(stored, metadata), "converted.safetensors");
     expect(read).toMatchObject({ format: "safetensors", source: "mrcnn", norm: "batch_norm", metadata });
-    expect([...read.arrays].map(([name, { shape }]) => [name, [...shape]]).toSorted()).toEqual([...arrays].map(([name, { shape }]) => [name, shape]).toSorted());
-    for (const [name, { data }] of dequantize(onDisk(stored))) expect(read.arrays.get(name)!.data, name).toEqual(data);
+    expect([...read.arrays].map(([name, { shape }]) => [name, [...shape]]).toSorted()).toEqual(
+      [...arrays].map(([name, { shape }]) => [name, shape]).toSorted(),
+    );
+    for (const [name, { data }] of dequantize(onDisk(stored)))
+      expect(read.arrays.get(name)!.data, name).toEqual(data);
   });
 });

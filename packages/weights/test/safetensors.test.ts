@@ -42,28 +42,84 @@ describe("readSafetensors", () => {
     expect(readSafetensors(shifted.subarray(3), "ref")).toEqual(readSafetensors(reference, "ref"));
   });
 
-  const f32 = (begin: number, end: number, shape = [1]): object => ({ dtype: "F32", shape, data_offsets: [begin, end] });
+  const f32 = (begin: number, end: number, shape = [1]): object => ({
+    dtype: "F32",
+    shape,
+    data_offsets: [begin, end],
+  });
   const refused: [string, Uint8Array, string][] = [
     ["an empty file", new Uint8Array(0), "w: a file of 0 bytes is shorter than the header's length."],
-    ["a header longer than the file", file("{}").subarray(0, 9), "w: the header should end at byte 10, but the file ends at 9."],
-    ["an absurd header length", new Uint8Array(16).fill(255), "w: the header must be at most 100000000 bytes, got 18446744073709551615."],
-    ["a header out of proportion", file(`{"a":"${"x".repeat(1 << 21)}"}`), "w: a header of 2097160 bytes is out of proportion to a file of 2097168."],
-    ["a header nested deeper than any", file("[".repeat(100_000)), "w: the header is nested deeper than that of any tensor."],
-    ["a dtype that is no string", file({ a: { dtype: { toString: 1 }, shape: [], data_offsets: [0, 0] } }), "w: tensor a: dtype must be one of"],
+    [
+      "a header longer than the file",
+      file("{}").subarray(0, 9),
+      "w: the header should end at byte 10, but the file ends at 9.",
+    ],
+    [
+      "an absurd header length",
+      new Uint8Array(16).fill(255),
+      "w: the header must be at most 100000000 bytes, got 18446744073709551615.",
+    ],
+    [
+      "a header out of proportion",
+      file(`{"a":"${"x".repeat(1 << 21)}"}`),
+      "w: a header of 2097160 bytes is out of proportion to a file of 2097168.",
+    ],
+    [
+      "a header nested deeper than any",
+      file("[".repeat(100_000)),
+      "w: the header is nested deeper than that of any tensor.",
+    ],
+    [
+      "a dtype that is no string",
+      file({ a: { dtype: { toString: 1 }, shape: [], data_offsets: [0, 0] } }),
+      "w: tensor a: dtype must be one of",
+    ],
     ["a header that is not JSON", file("{oh"), "w: the header is not JSON."],
-    ["a header that is not UTF-8", file("{}").map((v, i) => (i === 8 ? 0xff : v)), "w: the header is not JSON."],
+    [
+      "a header that is not UTF-8",
+      file("{}").map((v, i) => (i === 8 ? 0xff : v)),
+      "w: the header is not JSON.",
+    ],
     ["a list for a header", file([]), "w: the header is not a JSON object."],
-    ["an unknown dtype", file({ a: { dtype: "F8", shape: [], data_offsets: [0, 1] } }, new Uint8Array(1)), "w: tensor a: dtype must be one of"],
+    [
+      "an unknown dtype",
+      file({ a: { dtype: "F8", shape: [], data_offsets: [0, 1] } }, new Uint8Array(1)),
+      "w: tensor a: dtype must be one of",
+    ],
     ["a tensor that is null", file({ a: null }), "w: tensor a: dtype must be one of"],
     ["a negative size", file({ a: f32(0, 4, [-1]) }), "w: tensor a: shape must be sizes, got [-1]."],
-    ["a huge size", file({ a: f32(0, 4, [2 ** 40, 2 ** 40]) }), "tensor a: F32 [1099511627776, 1099511627776] takes"],
-    ["offsets that are not two", file({ a: { dtype: "F32", shape: [1], data_offsets: [0] } }), "w: tensor a: data_offsets must be two positions, got [0]."],
-    ["offsets of another length", file({ a: f32(0, 8) }, new Uint8Array(8)), "w: tensor a: F32 [1] takes 4 bytes, but its offsets are 0 to 8."],
-    ["overlapping tensors", file({ a: f32(0, 4), b: f32(0, 4) }, new Uint8Array(4)), "w: tensor b: begins at byte"],
+    [
+      "a huge size",
+      file({ a: f32(0, 4, [2 ** 40, 2 ** 40]) }),
+      "tensor a: F32 [1099511627776, 1099511627776] takes",
+    ],
+    [
+      "offsets that are not two",
+      file({ a: { dtype: "F32", shape: [1], data_offsets: [0] } }),
+      "w: tensor a: data_offsets must be two positions, got [0].",
+    ],
+    [
+      "offsets of another length",
+      file({ a: f32(0, 8) }, new Uint8Array(8)),
+      "w: tensor a: F32 [1] takes 4 bytes, but its offsets are 0 to 8.",
+    ],
+    [
+      "overlapping tensors",
+      file({ a: f32(0, 4), b: f32(0, 4) }, new Uint8Array(4)),
+      "w: tensor b: begins at byte",
+    ],
     ["a gap between tensors", file({ a: f32(4, 8) }, new Uint8Array(8)), "w: tensor a: begins at byte"],
     ["bytes after the last tensor", file({ a: f32(0, 4) }, new Uint8Array(5)), "w: the tensors end at byte"],
-    ["metadata that is no text", file({ __metadata__: { a: 1 } }), "w: __metadata__ must map strings to strings."],
-    ["an int64 too large", file({ a: { dtype: "I64", shape: [1], data_offsets: [0, 8] } }, new Uint8Array(8).fill(64)), "w: tensor a: value 0 must fit int32, got 4629771061636907072."],
+    [
+      "metadata that is no text",
+      file({ __metadata__: { a: 1 } }),
+      "w: __metadata__ must map strings to strings.",
+    ],
+    [
+      "an int64 too large",
+      file({ a: { dtype: "I64", shape: [1], data_offsets: [0, 8] } }, new Uint8Array(8).fill(64)),
+      "w: tensor a: value 0 must fit int32, got 4629771061636907072.",
+    ],
   ];
   for (const [what, bytes, message] of refused) {
     it(`refuses ${what}`, () => {
@@ -74,7 +130,9 @@ describe("readSafetensors", () => {
 
   it("refuses a file cut anywhere, naming the tensor or the header", () => {
     for (let length = 0; length < reference.length; length++) {
-      expect(() => readSafetensors(reference.subarray(0, length), "cut"), `cut at ${length}`).toThrow(/^cut: .*(tensor|header)/);
+      expect(() => readSafetensors(reference.subarray(0, length), "cut"), `cut at ${length}`).toThrow(
+        /^cut: .*(tensor|header)/,
+      );
     }
   });
 
@@ -101,10 +159,10 @@ describe("writeSafetensors", () => {
   ]);
 
   it("writes what it reads, with metadata", () => {
-    const bytes = writeSafetensors(arrays, { step: "7", "ümlaut": "ß" });
+    const bytes = writeSafetensors(arrays, { step: "7", ümlaut: "ß" });
     const back = readSafetensors(bytes, "back");
     expect(new Map([...back].toSorted())).toEqual(new Map([...arrays].toSorted()));
-    expect(readSafetensorsMetadata(bytes, "back")).toEqual({ step: "7", "ümlaut": "ß" });
+    expect(readSafetensorsMetadata(bytes, "back")).toEqual({ step: "7", ümlaut: "ß" });
   });
 
   it("lays the file out as the format says", () => {

@@ -21,17 +21,22 @@ describe("fromTorch", () => {
   it("turns OIHW into HWIO", () => {
     const name = "backbone.fpn.layer_blocks.0.0.weight";
     expect(of(ours, name).shape).toEqual([1, 2, 3, 3]);
-    for (let o = 0; o < 3; o++) for (let i = 0; i < 3; i++) for (let w = 0; w < 2; w++) {
-      expect(at(of(ours, name), 0, w, i, o)).toBe(at(of(torch, name), o, i, 0, w));
-    }
+    for (let o = 0; o < 3; o++)
+      for (let i = 0; i < 3; i++)
+        for (let w = 0; w < 2; w++) {
+          expect(at(of(ours, name), 0, w, i, o)).toBe(at(of(torch, name), o, i, 0, w));
+        }
   });
 
   it("turns a transposed convolution's [in, out, h, w] into [h, w, out, in]", () => {
     const name = "roi_heads.mask_predictor.conv5_mask.weight";
     expect(of(ours, name).shape).toEqual([2, 2, 4, 3]);
-    for (let i = 0; i < 3; i++) for (let o = 0; o < 4; o++) for (let h = 0; h < 2; h++) for (let w = 0; w < 2; w++) {
-      expect(at(of(ours, name), h, w, o, i)).toBe(at(of(torch, name), i, o, h, w));
-    }
+    for (let i = 0; i < 3; i++)
+      for (let o = 0; o < 4; o++)
+        for (let h = 0; h < 2; h++)
+          for (let w = 0; w < 2; w++) {
+            expect(at(of(ours, name), h, w, o, i)).toBe(at(of(torch, name), i, o, h, w));
+          }
   });
 
   it("turns linear weights over", () => {
@@ -41,9 +46,14 @@ describe("fromTorch", () => {
   it("reads fc6's inputs rows, columns, channels instead of channels first", () => {
     const name = "roi_heads.box_head.fc6.weight";
     expect(of(ours, name).shape).toEqual([12, 5]);
-    for (let o = 0; o < 5; o++) for (let c = 0; c < 3; c++) for (let h = 0; h < 2; h++) for (let w = 0; w < 2; w++) {
-      expect(at(of(ours, name), (h * 2 + w) * 3 + c, o)).toBe(at(of(torch, name), o, (c * 2 + h) * 2 + w));
-    }
+    for (let o = 0; o < 5; o++)
+      for (let c = 0; c < 3; c++)
+        for (let h = 0; h < 2; h++)
+          for (let w = 0; w < 2; w++) {
+            expect(at(of(ours, name), (h * 2 + w) * 3 + c, o)).toBe(
+              at(of(torch, name), o, (c * 2 + h) * 2 + w),
+            );
+          }
   });
 
   it("keeps vectors and drops num_batches_tracked", () => {
@@ -71,8 +81,12 @@ describe("fromTorch", () => {
     expect(() => fromTorch(alone)).toThrow(
       "fc6.weight: its 12 inputs must be a square of the pooled channels, got no pyramid to read them from. Give the channels as `pooledChannels`.",
     );
-    expect(() => fromTorch(alone, { pooledChannels: 5 })).toThrow("fc6.weight: its 12 inputs must be a square of the pooled channels, got 5.");
-    expect(of(fromTorch(alone, { pooledChannels: 3 }), "fc6.weight")).toEqual(of(ours, "roi_heads.box_head.fc6.weight"));
+    expect(() => fromTorch(alone, { pooledChannels: 5 })).toThrow(
+      "fc6.weight: its 12 inputs must be a square of the pooled channels, got 5.",
+    );
+    expect(of(fromTorch(alone, { pooledChannels: 3 }), "fc6.weight")).toEqual(
+      of(ours, "roi_heads.box_head.fc6.weight"),
+    );
   });
 });
 
@@ -102,7 +116,9 @@ describe("torchvision's models", () => {
 
   it.each(["mask", "mask_v2", "keypoint"])("come back from ours (%s)", (model) => {
     const theirs = modelWeights("torchvision", model);
-    expect(toTorch(fromTorch(theirs))).toEqual(new Map([...theirs].filter(([name]) => !name.endsWith("num_batches_tracked"))));
+    expect(toTorch(fromTorch(theirs))).toEqual(
+      new Map([...theirs].filter(([name]) => !name.endsWith("num_batches_tracked"))),
+    );
   });
 
   it("tell the channels that fc6 reads by the RPN where there is no pyramid", () => {

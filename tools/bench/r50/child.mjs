@@ -36,7 +36,10 @@ export async function timed(work) {
 /** @param {Omit<Answer, "memoryMb" | "cpuSeconds">} answer */
 export function answer(answer) {
   const { user, system } = process.cpuUsage();
-  process.stdout.write(`\n${JSON.stringify({ ...answer, memoryMb: peakMemoryMb(), cpuSeconds: (user + system) / 1e6 })}\n`, () => process.exit(0));
+  process.stdout.write(
+    `\n${JSON.stringify({ ...answer, memoryMb: peakMemoryMb(), cpuSeconds: (user + system) / 1e6 })}\n`,
+    () => process.exit(0),
+  );
 }
 
 // The most that was resident at a time. Linux's own figure is of this program alone; rusage's begins with the parent's.

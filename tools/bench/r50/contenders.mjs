@@ -71,7 +71,10 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
   const plural = (/** @type {number} */ n) => `${n} thread${n === 1 ? "" : "s"}`;
   const cpuOnly = { CUDA_VISIBLE_DEVICES: "" };
   /** @returns {Pick<Contender, "command" | "job">} */
-  const node = (/** @type {string} */ program, /** @type {string} */ contender, own = threads) => ({ command: [process.execPath, here(program)], job: { contender, threads: own } });
+  const node = (/** @type {string} */ program, /** @type {string} */ contender, own = threads) => ({
+    command: [process.execPath, here(program)],
+    job: { contender, threads: own },
+  });
   const oursAbsent = tensorflow ? undefined : "npm run setup:tensorflow";
 
   /** @returns {Contender} */
@@ -85,7 +88,12 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
     absent: oursAbsent,
   });
   /** @returns {Contender} */
-  const onWasm = (/** @type {number} */ own) => ({ title: `@mrcnn, wasm, ${plural(own)}`, kind: "ours", runs: { detect: 1, ...(own > 1 && { train: 1 }) }, ...node("ours.mjs", "wasm", own) });
+  const onWasm = (/** @type {number} */ own) => ({
+    title: `@mrcnn, wasm, ${plural(own)}`,
+    kind: "ours",
+    runs: { detect: 1, ...(own > 1 && { train: 1 }) },
+    ...node("ours.mjs", "wasm", own),
+  });
   /** @returns {Contender} */
   const onWebgpu = (/** @type {string} */ precision) => ({
     title: `@mrcnn, webgpu, ${precision}`,
@@ -95,7 +103,15 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
     job: { contender: "webgpu", threads, precision },
   });
   /** @returns {Contender} */
-  const onnx = (/** @type {string} */ title, /** @type {string} */ contender, own = threads, runs = 1, absent = isInstalled(contender.split(" ")[0] ?? "") ? undefined : `npm install --prefix .cache/bench ${onnxruntimes.join(" ")}`) => ({
+  const onnx = (
+    /** @type {string} */ title,
+    /** @type {string} */ contender,
+    own = threads,
+    runs = 1,
+    absent = isInstalled(contender.split(" ")[0] ?? "") ? undefined : (
+      `npm install --prefix .cache/bench ${onnxruntimes.join(" ")}`
+    ),
+  ) => ({
     title,
     kind: "peer",
     runs: { detect: runs },
@@ -103,7 +119,12 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
     absent,
   });
   /** @returns {Contender} */
-  const torchvision = (/** @type {string} */ own, /** @type {string} */ title, job = {}, install = debian) => {
+  const torchvision = (
+    /** @type {string} */ own,
+    /** @type {string} */ title,
+    job = {},
+    install = debian,
+  ) => {
     const found = lookAt(own);
     return {
       title: `torchvision${found?.torchvision === undefined ? "" : ` ${found.torchvision} on torch ${found.torch}`}${title}`,
@@ -133,27 +154,57 @@ export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {
     onTensorflow("bf16"),
     onnx("onnxruntime-node", "onnxruntime-node cpu", threads, 3),
     torchvision(python, ""),
-    ...(newPython !== python && lookAt(newPython)?.torchvision !== undefined ? [torchvision(newPython, "")] : []),
+    ...(newPython !== python && lookAt(newPython)?.torchvision !== undefined ?
+      [torchvision(newPython, "")]
+    : []),
     onWasm(1),
     onnx("onnxruntime-web, 1 thread", "onnxruntime-web wasm", 1),
-    ...(threads > 1 ? [onWasm(threads), onnx(`onnxruntime-web, ${plural(threads)}`, "onnxruntime-web wasm")] : []),
+    ...(threads > 1 ?
+      [onWasm(threads), onnx(`onnxruntime-web, ${plural(threads)}`, "onnxruntime-web wasm")]
+    : []),
     limit("float32"),
     limit("bfloat16"),
   ];
   if (!cuda) return onCpu;
 
-  const cudaProvider = existsSync(join(cache, "node_modules", "onnxruntime-node", "bin", "napi-v6", "linux", "x64", "libonnxruntime_providers_cuda.so"));
-  const cudaPython = [newPython, python].find((own) => lookAt(own)?.cuda === true && lookAt(own)?.torchvision !== undefined) ?? newPython;
+  const cudaProvider = existsSync(
+    join(
+      cache,
+      "node_modules",
+      "onnxruntime-node",
+      "bin",
+      "napi-v6",
+      "linux",
+      "x64",
+      "libonnxruntime_providers_cuda.so",
+    ),
+  );
+  const cudaPython =
+    [newPython, python].find((own) => lookAt(own)?.cuda === true && lookAt(own)?.torchvision !== undefined) ??
+    newPython;
   return [
     onTensorflow("float32", "cuda", 10),
     onTensorflow("tf32", "cuda", 10),
     onWebgpu("float32"),
     onWebgpu("float16"),
-    onnx("onnxruntime-node, CUDA", "onnxruntime-node cuda", threads, 10, cudaProvider ? undefined : "npm install onnxruntime-node@1.30.0 in .cache/bench, without --ignore-scripts"),
+    onnx(
+      "onnxruntime-node, CUDA",
+      "onnxruntime-node cuda",
+      threads,
+      10,
+      cudaProvider ? undefined : (
+        "npm install onnxruntime-node@1.30.0 in .cache/bench, without --ignore-scripts"
+      ),
+    ),
     onnx("onnxruntime-node, WebGPU", "onnxruntime-node webgpu", threads, 10),
     ...["float32", "tf32", "half"].flatMap((precision) =>
       [false, true].map((compiled) => ({
-        ...torchvision(cudaPython, `, CUDA, ${precision}${compiled ? ", compiled" : ""}`, { device: "cuda", precision, compiled }, "python3 -m venv .cache/bench/torch && .cache/bench/torch/bin/pip install torch torchvision numpy"),
+        ...torchvision(
+          cudaPython,
+          `, CUDA, ${precision}${compiled ? ", compiled" : ""}`,
+          { device: "cuda", precision, compiled },
+          "python3 -m venv .cache/bench/torch && .cache/bench/torch/bin/pip install torch torchvision numpy",
+        ),
         runs: { detect: 10, train: 5 },
       })),
     ),

@@ -10,7 +10,17 @@
  */
 
 /** In the order of the pipeline. */
-export const stages = ["stem", "layer1", "layer2", "layer3", "layer4", "fpn", "rpn head", "box head", "mask head"];
+export const stages = [
+  "stem",
+  "layer1",
+  "layer2",
+  "layer3",
+  "layer4",
+  "fpn",
+  "rpn head",
+  "box head",
+  "mask head",
+];
 
 const half = (/** @type {number} */ n) => Math.ceil(n / 2);
 
@@ -25,7 +35,20 @@ export function layersOf({ height, width, batch, boxRois, maskRois, maskClasses 
   /** @typedef {Partial<Layer> & Pick<Layer, "in" | "out">} Part */
   /** @param {string} stage @param {Part} part */
   const push = (stage, part) => {
-    const whole = { stage, kind: /** @type {const} */ ("conv"), count: 1, batch, height: 1, width: 1, kernel: 1, stride: 1, padding: 0, trained: true, passed: true, ...part };
+    const whole = {
+      stage,
+      kind: /** @type {const} */ ("conv"),
+      count: 1,
+      batch,
+      height: 1,
+      width: 1,
+      kernel: 1,
+      stride: 1,
+      padding: 0,
+      trained: true,
+      passed: true,
+      ...part,
+    };
     const key = JSON.stringify({ ...whole, count: 0 });
     const same = layers.find((layer) => JSON.stringify({ ...layer, count: 0 }) === key);
     if (same === undefined) layers.push(whole);
@@ -47,7 +70,12 @@ export function layersOf({ height, width, batch, boxRois, maskRois, maskClasses 
     const planes = 64 << i;
     for (let block = 0; block < blocks; block++) {
       const stride = block === 0 && i > 0 ? 2 : 1;
-      const at = { height: h, width: w, ...(i === 0 && frozen), ...(i === 1 && block === 0 && { passed: false }) };
+      const at = {
+        height: h,
+        width: w,
+        ...(i === 0 && frozen),
+        ...(i === 1 && block === 0 && { passed: false }),
+      };
       push(stage, { ...at, in: channels, out: planes });
       if (block === 0) push(stage, { ...at, in: channels, out: 4 * planes, stride });
       const inner = { ...at, passed: i > 0 };
@@ -68,7 +96,12 @@ export function layersOf({ height, width, batch, boxRois, maskRois, maskClasses 
     push("rpn head", { height, width, in: 256, out: 3 });
     push("rpn head", { height, width, in: 256, out: 12 });
   }
-  for (const [from, to] of /** @type {const} */ ([[7 * 7 * 256, 1024], [1024, 1024], [1024, 91], [1024, 364]])) {
+  for (const [from, to] of /** @type {const} */ ([
+    [7 * 7 * 256, 1024],
+    [1024, 1024],
+    [1024, 91],
+    [1024, 364],
+  ])) {
     push("box head", { kind: "dense", batch: boxRois, in: from, out: to });
   }
   const pooled = { batch: maskRois, height: 14, width: 14, in: 256, out: 256 };
@@ -85,4 +118,5 @@ export function gflop({ kind, count, batch, height, width, in: from, out, kernel
 }
 
 /** Forward alone, or with the gradients that training wants. @param {Layer} layer @param {boolean} training */
-export const workOf = (layer, training) => gflop(layer) * (training ? 1 + Number(layer.trained) + Number(layer.passed) : 1);
+export const workOf = (layer, training) =>
+  gflop(layer) * (training ? 1 + Number(layer.trained) + Number(layer.passed) : 1);

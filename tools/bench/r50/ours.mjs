@@ -27,7 +27,9 @@ async function startBackend() {
   registerCudaKernels();
   await tf.setBackend("tensorflow");
   if (job.device === "cuda" && !tf.backend().isUsingGpuDevice) {
-    throw new Error("TensorFlow computes on the CPU: `npm run setup:tensorflow -- --gpu` brings its CUDA build.");
+    throw new Error(
+      "TensorFlow computes on the CPU: `npm run setup:tensorflow -- --gpu` brings its CUDA build.",
+    );
   }
 }
 
@@ -76,7 +78,8 @@ async function trainingBatch() {
   const corners = Array.from({ length: 8 }, (_, i) => [40 * i + 10, 30 * i + 20, 40 * i + 90, 30 * i + 120]);
   const masks = corners.map(([x1 = 0, y1 = 0, x2 = 0, y2 = 0]) => {
     const full = new Uint8Array(height * width);
-    for (let y = y1; y < Math.min(y2, height); y++) full.fill(1, y * width + x1, y * width + Math.min(x2, width));
+    for (let y = y1; y < Math.min(y2, height); y++)
+      full.fill(1, y * width + x1, y * width + Math.min(x2, width));
     return bitmapFromFull(full, { height, width });
   });
   const groundTruth = {
@@ -86,7 +89,11 @@ async function trainingBatch() {
     isCrowd: new Uint8Array(8),
   };
   const input = normalizeImage(image, model.config.image);
-  return { images: batchImages([input, input], { divisor: 32 }), groundTruth: [groundTruth, groundTruth], names: ["a", "b"] };
+  return {
+    images: batchImages([input, input], { divisor: 32 }),
+    groundTruth: [groundTruth, groundTruth],
+    names: ["a", "b"],
+  };
 }
 
 async function train() {
@@ -101,7 +108,10 @@ async function train() {
   // The sampler decides how many RoIs the mask head sees: as many as its first convolution.
   /** @type {{ kernels: { inputShapes: number[][] }[] }} */
   const { kernels } = await tf.profile(step);
-  const seen = kernels.find(({ inputShapes: [x = [], filter = []] }) => String(x.slice(1)) === "14,14,256" && String(filter) === "3,3,256,256")?.inputShapes[0];
+  const seen = kernels.find(
+    ({ inputShapes: [x = [], filter = []] }) =>
+      String(x.slice(1)) === "14,14,256" && String(filter) === "3,3,256,256",
+  )?.inputShapes[0];
   answer({ seconds, ...(seen && { maskRois: seen[0] }) });
 }
 

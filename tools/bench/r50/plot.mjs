@@ -14,7 +14,9 @@ const titles = { detect: "Detection", train: "Training step, 2 images" };
 /** SVG: medians and quartiles of each contender, one chart for each size and action. @param {import("./report.mjs").Report} report */
 export async function plotOf({ machine, date, results }) {
   const bench = createRequire(join(root, ".cache", "bench", "package.json"));
-  const [vega, lite] = await Promise.all(["vega", "vega-lite"].map((name) => import(pathToFileURL(bench.resolve(name)).href)));
+  const [vega, lite] = await Promise.all(
+    ["vega", "vega-lite"].map((name) => import(pathToFileURL(bench.resolve(name)).href)),
+  );
   const bars = results
     .filter(({ seconds, action }) => seconds.length > 0 && action in titles)
     .map(({ title, size, action, kind, seconds }) => ({
@@ -34,7 +36,10 @@ export async function plotOf({ machine, date, results }) {
       y: {
         field: "title",
         type: "nominal",
-        sort: bars.filter((bar) => bar.chart === name).toSorted((a, b) => a.median - b.median).map(({ title }) => title),
+        sort: bars
+          .filter((bar) => bar.chart === name)
+          .toSorted((a, b) => a.median - b.median)
+          .map(({ title }) => title),
         axis: { title: null, labelLimit: 400, ticks: false, domain: false, labelPadding: 6 },
       },
     },
@@ -42,13 +47,30 @@ export async function plotOf({ machine, date, results }) {
       {
         mark: { type: "bar", height: 15, cornerRadiusEnd: 2 },
         encoding: {
-          x: { field: "median", type: "quantitative", axis: { title: "seconds, median and quartiles", tickCount: 6 } },
-          color: { field: "who", scale: { domain: ["@mrcnn", "peers"], range: ["#d9480f", "#adb5bd"] }, legend: { title: null, orient: "top" } },
+          x: {
+            field: "median",
+            type: "quantitative",
+            axis: { title: "seconds, median and quartiles", tickCount: 6 },
+          },
+          color: {
+            field: "who",
+            scale: { domain: ["@mrcnn", "peers"], range: ["#d9480f", "#adb5bd"] },
+            legend: { title: null, orient: "top" },
+          },
         },
       },
-      { mark: { type: "rule", strokeWidth: 1.2, color: "#212529" }, encoding: { x: { field: "low", type: "quantitative" }, x2: { field: "high" } } },
-      { mark: { type: "tick", thickness: 1.2, size: 8, color: "#212529" }, encoding: { x: { field: "low", type: "quantitative" } } },
-      { mark: { type: "tick", thickness: 1.2, size: 8, color: "#212529" }, encoding: { x: { field: "high", type: "quantitative" } } },
+      {
+        mark: { type: "rule", strokeWidth: 1.2, color: "#212529" },
+        encoding: { x: { field: "low", type: "quantitative" }, x2: { field: "high" } },
+      },
+      {
+        mark: { type: "tick", thickness: 1.2, size: 8, color: "#212529" },
+        encoding: { x: { field: "low", type: "quantitative" } },
+      },
+      {
+        mark: { type: "tick", thickness: 1.2, size: 8, color: "#212529" },
+        encoding: { x: { field: "high", type: "quantitative" } },
+      },
       {
         mark: { type: "text", align: "left", dx: 7, fontSize: 11, color: "#212529" },
         encoding: { x: { field: "high", type: "quantitative" }, text: { field: "median", format: ".2f" } },
@@ -56,7 +78,14 @@ export async function plotOf({ machine, date, results }) {
     ],
   });
   const spec = {
-    title: { text: "Mask R-CNN R50-FPN", subtitle: [machine, date], anchor: "start", fontSize: 16, subtitleColor: "#495057", offset: 12 },
+    title: {
+      text: "Mask R-CNN R50-FPN",
+      subtitle: [machine, date],
+      anchor: "start",
+      fontSize: 16,
+      subtitleColor: "#495057",
+      offset: 12,
+    },
     background: "white",
     padding: 16,
     data: { values: bars },

@@ -48,7 +48,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grid: vec
   /** Bytes read and written by a copy larger than caches. */
   async function copying() {
     const quads = small ? 2 ** 20 : 2 ** 24;
-    const [from, to] = [backend.makeTensorInfo([quads * 4], "float32"), backend.makeTensorInfo([quads * 4], "float32")];
+    const [from, to] = [
+      backend.makeTensorInfo([quads * 4], "float32"),
+      backend.makeTensorInfo([quads * 4], "float32"),
+    ];
     const milliseconds = await time(() =>
       run(backend, {
         name: "bench copy",

@@ -16,7 +16,10 @@ export function createTimer(backend, { rounds, atLeastMs }) {
   const { device } = backend;
   const hasTimestamps = device.features.has("timestamp-query");
   const querySet = hasTimestamps ? device.createQuerySet({ type: "timestamp", count: 2 }) : undefined;
-  const resolved = device.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+  const resolved = device.createBuffer({
+    size: 16,
+    usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+  });
   const staging = device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
 
   /** @param {() => void} work @param {number} runs */
@@ -28,7 +31,10 @@ export function createTimer(backend, { rounds, atLeastMs }) {
     backend.submitQueue();
     await device.queue.onSubmittedWorkDone();
     own.ensureCommandEncoderReady();
-    if (querySet !== undefined) own.computePassEncoder = own.commandEncoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 } });
+    if (querySet !== undefined)
+      own.computePassEncoder = own.commandEncoder.beginComputePass({
+        timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+      });
     const start = performance.now();
     for (let i = 0; i < runs; i++) work();
     own.endComputePassEncoder();

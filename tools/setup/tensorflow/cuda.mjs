@@ -31,7 +31,8 @@ int main(int, char **argv) {
 export async function hasGpu() {
   if (existsSync("/proc/driver/nvidia/version")) return true;
   // Under WSL the driver lies beside the system.
-  for (const command of ["nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"]) if ((await attempt(command, ["-L"], { timeout: 30_000 })).ok) return true;
+  for (const command of ["nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"])
+    if ((await attempt(command, ["-L"], { timeout: 30_000 })).ok) return true;
   return false;
 }
 
@@ -41,8 +42,15 @@ export async function hasGpu() {
  */
 export async function missingLibraries(folder) {
   const result = await attempt(join(folder, PROBE), [], { timeout: 60_000 });
-  const names = [...result.output.matchAll(/Could not load dynamic library '([^']+)'/g)].map(([, name = ""]) => name);
-  if (!result.ok || !/dynamic library/.test(result.output)) throw failure("TensorFlow does not tell which CUDA libraries it wants", "Run again with --force.", result);
+  const names = [...result.output.matchAll(/Could not load dynamic library '([^']+)'/g)].map(
+    ([, name = ""]) => name,
+  );
+  if (!result.ok || !/dynamic library/.test(result.output))
+    throw failure(
+      "TensorFlow does not tell which CUDA libraries it wants",
+      "Run again with --force.",
+      result,
+    );
   return names.filter((name) => name !== "libcuda.so.1");
 }
 
@@ -60,7 +68,9 @@ function packageOf(library) {
 export function cudaRequirements(wheel) {
   const info = readdirSync(wheel).find((name) => name.endsWith(".dist-info"));
   const metadata = readFileSync(join(wheel, info ?? "", "METADATA"), "utf8");
-  return [...metadata.matchAll(/^Requires-Dist: (nvidia-\S+); extra == "and-cuda"/gm)].map(([, requirement = ""]) => requirement);
+  return [...metadata.matchAll(/^Requires-Dist: (nvidia-\S+); extra == "and-cuda"/gm)].map(
+    ([, requirement = ""]) => requirement,
+  );
 }
 
 /**
@@ -71,17 +81,27 @@ export async function fetchLibraries(python, folder, wheel) {
   const missing = await missingLibraries(folder);
   if (missing.length === 0) return say("All CUDA libraries are here.");
   const requirements = cudaRequirements(wheel);
-  const wanted = new Set(missing.map((library) => {
-    const found = requirements.find((requirement) => requirement.startsWith(`nvidia-${packageOf(library)}-cu`));
-    if (found === undefined) throw new SetupError(`${library} is missing, and this TensorFlow names no package that has it. Install it yourself, or run with --no-cuda.`);
-    return found;
-  }));
+  const wanted = new Set(
+    missing.map((library) => {
+      const found = requirements.find((requirement) =>
+        requirement.startsWith(`nvidia-${packageOf(library)}-cu`),
+      );
+      if (found === undefined)
+        throw new SetupError(
+          `${library} is missing, and this TensorFlow names no package that has it. Install it yourself, or run with --no-cuda.`,
+        );
+      return found;
+    }),
+  );
   say(`Downloading ${missing.join(", ")} (up to 2.4 GB, 3.5 GB unpacked) ...`);
   // With their dependencies (libcusparse needs libnvJitLink), and under another name until they are whole.
   const nvidia = join(wheel, "nvidia");
   const partial = join(wheel, "nvidia.partial");
   rmSync(partial, { recursive: true, force: true });
-  await unpackWheels(python, [...wanted], partial, { wanted: /nvidia\/[^/]+\/lib\/[^/]+\.so/, dependencies: true });
+  await unpackWheels(python, [...wanted], partial, {
+    wanted: /nvidia\/[^/]+\/lib\/[^/]+\.so/,
+    dependencies: true,
+  });
   mkdirSync(nvidia, { recursive: true });
   for (const name of readdirSync(join(partial, "nvidia"))) {
     rmSync(join(nvidia, name), { recursive: true, force: true });
@@ -94,8 +114,12 @@ export async function fetchLibraries(python, folder, wheel) {
   mkdirSync(searched, { recursive: true });
   for (const library of await missingLibraries(folder)) {
     const owner = readdirSync(nvidia).find((name) => existsSync(join(nvidia, name, "lib", library)));
-    if (owner !== undefined) symlinkSync(relative(searched, join(nvidia, owner, "lib", library)), join(searched, library));
+    if (owner !== undefined)
+      symlinkSync(relative(searched, join(nvidia, owner, "lib", library)), join(searched, library));
   }
   const left = await missingLibraries(folder);
-  if (left.length > 0) throw new SetupError(`TensorFlow still can't open ${left.join(", ")}. Run \`${join(folder, PROBE)}\` to see why.`);
+  if (left.length > 0)
+    throw new SetupError(
+      `TensorFlow still can't open ${left.join(", ")}. Run \`${join(folder, PROBE)}\` to see why.`,
+    );
 }

@@ -75,7 +75,11 @@ const patches = [
   }
 `,
   },
-  { why: "getenv and strtol, Abseil's level", after: "#include <cstring>\n", insert: '#include <cstdlib>\n#include "absl/log/globals.h"\n' },
+  {
+    why: "getenv and strtol, Abseil's level",
+    after: "#include <cstring>\n",
+    insert: '#include <cstdlib>\n#include "absl/log/globals.h"\n',
+  },
 ];
 
 /**
@@ -88,7 +92,9 @@ export function patchBackend(source) {
   return patches.reduce((text, { why, after, insert }) => {
     const parts = text.split(after);
     if (parts.length !== 2) {
-      throw new SetupError(`binding/tfjs_backend.cc must have ${JSON.stringify(after.trim())} once, got it ${parts.length - 1} times, so it can't be given ${why}`);
+      throw new SetupError(
+        `binding/tfjs_backend.cc must have ${JSON.stringify(after.trim())} once, got it ${parts.length - 1} times, so it can't be given ${why}`,
+      );
     }
     return parts.join(after + insert);
   }, source);

@@ -51,7 +51,9 @@ export function attempt(command, args, { cwd, timeout = 900_000, env = process.e
       resolve({ ok, output, why });
     };
     child.on("error", (error) => done(false, error.message));
-    child.on("close", (code) => done(code === 0, late ? `no end after ${timeout / 1000} s` : `exit code ${code}`));
+    child.on("close", (code) =>
+      done(code === 0, late ? `no end after ${timeout / 1000} s` : `exit code ${code}`),
+    );
   });
 }
 
@@ -63,6 +65,9 @@ export const lastLine = ({ output, why }) => output.trim().split("\n").at(-1) ||
  * @returns {SetupError}
  */
 export function failure(what, remedy, { output, why }) {
-  const lines = output.trim().split("\n").filter((line) => !/^\s*(\S+ ERR! stack)?\s+at /.test(line));
+  const lines = output
+    .trim()
+    .split("\n")
+    .filter((line) => !/^\s*(\S+ ERR! stack)?\s+at /.test(line));
   return new SetupError(`${what} (${why}). ${remedy}\n${lines.slice(-20).join("\n")}`.trimEnd());
 }

@@ -12,9 +12,9 @@ export async function findPython() {
     if ((await attempt(python, ["--version"])).ok) found ||= python;
   }
   throw new SetupError(
-    found
-      ? `${found} has no pip. Install it (Debian: apt install python3-pip), or name another Python in MRCNN_PYTHON.`
-      : `No Python found (${process.env.MRCNN_PYTHON ?? "python3, python"}); its package index is where TensorFlow comes from. Install python3 with pip (Debian: apt install python3-pip), or name one in MRCNN_PYTHON.`,
+    found ?
+      `${found} has no pip. Install it (Debian: apt install python3-pip), or name another Python in MRCNN_PYTHON.`
+    : `No Python found (${process.env.MRCNN_PYTHON ?? "python3, python"}); its package index is where TensorFlow comes from. Install python3 with pip (Debian: apt install python3-pip), or name one in MRCNN_PYTHON.`,
   );
 }
 
@@ -34,20 +34,46 @@ export async function unpackWheels(python, requirements, folder, { wanted, depen
   const downloads = join(folder, "download");
   rmSync(downloads, { recursive: true, force: true });
   mkdirSync(downloads, { recursive: true });
-  const args = ["-m", "pip", "download", "--quiet", "--no-cache-dir", "--disable-pip-version-check", "--only-binary=:all:", "--dest", downloads];
+  const args = [
+    "-m",
+    "pip",
+    "download",
+    "--quiet",
+    "--no-cache-dir",
+    "--disable-pip-version-check",
+    "--only-binary=:all:",
+    "--dest",
+    downloads,
+  ];
   if (!dependencies) args.push("--no-deps");
   // pip collects in the temporary folder, and /tmp is often small.
   const env = { ...process.env, TMPDIR: downloads };
   const timeout = 3_600_000;
   let result = await attempt(python, [...args, ...requirements], { env, timeout });
   // This Python may be too old or too new for the wheel; only its libraries matter, so any tag will do.
-  if (!result.ok) result = await attempt(python, [...args, "--python-version", "3.12", ...requirements], { env, timeout });
-  if (!result.ok) throw failure(`pip could not download ${requirements.join(" ")}`, "Check the network, the room on the disk and `pip config list`.", result);
+  if (!result.ok)
+    result = await attempt(python, [...args, "--python-version", "3.12", ...requirements], { env, timeout });
+  if (!result.ok)
+    throw failure(
+      `pip could not download ${requirements.join(" ")}`,
+      "Check the network, the room on the disk and `pip config list`.",
+      result,
+    );
   const wheels = readdirSync(downloads).filter((name) => name.endsWith(".whl"));
-  if (wheels.length === 0) throw failure("pip left no wheel behind", `Try \`${python} -m pip download ${requirements.join(" ")}\` and look.`, result);
+  if (wheels.length === 0)
+    throw failure(
+      "pip left no wheel behind",
+      `Try \`${python} -m pip download ${requirements.join(" ")}\` and look.`,
+      result,
+    );
   for (const wheel of wheels) {
     result = await attempt(python, ["-c", UNZIP, join(downloads, wheel), folder, wanted.source]);
-    if (!result.ok) throw failure(`${wheel} could not be unpacked`, "It is damaged, or the disk is full. Run again.", result);
+    if (!result.ok)
+      throw failure(
+        `${wheel} could not be unpacked`,
+        "It is damaged, or the disk is full. Run again.",
+        result,
+      );
     rmSync(join(downloads, wheel));
   }
   rmSync(downloads, { recursive: true });

@@ -27,5 +27,9 @@ if (fused !== 0) throw new Error("relu(1*2 - 5) gave " + fused);`;
  */
 export function selfTest(folder, { patched, name }) {
   const script = `try {${PRODUCT}${patched ? PATCHES : ""}} catch (error) { console.error(String(error)); process.exitCode = 1; }`;
-  return attempt(process.execPath, ["-e", script, name], { cwd: folder, timeout: 120_000, env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" } });
+  return attempt(process.execPath, ["-e", script, name], {
+    cwd: folder,
+    timeout: 120_000,
+    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" },
+  });
 }

@@ -58,21 +58,35 @@ const ALL: readonly BackendName[] = ["tensorflow", "wasm"];
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const short = (value: number): string => value.toPrecision(3);
 
-async function openModel({ model: name, weights, seed }: BenchOptions, terminal: Terminal): Promise<{ model: MaskRcnn; isRandom: boolean }> {
+async function openModel(
+  { model: name, weights, seed }: BenchOptions,
+  terminal: Terminal,
+): Promise<{ model: MaskRcnn; isRandom: boolean }> {
   const entry = findInCatalog(name);
-  if (entry !== undefined && entry.source !== "mrcnn" && weights === undefined) return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
+  if (entry !== undefined && entry.source !== "mrcnn" && weights === undefined)
+    return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
   return { model: (await loadModel(name, { weights, quiet: true }, terminal)).model, isRandom: false };
 }
 
 // Random weights give thousands of nearly equal scores: only those of the best are to count.
-async function detectOptions(model: MaskRcnn, images: readonly RawImage[], { size, isRandom }: { size: ImageSize; isRandom: boolean }): Promise<DetectOptions> {
+async function detectOptions(
+  model: MaskRcnn,
+  images: readonly RawImage[],
+  { size, isRandom }: { size: ImageSize; isRandom: boolean },
+): Promise<DetectOptions> {
   const own = { minSize: Math.min(size.height, size.width), maxSize: Math.max(size.height, size.width) };
   if (!isRandom) return own;
   const found = await model.detect(images, { ...own, scoreThreshold: 0 });
-  return { ...own, scoreThreshold: Math.min(0.5, ...found.flatMap(({ scores }) => [...scores.subarray(-1)])) * 0.999 };
+  return {
+    ...own,
+    scoreThreshold: Math.min(0.5, ...found.flatMap(({ scores }) => [...scores.subarray(-1)])) * 0.999,
+  };
 }
 
-async function measure(options: BenchOptions, { terminal, interrupt }: { terminal: Terminal; interrupt: Interrupt }): Promise<Measured | undefined> {
+async function measure(
+  options: BenchOptions,
+  { terminal, interrupt }: { terminal: Terminal; interrupt: Interrupt },
+): Promise<Measured | undefined> {
   const { size, batch, rounds, seed = 0 } = options;
   assertBackendCan(options);
   const name = await chooseBackend(options, terminal);
@@ -80,8 +94,17 @@ async function measure(options: BenchOptions, { terminal, interrupt }: { termina
   const { model, isRandom } = await openModel(options, terminal);
   try {
     const extent = Math.min(size.height, size.width);
-    const dataset = shapesDataset({ count: batch, size, seed, objects: [8, 8], objectSize: [Math.ceil(extent / 16), Math.ceil(extent / 3)], minVisible: 0 });
-    const images = await Promise.all(Array.from({ length: batch }, async (_, i) => (await dataset.get(i)).image));
+    const dataset = shapesDataset({
+      count: batch,
+      size,
+      seed,
+      objects: [8, 8],
+      objectSize: [Math.ceil(extent / 16), Math.ceil(extent / 3)],
+      minVisible: 0,
+    });
+    const images = await Promise.all(
+      Array.from({ length: batch }, async (_, i) => (await dataset.get(i)).image),
+    );
     const settings = await detectOptions(model, images, { size, isRandom });
     const stages: Record<string, number[]> = {};
     const detect: number[] = [];
@@ -100,7 +123,9 @@ async function measure(options: BenchOptions, { terminal, interrupt }: { termina
         objects = found.reduce((n, { labels }) => n + labels.length, 0);
         for (const [stage, time] of profile.seconds) (stages[stage] ??= []).push(time);
         if (trained !== undefined) train.push(trained);
-        terminal.note(`${name}: round ${round + 1} of ${rounds}, detection ${short(seconds)} s${trained === undefined ? "" : `, training step ${short(trained)} s`}`);
+        terminal.note(
+          `${name}: round ${round + 1} of ${rounds}, detection ${short(seconds)} s${trained === undefined ? "" : `, training step ${short(trained)} s`}`,
+        );
       }
       await interrupt.listen();
       if (interrupt.signal.aborted) break;
@@ -114,14 +139,33 @@ async function measure(options: BenchOptions, { terminal, interrupt }: { termina
 }
 
 // Gives the seconds of a step; every step is of the same batch and so small that the weights stay what they are.
-async function trainer(model: MaskRcnn, dataset: ReturnType<typeof shapesDataset>, { batch, seed = 0 }: BenchOptions): Promise<() => Promise<number>> {
+async function trainer(
+  model: MaskRcnn,
+  dataset: ReturnType<typeof shapesDataset>,
+  { batch, seed = 0 }: BenchOptions,
+): Promise<() => Promise<number>> {
   const { channelOrder, range, mean, std, divisor } = model.config.image;
-  const drawn = await trainingBatch(dataset, 0, { batchSize: batch, seed, prepare: { channelOrder, range, mean, std }, divisor });
+  const drawn = await trainingBatch(dataset, 0, {
+    batchSize: batch,
+    seed,
+    prepare: { channelOrder, range, mean, std },
+    divisor,
+  });
   const classes = model.config.classes.length;
-  const groundTruth = drawn.groundTruth.map((own) => ({ ...own, labels: own.labels.map((label) => Math.min(label, classes)) }));
+  const groundTruth = drawn.groundTruth.map((own) => ({
+    ...own,
+    labels: own.labels.map((label) => Math.min(label, classes)),
+  }));
   const learner = trainingModel(model);
   const optimizer = sgd();
-  return async () => (await trainStep(learner, [{ ...drawn, groundTruth }], optimizer, { step: 0, rate: 1e-9, random: createRandom(seed) })).seconds;
+  return async () =>
+    (
+      await trainStep(learner, [{ ...drawn, groundTruth }], optimizer, {
+        step: 0,
+        rate: 1e-9,
+        random: createRandom(seed),
+      })
+    ).seconds;
 }
 
 function table(measured: readonly Measured[], batch: number): string[] {
@@ -131,21 +175,26 @@ function table(measured: readonly Measured[], batch: number): string[] {
     ["fastest, s", ({ detect }) => short(Math.min(...detect))],
     ["images per second", ({ detect }) => short(batch / median(detect))],
     ["objects found", ({ objects }) => String(objects)],
-    ...stages.map((stage): [string, (one: Measured) => string] => [`  ${stage}, s`, (one) => (one.stages[stage] === undefined ? "" : median(one.stages[stage]).toFixed(4))]),
+    ...stages.map((stage): [string, (one: Measured) => string] => [
+      `  ${stage}, s`,
+      (one) => (one.stages[stage] === undefined ? "" : median(one.stages[stage]).toFixed(4)),
+    ]),
     ["training step, s", ({ train }) => (train === undefined ? "" : short(median(train)))],
     ["images per second", ({ train }) => (train === undefined ? "" : short(batch / median(train)))],
     ["peak memory, MB", ({ peakMemoryMb }) => String(peakMemoryMb)],
   ];
   const shown = rows.filter(([, of]) => measured.some((one) => of(one) !== ""));
-  return [["", ...measured.map(({ backend }) => backend)], ...shown.map(([title, of]) => [title, ...measured.map(of)])].map(([title = "", ...cells]) =>
-    [title.padEnd(20), ...cells.map((cell) => cell.padStart(12))].join(""),
-  );
+  return [
+    ["", ...measured.map(({ backend }) => backend)],
+    ...shown.map(([title, of]) => [title, ...measured.map(of)]),
+  ].map(([title = "", ...cells]) => [title.padEnd(20), ...cells.map((cell) => cell.padStart(12))].join(""));
 }
 
 /** `mrcnn bench`. @returns the exit code. */
 export async function bench(options: BenchOptions, given: Terminal): Promise<number> {
   const { model, weights, size, batch, rounds, allBackends, backend, json } = options;
-  if (allBackends && backend !== "auto") throw new UsageError(`--all-backends: leave --backend ${backend} out.`);
+  if (allBackends && backend !== "auto")
+    throw new UsageError(`--all-backends: leave --backend ${backend} out.`);
   const outputs = openOutputs({ "--json": json }, { terminal: given, inputs: [weights] });
   const { terminal } = outputs;
   const interrupt = onInterrupt(terminal, "Stopping after this round.");
@@ -167,11 +216,16 @@ export async function bench(options: BenchOptions, given: Terminal): Promise<num
   const measured = results.filter((one): one is Measured => "detect" in one);
   const processor = `${cpus()[0]?.model.trim() ?? "unknown"}, ${availableParallelism()} processors`;
   if (measured.length > 0) {
-    terminal.out(`${model}, ${weights ?? (findInCatalog(model) === undefined ? "its weights" : "random weights")}, ${plural(batch, "image")} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`);
+    terminal.out(
+      `${model}, ${weights ?? (findInCatalog(model) === undefined ? "its weights" : "random weights")}, ${plural(batch, "image")} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`,
+    );
     for (const line of table(measured, batch)) terminal.out(line);
   }
   for (const one of results) if ("problem" in one) terminal.out(`${one.backend} is left out: ${one.problem}`);
-  await outputs.write({ "--json": () => `${JSON.stringify({ model, weights, size, batch, rounds, processor, results }, null, 2)}\n` });
+  await outputs.write({
+    "--json": () =>
+      `${JSON.stringify({ model, weights, size, batch, rounds, processor, results }, null, 2)}\n`,
+  });
   if (interrupt.signal.aborted) return INTERRUPTED;
   return measured.length > 0 ? 0 : 1;
 }

@@ -7,7 +7,15 @@ import { createPretrained, findInCatalog } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry, Category } from "@mrcnn/mask-rcnn";
 import type { MaskRcnnConfig, Numerics } from "@mrcnn/model";
 import { readLatestWeights } from "@mrcnn/trainer/node";
-import { dequantize, quantizationErrors, quantize, readSafetensors, readWeights, writeSafetensors, writeShards } from "@mrcnn/weights";
+import {
+  dequantize,
+  quantizationErrors,
+  quantize,
+  readSafetensors,
+  readWeights,
+  writeSafetensors,
+  writeShards,
+} from "@mrcnn/weights";
 import type { QuantizationError, SourceWeights, StoredArrays, WeightsDtype } from "@mrcnn/weights";
 import { chooseBackend, startBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
@@ -45,11 +53,14 @@ const EXTENSION = ".safetensors";
 /** `mrcnn convert`. @returns the exit code. */
 export async function convert(file: string, options: ConvertOptions, given: Terminal): Promise<number> {
   const { from, model, out, dtype, shards, check, json } = options;
-  if (!out.endsWith(EXTENSION)) throw new UsageError(`--out must end in ${EXTENSION}, got ${JSON.stringify(out)}.`);
+  if (!out.endsWith(EXTENSION))
+    throw new UsageError(`--out must end in ${EXTENSION}, got ${JSON.stringify(out)}.`);
   if (resolve(out) === resolve(file)) throw new UsageError("--out is the file to convert. Name another.");
-  if (from !== undefined && model === undefined) throw new UsageError("--from needs --model NAME: a name that `mrcnn models` lists, or one of your own.");
+  if (from !== undefined && model === undefined)
+    throw new UsageError("--from needs --model NAME: a name that `mrcnn models` lists, or one of your own.");
   const entry = model === undefined ? undefined : findInCatalog(model);
-  if (entry !== undefined && entry.source !== (from ?? "mrcnn")) throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
+  if (entry !== undefined && entry.source !== (from ?? "mrcnn"))
+    throw new UsageError(`--model ${model} is ${entry.source}'s. Say --from ${entry.source}.`);
   const outputs = openOutputs({ "--out": out, "--json": json }, { terminal: given, inputs: [file, check] });
   const { terminal } = outputs;
   const image = check === undefined ? undefined : { image: await readImageFile(check), name: check };
@@ -75,8 +86,16 @@ export async function convert(file: string, options: ConvertOptions, given: Term
     categories: toJson(before.categories),
     config: JSON.stringify(before.config),
   };
-  const files = shards === undefined ? [{ path: out, data: writeSafetensors(stored, metadata) }] : shardFiles(stored, out, shards * 1e6, metadata);
-  const after = image && (await tryModel({ ...weights, arrays: asRead(stored) }, { entry, file: out, image, said: isOfRun ? {} : said }));
+  const files =
+    shards === undefined ?
+      [{ path: out, data: writeSafetensors(stored, metadata) }]
+    : shardFiles(stored, out, shards * 1e6, metadata);
+  const after =
+    image &&
+    (await tryModel(
+      { ...weights, arrays: asRead(stored) },
+      { entry, file: out, image, said: isOfRun ? {} : said },
+    ));
   // Whoever stops it now gets no files, and whoever stops it later all of them.
   const interrupt = onInterrupt(terminal, "Stopping.");
   try {
@@ -91,9 +110,15 @@ export async function convert(file: string, options: ConvertOptions, given: Term
   const errors = quantizationErrors(weights.arrays, stored);
   const found = {
     from: { file, bytes: size, tensors: weights.arrays.size },
-    to: { files: files.map(({ path }) => path), bytes: files.reduce((sum, { data }) => sum + data.length, 0), dtype },
+    to: {
+      files: files.map(({ path }) => path),
+      bytes: files.reduce((sum, { data }) => sum + data.length, 0),
+      dtype,
+    },
     error: summary(errors),
-    ...(after === undefined ? {} : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
+    ...(after === undefined ?
+      {}
+    : { check: { image: check!, ...compareDetections(before.detections!, after.detections!) } }),
   };
   for (const line of guesses(file, before)) terminal.note(line);
   for (const line of text(found)) terminal.out(line);
@@ -102,7 +127,8 @@ export async function convert(file: string, options: ConvertOptions, given: Term
 }
 
 /** The weights as a reader gives them. */
-const asRead = (stored: StoredArrays): SourceWeights["arrays"] => dequantize(readSafetensors(writeSafetensors(stored), "the converted weights"));
+const asRead = (stored: StoredArrays): SourceWeights["arrays"] =>
+  dequantize(readSafetensors(writeSafetensors(stored), "the converted weights"));
 
 interface TryOptions {
   readonly entry: CatalogEntry | undefined;
@@ -112,10 +138,30 @@ interface TryOptions {
 }
 
 /** Makes the model that weights are of, and runs it on the image if there is one. */
-async function tryModel(weights: SourceWeights, { entry, file, image, said }: TryOptions): Promise<{ categories: readonly Category[]; assumed: readonly string[]; notes: readonly string[]; config: MaskRcnnConfig; detections?: Awaited<ReturnType<typeof detectImage>> }> {
-  const { model, categories, assumed, notes } = createPretrained(weights, { ...said, names: optionNames, entry, where: file });
+async function tryModel(
+  weights: SourceWeights,
+  { entry, file, image, said }: TryOptions,
+): Promise<{
+  categories: readonly Category[];
+  assumed: readonly string[];
+  notes: readonly string[];
+  config: MaskRcnnConfig;
+  detections?: Awaited<ReturnType<typeof detectImage>>;
+}> {
+  const { model, categories, assumed, notes } = createPretrained(weights, {
+    ...said,
+    names: optionNames,
+    entry,
+    where: file,
+  });
   try {
-    return { categories, assumed, notes, config: model.config, ...(image && { detections: await detectImage(model, image, {}) }) };
+    return {
+      categories,
+      assumed,
+      notes,
+      config: model.config,
+      ...(image && { detections: await detectImage(model, image, {}) }),
+    };
   } finally {
     model.dispose();
   }
@@ -139,7 +185,10 @@ async function ofRun(path: string, said: SaidOfModel, terminal: Terminal): Promi
   const arrays = await readLatestWeights(run.checkpoints, { onNote: (note) => terminal.note(note) });
   const metadata = { format: "mrcnn", config: JSON.stringify(config), categories: toJson(categories) };
   const size = [...arrays.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  return { weights: { format: "safetensors", source: "mrcnn", norm: config.backbone.norm, arrays, metadata }, size };
+  return {
+    weights: { format: "safetensors", source: "mrcnn", norm: config.backbone.norm, arrays, metadata },
+    size,
+  };
 }
 
 function readBytes(file: string): Uint8Array {
@@ -148,7 +197,10 @@ function readBytes(file: string): Uint8Array {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new WeightsError(`${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`, { cause });
+    throw new WeightsError(
+      `${file}: the weights can't be read: ${(cause as Error).message}. Check the path.`,
+      { cause },
+    );
   }
 }
 
@@ -158,18 +210,26 @@ function assertFrom({ source, metadata }: SourceWeights, from: Numerics | undefi
   // What this project has converted says itself whose it was.
   if (from === undefined && source === "mrcnn") return;
   throw new WeightsError(
-    maker === "mrcnn"
-      ? `${file}: these weights are this project's own, as \`mrcnn train\` writes them, and are not ${from}'s. Leave --from out.`
-      : `${file}: these are weights of ${maker}, not of ${from ?? "this project"}. Say --from ${maker}.`,
+    maker === "mrcnn" ?
+      `${file}: these weights are this project's own, as \`mrcnn train\` writes them, and are not ${from}'s. Leave --from out.`
+    : `${file}: these are weights of ${maker}, not of ${from ?? "this project"}. Say --from ${maker}.`,
   );
 }
 
 // The index last: where it is, the shards are.
-function shardFiles(stored: StoredArrays, out: string, maxBytes: number, metadata: Readonly<Record<string, string>>): OutputContent[] {
+function shardFiles(
+  stored: StoredArrays,
+  out: string,
+  maxBytes: number,
+  metadata: Readonly<Record<string, string>>,
+): OutputContent[] {
   const { index, shards } = writeShards(stored, maxBytes, { name: basename(out, EXTENSION), metadata });
   return [
     ...shards.map(({ file, bytes }) => ({ path: join(dirname(out), file), data: bytes })),
-    { path: `${out}.index.json`, data: `${JSON.stringify({ ...index, metadata: { ...metadata, ...index.metadata } }, null, 2)}\n` },
+    {
+      path: `${out}.index.json`,
+      data: `${JSON.stringify({ ...index, metadata: { ...metadata, ...index.metadata } }, null, 2)}\n`,
+    },
   ];
 }
 
@@ -185,7 +245,12 @@ interface ErrorSummary {
 function summary(errors: readonly QuantizationError[]): ErrorSummary | undefined {
   if (errors.length === 0) return undefined;
   const byRms = errors.toSorted((a, b) => a.rms - b.rms);
-  return { tensors: errors.length, max: errors.reduce((a, b) => (b.max > a.max ? b : a)), rms: byRms.at(-1)!, medianRms: byRms[byRms.length >> 1]!.rms };
+  return {
+    tensors: errors.length,
+    max: errors.reduce((a, b) => (b.max > a.max ? b : a)),
+    rms: byRms.at(-1)!,
+    medianRms: byRms[byRms.length >> 1]!.rms,
+  };
 }
 
 interface Converted {
@@ -196,7 +261,8 @@ interface Converted {
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
-const percent = (share: number): string => `${share >= 0.1 ? (100 * share).toFixed(1) : (100 * share).toPrecision(2)} %`;
+const percent = (share: number): string =>
+  `${share >= 0.1 ? (100 * share).toFixed(1) : (100 * share).toPrecision(2)} %`;
 
 function text({ from, to, error, check }: Converted): string[] {
   const [first, last] = [to.files[0]!, to.files.at(-1)!];
@@ -204,20 +270,35 @@ function text({ from, to, error, check }: Converted): string[] {
   return [
     `${from.file}: ${from.tensors} tensors, ${megabytes(from.bytes)}`,
     `${where}: ${to.dtype}, ${megabytes(to.bytes)} (${percent(to.bytes / from.bytes)} of it)`,
-    ...(error === undefined
-      ? ["Weights are unchanged."]
-      : [
-          `Error of the ${error.tensors} tensors in ${to.dtype}, the others are unchanged:`,
-          `  largest   ${percent(error.max.max)} of the tensor's largest weight (${error.max.name})`,
-          `  RMS       ${percent(error.rms.rms)} of the weights' in the worst tensor (${error.rms.name}), ${percent(error.medianRms)} in the median`,
-        ]),
+    ...(error === undefined ?
+      ["Weights are unchanged."]
+    : [
+        `Error of the ${error.tensors} tensors in ${to.dtype}, the others are unchanged:`,
+        `  largest   ${percent(error.max.max)} of the tensor's largest weight (${error.max.name})`,
+        `  RMS       ${percent(error.rms.rms)} of the weights' in the worst tensor (${error.rms.name}), ${percent(error.medianRms)} in the median`,
+      ]),
     ...(check === undefined ? [] : checkText(check)),
   ];
 }
 
-function checkText({ image, before, after, same, boxes, scores, masks, keypoints }: NonNullable<Converted["check"]>): string[] {
-  const differ = (what: string, spread: { max: number; median: number } | undefined, show: (value: number) => string): string[] =>
-    spread === undefined ? [] : [`  ${what.padEnd(9)} by up to ${show(spread.max)}, ${show(spread.median)} in the median`];
+function checkText({
+  image,
+  before,
+  after,
+  same,
+  boxes,
+  scores,
+  masks,
+  keypoints,
+}: NonNullable<Converted["check"]>): string[] {
+  const differ = (
+    what: string,
+    spread: { max: number; median: number } | undefined,
+    show: (value: number) => string,
+  ): string[] =>
+    spread === undefined ?
+      []
+    : [`  ${what.padEnd(9)} by up to ${show(spread.max)}, ${show(spread.median)} in the median`];
   const pixels = (value: number): string => `${value.toPrecision(2)} pixels`;
   return [
     `${image}: ${before} objects with the source's weights, ${after} with these; ${same} are the same (class, and boxes of IoU 0.5 or more)${same === 0 ? "." : ", which differ in"}`,

@@ -42,11 +42,25 @@ export interface DetectOptions extends BackendOptions, ModelOptions {
 }
 
 /** `mrcnn detect`. @returns the exit code. */
-export async function detect(paths: readonly string[], options: DetectOptions, given: Terminal): Promise<number> {
+export async function detect(
+  paths: readonly string[],
+  options: DetectOptions,
+  given: Terminal,
+): Promise<number> {
   assertSettable(options.set);
-  const inputs = findInputs(paths, { recursive: options.recursive, except: options.overlay, note: given.note });
-  const overlays = options.overlay === undefined ? undefined : overlayNames(inputs).map((name) => join(options.overlay!, name));
-  const { terminal, to } = openOutputs({ "--json": options.json }, { terminal: given, inputs: [...inputs.map(({ path }) => path), options.weights, options.model] });
+  const inputs = findInputs(paths, {
+    recursive: options.recursive,
+    except: options.overlay,
+    note: given.note,
+  });
+  const overlays =
+    options.overlay === undefined ?
+      undefined
+    : overlayNames(inputs).map((name) => join(options.overlay!, name));
+  const { terminal, to } = openOutputs(
+    { "--json": options.json },
+    { terminal: given, inputs: [...inputs.map(({ path }) => path), options.weights, options.model] },
+  );
   if (options.overlay !== undefined) assertWritable(options.overlay);
   assertKept(inputs, overlays ?? []);
 
@@ -83,11 +97,15 @@ export async function detect(paths: readonly string[], options: DetectOptions, g
       await interrupt.listen();
       if (interrupt.signal.aborted) return INTERRUPTED;
       // Nobody is left to tell, and nothing is written.
-      if (terminal.isClosed === true && overlays === undefined && to["--json"]?.target === undefined) return 0;
+      if (terminal.isClosed === true && overlays === undefined && to["--json"]?.target === undefined)
+        return 0;
       let image: Awaited<ReturnType<typeof readImageFile>>;
       let detections: Detections;
       try {
-        image = await readImageFile(input.path, { orient: true, ...(options.maxPixels === undefined ? {} : { maxPixels: options.maxPixels }) });
+        image = await readImageFile(input.path, {
+          orient: true,
+          ...(options.maxPixels === undefined ? {} : { maxPixels: options.maxPixels }),
+        });
         detections = await detectImage(model, { image, name: input.path }, used);
       } catch (error) {
         // Of the model or the settings, unless it has worked before.
@@ -96,8 +114,18 @@ export async function detect(paths: readonly string[], options: DetectOptions, g
         progress.update(i + 1);
         continue;
       }
-      if (overlays !== undefined) await writeOutput(overlays[i]!, await overlayPng(image, detections, categories, model.config.numerics));
-      await file?.add(toCocoResults(i + 1, detections, ids).map((result) => ({ file_name: input.name, category_name: nameOf.get(result.category_id), ...result })));
+      if (overlays !== undefined)
+        await writeOutput(
+          overlays[i]!,
+          await overlayPng(image, detections, categories, model.config.numerics),
+        );
+      await file?.add(
+        toCocoResults(i + 1, detections, ids).map((result) => ({
+          file_name: input.name,
+          category_name: nameOf.get(result.category_id),
+          ...result,
+        })),
+      );
       progress.out(`${shownName(input.name)}: ${summary(detections, categories)}`);
       detected++;
       progress.update(i + 1);
@@ -109,10 +137,15 @@ export async function detect(paths: readonly string[], options: DetectOptions, g
     interrupt.release();
     model.dispose();
     const kept = isDone ? undefined : file?.abandon();
-    if (kept !== undefined) terminal.note(`Detections of the ${detected} of ${inputs.length} images that were done are in ${kept}.`);
+    if (kept !== undefined)
+      terminal.note(
+        `Detections of the ${detected} of ${inputs.length} images that were done are in ${kept}.`,
+      );
   }
   if (unreadable === 0) return 0;
-  terminal.note(`${unreadable} of ${inputs.length} images are left out; they are named above. The other ${detected} are done.`);
+  terminal.note(
+    `${unreadable} of ${inputs.length} images are left out; they are named above. The other ${detected} are done.`,
+  );
   return SOME_UNREADABLE;
 }
 
@@ -123,11 +156,14 @@ function reasonOf(error: unknown, path: string): string {
 
 // An overlay in the folder of the pictures may have the name of one.
 function assertKept(inputs: readonly Input[], overlays: readonly string[]): void {
-  const read = new Map(inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [identityOf(path), path]));
+  const read = new Map(
+    inputs.filter(({ problem }) => problem === undefined).map(({ path }) => [identityOf(path), path]),
+  );
   for (const overlay of overlays) {
     const found = identityOf(overlay);
     const input = found === undefined ? undefined : read.get(found);
-    if (input !== undefined) throw new UsageError(`--overlay: ${overlay} would overwrite the image ${input}. Name another folder.`);
+    if (input !== undefined)
+      throw new UsageError(`--overlay: ${overlay} would overwrite the image ${input}. Name another folder.`);
   }
 }
 

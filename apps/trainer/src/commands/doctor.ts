@@ -59,12 +59,21 @@ async function selfTest(): Promise<{ gflops: number; sum: number }> {
   return { gflops: (runs * GFLOP) / ((performance.now() - start) / 1000), sum };
 }
 
-async function look(name: Exclude<BackendName, "auto">, { expected, verbose }: { readonly expected?: number | undefined; readonly verbose?: boolean | undefined }): Promise<{ report: BackendReport; sum?: number }> {
+async function look(
+  name: Exclude<BackendName, "auto">,
+  { expected, verbose }: { readonly expected?: number | undefined; readonly verbose?: boolean | undefined },
+): Promise<{ report: BackendReport; sum?: number }> {
   try {
     const { description: device, isGpu } = await startBackend(name, verbose === true ? { verbose } : {});
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
-      return { report: { name, works: false, problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.` } };
+      return {
+        report: {
+          name,
+          works: false,
+          problem: `computes wrongly: a convolution gives ${sum} where ${expected} is right. Do not use it here.`,
+        },
+      };
     }
     return { report: { name, works: getBackend() === name, gflops, device, isGpu }, sum };
   } catch (error) {
@@ -77,28 +86,46 @@ async function lookAtTensorflow(works: boolean): Promise<TensorflowReport | unde
   const setup = findTensorflow();
   if (setup === undefined) return undefined;
   const libraries = await cudaLibraries(setup.folder);
-  const loaded = backend() as unknown as { readonly binding: { readonly TF_Version: string }; readonly isUsingGpuDevice: boolean };
-  return { ...setup, ...(works && { version: loaded.binding.TF_Version, device: loaded.isUsingGpuDevice ? "GPU" : "CPU" }), ...(libraries && { libraries }) };
+  const loaded = backend() as unknown as {
+    readonly binding: { readonly TF_Version: string };
+    readonly isUsingGpuDevice: boolean;
+  };
+  return {
+    ...setup,
+    ...(works && { version: loaded.binding.TF_Version, device: loaded.isUsingGpuDevice ? "GPU" : "CPU" }),
+    ...(libraries && { libraries }),
+  };
 }
 
 const DRIVER = "libcuda.so.1";
 
 /** What to tell of backend tensorflow: its version and device, and what keeps it from a GPU. */
-export function describeTensorflow({ path, how, version, device, cuda, libraries = [] }: TensorflowReport, gpus: readonly Gpu[]): string[] {
+export function describeTensorflow(
+  { path, how, version, device, cuda, libraries = [] }: TensorflowReport,
+  gpus: readonly Gpu[],
+): string[] {
   const lines = version === undefined ? [] : [`TensorFlow ${version} on the ${device} (${how ?? path})`];
-  if (cuda !== undefined) lines.push(`built for CUDA ${cuda.version}, cuDNN ${cuda.cudnn} and GPUs of ${cuda.capabilities.join(", ")}`);
-  else if (gpus.length > 0 && device === "CPU") lines.push("It can't use the GPU: run `npm run setup:tensorflow -- --gpu`.");
+  if (cuda !== undefined)
+    lines.push(
+      `built for CUDA ${cuda.version}, cuDNN ${cuda.cudnn} and GPUs of ${cuda.capabilities.join(", ")}`,
+    );
+  else if (gpus.length > 0 && device === "CPU")
+    lines.push("It can't use the GPU: run `npm run setup:tensorflow -- --gpu`.");
   const missing = libraries.filter(({ problem }) => problem !== undefined);
   for (const { name, problem } of missing) {
     const why = problem!.startsWith(`${name}: cannot open shared object file`) ? "" : ` (${problem})`;
     lines.push(`missing: ${name}${name === DRIVER ? ", NVIDIA's driver" : ""}${why}`);
   }
   if (missing.some(({ name }) => name === DRIVER)) lines.push("For a GPU install NVIDIA's driver.");
-  if (missing.some(({ name }) => name !== DRIVER)) lines.push("`npm run setup:tensorflow -- --gpu --cuda` fetches the CUDA libraries that are missing.");
+  if (missing.some(({ name }) => name !== DRIVER))
+    lines.push("`npm run setup:tensorflow -- --gpu --cuda` fetches the CUDA libraries that are missing.");
   for (const { name, computeCapability } of cuda === undefined ? [] : gpus) {
     const code = codeFor(computeCapability, cuda!.capabilities);
     if (code === "none") lines.push(`It has no code for ${name} (compute capability ${computeCapability}).`);
-    if (code === "compiled first") lines.push(`Its code is compiled for ${name} (compute capability ${computeCapability}) at the first start, which takes minutes.`);
+    if (code === "compiled first")
+      lines.push(
+        `Its code is compiled for ${name} (compute capability ${computeCapability}) at the first start, which takes minutes.`,
+      );
   }
   return lines;
 }
@@ -124,11 +151,20 @@ export async function doctor({ json, verbose }: DoctorOptions, given: Terminal):
     bf16: bf16Instructions(),
     gpus: await nvidiaGpus(),
   };
-  terminal.out(`mrcnn ${machine.mrcnn}, Node ${machine.node}, TensorFlow.js ${machine.tensorflowjs} on ${machine.platform}`);
-  terminal.out(`${machine.processor}, ${machine.processors} processors, ${machine.memoryGb} GB (${machine.freeMemoryGb} GB free)`);
-  if (machine.bf16 !== undefined) terminal.out(`bf16 arithmetic: ${machine.bf16.join(", ") || "none, so --precision bf16 is not faster here"}`);
+  terminal.out(
+    `mrcnn ${machine.mrcnn}, Node ${machine.node}, TensorFlow.js ${machine.tensorflowjs} on ${machine.platform}`,
+  );
+  terminal.out(
+    `${machine.processor}, ${machine.processors} processors, ${machine.memoryGb} GB (${machine.freeMemoryGb} GB free)`,
+  );
+  if (machine.bf16 !== undefined)
+    terminal.out(
+      `bf16 arithmetic: ${machine.bf16.join(", ") || "none, so --precision bf16 is not faster here"}`,
+    );
   for (const { name, driver, memoryMb, freeMb, computeCapability } of machine.gpus) {
-    terminal.out(`${name}, ${memoryMb} MB (${freeMb} MB free), compute capability ${computeCapability}, driver ${driver}`);
+    terminal.out(
+      `${name}, ${memoryMb} MB (${freeMb} MB free), compute capability ${computeCapability}, driver ${driver}`,
+    );
   }
   const plain = await look("cpu", { verbose });
   const native = (await look("tensorflow", { expected: plain.sum, verbose })).report;
@@ -140,13 +176,21 @@ export async function doctor({ json, verbose }: DoctorOptions, given: Terminal):
     plain.report,
   ];
   for (const { name, works, gflops, device, problem, tensorflow: details } of reports) {
-    terminal.out(works ? `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${device}` : `${name.padEnd(11)} absent  ${problem}`);
-    for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus)) terminal.out(`            ${line}`);
+    terminal.out(
+      works ?
+        `${name.padEnd(11)} works   ${gflops!.toFixed(1).padStart(6)} GFLOP/s, ${device}`
+      : `${name.padEnd(11)} absent  ${problem}`,
+    );
+    for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus))
+      terminal.out(`            ${line}`);
   }
   // As `startFastest` of backend.ts: a software adapter is taken by name only.
   const working = reports.filter(({ works }) => works);
   const auto = working.find(({ isGpu }) => isGpu) ?? working.find(({ name }) => name !== "webgpu");
   terminal.out(auto === undefined ? "No backend works here." : `--backend auto takes ${auto.name}.`);
-  await outputs.write({ "--json": () => `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n` });
+  await outputs.write({
+    "--json": () =>
+      `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n`,
+  });
   return auto === undefined ? 1 : 0;
 }

@@ -60,7 +60,10 @@ interface Outcome extends Pick<EvaluationReportInput, "dataset" | "resultsOf"> {
 export async function evaluate(options: EvalOptions, given: Terminal): Promise<number> {
   const { model, weights, results, annotations, json, html, maxDetections } = options;
   const written = { "--results": model === undefined ? undefined : results, "--json": json, "--html": html };
-  const outputs = openOutputs(written, { terminal: given, inputs: [annotations, model, weights, ...(model === undefined ? [results] : [])] });
+  const outputs = openOutputs(written, {
+    terminal: given,
+    inputs: [annotations, model, weights, ...(model === undefined ? [results] : [])],
+  });
   const { terminal } = outputs;
   const outcome = model === undefined ? await ofResults(options) : await ofModel(options, model, outputs);
   if (typeof outcome === "number") return outcome;
@@ -78,22 +81,40 @@ export async function evaluate(options: EvalOptions, given: Terminal): Promise<n
 
 async function ofResults(options: EvalOptions): Promise<Outcome> {
   const { results, iouType, annotations, images, weights, maxDetections, html } = options;
-  if (results === undefined) throw new UsageError("eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).");
-  if (options.orientation !== undefined) throw new UsageError("--orientation goes with --model. Add --model, or leave it out.");
-  if (weights !== undefined) throw new UsageError("--weights goes with --model. Add --model, or leave it out.");
+  if (results === undefined)
+    throw new UsageError(
+      "eval needs --model M --images DIR (to run a model), or --results FILE --iou-type TYPE (to evaluate a results file).",
+    );
+  if (options.orientation !== undefined)
+    throw new UsageError("--orientation goes with --model. Add --model, or leave it out.");
+  if (weights !== undefined)
+    throw new UsageError("--weights goes with --model. Add --model, or leave it out.");
   for (const name of ["classes", "config", "set"] as const) {
-    if ((options[name]?.length ?? 0) > 0) throw new UsageError(`--${name} goes with --model. Add --model, or leave it out.`);
+    if ((options[name]?.length ?? 0) > 0)
+      throw new UsageError(`--${name} goes with --model. Add --model, or leave it out.`);
   }
-  if (images !== undefined && html === undefined) throw new UsageError("--images goes with --model, or with --html for its pictures. Add one of them, or leave it out.");
+  if (images !== undefined && html === undefined)
+    throw new UsageError(
+      "--images goes with --model, or with --html for its pictures. Add one of them, or leave it out.",
+    );
   if (iouType === undefined) throw new UsageError("--results needs --iou-type bbox, segm or keypoints.");
-  if (maxDetections !== undefined && maxDetections <= 10) throw new UsageError("--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.");
+  if (maxDetections !== undefined && maxDetections <= 10)
+    throw new UsageError(
+      "--max-detections must be above 10 when a results file is evaluated: AR10 needs ten.",
+    );
   const noFile = whyNoFile(results);
   if (noFile !== undefined) throw new CommandError(`The results file ${results}${noFile.replace(/^it/, "")}`);
   const { groundTruth, notes } = await openGroundTruth(annotations, iouType);
-  const dataset = images === undefined ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) });
+  const dataset =
+    images === undefined ? undefined : (
+      await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) })
+    );
   // Of any length: it is read piece by piece, and once more for the pictures.
   const bytes = (): AsyncIterable<Uint8Array> => createReadStream(results, { highWaterMark: 2 ** 20 });
-  const evaluation = await evaluateCocoStream(groundTruth, bytes(), { ...evaluationOptions(groundTruth, iouType, { name: annotations, maxDetections }), name: results });
+  const evaluation = await evaluateCocoStream(groundTruth, bytes(), {
+    ...evaluationOptions(groundTruth, iouType, { name: annotations, maxDetections }),
+    name: results,
+  });
   return {
     evaluations: { [iouType]: evaluation },
     notes,
@@ -108,10 +129,20 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
 }
 
 // The exit code when nothing is scored.
-async function ofModel(options: EvalOptions, name: string, { terminal, to, write }: Outputs<"--results">): Promise<Outcome | number> {
+async function ofModel(
+  options: EvalOptions,
+  name: string,
+  { terminal, to, write }: Outputs<"--results">,
+): Promise<Outcome | number> {
   const { images, annotations, iouType, skipUnreadable, orientation } = options;
   if (images === undefined) throw new UsageError("--model needs --images DIR.");
-  const dataset = await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType), ...(orientation === undefined ? {} : { orientation }), pictures: skipUnreadable ? "later" : "checked" });
+  const dataset = await cocoDatasetFromFiles({
+    images,
+    annotations,
+    ...rulesFor(iouType),
+    ...(orientation === undefined ? {} : { orientation }),
+    pictures: skipUnreadable ? "later" : "checked",
+  });
   const groundTruth = dataset.json;
 
   assertSettable(options.set);
@@ -121,16 +152,29 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
   try {
     const empty = new Set(dataset.emptyCategories);
     assertNamesDiffer(groundTruth.categories, annotations);
-    assertClassesKnown(groundTruth.categories.filter(({ id }) => !empty.has(id)).map((category) => category.name), categories.map((category) => category.name), annotations);
+    assertClassesKnown(
+      groundTruth.categories.filter(({ id }) => !empty.has(id)).map((category) => category.name),
+      categories.map((category) => category.name),
+      annotations,
+    );
     const withMasks = model.config.mask && dataset.hasMasks;
-    const withKeypoints = model.config.keypoints.length === COCO_KEYPOINT_SIGMAS.length && groundTruth.annotations.some(({ keypoints }) => keypoints !== undefined);
+    const withKeypoints =
+      model.config.keypoints.length === COCO_KEYPOINT_SIGMAS.length &&
+      groundTruth.annotations.some(({ keypoints }) => keypoints !== undefined);
     if (iouType === "keypoints" && !withKeypoints) {
-      const reason = model.config.keypoints.length === 0 ? `the model ${name} has no keypoints` : `${annotations} has no keypoints, or the model ${name} other than COCO's 17`;
+      const reason =
+        model.config.keypoints.length === 0 ?
+          `the model ${name} has no keypoints`
+        : `${annotations} has no keypoints, or the model ${name} other than COCO's 17`;
       throw new ConfigError(`--iou-type keypoints: ${reason}.`);
     }
-    if (iouType === "segm" && !withMasks) throw new ConfigError(`--iou-type segm: the model ${name} has no masks. It finds boxes: evaluate those with --iou-type bbox.`);
+    if (iouType === "segm" && !withMasks)
+      throw new ConfigError(
+        `--iou-type segm: the model ${name} has no masks. It finds boxes: evaluate those with --iou-type bbox.`,
+      );
     const { scoreThreshold, maxDetections, minSize, maxSize } = { ...settings, ...given(options) };
-    const nativeSize = settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
+    const nativeSize =
+      settings.nativeSize === true && options.minSize === undefined && options.maxSize === undefined;
     const progress = createProgress(terminal, { label: "eval", unit: "images", total: dataset.length });
     const unreadable = new Set<unknown>();
     const results = await detectAll(model, dataset, {
@@ -150,12 +194,29 @@ async function ofModel(options: EvalOptions, name: string, { terminal, to, write
       // Fewer images would be another number.
       const kept = to["--results"];
       if (kept !== undefined) await write({ "--results": asText });
-      throw new CommandError(`${count}, and nothing is scored. Mend them${unreadable.size === dataset.length ? "" : ", or score the others with --skip-unreadable"}.${kept === undefined ? "" : ` What was found on the others is in ${kept.path}.`}`);
+      throw new CommandError(
+        `${count}, and nothing is scored. Mend them${unreadable.size === dataset.length ? "" : ", or score the others with --skip-unreadable"}.${kept === undefined ? "" : ` What was found on the others is in ${kept.path}.`}`,
+      );
     }
-    if (unreadable.size > 0) terminal.note(`${count}. The scores are of the other ${dataset.length - unreadable.size}.`);
-    const types: IouType[] = iouType === undefined ? ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])] : [iouType];
-    const evaluations = evaluateResults(unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable), results, types, { name: annotations, maxDetections });
-    return { evaluations, notes: noteLines(dataset.notes, annotations), results: asText, dataset, resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))) };
+    if (unreadable.size > 0)
+      terminal.note(`${count}. The scores are of the other ${dataset.length - unreadable.size}.`);
+    const types: IouType[] =
+      iouType === undefined ?
+        ["bbox", ...(withMasks ? ["segm" as const] : []), ...(withKeypoints ? ["keypoints" as const] : [])]
+      : [iouType];
+    const evaluations = evaluateResults(
+      unreadable.size === 0 ? groundTruth : without(groundTruth, unreadable),
+      results,
+      types,
+      { name: annotations, maxDetections },
+    );
+    return {
+      evaluations,
+      notes: noteLines(dataset.notes, annotations),
+      results: asText,
+      dataset,
+      resultsOf: (imageIds) => Promise.resolve(results.filter(({ image_id }) => imageIds.has(image_id))),
+    };
   } finally {
     interrupt.release();
     model.dispose();
@@ -173,7 +234,10 @@ const rulesFor = (iouType: IouType | undefined): CocoReviewOptions => ({
   },
 });
 
-async function openGroundTruth(file: string, iouType: IouType | undefined): Promise<{ groundTruth: CocoJson; notes: string[] }> {
+async function openGroundTruth(
+  file: string,
+  iouType: IouType | undefined,
+): Promise<{ groundTruth: CocoJson; notes: string[] }> {
   const { json, findings } = reviewCoco(await readCocoValue(file), file, rulesFor(iouType));
   const error = errorOf(findings, file);
   if (error !== undefined) throw error;
@@ -183,7 +247,10 @@ async function openGroundTruth(file: string, iouType: IouType | undefined): Prom
 // A model's classes are found in the annotations by name.
 function assertNamesDiffer(categories: readonly Category[], file: string): void {
   const twice = categories.find(({ name }, i) => categories.findIndex((other) => other.name === name) < i);
-  if (twice !== undefined) throw new CommandError(`${file}: more than one category is named ${quote(twice.name)}, and a model's classes are found by their names. Rename one, or remove those without objects.`);
+  if (twice !== undefined)
+    throw new CommandError(
+      `${file}: more than one category is named ${quote(twice.name)}, and a model's classes are found by their names. Rename one, or remove those without objects.`,
+    );
 }
 
 const without = (json: CocoJson, ids: ReadonlySet<unknown>): CocoJson => ({

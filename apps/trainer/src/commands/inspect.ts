@@ -33,7 +33,10 @@ export interface InspectOptions {
 
 const bars = (bins: readonly Bin[]): string[] => {
   const most = Math.max(...bins.map(({ count }) => count), 1);
-  return bins.map(({ label, count }) => `  ${label.padStart(10)} ${String(count).padStart(7)} ${"█".repeat(Math.ceil((count / most) * 30))}`);
+  return bins.map(
+    ({ label, count }) =>
+      `  ${label.padStart(10)} ${String(count).padStart(7)} ${"█".repeat(Math.ceil((count / most) * 30))}`,
+  );
 };
 
 function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
@@ -47,9 +50,18 @@ function text(found: Inspection, memory: MemoryEstimate | undefined): string[] {
     "Objects by size (square root of the area, pixels):",
     ...bars(found.objectSizes),
     "Classes:",
-    ...classes.slice(0, 20).map(({ name, objects, images }) => `  ${name}: ${plural(objects, "object")} in ${plural(images, "image")}`),
+    ...classes
+      .slice(0, 20)
+      .map(
+        ({ name, objects, images }) =>
+          `  ${name}: ${plural(objects, "object")} in ${plural(images, "image")}`,
+      ),
     ...(classes.length > 20 ? [`  and ${classes.length - 20} more`] : []),
-    ...(memory === undefined ? [] : [`Memory for training: about ${(memory.totalBytes / 1e9).toFixed(1)} GB (${(memory.parameters / 1e6).toFixed(1)} M parameters)`]),
+    ...(memory === undefined ?
+      []
+    : [
+        `Memory for training: about ${(memory.totalBytes / 1e9).toFixed(1)} GB (${(memory.parameters / 1e6).toFixed(1)} M parameters)`,
+      ]),
     found.problems.length === 0 ? "No problems." : "Problems:",
     ...found.problems.flatMap(({ kind, severity, count, examples, advice }) => [
       `  ${severity.padEnd(5)}  ${kind}: ${count}`,
@@ -65,18 +77,43 @@ interface LooseConfig {
 }
 
 // The training whose rules apply: that of the config, on the data of --images and --annotations where they are given.
-function intended({ images, annotations, config, set }: InspectOptions): { training: TrainingConfig; images: string; annotations: string } {
+function intended({ images, annotations, config, set }: InspectOptions): {
+  training: TrainingConfig;
+  images: string;
+  annotations: string;
+} {
   const file = config ?? "--set";
-  const written = (config === undefined ? { training: { steps: 1 } } : readJson(config, "The config")) as LooseConfig;
+  const written = (
+    config === undefined ?
+      { training: { steps: 1 } }
+    : readJson(config, "The config")) as LooseConfig;
   const source = written.data?.train ?? {};
-  const rules = Object.fromEntries(["images", "annotations", "degenerate", "emptyCategories", "orientation", "maxPixels"].flatMap((key) => (key in source ? [[key, source[key as keyof DataSource]]] : [])));
+  const rules = Object.fromEntries(
+    ["images", "annotations", "degenerate", "emptyCategories", "orientation", "maxPixels"].flatMap((key) =>
+      key in source ? [[key, source[key as keyof DataSource]]] : [],
+    ),
+  );
   const isGiven = config === undefined || images !== undefined || annotations !== undefined;
-  const train = { ...rules, ...(images !== undefined && { images }), ...(annotations !== undefined && { annotations }) };
-  const training = changedConfig(isGiven ? { ...written, data: { ...written.data, train } } : written, set, file);
+  const train = {
+    ...rules,
+    ...(images !== undefined && { images }),
+    ...(annotations !== undefined && { annotations }),
+  };
+  const training = changedConfig(
+    isGiven ? { ...written, data: { ...written.data, train } } : written,
+    set,
+    file,
+  );
   assertEffective(training, file);
   const { format, ...paths } = training.data.train;
-  if (format !== "coco") throw new UsageError(`inspect looks at COCO annotations, and data.train of ${file} has format ${quote(format)}. Give --images and --annotations.`);
-  if (paths.images === undefined || paths.annotations === undefined) throw new UsageError("inspect needs --images DIR and --annotations FILE, or --config FILE that names them in data.train.");
+  if (format !== "coco")
+    throw new UsageError(
+      `inspect looks at COCO annotations, and data.train of ${file} has format ${quote(format)}. Give --images and --annotations.`,
+    );
+  if (paths.images === undefined || paths.annotations === undefined)
+    throw new UsageError(
+      "inspect needs --images DIR and --annotations FILE, or --config FILE that names them in data.train.",
+    );
   return { training, images: paths.images, annotations: paths.annotations };
 }
 
@@ -84,44 +121,79 @@ function intended({ images, annotations, config, set }: InspectOptions): { train
 export async function inspect(options: InspectOptions, given: Terminal): Promise<number> {
   const { config, html, samples, json } = options;
   const { training, images, annotations } = intended(options);
-  const outputs = openOutputs({ "--json": json, "--html": html }, { terminal: given, inputs: [annotations, config] });
+  const outputs = openOutputs(
+    { "--json": json, "--html": html },
+    { terminal: given, inputs: [annotations, config] },
+  );
   const { terminal } = outputs;
   const value = await readCocoValue(annotations);
   const where = "data.train";
   // Which training is meant is known when a config or a --set says so; else boxes alone will do.
   const isSaid = config !== undefined || options.set.some((assignment) => assignment.startsWith("model"));
-  const named = reviewOptionsOf(training.data.train, where, { purpose: "training", masks: parseMaskRcnnConfig({ ...training.model, classes: ["any"] }, `${config ?? "--set"}: model`).mask });
+  const named = reviewOptionsOf(training.data.train, where, {
+    purpose: "training",
+    masks: parseMaskRcnnConfig({ ...training.model, classes: ["any"] }, `${config ?? "--set"}: model`).mask,
+  });
   const rules: CocoReviewOptions = isSaid ? named : { ...named, masks: "consistent" };
   const found = createFindingList(rules.advice);
   const { inspection, review } = inspectAnnotations(value, annotations, { rules, found });
   const names = review.json.categories.map(({ name }) => name);
   const { classes } = training.model;
   if (classes !== undefined && classes.join("\n") !== names.join("\n")) {
-    found.add("classes of the config that the data does not have", { example: `model.classes are ${classes.join(", ")}, the data has ${names.join(", ")}`, advice: "Leave model.classes out: they come from the data." });
+    found.add("classes of the config that the data does not have", {
+      example: `model.classes are ${classes.join(", ")}, the data has ${names.join(", ")}`,
+      advice: "Leave model.classes out: they come from the data.",
+    });
   }
-  const listed = (value as { images: CocoImage[] }).images.filter(({ file_name }) => typeof file_name === "string" && file_name !== "");
+  const listed = (value as { images: CocoImage[] }).images.filter(
+    ({ file_name }) => typeof file_name === "string" && file_name !== "",
+  );
   const interrupt = onInterrupt(terminal, "Stopping; nothing is written.");
   const progress = createProgress(terminal, { label: "inspect", unit: "images", total: listed.length });
   const { orientation, maxPixels } = training.data.train;
-  const pictures = { ...(orientation === undefined ? {} : { orientation }), ...(maxPixels === undefined ? {} : { maxPixels }) };
-  await reviewPictures(images, listed, found, { ...pictures, read: "pixels", signal: interrupt.signal, onImage: (done) => progress.update(done) }).finally(() => {
+  const pictures = {
+    ...(orientation === undefined ? {} : { orientation }),
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+  };
+  await reviewPictures(images, listed, found, {
+    ...pictures,
+    read: "pixels",
+    signal: interrupt.signal,
+    onImage: (done) => progress.update(done),
+  }).finally(() => {
     progress.stop();
     interrupt.release();
   });
   if (interrupt.signal.aborted) return INTERRUPTED;
 
-  const problems = [...inspection.problems, ...found.all()].toSorted((a, b) => Number(a.severity === "note") - Number(b.severity === "note"));
+  const problems = [...inspection.problems, ...found.all()].toSorted(
+    (a, b) => Number(a.severity === "note") - Number(b.severity === "note"),
+  );
   const whole: Inspection = { ...inspection, problems };
   const fatal = problems.some(({ severity }) => severity === "error");
   const sizes = listed.filter(({ width, height }) => width > 0 && height > 0);
-  const isKnown = config !== undefined && sizes.length > 0 && names.length > 0 && names.every((name) => typeof name === "string" && name !== "") && new Set(names).size === names.length;
+  const isKnown =
+    config !== undefined &&
+    sizes.length > 0 &&
+    names.length > 0 &&
+    names.every((name) => typeof name === "string" && name !== "") &&
+    new Set(names).size === names.length;
   if (isKnown) await startBackend("cpu"); // a model is made to count its parameters
   const memory = isKnown ? estimateMemory(training, names, sizes) : undefined;
   for (const line of text(whole, memory)) terminal.out(line);
   await outputs.write({
     "--json": () => `${toJson({ ...whole, ...(memory === undefined ? {} : { memory }) }, { indent: 2 })}\n`,
     // Samples can be drawn only from a data set that opens.
-    "--html": async () => inspectionPage(whole, { title: annotations, dataset: fatal ? undefined : await cocoDatasetFromFiles({ images, annotations, ...rules, ...pictures, pictures: "unread" }), samples, memory }),
+    "--html": async () =>
+      inspectionPage(whole, {
+        title: annotations,
+        dataset:
+          fatal ? undefined : (
+            await cocoDatasetFromFiles({ images, annotations, ...rules, ...pictures, pictures: "unread" })
+          ),
+        samples,
+        memory,
+      }),
   });
   return fatal ? 1 : 0;
 }

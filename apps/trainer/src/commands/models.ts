@@ -13,12 +13,35 @@ export async function listModels({ cache, json }: ModelsOptions, given: Terminal
   const outputs = openOutputs({ "--json": json }, { terminal: given });
   const { terminal } = outputs;
   const cached = await Promise.all(catalog.map(({ url }) => isCached(url, { cacheDir: cache })));
-  const found = catalog.map(({ name, source, url, licence, bytes, parameters, metrics, checksum, categories, keypoints }, i) => ({
-    name, source, metrics, bytes, parameters, licence, cached: cached[i]!, url, checksum, classes: categories, keypoints: keypoints?.names,
-  }));
-  const rows = [["model", "source", "box AP", "mask AP", "kp AP", "size", "cached", "licence of the weights"], ...catalog.map((entry, i) => row(entry, cached[i]!))];
+  const found = catalog.map(
+    ({ name, source, url, licence, bytes, parameters, metrics, checksum, categories, keypoints }, i) => ({
+      name,
+      source,
+      metrics,
+      bytes,
+      parameters,
+      licence,
+      cached: cached[i]!,
+      url,
+      checksum,
+      classes: categories,
+      keypoints: keypoints?.names,
+    }),
+  );
+  const rows = [
+    ["model", "source", "box AP", "mask AP", "kp AP", "size", "cached", "licence of the weights"],
+    ...catalog.map((entry, i) => row(entry, cached[i]!)),
+  ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
-  for (const cells of rows) terminal.out(cells.map((cell, column) => (/AP|size/.test(rows[0]![column]!) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd());
+  for (const cells of rows)
+    terminal.out(
+      cells
+        .map((cell, column) =>
+          /AP|size/.test(rows[0]![column]!) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+        )
+        .join("  ")
+        .trimEnd(),
+    );
   await outputs.write({ "--json": () => `${JSON.stringify(found, null, 2)}\n` });
   return 0;
 }
@@ -27,5 +50,14 @@ const figure = (ap: number | undefined): string => ap?.toFixed(1) ?? "-";
 
 function row({ name, source, metrics, bytes, licence }: CatalogEntry, isHere: boolean): string[] {
   const size = bytes === undefined ? "-" : `${Math.round(bytes / 1e6)} MB`;
-  return [name, source, figure(metrics?.boxAP), figure(metrics?.maskAP), figure(metrics?.keypointAP), size, isHere ? "yes" : "no", licence];
+  return [
+    name,
+    source,
+    figure(metrics?.boxAP),
+    figure(metrics?.maskAP),
+    figure(metrics?.keypointAP),
+    size,
+    isHere ? "yes" : "no",
+    licence,
+  ];
 }

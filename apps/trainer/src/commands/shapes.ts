@@ -14,9 +14,13 @@ export interface ShapesOptions {
 }
 
 /** `mrcnn shapes`: OUT/images/*.png and, once they are all there, OUT/annotations.json. @returns the exit code. */
-export async function writeShapes({ out, count, seed = 0 }: ShapesOptions, terminal: Terminal): Promise<number> {
+export async function writeShapes(
+  { out, count, seed = 0 }: ShapesOptions,
+  terminal: Terminal,
+): Promise<number> {
   const annotations = join(out, "annotations.json");
-  if (existsSync(annotations)) throw new CommandError(`${annotations} exists already. Give another --out, or remove it.`);
+  if (existsSync(annotations))
+    throw new CommandError(`${annotations} exists already. Give another --out, or remove it.`);
   const images = join(out, "images");
   assertWritable(images);
   const dataset = shapesDataset({ count, seed });

@@ -29,7 +29,14 @@ import { createProgress, duration } from "../progress.ts";
 import type { Progress } from "../progress.ts";
 import { writeRunReport } from "../report.ts";
 import { assertResumable, assertSameClasses } from "../resume.ts";
-import { assertClassesKnown, configMadeWith, isRun, readRunConfig, runDirectory, writeRunConfig } from "../run-directory.ts";
+import {
+  assertClassesKnown,
+  configMadeWith,
+  isRun,
+  readRunConfig,
+  runDirectory,
+  writeRunConfig,
+} from "../run-directory.ts";
 import type { RunDirectory } from "../run-directory.ts";
 import { lockRun } from "../run-lock.ts";
 import { appendLine, readEvaluations, readMetrics, truncateLogs } from "../run-log.ts";
@@ -57,25 +64,53 @@ interface Resolved {
 }
 
 // The config as the run uses it; `before` is that of the run to go on with.
-async function resolveConfig(config: TrainingConfig, file: string, { seed, out }: TrainOptions, before: TrainingConfig | undefined, terminal: Terminal): Promise<Resolved> {
+async function resolveConfig(
+  config: TrainingConfig,
+  file: string,
+  { seed, out }: TrainOptions,
+  before: TrainingConfig | undefined,
+  terminal: Terminal,
+): Promise<Resolved> {
   const sources = {
     train: resolveSource(config.data.train),
     ...(config.data.validation === undefined ? {} : { validation: resolveSource(config.data.validation) }),
   };
   const onNote = (note: string): void => terminal.note(note);
   const { mask } = parseMaskRcnnConfig({ ...config.model, classes: ["any"] }, `${file}: model`);
-  const train = await openSource(sources.train, "data.train", { purpose: "training", masks: mask }, { onNote });
-  const validation = sources.validation === undefined ? undefined : await openSource(sources.validation, "data.validation", { purpose: "evaluation", masks: mask }, { onNote });
+  const train = await openSource(
+    sources.train,
+    "data.train",
+    { purpose: "training", masks: mask },
+    { onNote },
+  );
+  const validation =
+    sources.validation === undefined ?
+      undefined
+    : await openSource(
+        sources.validation,
+        "data.validation",
+        { purpose: "evaluation", masks: mask },
+        { onNote },
+      );
   const classes = train.categories.map(({ name }) => name);
   assertSameClasses(before?.model.classes, classes, out);
   if (config.model.classes !== undefined && config.model.classes.join("\n") !== classes.join("\n")) {
-    throw new ConfigError(`${file}: model.classes are ${config.model.classes.join(", ")}, the data has ${classes.join(", ")}. Leave model.classes out: they come from the data.`);
+    throw new ConfigError(
+      `${file}: model.classes are ${config.model.classes.join(", ")}, the data has ${classes.join(", ")}. Leave model.classes out: they come from the data.`,
+    );
   }
-  if (validation !== undefined) assertClassesKnown(validation.usedClasses, classes, `data.validation${sources.validation?.annotations === undefined ? "" : ` (${sources.validation.annotations})`}`);
+  if (validation !== undefined)
+    assertClassesKnown(
+      validation.usedClasses,
+      classes,
+      `data.validation${sources.validation?.annotations === undefined ? "" : ` (${sources.validation.annotations})`}`,
+    );
   const model = parseMaskRcnnConfig({ ...config.model, classes }, `${file}: model`);
   const fingerprint = {
     train: await dataFingerprint(sources.train, train.dataset.length),
-    ...(sources.validation !== undefined && { validation: await dataFingerprint(sources.validation, validation!.dataset.length) }),
+    ...(sources.validation !== undefined && {
+      validation: await dataFingerprint(sources.validation, validation!.dataset.length),
+    }),
   };
   const { initialWeights } = config.training;
   return {
@@ -95,19 +130,35 @@ async function resolveConfig(config: TrainingConfig, file: string, { seed, out }
 }
 
 function assertStartable(run: RunDirectory, resume: boolean): void {
-  const left = isRun(run.path) ? [] : [run.checkpoints, run.metrics, run.evaluations].filter((path) => existsSync(path));
+  const left =
+    isRun(run.path) ? [] : [run.checkpoints, run.metrics, run.evaluations].filter((path) => existsSync(path));
   if (left.length > 0) {
-    throw new CommandError(`${run.path} holds what a run has left (${left.map((path) => basename(path)).join(", ")}), but not its config.json. Put that back and continue with --resume, or give another --out.`);
+    throw new CommandError(
+      `${run.path} holds what a run has left (${left.map((path) => basename(path)).join(", ")}), but not its config.json. Put that back and continue with --resume, or give another --out.`,
+    );
   }
-  if (resume && !isRun(run.path)) throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
+  if (resume && !isRun(run.path))
+    throw new CommandError(`--resume: ${run.path} holds no run. Start it without --resume.`);
   // A run folder may be anyone's: what is written stays in it.
-  const link = [run.config, run.madeWith, run.metrics, run.evaluations, run.report].find((file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true);
-  if (resume && link !== undefined) throw new CommandError(`--resume: ${link} is a link, and would be written to where it leads. Put the file itself there.`);
-  if (!resume && isRun(run.path)) throw new CommandError(`${run.path} holds a run already. Continue it with --resume, or give another --out.`);
+  const link = [run.config, run.madeWith, run.metrics, run.evaluations, run.report].find(
+    (file) => lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true,
+  );
+  if (resume && link !== undefined)
+    throw new CommandError(
+      `--resume: ${link} is a link, and would be written to where it leads. Put the file itself there.`,
+    );
+  if (!resume && isRun(run.path))
+    throw new CommandError(
+      `${run.path} holds a run already. Continue it with --resume, or give another --out.`,
+    );
 }
 
 // The checkpoint to go on from, or undefined where none was reached. Nothing is written yet.
-async function findStart(run: RunDirectory, before: TrainingConfig, terminal: Terminal): Promise<CheckpointState | undefined> {
+async function findStart(
+  run: RunDirectory,
+  before: TrainingConfig,
+  terminal: Terminal,
+): Promise<CheckpointState | undefined> {
   const onNote = (note: string): void => terminal.note(note);
   if (await hasCheckpoints(run.checkpoints)) return readLatestCheckpoint(run.checkpoints, { onNote });
   const { checkpointEvery } = before.training;
@@ -161,9 +212,19 @@ function createNews(): (step: Step, reading: MemoryReading | undefined) => strin
  *
  * @returns the exit code.
  */
-export async function train(file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
-  if (options.precision === "float16") throw new UsageError("--precision float16: detection alone can do that; small gradients would vanish. Leave it out.");
-  if (file === undefined && !options.resume) throw new UsageError("train: a config file must be named, as in `mrcnn train configs/start.json --out runs/first`; only --resume goes without.");
+export async function train(
+  file: string | undefined,
+  options: TrainOptions,
+  terminal: Terminal,
+): Promise<number> {
+  if (options.precision === "float16")
+    throw new UsageError(
+      "--precision float16: detection alone can do that; small gradients would vanish. Leave it out.",
+    );
+  if (file === undefined && !options.resume)
+    throw new UsageError(
+      "train: a config file must be named, as in `mrcnn train configs/start.json --out runs/first`; only --resume goes without.",
+    );
   const run = runDirectory(options.out);
   assertStartable(run, options.resume);
   const lock = lockRun(run.path);
@@ -175,14 +236,40 @@ export async function train(file: string | undefined, options: TrainOptions, ter
   }
 }
 
-async function trainLocked(run: RunDirectory, file: string | undefined, options: TrainOptions, terminal: Terminal): Promise<number> {
+async function trainLocked(
+  run: RunDirectory,
+  file: string | undefined,
+  options: TrainOptions,
+  terminal: Terminal,
+): Promise<number> {
   const before = options.resume ? configMadeWith(run) : undefined;
-  const written = file === undefined ? changedConfig(readRunConfig(run.path), options.set, run.config) : readTrainingConfig(file, options.set);
-  const { config, model: modelConfig, data } = await resolveConfig(written, file ?? run.config, options, before, terminal);
+  const written =
+    file === undefined ?
+      changedConfig(readRunConfig(run.path), options.set, run.config)
+    : readTrainingConfig(file, options.set);
+  const {
+    config,
+    model: modelConfig,
+    data,
+  } = await resolveConfig(written, file ?? run.config, options, before, terminal);
   const { training, optimizer: sgdConfig } = config;
-  const notes = before === undefined ? [] : assertResumable(before, config, { run: options.out, file, assignments: options.set, stated: written.data.fingerprint?.train });
+  const notes =
+    before === undefined ?
+      []
+    : assertResumable(before, config, {
+        run: options.out,
+        file,
+        assignments: options.set,
+        stated: written.data.fingerprint?.train,
+      });
   const resume = before === undefined ? undefined : await findStart(run, before, terminal);
-  for (const note of [...notes, ...effectNotes(config), ...data.train.notes, ...(data.validation?.notes ?? [])]) terminal.note(note);
+  for (const note of [
+    ...notes,
+    ...effectNotes(config),
+    ...data.train.notes,
+    ...(data.validation?.notes ?? []),
+  ])
+    terminal.note(note);
   await chooseBackend(options, terminal);
   const usesGpu = (backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 
@@ -192,7 +279,11 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
 
   const { channelOrder, range, mean, std, divisor } = modelConfig.image;
   const model = createMaskRcnn(modelConfig, createRandom(training.seed));
-  const optimizer = sgd({ momentum: sgdConfig.momentum, weightDecay: sgdConfig.weightDecay, decay: sgdConfig.decayNorms ? "all" : "weights" });
+  const optimizer = sgd({
+    momentum: sgdConfig.momentum,
+    weightDecay: sgdConfig.weightDecay,
+    decay: sgdConfig.decayNorms ? "all" : "weights",
+  });
   const interrupt = onInterrupt(terminal, "Stopping after this step, with a checkpoint.", { faults: true });
   let progress: Progress | undefined;
   try {
@@ -216,7 +307,8 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
       if (data.validation === undefined || evaluated?.step === step) return;
       const { limit, ...settings } = config.evaluation;
       const { validation } = data;
-      const work = (): ReturnType<typeof evaluateModel> => evaluateModel(model, validation, data.train.categories, { settings, limit, interrupt, step });
+      const work = (): ReturnType<typeof evaluateModel> =>
+        evaluateModel(model, validation, data.train.categories, { settings, limit, interrupt, step });
       const line = await (progress === undefined ? work() : progress.aside(work));
       if (line === undefined) return; // stopped
       evaluated = line;
@@ -274,7 +366,11 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
       progress?.stop();
       progress = undefined;
       if (unsaved !== undefined) terminal.note(`The steps since ${saved} could not be saved: ${unsaved}`);
-      terminal.note(saved === 0 ? "No step was saved." : `Saved at step ${saved} of ${training.steps}; continue with --resume.`);
+      terminal.note(
+        saved === 0 ? "No step was saved." : (
+          `Saved at step ${saved} of ${training.steps}; continue with --resume.`
+        ),
+      );
       throw error;
     });
     progress.stop();
@@ -288,7 +384,13 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
     if (done.step > start) terminal.note(`Trained ${done.step - start} steps in ${time}.`);
     await evaluate(done.step);
     if (interrupt.signal.aborted) return INTERRUPTED;
-    await writeRunReport(run, { model, config, source: data.validation ?? data.train, isValidation: data.validation !== undefined, categories: data.train.categories });
+    await writeRunReport(run, {
+      model,
+      config,
+      source: data.validation ?? data.train,
+      isValidation: data.validation !== undefined,
+      categories: data.train.categories,
+    });
     terminal.out(`${run.report}`);
     return 0;
   } finally {
@@ -299,7 +401,12 @@ async function trainLocked(run: RunDirectory, file: string | undefined, options:
   }
 }
 
-function describe(model: MaskRcnn, { train, validation }: Data, { training }: TrainingConfig, start: number): string {
+function describe(
+  model: MaskRcnn,
+  { train, validation }: Data,
+  { training }: TrainingConfig,
+  start: number,
+): string {
   const parameters = model.trainable.reduce((n, name) => n + (model.variables.get(name)?.size ?? 0), 0);
   const images = `${plural(train.dataset.length, "image")}${validation === undefined ? "" : ` (and ${validation.dataset.length} for validation)`}`;
   if (start >= training.steps) return `All ${training.steps} steps are done.`;
@@ -315,11 +422,15 @@ const tagged = ({ lr, loss, ...rest }: MetricsLine): Record<string, number> => (
   loss,
   lr,
   ...Object.fromEntries(
-    Object.entries(rest).flatMap(([name, value]) => (name === "step" ? [] : [[name.startsWith("loss_") ? `losses/${name}` : `run/${name}`, value]])),
+    Object.entries(rest).flatMap(([name, value]) =>
+      name === "step" ? [] : [[name.startsWith("loss_") ? `losses/${name}` : `run/${name}`, value]],
+    ),
   ),
 });
 
 const flatScores = ({ bbox, segm }: EvaluationLine): Record<string, number> =>
   Object.fromEntries(
-    Object.entries({ bbox, segm }).flatMap(([type, scores]) => Object.entries(scores?.stats ?? {}).map(([name, value]) => [`validation/${type}_${name}`, value])),
+    Object.entries({ bbox, segm }).flatMap(([type, scores]) =>
+      Object.entries(scores?.stats ?? {}).map(([name, value]) => [`validation/${type}_${name}`, value]),
+    ),
   );

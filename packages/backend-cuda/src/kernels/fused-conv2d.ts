@@ -16,11 +16,32 @@ type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 const WIDE = 256;
 
 // The op that does it all, but for an addend; undefined where there is none.
-function opOf(backend: TensorflowBackend, { x, filter, bias }: Inputs, attrs: FusedConv2DAttrs): FusedConv2dOp | undefined {
+function opOf(
+  backend: TensorflowBackend,
+  { x, filter, bias }: Inputs,
+  attrs: FusedConv2DAttrs,
+): FusedConv2dOp | undefined {
   const { strides, dilations, pad, dimRoundingMode, activation, dataFormat } = attrs;
-  const isPlain = dataFormat === "NHWC" && (activation === "linear" || activation === "relu") && (dimRoundingMode ?? "floor") === "floor";
-  if (!isPlain || bias?.shape.length !== 1 || bias.size !== filter.shape[3] || x.size === 0 || !fusesOnHost(backend)) return undefined;
-  const info = backend_util.computeConv2DInfo(x.shape as Shape4D, filter.shape as Shape4D, strides, dilations, pad, dimRoundingMode);
+  const isPlain =
+    dataFormat === "NHWC" &&
+    (activation === "linear" || activation === "relu") &&
+    (dimRoundingMode ?? "floor") === "floor";
+  if (
+    !isPlain ||
+    bias?.shape.length !== 1 ||
+    bias.size !== filter.shape[3] ||
+    x.size === 0 ||
+    !fusesOnHost(backend)
+  )
+    return undefined;
+  const info = backend_util.computeConv2DInfo(
+    x.shape as Shape4D,
+    filter.shape as Shape4D,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+  );
   const { top, bottom, left, right } = info.padInfo;
   return {
     x,
@@ -51,12 +72,21 @@ export function fusedConv2d(original: KernelConfig): KernelConfig {
 }
 
 /** `CONV2D_ADD`: the same op adds to the output as well; where it can't, FusedConv2D and two ops more. */
-export const conv2dAdd: KernelConfig = kernel<"x" | "filter" | "bias" | "addend", FusedConv2DAttrs>(CONV2D_ADD, ({ inputs, attrs, backend }) => {
-  const { addend, ...others } = inputs;
-  const op = opOf(backend, others, attrs);
-  if (op !== undefined) return runFusedConv2d(backend, { ...op, args: [op.args[0], addend] });
-  return tidy(() => {
-    const sum = add(engine().runKernel(FusedConv2D, others, { ...attrs, activation: "linear" } as unknown as NamedAttrMap) as Tensor, addend);
-    return attrs.activation === "relu" ? relu(sum) : sum;
-  });
-});
+export const conv2dAdd: KernelConfig = kernel<"x" | "filter" | "bias" | "addend", FusedConv2DAttrs>(
+  CONV2D_ADD,
+  ({ inputs, attrs, backend }) => {
+    const { addend, ...others } = inputs;
+    const op = opOf(backend, others, attrs);
+    if (op !== undefined) return runFusedConv2d(backend, { ...op, args: [op.args[0], addend] });
+    return tidy(() => {
+      const sum = add(
+        engine().runKernel(FusedConv2D, others, {
+          ...attrs,
+          activation: "linear",
+        } as unknown as NamedAttrMap) as Tensor,
+        addend,
+      );
+      return attrs.activation === "relu" ? relu(sum) : sum;
+    });
+  },
+);

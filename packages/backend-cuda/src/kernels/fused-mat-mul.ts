@@ -18,9 +18,15 @@ export function fusedMatMul(original: KernelConfig): KernelConfig {
     const { transposeA, transposeB, activation } = attrs;
     const [matrices, rows, terms] = a.shape;
     const columns = b.shape[2];
-    const isPlain = matrices === 1 && b.shape[0] === 1 && !transposeA && !transposeB && (activation === "linear" || activation === "relu");
+    const isPlain =
+      matrices === 1 &&
+      b.shape[0] === 1 &&
+      !transposeA &&
+      !transposeB &&
+      (activation === "linear" || activation === "relu");
     const isBias = bias?.shape.length === 1 && bias.size === columns;
-    if (!isPlain || !isBias || terms > MOST_TERMS || a.size * b.size === 0 || !fusesOnHost(backend)) return call({ inputs, attrs, backend });
+    if (!isPlain || !isBias || terms > MOST_TERMS || a.size * b.size === 0 || !fusesOnHost(backend))
+      return call({ inputs, attrs, backend });
     return tidy(() => {
       const y = runFusedConv2d(backend, {
         x: reshape(a, [1, 1, rows, terms]),

@@ -3,6 +3,7 @@ import { RELU_GRAD } from "@mrcnn/nn/kernel";
 import { kernel, opAttrs } from "../tensorflow-backend.ts";
 
 /** `RELU_GRAD` in one pass. */
-export const reluGrad: KernelConfig = kernel<"dy" | "y", object>(RELU_GRAD, ({ inputs: { dy, y }, backend }) =>
-  backend.executeSingleOutput("ReluGrad", opAttrs(backend, {}), [dy, y]),
+export const reluGrad: KernelConfig = kernel<"dy" | "y", object>(
+  RELU_GRAD,
+  ({ inputs: { dy, y }, backend }) => backend.executeSingleOutput("ReluGrad", opAttrs(backend, {}), [dy, y]),
 );

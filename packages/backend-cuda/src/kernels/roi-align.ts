@@ -1,4 +1,15 @@
-import { add, avgPool, concat, gather, image, mirrorPad, tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
+import {
+  add,
+  avgPool,
+  concat,
+  gather,
+  image,
+  mirrorPad,
+  tensor1d,
+  tensor2d,
+  tidy,
+  zeros,
+} from "@tensorflow/tfjs-core";
 import type { KernelConfig, Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs-core";
 import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
@@ -13,7 +24,12 @@ type Shape4D = readonly [number, number, number, number];
  * one outside the image, where RoIAlign clamps it. On features grown by one cell of their own edge
  * values both agree: a sample in [-1, H] reads the edge, one beyond reads 0.
  */
-const PADDING: [number, number][] = [[0, 0], [1, 1], [1, 1], [0, 0]];
+const PADDING: [number, number][] = [
+  [0, 0],
+  [1, 1],
+  [1, 1],
+  [0, 0],
+];
 /**
  * Values of the samples of one chunk of rois; a single roi may take more. Forward 32 MB: what is sampled is
  * averaged while it is near. Backward 128 MB, since every chunk sums a whole map.
@@ -29,7 +45,13 @@ interface Extent {
   readonly last: number;
 }
 
-function extent(low: number, high: number, bins: number, size: number, { spatialScale, samplingRatio, aligned }: RoiAlignAttrs): Extent {
+function extent(
+  low: number,
+  high: number,
+  bins: number,
+  size: number,
+  { spatialScale, samplingRatio, aligned }: RoiAlignAttrs,
+): Extent {
   const scale = f(spatialScale);
   const offset = aligned ? 0.5 : 0;
   const begin = f(f(low * scale) - offset);
@@ -37,7 +59,11 @@ function extent(low: number, high: number, bins: number, size: number, { spatial
   const bin = f((aligned ? length : Math.max(length, 1)) / bins);
   const samples = samplingRatio > 0 ? samplingRatio : Math.max(Math.ceil(bin), 0);
   const half = samples === 0 ? 0 : (0.5 * bin) / samples;
-  return { samples, first: (begin + half + 1) / (size + 1), last: (begin + bins * bin - half + 1) / (size + 1) };
+  return {
+    samples,
+    first: (begin + half + 1) / (size + 1),
+    last: (begin + bins * bin - half + 1) / (size + 1),
+  };
 }
 
 /** Rois with as many samples per bin: one crop serves them. */
@@ -58,7 +84,11 @@ function groupsOf(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttr
     const x = extent(values[i]!, values[i + 2]!, attrs.outputWidth, width, attrs);
     const key = y.samples * x.samples === 0 ? "nothing" : `${y.samples},${x.samples}`;
     let group = groups.get(key);
-    if (group === undefined) groups.set(key, (group = { grid: key === "nothing" ? [0, 0] : [y.samples, x.samples], rows: [], crops: [] }));
+    if (group === undefined)
+      groups.set(
+        key,
+        (group = { grid: key === "nothing" ? [0, 0] : [y.samples, x.samples], rows: [], crops: [] }),
+      );
     group.rows.push(i / 4);
     group.crops.push(y.first, x.first, y.last, x.last);
   }
@@ -66,13 +96,25 @@ function groupsOf(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttr
 }
 
 /** Runs of a group's rois that fit in memory: [begin, end) in `rows`. */
-function chunks({ grid, rows }: Group, { outputHeight, outputWidth }: RoiAlignAttrs, channels: number, values: number): [number, number][] {
-  const most = Math.max(1, Math.floor(values / (outputHeight * outputWidth * Math.max(grid[0] * grid[1], 1) * channels)));
-  return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => [i * most, Math.min((i + 1) * most, rows.length)]);
+function chunks(
+  { grid, rows }: Group,
+  { outputHeight, outputWidth }: RoiAlignAttrs,
+  channels: number,
+  values: number,
+): [number, number][] {
+  const most = Math.max(
+    1,
+    Math.floor(values / (outputHeight * outputWidth * Math.max(grid[0] * grid[1], 1) * channels)),
+  );
+  return Array.from({ length: Math.ceil(rows.length / most) }, (_, i) => [
+    i * most,
+    Math.min((i + 1) * most, rows.length),
+  ]);
 }
 
 // All rois in one group are in order already.
-const pick = <T extends Tensor>(x: T, rows: readonly number[]): T => (rows.length === x.shape[0] ? x : gather(x, tensor1d([...rows], "int32")));
+const pick = <T extends Tensor>(x: T, rows: readonly number[]): T =>
+  rows.length === x.shape[0] ? x : gather(x, tensor1d([...rows], "int32"));
 
 /** An adaptive number of samples (samplingRatio 0) differs by roi: rois are grouped by it, a crop for each group. */
 export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex", RoiAlignAttrs>(
@@ -90,13 +132,22 @@ export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex"
             if (grid[0] === 0) return zeros([end - begin, outputHeight, outputWidth, channels]);
             const own = tensor2d(crops.slice(4 * begin, 4 * end), [end - begin, 4]);
             const images = pick(imageIndex as Tensor1D, rows.slice(begin, end));
-            const samples = image.cropAndResize(padded, own, images, [outputHeight * grid[0], outputWidth * grid[1]], "bilinear", 0);
+            const samples = image.cropAndResize(
+              padded,
+              own,
+              images,
+              [outputHeight * grid[0], outputWidth * grid[1]],
+              "bilinear",
+              0,
+            );
             return grid[0] === 1 && grid[1] === 1 ? samples : avgPool(samples, [...grid], [...grid], "valid");
           }),
         ),
       );
       const all = parts.length === 1 ? parts[0]! : concat(parts, 0);
-      return groups.length === 1 ? all : gather(all, tensor1d(inverse(groups.flatMap(({ rows }) => rows)), "int32"));
+      return groups.length === 1 ?
+          all
+        : gather(all, tensor1d(inverse(groups.flatMap(({ rows }) => rows)), "int32"));
     }),
 );
 
@@ -114,15 +165,27 @@ export const roiAlignGrad: KernelConfig = kernel<"dy" | "boxes" | "imageIndex", 
           const rows = group.rows.slice(begin, end);
           const part = tidy(() => {
             const samples = averageGrad(backend, pick(dy as Tensor4D, rows), group.grid);
-            const inputs = [samples, tensor2d(group.crops.slice(4 * begin, 4 * end), [end - begin, 4]), pick(imageIndex as Tensor1D, rows), size];
-            return backend.executeSingleOutput("CropAndResizeGradImage", opAttrs(backend, { method: "bilinear" }), inputs);
+            const inputs = [
+              samples,
+              tensor2d(group.crops.slice(4 * begin, 4 * end), [end - begin, 4]),
+              pick(imageIndex as Tensor1D, rows),
+              size,
+            ];
+            return backend.executeSingleOutput(
+              "CropAndResizeGradImage",
+              opAttrs(backend, { method: "bilinear" }),
+              inputs,
+            );
           });
           padded = padded === undefined ? part : add(padded, part);
         }
       }
       if (padded === undefined) return zeros([batch, height, width, channels]);
       const paddings = tensor2d(PADDING, [4, 2], "int32");
-      return backend.executeSingleOutput("MirrorPadGrad", opAttrs(backend, { mode: "SYMMETRIC" }), [padded, paddings]);
+      return backend.executeSingleOutput("MirrorPadGrad", opAttrs(backend, { mode: "SYMMETRIC" }), [
+        padded,
+        paddings,
+      ]);
     }),
 );
 
@@ -132,11 +195,19 @@ function inverse(order: readonly number[]): Int32Array {
   return places;
 }
 
-function averageGrad(backend: TensorflowBackend, dy: Tensor4D, [ratioY, ratioX]: readonly [number, number]): Tensor {
+function averageGrad(
+  backend: TensorflowBackend,
+  dy: Tensor4D,
+  [ratioY, ratioX]: readonly [number, number],
+): Tensor {
   if (ratioY === 1 && ratioX === 1) return dy;
   const [rois, height, width, channels] = dy.shape;
   const shape = tensor1d([rois, height * ratioY, width * ratioX, channels], "int32");
   const window = [1, ratioY, ratioX, 1];
-  const attrs = opAttrs(backend, { padding: "VALID", data_format: "NHWC" }, { ksize: window, strides: window });
+  const attrs = opAttrs(
+    backend,
+    { padding: "VALID", data_format: "NHWC" },
+    { ksize: window, strides: window },
+  );
   return backend.executeSingleOutput("AvgPoolGrad", attrs, [shape, dy]);
 }

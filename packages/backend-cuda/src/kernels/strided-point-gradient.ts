@@ -1,5 +1,11 @@
 import { stridedSlice, tidy } from "@tensorflow/tfjs-core";
-import type { Conv2DBackpropFilterAttrs, KernelConfig, KernelFunc, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import type {
+  Conv2DBackpropFilterAttrs,
+  KernelConfig,
+  KernelFunc,
+  Tensor,
+  Tensor4D,
+} from "@tensorflow/tfjs-core";
 import type { KernelArgs } from "../tensorflow-backend.ts";
 
 /**
@@ -10,11 +16,21 @@ import type { KernelArgs } from "../tensorflow-backend.ts";
  */
 export function stridedPointGradient(original: KernelConfig): KernelConfig {
   const call = original.kernelFunc as unknown as (args: object) => Tensor;
-  const kernelFunc = ({ inputs, attrs, backend }: KernelArgs<"x" | "dy", Conv2DBackpropFilterAttrs>): Tensor => {
+  const kernelFunc = ({
+    inputs,
+    attrs,
+    backend,
+  }: KernelArgs<"x" | "dy", Conv2DBackpropFilterAttrs>): Tensor => {
     const [filterHeight, filterWidth] = attrs.filterShape;
-    const [strideY, strideX] = typeof attrs.strides === "number" ? [attrs.strides, attrs.strides] : attrs.strides;
-    const isPoint = filterHeight === 1 && filterWidth === 1 && strideY * strideX > 1 && (attrs.pad === "valid" || attrs.pad === "same" || attrs.pad === 0);
-    if (!isPoint || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice) return call({ inputs, attrs, backend });
+    const [strideY, strideX] =
+      typeof attrs.strides === "number" ? [attrs.strides, attrs.strides] : attrs.strides;
+    const isPoint =
+      filterHeight === 1 &&
+      filterWidth === 1 &&
+      strideY * strideX > 1 &&
+      (attrs.pad === "valid" || attrs.pad === "same" || attrs.pad === 0);
+    if (!isPoint || attrs.dataFormat !== "NHWC" || backend.isUsingGpuDevice)
+      return call({ inputs, attrs, backend });
     return tidy(() => {
       const { x, dy } = inputs;
       const seen = stridedSlice(x as Tensor4D, [0, 0, 0, 0], x.shape, [1, strideY, strideX, 1]);

@@ -6,18 +6,18 @@ import { convInfo, geometryOf } from "./conv2d.ts";
 import type { ConvAttrs } from "./conv2d.ts";
 
 /** The filter's gradient, of any stride, padding and dilation. */
-export const conv2dBackpropFilter: KernelConfig = kernel<Inputs<"x" | "dy">, ConvAttrs & { readonly filterShape: readonly number[] }>(
-  "Conv2DBackpropFilter",
-  ({ inputs: { x, dy }, attrs, backend }) => {
-    const info = convInfo(x.shape, attrs.filterShape, attrs);
-    const out = allocate(backend, attrs.filterShape);
-    filterGradient(backend, [x, 0], [dy, 0], [out, 0], {
-      batch: info.batchSize,
-      input: [info.inHeight, info.inWidth, info.inChannels],
-      output: [info.outHeight, info.outWidth, info.outChannels],
-      kernel: [info.filterHeight, info.filterWidth],
-      geometry: geometryOf(info),
-    });
-    return out;
-  },
-);
+export const conv2dBackpropFilter: KernelConfig = kernel<
+  Inputs<"x" | "dy">,
+  ConvAttrs & { readonly filterShape: readonly number[] }
+>("Conv2DBackpropFilter", ({ inputs: { x, dy }, attrs, backend }) => {
+  const info = convInfo(x.shape, attrs.filterShape, attrs);
+  const out = allocate(backend, attrs.filterShape);
+  filterGradient(backend, [x, 0], [dy, 0], [out, 0], {
+    batch: info.batchSize,
+    input: [info.inHeight, info.inWidth, info.inChannels],
+    output: [info.outHeight, info.outWidth, info.outChannels],
+    kernel: [info.filterHeight, info.filterWidth],
+    geometry: geometryOf(info),
+  });
+  return out;
+});

@@ -41,7 +41,13 @@ function phases(input: number, output: number, taps: number, stride: number, pad
 }
 
 /** The taps of one phase, turned about and with their channels swapped: [taps y, taps x, Co, Ci]. */
-function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phase, stride: readonly [number, number]): TensorInfo {
+function phaseFilter(
+  backend: BackendWasm,
+  filter: TensorInfo,
+  y: Phase,
+  x: Phase,
+  stride: readonly [number, number],
+): TensorInfo {
   const [, kw, ci, co] = filter.shape as [number, number, number, number];
   const out = allocate(backend, [y.taps, x.taps, co, ci]);
   const bytes = ci * co * 4;
@@ -51,7 +57,14 @@ function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phas
       const tap = (y.tap + j * stride[0]) * kw + x.tap + i * stride[1];
       const from = address(backend, filter) + tap * bytes;
       const at = to;
-      inParts(backend, "transpose", { total: ci, step: 4, least: Math.ceil(100_000 / co) }, (first, last) => [from, at, ci, co, first, last]);
+      inParts(backend, "transpose", { total: ci, step: 4, least: Math.ceil(100_000 / co) }, (first, last) => [
+        from,
+        at,
+        ci,
+        co,
+        first,
+        last,
+      ]);
     }
   }
   return out;
@@ -61,7 +74,10 @@ function phaseFilter(backend: BackendWasm, filter: TensorInfo, y: Phase, x: Phas
  * The input's gradient as forward convolutions of dy: one for stride 1, one for each of the
  * stride² phases of the input's pixels otherwise, so that no multiplication is with an inserted 0.
  */
-export const conv2dBackpropInput: KernelConfig = kernel<Inputs<"dy" | "filter">, ConvAttrs & { readonly inputShape: readonly number[] }>(
+export const conv2dBackpropInput: KernelConfig = kernel<
+  Inputs<"dy" | "filter">,
+  ConvAttrs & { readonly inputShape: readonly number[] }
+>(
   "Conv2DBackpropInput",
   ({ inputs: { dy, filter }, attrs, backend }) => {
     const [kh, kw, ci] = filter.shape as [number, number, number, number];

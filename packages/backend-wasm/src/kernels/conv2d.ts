@@ -17,14 +17,35 @@ export interface ConvAttrs {
 }
 
 /** Everything about a convolution that follows from its shapes and attributes. */
-export function convInfo(input: readonly number[], filter: readonly number[], attrs: ConvAttrs): backend_util.Conv2DInfo {
+export function convInfo(
+  input: readonly number[],
+  filter: readonly number[],
+  attrs: ConvAttrs,
+): backend_util.Conv2DInfo {
   const { strides, dilations = 1, pad, dimRoundingMode } = attrs;
-  return backend_util.computeConv2DInfo(input as [number, number, number, number], filter as [number, number, number, number], strides, dilations, pad, dimRoundingMode);
+  return backend_util.computeConv2DInfo(
+    input as [number, number, number, number],
+    filter as [number, number, number, number],
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+  );
 }
 
-export function geometryOf({ strideHeight, strideWidth, dilationHeight, dilationWidth, padInfo }: backend_util.Conv2DInfo): Geometry {
+export function geometryOf({
+  strideHeight,
+  strideWidth,
+  dilationHeight,
+  dilationWidth,
+  padInfo,
+}: backend_util.Conv2DInfo): Geometry {
   const { top, bottom, left, right } = padInfo;
-  return { strides: [strideHeight, strideWidth], dilations: [dilationHeight, dilationWidth], padding: [top, bottom, left, right] };
+  return {
+    strides: [strideHeight, strideWidth],
+    dilations: [dilationHeight, dilationWidth],
+    padding: [top, bottom, left, right],
+  };
 }
 
 // Rounding other than down would let the last window hang over the edge: not ours.
@@ -34,21 +55,28 @@ const isPlain = ({ dataFormat, dimRoundingMode }: ConvAttrs): boolean =>
 export const conv2d: KernelConfig = kernel<Inputs<"x" | "filter">, ConvAttrs>(
   "Conv2D",
   ({ inputs: { x, filter }, attrs, backend }) =>
-    isPlain(attrs)
-      ? convolution(backend, x, filter, geometryOf(convInfo(x.shape, filter.shape, attrs)))
-      : call(originalConv2d, backend, { x, filter }, attrs),
+    isPlain(attrs) ?
+      convolution(backend, x, filter, geometryOf(convInfo(x.shape, filter.shape, attrs)))
+    : call(originalConv2d, backend, { x, filter }, attrs),
   originalConv2d,
 );
 
 /** With a bias per channel, and no activation or relu; any other is left to TensorFlow.js. */
-export const fusedConv2d: KernelConfig = kernel<Inputs<"x" | "filter"> & NamedTensorInfoMap, ConvAttrs & { readonly activation: string }>(
+export const fusedConv2d: KernelConfig = kernel<
+  Inputs<"x" | "filter"> & NamedTensorInfoMap,
+  ConvAttrs & { readonly activation: string }
+>(
   "FusedConv2D",
   ({ inputs, attrs, backend }) => {
     const { x, filter, bias } = inputs as { x: TensorInfo; filter: TensorInfo; bias?: TensorInfo };
     const { activation } = attrs;
     const fits = bias === undefined || (bias.shape.length === 1 && bias.shape[0] === filter.shape[3]);
-    if (!isPlain(attrs) || !fits || (activation !== "linear" && activation !== "relu")) return call(originalFused, backend, inputs, attrs);
-    return convolution(backend, x, filter, geometryOf(convInfo(x.shape, filter.shape, attrs)), { bias, relu: activation === "relu" });
+    if (!isPlain(attrs) || !fits || (activation !== "linear" && activation !== "relu"))
+      return call(originalFused, backend, inputs, attrs);
+    return convolution(backend, x, filter, geometryOf(convInfo(x.shape, filter.shape, attrs)), {
+      bias,
+      relu: activation === "relu",
+    });
   },
   originalFused,
 );

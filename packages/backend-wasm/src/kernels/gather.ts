@@ -16,8 +16,10 @@ export const gather: KernelConfig = kernel<Inputs<"x" | "indices">, Attrs>(
     const axis = attrs.axis < 0 ? attrs.axis + x.shape.length : attrs.axis;
     const width = sizeOf(x.shape.slice(axis + 1));
     const rows = x.shape[axis]!;
-    const isOurs = (attrs.batchDims ?? 0) === 0 && x.dtype === "float32" && indices.dtype === "int32" && width >= 8;
-    if (!isOurs || !ints(backend, indices).every((row) => row >= 0 && row < rows)) return call(original, backend, { x, indices }, attrs);
+    const isOurs =
+      (attrs.batchDims ?? 0) === 0 && x.dtype === "float32" && indices.dtype === "int32" && width >= 8;
+    if (!isOurs || !ints(backend, indices).every((row) => row >= 0 && row < rows))
+      return call(original, backend, { x, indices }, attrs);
     const outer = sizeOf(x.shape.slice(0, axis));
     const out = allocate(backend, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
     const [from, to, chosen] = [floats(backend, x), floats(backend, out), ints(backend, indices)];

@@ -23,7 +23,12 @@ function turned(backend: BackendWasm, x: TensorInfo): TensorInfo {
   for (let n = 0; n < sizeOf(x.shape.slice(0, -2)); n++) {
     const bytes = n * rows * columns * 4;
     const [from, to] = [address(backend, x) + bytes, address(backend, out) + bytes];
-    inParts(backend, "transpose", { total: rows, step: 4, least: Math.ceil(100_000 / columns) }, (first, last) => [from, to, rows, columns, first, last]);
+    inParts(
+      backend,
+      "transpose",
+      { total: rows, step: 4, least: Math.ceil(100_000 / columns) },
+      (first, last) => [from, to, rows, columns, first, last],
+    );
   }
   return out;
 }
@@ -51,7 +56,13 @@ function transposedProduct(
 }
 
 /** [..., m, k] x [..., k, n], or undefined where the batches would have to be broadcast in part. */
-function multiply(backend: BackendWasm, a: TensorInfo, b: TensorInfo, { transposeA, transposeB }: Attrs, epilogue: Epilogue = {}): TensorInfo | undefined {
+function multiply(
+  backend: BackendWasm,
+  a: TensorInfo,
+  b: TensorInfo,
+  { transposeA, transposeB }: Attrs,
+  epilogue: Epilogue = {},
+): TensorInfo | undefined {
   const batches = [sizeOf(a.shape.slice(0, -2)), sizeOf(b.shape.slice(0, -2))] as const;
   const batch = Math.max(...batches);
   if (batches.some((one) => one !== 1 && one !== batch) || Math.min(...batches) === 0) return undefined;
@@ -61,7 +72,12 @@ function multiply(backend: BackendWasm, a: TensorInfo, b: TensorInfo, { transpos
   const n = transposeB ? b.shape.at(-2)! : b.shape.at(-1)!;
   if (m * k * n === 0) return undefined;
 
-  const outer = (a.shape.length !== b.shape.length ? a.shape.length > b.shape.length : batches[0] >= batches[1]) ? a : b;
+  const outer =
+    (
+      a.shape.length !== b.shape.length ? a.shape.length > b.shape.length : batches[0] >= batches[1]
+    ) ?
+      a
+    : b;
   const out = allocate(backend, [...outer.shape.slice(0, -2), m, n]);
   const right = transposeB ? turned(backend, b) : b;
   const hasEpilogue = epilogue.bias !== undefined || epilogue.relu === true;
@@ -70,7 +86,12 @@ function multiply(backend: BackendWasm, a: TensorInfo, b: TensorInfo, { transpos
   const left = transposeA && !asGradient ? turned(backend, a) : a;
   for (let i = 0; i < batch; i++) {
     const offsets = [batches[0] === 1 ? 0 : i * m * k, batches[1] === 1 ? 0 : i * k * n] as const;
-    const args = [[left, offsets[0]], [right, offsets[1]], [out, i * m * n], [m, k, n]] as const;
+    const args = [
+      [left, offsets[0]],
+      [right, offsets[1]],
+      [out, i * m * n],
+      [m, k, n],
+    ] as const;
     if (asGradient) transposedProduct(backend, ...args);
     else product(backend, ...args, epilogue);
   }
@@ -85,7 +106,9 @@ export const batchMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs>(
   "BatchMatMul",
   ({ inputs, attrs, backend }) => {
     const { a, b } = inputs as { a: TensorInfo; b: TensorInfo };
-    return (isFloat(a, b) ? multiply(backend, a, b, attrs) : undefined) ?? call(original, backend, inputs, attrs);
+    return (
+      (isFloat(a, b) ? multiply(backend, a, b, attrs) : undefined) ?? call(original, backend, inputs, attrs)
+    );
   },
   original,
 );

@@ -17,12 +17,41 @@ export const maxPoolGrad: KernelConfig = kernel<Inputs<"dy" | "input">, Attrs>(
   ({ inputs: { dy, input }, attrs: { filterSize, strides, pad, dimRoundingMode }, backend }) => {
     const shape = input.shape as [number, number, number, number];
     const info = backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode);
-    const { batchSize, inChannels, inHeight, inWidth, outHeight, outWidth, filterHeight, filterWidth, strideHeight, strideWidth, padInfo } = info;
+    const {
+      batchSize,
+      inChannels,
+      inHeight,
+      inWidth,
+      outHeight,
+      outWidth,
+      filterHeight,
+      filterWidth,
+      strideHeight,
+      strideWidth,
+      padInfo,
+    } = info;
     const dx = allocate(backend, input.shape);
     floats(backend, dx).fill(0);
-    const sizes = [inHeight, inWidth, outHeight, outWidth, inChannels, filterHeight, filterWidth, strideHeight, strideWidth];
+    const sizes = [
+      inHeight,
+      inWidth,
+      outHeight,
+      outWidth,
+      inChannels,
+      filterHeight,
+      filterWidth,
+      strideHeight,
+      strideWidth,
+    ];
     const pointers = [input, dy, dx].map((info) => address(backend, info));
-    inParts(backend, "maxPoolGradient", { total: batchSize, least: 1 }, (first, last) => [...pointers, ...sizes, padInfo.top, padInfo.left, first, last]);
+    inParts(backend, "maxPoolGradient", { total: batchSize, least: 1 }, (first, last) => [
+      ...pointers,
+      ...sizes,
+      padInfo.top,
+      padInfo.left,
+      first,
+      last,
+    ]);
     return dx;
   },
   builtin("MaxPoolGrad"),

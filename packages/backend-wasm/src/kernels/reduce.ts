@@ -20,7 +20,8 @@ function reducer(name: "Sum" | "Mean"): KernelConfig {
       const first = axes[0] ?? 0;
       const last = axes.at(-1) ?? 0;
       const inner = sizeOf(x.shape.slice(last + 1));
-      if (x.dtype !== "float32" || axes.length !== last - first + 1 || inner < 4) return call(original, backend, { x }, attrs);
+      if (x.dtype !== "float32" || axes.length !== last - first + 1 || inner < 4)
+        return call(original, backend, { x }, attrs);
       const outer = sizeOf(x.shape.slice(0, first));
       const count = sizeOf(x.shape.slice(first, last + 1));
       const [shape] = backend_util.computeOutAndReduceShapes(x.shape, axes);

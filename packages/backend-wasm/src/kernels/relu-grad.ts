@@ -5,9 +5,16 @@ import type { Inputs } from "../heap.ts";
 import { address, inParts } from "../simd.ts";
 
 /** dy where the output was positive, in one pass: assembly/relu-gradient.ts. */
-export const reluGrad: KernelConfig = kernel<Inputs<"dy" | "y">, object>(RELU_GRAD, ({ inputs: { dy, y }, backend }) => {
-  const dx = allocate(backend, dy.shape);
-  const pointers = [dy, y, dx].map((info) => address(backend, info));
-  inParts(backend, "reluGradient", { total: sizeOf(dy.shape), step: 4, least: 200_000 }, (first, last) => [...pointers, first, last]);
-  return dx;
-});
+export const reluGrad: KernelConfig = kernel<Inputs<"dy" | "y">, object>(
+  RELU_GRAD,
+  ({ inputs: { dy, y }, backend }) => {
+    const dx = allocate(backend, dy.shape);
+    const pointers = [dy, y, dx].map((info) => address(backend, info));
+    inParts(backend, "reluGradient", { total: sizeOf(dy.shape), step: 4, least: 200_000 }, (first, last) => [
+      ...pointers,
+      first,
+      last,
+    ]);
+    return dx;
+  },
+);

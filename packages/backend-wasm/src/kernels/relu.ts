@@ -15,7 +15,11 @@ export const relu: KernelConfig = kernel<Inputs<"x">, object>(
     if (x.dtype !== "float32") return call(original, backend, { x }, attrs);
     const y = allocate(backend, x.shape);
     const pointers = [x, y].map((info) => address(backend, info));
-    inParts(backend, "relu", { total: sizeOf(x.shape), step: 4, least: 200_000 }, (first, last) => [...pointers, first, last]);
+    inParts(backend, "relu", { total: sizeOf(x.shape), step: 4, least: 200_000 }, (first, last) => [
+      ...pointers,
+      first,
+      last,
+    ]);
     return y;
   },
   original,

@@ -18,10 +18,23 @@ export const roiAlign: KernelConfig = kernel<Inputs<"features" | "boxes" | "imag
     const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
     const scratch = allocate(backend, [(bytes / 4) * partsOf(backend)]);
     const pointers = [features, boxes, imageIndex, out].map((info: TensorInfo) => address(backend, info));
-    const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0];
+    const sizes = [
+      height,
+      width,
+      channels,
+      outputHeight,
+      outputWidth,
+      spatialScale,
+      samplingRatio,
+      aligned ? 1 : 0,
+    ];
     const least = Math.ceil(50_000 / (outputHeight * outputWidth * channels));
     inParts(backend, "roiForward", { total: rois, least }, (first, last, part) => [
-      ...pointers, address(backend, scratch) + part * bytes, ...sizes, first, last,
+      ...pointers,
+      address(backend, scratch) + part * bytes,
+      ...sizes,
+      first,
+      last,
     ]);
     release(backend, scratch);
     return out;
@@ -40,10 +53,24 @@ export const roiAlignGrad: KernelConfig = kernel<Inputs<"dy" | "boxes" | "imageI
     const bytes = instanceOf(backend).simd.roiScratch(height, width, outputHeight, outputWidth);
     const scratch = allocate(backend, [(bytes / 4) * partsOf(backend)]);
     const pointers = [dy, boxes, imageIndex, dx].map((info: TensorInfo) => address(backend, info));
-    const sizes = [height, width, channels, outputHeight, outputWidth, spatialScale, samplingRatio, aligned ? 1 : 0, rois];
+    const sizes = [
+      height,
+      width,
+      channels,
+      outputHeight,
+      outputWidth,
+      spatialScale,
+      samplingRatio,
+      aligned ? 1 : 0,
+      rois,
+    ];
     const least = Math.max(16, Math.ceil((50_000 * channels) / sizeOf(dy.shape)));
     inParts(backend, "roiBackward", { total: channels, step: 16, least }, (first, last, part) => [
-      ...pointers, address(backend, scratch) + part * bytes, ...sizes, first, last,
+      ...pointers,
+      address(backend, scratch) + part * bytes,
+      ...sizes,
+      first,
+      last,
     ]);
     release(backend, scratch);
     return dx;

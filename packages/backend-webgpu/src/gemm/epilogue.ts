@@ -28,8 +28,14 @@ fn activate(v: vec4<f32>) -> vec4<f32> {
 }`;
 
 /** Whether `epilogueOf` can do it for an output of so many channels. */
-export function canFollow({ bias, activation, preluActivationWeights: alpha }: Epilogue, channels: number): boolean {
-  const perChannel = (tensor: TensorInfo): boolean => tensor.shape.length > 0 && tensor.shape.at(-1) === channels && tensor.shape.slice(0, -1).every((n) => n === 1);
+export function canFollow(
+  { bias, activation, preluActivationWeights: alpha }: Epilogue,
+  channels: number,
+): boolean {
+  const perChannel = (tensor: TensorInfo): boolean =>
+    tensor.shape.length > 0 &&
+    tensor.shape.at(-1) === channels &&
+    tensor.shape.slice(0, -1).every((n) => n === 1);
   const isOne = (tensor: TensorInfo): boolean => tensor.shape.every((n) => n === 1);
   return (
     (activation === "prelu" || Object.hasOwn(kinds, activation ?? "linear")) &&
@@ -47,21 +53,41 @@ export interface EpilogueSource {
 }
 
 /** `isVector`: whether channels are a multiple of 4; what is beyond them then need not be guarded. */
-export function epilogueOf({ bias, addend, activation, preluActivationWeights: alpha, leakyreluAlpha = 0.2 }: Epilogue, isVector: boolean): EpilogueSource {
+export function epilogueOf(
+  { bias, addend, activation, preluActivationWeights: alpha, leakyreluAlpha = 0.2 }: Epilogue,
+  isVector: boolean,
+): EpilogueSource {
   const name = activation ?? "linear";
   const bound = (tensor: TensorInfo): Bound => (isVector ? { tensor, as: "vec4<f32>" } : tensor);
   // Reads beyond a buffer's end are harmless, and what they give is not written.
-  const read = (array: string, at: string): string => (isVector ? `${array}[${at} / 4]` : `vec4<f32>(${[0, 1, 2, 3].map((i) => `${array}[${at} + ${i}]`).join(", ")})`);
+  const read = (array: string, at: string): string =>
+    isVector ?
+      `${array}[${at} / 4]`
+    : `vec4<f32>(${[0, 1, 2, 3].map((i) => `${array}[${at} + ${i}]`).join(", ")})`;
   const isOne = alpha?.shape.every((n) => n === 1) === true;
   const lines = ["fn finish(sum: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {", "  var v = sum;"];
   if (bias !== undefined) lines.push(`  v += ${read("bias", "channel")};`);
   if (addend !== undefined) lines.push(`  v += ${read("addend", "at")};`);
   const isPrelu = name === "prelu";
-  lines.push(isPrelu ? "  return select(slopes(channel) * v, v, v >= vec4<f32>(0));" : "  return activate(v);", "}");
+  lines.push(
+    isPrelu ? "  return select(slopes(channel) * v, v, v >= vec4<f32>(0));" : "  return activate(v);",
+    "}",
+  );
   if (!isPrelu) lines.push(activate);
-  else lines.push(`fn slopes(channel: u32) -> vec4<f32> { return ${isOne ? "vec4<f32>(alpha[0])" : read("alpha", "channel")}; }`);
+  else
+    lines.push(
+      `fn slopes(channel: u32) -> vec4<f32> { return ${isOne ? "vec4<f32>(alpha[0])" : read("alpha", "channel")}; }`,
+    );
   return {
-    key: [isPrelu && "prelu", bias && "bias", addend && "addend", isOne && "one slope", isVector ? "x4" : "x1"].filter(Boolean).join(" "),
+    key: [
+      isPrelu && "prelu",
+      bias && "bias",
+      addend && "addend",
+      isOne && "one slope",
+      isVector ? "x4" : "x1",
+    ]
+      .filter(Boolean)
+      .join(" "),
     source: lines.join("\n"),
     inputs: {
       ...(bias && { bias: bound(bias) }),

@@ -5,7 +5,10 @@ import { run, spread } from "../program.ts";
 import type { Element } from "./operand.ts";
 
 /** The filter or right factor in the backend's precision: halves are packed once and kept while the tensor lives. */
-export function factorOf(backend: MrcnnWebgpuBackend, tensor: TensorInfo): { readonly tensor: TensorInfo; readonly element: Element } {
+export function factorOf(
+  backend: MrcnnWebgpuBackend,
+  tensor: TensorInfo,
+): { readonly tensor: TensorInfo; readonly element: Element } {
   if (backend.precision === "float32") return { tensor, element: "f32" };
   return { tensor: backend.derive(tensor, "halves", () => packHalves(backend, tensor)), element: "f16" };
 }

@@ -24,7 +24,15 @@ export interface Target {
 }
 
 /** Rows of `step` elements, those of the next of the batch `batch` later; `channels` likewise. */
-export function rowsAt({ step, batch, channels = 0 }: { step: number; batch: number; channels?: number }): Target {
+export function rowsAt({
+  step,
+  batch,
+  channels = 0,
+}: {
+  step: number;
+  batch: number;
+  channels?: number;
+}): Target {
   return {
     key: "rows",
     source: `
@@ -70,13 +78,33 @@ export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
   const [tilesDown, tilesAcross] = [Math.ceil(rows / rowsOf(tile)), Math.ceil(columns / columnsOf(tile))];
   const isVector = columns % 4 === 0 && target.isAligned;
   const last = epilogueOf(epilogue, isVector);
-  const partial = splits === 1 ? undefined : backend.makeTensorInfo([splits, batch, rows, columns], "float32");
+  const partial =
+    splits === 1 ? undefined : backend.makeTensorInfo([splits, batch, rows, columns], "float32");
   const shared = { rows, columns, depth, ...target.params };
   const isPartial = partial !== undefined;
   const groups = tilesDown * tilesAcross * batch * splits;
   run(backend, {
-    name: ["gemm", columnsOf(tile), rowsOf(tile), a.key, b.key, isPartial ? (columns % 4 === 0 ? "part x4" : "part x1") : `${target.key} ${last.key}`, uneven.key, element].join(" "),
-    source: [a.source, b.source, uneven.source, isPartial ? "" : target.source + last.source, mainOf(tile, a, b, element, isPartial ? columns % 4 === 0 : isVector, isPartial)].join("\n"),
+    name: [
+      "gemm",
+      columnsOf(tile),
+      rowsOf(tile),
+      a.key,
+      b.key,
+      isPartial ?
+        columns % 4 === 0 ?
+          "part x4"
+        : "part x1"
+      : `${target.key} ${last.key}`,
+      uneven.key,
+      element,
+    ].join(" "),
+    source: [
+      a.source,
+      b.source,
+      uneven.source,
+      isPartial ? "" : target.source + last.source,
+      mainOf(tile, a, b, element, isPartial ? columns % 4 === 0 : isVector, isPartial),
+    ].join("\n"),
     inputs: { ...a.inputs, ...b.inputs, ...(isPartial ? {} : last.inputs) },
     outputs: { result: isPartial ? elements(partial, columns % 4 === 0) : elements(out, isVector) },
     params: {
@@ -98,7 +126,14 @@ export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
 }
 
 /** Shader text of a tile's product; see the comments in it. */
-function mainOf(tile: Tile, a: Operand, b: Operand, element: "f32" | "f16", isVector: boolean, isPartial: boolean): string {
+function mainOf(
+  tile: Tile,
+  a: Operand,
+  b: Operand,
+  element: "f32" | "f16",
+  isVector: boolean,
+  isPartial: boolean,
+): string {
   const [threadColumns, threadRows] = tile.threads;
   const [eachColumns, eachRows] = tile.each;
   const [columns, rows] = [columnsOf(tile), rowsOf(tile)];
@@ -155,11 +190,24 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grid: vec
     let atA = buffer * ${sizeA} + threadRow * ${deep};
     let atB = buffer * ${sizeB} + threadColumn;
     for (var q = 0u; q < ${deep}; q++) {
-      ${each(4).flatMap((j) => each(quads).map((c) => `let b${j}_${c} = vec4<f32>(tileB[atB + (q * 4 + ${j}) * ${columns / 4} + ${c * threadColumns}]);`)).join("\n      ")}
+      ${each(4)
+        .flatMap((j) =>
+          each(quads).map(
+            (c) =>
+              `let b${j}_${c} = vec4<f32>(tileB[atB + (q * 4 + ${j}) * ${columns / 4} + ${c * threadColumns}]);`,
+          ),
+        )
+        .join("\n      ")}
       ${each(eachRows)
         .map((i) => {
-          const terms = each(quads).flatMap((c) => ["x", "y", "z", "w"].map((axis, j) => `sum${i}_${c} = fma(vec4<f32>(a${i}.${axis}), b${j}_${c}, sum${i}_${c});`));
-          return [`let a${i} = vec4<f32>(tileA[atA + ${i * threadRows * deep} + q]);`, ...terms].join("\n      ");
+          const terms = each(quads).flatMap((c) =>
+            ["x", "y", "z", "w"].map(
+              (axis, j) => `sum${i}_${c} = fma(vec4<f32>(a${i}.${axis}), b${j}_${c}, sum${i}_${c});`,
+            ),
+          );
+          return [`let a${i} = vec4<f32>(tileA[atA + ${i * threadRows * deep} + q]);`, ...terms].join(
+            "\n      ",
+          );
         })
         .join("\n      ")}
     }
@@ -176,7 +224,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) grid: vec
   ${each(eachRows)
     .map((i) => {
       const row = `firstRow + threadRow + ${i * threadRows}`;
-      const writes = each(quads).map((c) => `write(z, split, row${i}, firstColumn + (threadColumn + ${c * threadColumns}) * 4, sum${i}_${c});`);
+      const writes = each(quads).map(
+        (c) =>
+          `write(z, split, row${i}, firstColumn + (threadColumn + ${c * threadColumns}) * 4, sum${i}_${c});`,
+      );
       return `let row${i} = ${row};\n  if (row${i} < rowsOf(z)) { ${writes.join(" ")} }`;
     })
     .join("\n  ")}
@@ -185,7 +236,11 @@ ${isPartial ? writePart(isVector) : writeFinished(isVector)}`;
 }
 
 const store = (isVector: boolean): string =>
-  isVector ? "result[at / 4] = v;" : [0, 1, 2, 3].map((i) => `if (column + ${i} < params.columns) { result[at + ${i}] = v[${i}]; }`).join("\n  ");
+  isVector ? "result[at / 4] = v;" : (
+    [0, 1, 2, 3]
+      .map((i) => `if (column + ${i} < params.columns) { result[at + ${i}] = v[${i}]; }`)
+      .join("\n  ")
+  );
 
 const writePart = (isVector: boolean): string => `
 fn write(z: u32, split: u32, row: u32, column: u32, v: vec4<f32>) {
@@ -215,25 +270,42 @@ interface Loads {
  * How the threads of a workgroup bring one tile of an operand in. Where memory has neighbours in the order of the tile
  * (`isNative`), each takes vec4s, else blocks of 4x4, which it turns on the way.
  */
-function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, isNative }: { outer: number; deep: number; threads: number; isNative: boolean }): Loads {
+function loadOf(
+  side: "a" | "b",
+  { isVector }: Operand,
+  { outer, deep, threads, isNative }: { outer: number; deep: number; threads: number; isNative: boolean },
+): Loads {
   const isA = side === "a";
   const units = isNative ? outer * deep : (outer / 4) * deep;
   const slots = Array.from({ length: Math.ceil(units / threads) }, (_, s) => s);
-  const guard = (s: number, body: string): string => ((s + 1) * threads > units ? `if (local + ${s * threads} < ${units}) { ${body} }` : body);
+  const guard = (s: number, body: string): string =>
+    (s + 1) * threads > units ? `if (local + ${s * threads} < ${units}) { ${body} }` : body;
   const q = (s: number): string => `(local + ${s * threads})`;
   const V = side.toUpperCase();
   if (isNative && isA) {
     // Units along the depth first; all slots of a thread have the same depth, as `deep` divides the threads.
     const rowOf = (s: number): string => `${q(s)} / ${deep}`;
     return {
-      setup: (first) => slots.map((s) => `let aRow${s} = aOuter(z, ${first} + ${rowOf(s)});\n  var aNext${s} = vec4<f32>();`).join("\n  "),
+      setup: (first) =>
+        slots
+          .map((s) => `let aRow${s} = aOuter(z, ${first} + ${rowOf(s)});\n  var aNext${s} = vec4<f32>();`)
+          .join("\n  "),
       load(depth) {
         const at = `${depth} + local % ${deep} * 4`;
-        const inner = isVector ? `let aDepth = aInner(z, ${at});` : [0, 1, 2, 3].map((i) => `let aDepth${i} = aInner(z, ${at} + ${i});`).join(" ");
-        const value = (s: number): string => (isVector ? `aLoad(aRow${s}, aDepth)` : `vec4<f32>(${[0, 1, 2, 3].map((i) => `aLoad(aRow${s}, aDepth${i})`).join(", ")})`);
+        const inner =
+          isVector ?
+            `let aDepth = aInner(z, ${at});`
+          : [0, 1, 2, 3].map((i) => `let aDepth${i} = aInner(z, ${at} + ${i});`).join(" ");
+        const value = (s: number): string =>
+          isVector ?
+            `aLoad(aRow${s}, aDepth)`
+          : `vec4<f32>(${[0, 1, 2, 3].map((i) => `aLoad(aRow${s}, aDepth${i})`).join(", ")})`;
         return `${inner}\n    ${slots.map((s) => guard(s, `aNext${s} = ${value(s)};`)).join("\n    ")}`;
       },
-      store: (buffer, size) => slots.map((s) => guard(s, `tileA[${buffer} * ${size} + ${q(s)}] = rounded(aNext${s});`)).join("\n    "),
+      store: (buffer, size) =>
+        slots
+          .map((s) => guard(s, `tileA[${buffer} * ${size} + ${q(s)}] = rounded(aNext${s});`))
+          .join("\n    "),
     };
   }
   if (isNative) {
@@ -241,20 +313,27 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
     return {
       setup(first) {
         const at = `${first} + local % ${across} * 4`;
-        const states = isVector ? `let bColumn = bOuter(z, ${at});` : [0, 1, 2, 3].map((i) => `let bColumn${i} = bOuter(z, ${at} + ${i});`).join("\n  ");
+        const states =
+          isVector ?
+            `let bColumn = bOuter(z, ${at});`
+          : [0, 1, 2, 3].map((i) => `let bColumn${i} = bOuter(z, ${at} + ${i});`).join("\n  ");
         return `${states}\n  ${slots.map((s) => `var bNext${s} = vec4<f32>();`).join("\n  ")}`;
       },
       load: (depth) =>
         slots
           .map((s) => {
             const inner = `bInner(z, ${depth} + ${q(s)} / ${across})`;
-            const body = isVector
-              ? `bNext${s} = bLoad(bColumn, ${inner});`
+            const body =
+              isVector ?
+                `bNext${s} = bLoad(bColumn, ${inner});`
               : `let bDepth${s} = ${inner}; bNext${s} = vec4<f32>(${[0, 1, 2, 3].map((i) => `bLoad(bColumn${i}, bDepth${s})`).join(", ")});`;
             return guard(s, body);
           })
           .join("\n    "),
-      store: (buffer, size) => slots.map((s) => guard(s, `tileB[${buffer} * ${size} + ${q(s)}] = rounded(bNext${s});`)).join("\n    "),
+      store: (buffer, size) =>
+        slots
+          .map((s) => guard(s, `tileB[${buffer} * ${size} + ${q(s)}] = rounded(bNext${s});`))
+          .join("\n    "),
     };
   }
   // Blocks, those along memory's neighbours first.
@@ -267,7 +346,11 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
       slots
         .flatMap((s) => [
           // A vector along the outer axis has one state for its four.
-          ...(isA && isVector ? [`let aRow${s} = aOuter(z, ${first} + ${outerOf(s)} * 4);`] : four.map((i) => `let ${side}Outer${s}_${i} = ${side}Outer(z, ${first} + ${outerOf(s)} * 4 + ${i});`)),
+          ...(isA && isVector ?
+            [`let aRow${s} = aOuter(z, ${first} + ${outerOf(s)} * 4);`]
+          : four.map(
+              (i) => `let ${side}Outer${s}_${i} = ${side}Outer(z, ${first} + ${outerOf(s)} * 4 + ${i});`,
+            )),
           ...four.map((i) => `var ${name(s, i)} = vec4<f32>();`),
         ])
         .join("\n  "),
@@ -280,13 +363,25 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
           if (isA) {
             for (const i of four) {
               lines.push(`let aDepth${s}_${i} = aInner(z, ${at} + ${i});`);
-              lines.push(isVector ? `${name(s, i)} = aLoad(aRow${s}, aDepth${s}_${i});` : `${name(s, i)} = vec4<f32>(${four.map((r) => `aLoad(aOuter${s}_${r}, aDepth${s}_${i})`).join(", ")});`);
+              lines.push(
+                isVector ?
+                  `${name(s, i)} = aLoad(aRow${s}, aDepth${s}_${i});`
+                : `${name(s, i)} = vec4<f32>(${four.map((r) => `aLoad(aOuter${s}_${r}, aDepth${s}_${i})`).join(", ")});`,
+              );
             }
           } else if (isVector) {
-            lines.push(`let bDepth${s} = bInner(z, ${at});`, ...four.map((i) => `${name(s, i)} = bLoad(bOuter${s}_${i}, bDepth${s});`));
+            lines.push(
+              `let bDepth${s} = bInner(z, ${at});`,
+              ...four.map((i) => `${name(s, i)} = bLoad(bOuter${s}_${i}, bDepth${s});`),
+            );
           } else {
             lines.push(...four.map((i) => `let bDepth${s}_${i} = bInner(z, ${at} + ${i});`));
-            lines.push(...four.map((i) => `${name(s, i)} = vec4<f32>(${four.map((k) => `bLoad(bOuter${s}_${i}, bDepth${s}_${k})`).join(", ")});`));
+            lines.push(
+              ...four.map(
+                (i) =>
+                  `${name(s, i)} = vec4<f32>(${four.map((k) => `bLoad(bOuter${s}_${i}, bDepth${s}_${k})`).join(", ")});`,
+              ),
+            );
           }
           return guard(s, lines.join("\n      "));
         })
@@ -294,10 +389,17 @@ function loadOf(side: "a" | "b", { isVector }: Operand, { outer, deep, threads, 
     store: (buffer, size) =>
       slots
         .map((s) => {
-          const turned = four.map((i) => `rounded(vec4<f32>(${four.map((j) => `${name(s, j)}[${i}]`).join(", ")}))`);
+          const turned = four.map(
+            (i) => `rounded(vec4<f32>(${four.map((j) => `${name(s, j)}[${i}]`).join(", ")}))`,
+          );
           const at = (i: number): string =>
-            isA ? `(${outerOf(s)} * 4 + ${i}) * ${deep} + ${depthOf(s)}` : `(${depthOf(s)} * 4 + ${i}) * ${outer / 4} + ${outerOf(s)}`;
-          return guard(s, four.map((i) => `tile${V}[${buffer} * ${size} + ${at(i)}] = ${turned[i]};`).join("\n      "));
+            isA ?
+              `(${outerOf(s)} * 4 + ${i}) * ${deep} + ${depthOf(s)}`
+            : `(${depthOf(s)} * 4 + ${i}) * ${outer / 4} + ${outerOf(s)}`;
+          return guard(
+            s,
+            four.map((i) => `tile${V}[${buffer} * ${size} + ${at(i)}] = ${turned[i]};`).join("\n      "),
+          );
         })
         .join("\n    "),
   };
@@ -315,10 +417,14 @@ interface Parts {
 }
 
 /** One thread adds the parts of four neighbouring columns, in order: splits + 1 passes over the output's bytes. */
-function addParts(backend: MrcnnWebgpuBackend, { extent: { rows, columns, depth, batch }, splits, partial, out, target, last, isVector, uneven }: Parts): void {
+function addParts(
+  backend: MrcnnWebgpuBackend,
+  { extent: { rows, columns, depth, batch }, splits, partial, out, target, last, isVector, uneven }: Parts,
+): void {
   const quads = Math.ceil(columns / 4);
   const threads = quads * rows * batch;
-  const from = columns % 4 === 0 ? "parts[at / 4]" : "vec4<f32>(parts[at], parts[at + 1], parts[at + 2], parts[at + 3])";
+  const from =
+    columns % 4 === 0 ? "parts[at / 4]" : "vec4<f32>(parts[at], parts[at + 1], parts[at + 2], parts[at + 3])";
   run(backend, {
     name: ["gemm parts", columns % 4 === 0, target.key, last.key, uneven.key].join(" "),
     source: `${target.source}${last.source}${uneven.source}${writeFinished(isVector)}

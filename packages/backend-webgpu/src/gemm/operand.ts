@@ -36,12 +36,24 @@ export interface Layout {
 /** What a tensor's buffer holds: "f16" is what `factorOf` packs. */
 export type Element = "f32" | "f16";
 
-export const elements = (tensor: TensorInfo, isVector: boolean, element: Element = "f32"): Bound => ({ tensor, as: isVector ? `vec4<${element}>` : element });
+export const elements = (tensor: TensorInfo, isVector: boolean, element: Element = "f32"): Bound => ({
+  tensor,
+  as: isVector ? `vec4<${element}>` : element,
+});
 
 /** A plain matrix, [rows, depth] or [depth, rows] (columns for B) for each of the batch; `sizes` are its extents. */
-export function matrix(side: "a" | "b", tensor: TensorInfo, layout: Layout, sizes: { readonly outer: number; readonly depth: number }, element: Element = "f32"): Operand {
+export function matrix(
+  side: "a" | "b",
+  tensor: TensorInfo,
+  layout: Layout,
+  sizes: { readonly outer: number; readonly depth: number },
+  element: Element = "f32",
+): Operand {
   const S = side.toUpperCase();
-  const along = layout.depth === 1 && sizes.depth > 1 ? "depth" : layout.outer === 1 ? "outer" : "depth";
+  const along =
+    layout.depth === 1 && sizes.depth > 1 ? "depth"
+    : layout.outer === 1 ? "outer"
+    : "depth";
   const [near, far] = along === "depth" ? [sizes.depth, layout.outer] : [sizes.outer, layout.depth];
   const isVector = near % 4 === 0 && far % 4 === 0 && layout.batch % 4 === 0;
   const value = isVector ? "vec4<f32>" : "f32";
@@ -59,6 +71,11 @@ fn ${side}Load(o: ${S}Outer, i: ${S}Inner) -> ${value} {
     along,
     isVector,
     inputs: { [side]: elements(tensor, isVector, element) },
-    params: { [`${side}Batch`]: layout.batch, [`${side}OuterStep`]: layout.outer, [`${side}DepthStep`]: layout.depth, [`${side}Outer`]: sizes.outer },
+    params: {
+      [`${side}Batch`]: layout.batch,
+      [`${side}OuterStep`]: layout.outer,
+      [`${side}DepthStep`]: layout.depth,
+      [`${side}Outer`]: sizes.outer,
+    },
   };
 }

@@ -29,9 +29,20 @@ export interface Geometry {
   readonly groups: number;
 }
 
-export function geometryOf(inputShape: readonly number[], filterShape: readonly number[], attrs: ConvAttrs): Geometry {
+export function geometryOf(
+  inputShape: readonly number[],
+  filterShape: readonly number[],
+  attrs: ConvAttrs,
+): Geometry {
   const { strides, pad, dilations = 1, dimRoundingMode, groups = 1 } = attrs;
-  const info = backend_util.computeConv2DInfo(inputShape as [number, number, number, number], filterShape as [number, number, number, number], strides as number, dilations as number, pad as number, dimRoundingMode);
+  const info = backend_util.computeConv2DInfo(
+    inputShape as [number, number, number, number],
+    filterShape as [number, number, number, number],
+    strides as number,
+    dilations as number,
+    pad as number,
+    dimRoundingMode,
+  );
   return {
     batch: info.batchSize,
     input: [info.inHeight, info.inWidth],
@@ -65,7 +76,10 @@ const uniforms = (g: Geometry): Record<string, Param> => ({
 
 /** Whether the rows of the product are the input's own: each pixel of it makes one of the output. */
 export const isPointwise = ({ kernel, strides, before, input, output }: Geometry): boolean =>
-  kernel[0] * kernel[1] * strides[0] * strides[1] === 1 && before[0] + before[1] === 0 && input[0] === output[0] && input[1] === output[1];
+  kernel[0] * kernel[1] * strides[0] * strides[1] === 1 &&
+  before[0] + before[1] === 0 &&
+  input[0] === output[0] &&
+  input[1] === output[1];
 
 // What both windows read: x at a tap of an output's pixel, zero in the padding.
 const read = (isVector: boolean): string => `
@@ -138,7 +152,9 @@ fn aLoad(o: AOuter, i: AInner) -> ${isVector ? "vec4<f32>" : "f32"} {
  */
 export const phasesOf = ({ strides, dilations }: Geometry): readonly [number, number] | undefined =>
   // Dilated and strided, phases no longer share their taps so simply.
-  dilations[0] * dilations[1] === 1 ? strides : strides[0] * strides[1] === 1 ? [1, 1] : undefined;
+  dilations[0] * dilations[1] === 1 ? strides
+  : strides[0] * strides[1] === 1 ? [1, 1]
+  : undefined;
 
 const phaseFunctions = `
 struct Phase { group: u32, down: u32, across: u32 }
@@ -169,11 +185,24 @@ fn rowAt(z: u32, row: u32) -> u32 {
 fn channelAt(z: u32) -> u32 { return phaseOf(z).group * params.inGroup; }`;
 
 /** A, B, and where rows go, of the input's gradient: rows are pixels of dx of one phase, the depth is (tap y, tap x, output channel). */
-export function gradientWindows(dy: TensorInfo, filter: TensorInfo, geometry: Geometry, phases: readonly [number, number], element: Element = "f32"): { a: Operand; b: Operand; key: string; source: string; params: Record<string, Param> } {
+export function gradientWindows(
+  dy: TensorInfo,
+  filter: TensorInfo,
+  geometry: Geometry,
+  phases: readonly [number, number],
+  element: Element = "f32",
+): { a: Operand; b: Operand; key: string; source: string; params: Record<string, Param> } {
   const outGroup = geometry.outChannels / geometry.groups;
   const isVector = outGroup % 4 === 0;
   const value = isVector ? "vec4<f32>" : "f32";
-  const params = { ...uniforms(geometry), phasesY: phases[0], phasesX: phases[1], images: geometry.batch, outChannels: geometry.outChannels, outGroup };
+  const params = {
+    ...uniforms(geometry),
+    phasesY: phases[0],
+    phasesX: phases[1],
+    images: geometry.batch,
+    outChannels: geometry.outChannels,
+    outGroup,
+  };
   return {
     a: {
       key: `a gradient windows ${isVector ? "x4" : "x1"}`,

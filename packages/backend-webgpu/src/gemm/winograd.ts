@@ -41,7 +41,8 @@ const ofOutput = [
   [0, 1, -1, 8, -8, 1],
 ];
 
-const patchesOf = ({ batch, output: [height, width] }: Geometry): number => batch * Math.ceil(height / OUT) * Math.ceil(width / OUT);
+const patchesOf = ({ batch, output: [height, width] }: Geometry): number =>
+  batch * Math.ceil(height / OUT) * Math.ceil(width / OUT);
 
 /**
  * Whether it takes less time than windows, by operations and bytes: 4 or a little less of the former are saved for one,
@@ -49,7 +50,12 @@ const patchesOf = ({ batch, output: [height, width] }: Geometry): number => batc
  */
 export function isWinogradFaster(geometry: Geometry): boolean {
   const { batch, output, kernel, strides, dilations, groups, inChannels, outChannels } = geometry;
-  if (kernel[0] !== 3 || kernel[1] !== 3 || strides[0] * strides[1] * dilations[0] * dilations[1] * groups !== 1) return false;
+  if (
+    kernel[0] !== 3 ||
+    kernel[1] !== 3 ||
+    strides[0] * strides[1] * dilations[0] * dilations[1] * groups !== 1
+  )
+    return false;
   if (inChannels % 4 !== 0 || outChannels % 4 !== 0) return false;
   const pixels = batch * output[0] * output[1];
   const points = patchesOf(geometry) * POINTS;
@@ -59,10 +65,18 @@ export function isWinogradFaster(geometry: Geometry): boolean {
 }
 
 /** `y` = the matrix times `x`, of vec4s by name, without the zeros. */
-function transform(factors: readonly (readonly number[])[], x: (column: number) => string, y: (row: number) => string): string {
+function transform(
+  factors: readonly (readonly number[])[],
+  x: (column: number) => string,
+  y: (row: number) => string,
+): string {
   return factors
     .map((row, i) => {
-      const terms = row.flatMap((factor, j) => (factor === 0 ? [] : [factor === 1 ? x(j) : `${Number.isInteger(factor) ? factor : factor.toPrecision(9)} * ${x(j)}`]));
+      const terms = row.flatMap((factor, j) =>
+        factor === 0 ?
+          []
+        : [factor === 1 ? x(j) : `${Number.isInteger(factor) ? factor : factor.toPrecision(9)} * ${x(j)}`],
+      );
       return `let ${y(i)} = ${terms.join(" + ")};`;
     })
     .join("\n  ");
@@ -71,12 +85,25 @@ function transform(factors: readonly (readonly number[])[], x: (column: number) 
 /** Both axes: from `from` [n, n] to `to` [m, m]; names end in their row and column. */
 function transformBoth(factors: readonly (readonly number[])[], from: string, to: string): string {
   const [m, n] = [factors.length, factors[0]!.length];
-  const down = Array.from({ length: n }, (_, column) => transform(factors, (i) => `${from}${i}_${column}`, (i) => `half_${to}${i}_${column}`));
-  const across = Array.from({ length: m }, (_, row) => transform(factors, (j) => `half_${to}${row}_${j}`, (j) => `${to}${row}_${j}`));
+  const down = Array.from({ length: n }, (_, column) =>
+    transform(
+      factors,
+      (i) => `${from}${i}_${column}`,
+      (i) => `half_${to}${i}_${column}`,
+    ),
+  );
+  const across = Array.from({ length: m }, (_, row) =>
+    transform(
+      factors,
+      (j) => `half_${to}${row}_${j}`,
+      (j) => `${to}${row}_${j}`,
+    ),
+  );
   return [...down, ...across].join("\n  ");
 }
 
-const grid = (n: number, line: (i: number, j: number) => string): string => Array.from({ length: n * n }, (_, at) => line(Math.floor(at / n), at % n)).join("\n  ");
+const grid = (n: number, line: (i: number, j: number) => string): string =>
+  Array.from({ length: n * n }, (_, at) => line(Math.floor(at / n), at % n)).join("\n  ");
 
 const head = `
 @compute @workgroup_size(64)
@@ -95,7 +122,12 @@ const place = `
   let firstX = across * ${OUT};`;
 
 /** One thread transforms four neighbouring outputs of one input's filter: 36 values of 9. */
-function transformFilter(backend: MrcnnWebgpuBackend, filter: TensorInfo, inChannels: number, outChannels: number): TensorInfo {
+function transformFilter(
+  backend: MrcnnWebgpuBackend,
+  filter: TensorInfo,
+  inChannels: number,
+  outChannels: number,
+): TensorInfo {
   const out = backend.makeTensorInfo([POINTS, inChannels, outChannels], "float32");
   const quads = outChannels / 4;
   const threads = inChannels * quads;
@@ -137,14 +169,28 @@ ${head}${place}
 }`,
     inputs: { a: elements(x, true) },
     outputs: { result: elements(out, true) },
-    params: { quads, threads, height: input[0], width: input[1], beforeY: before[0], beforeX: before[1], patchesY: Math.ceil(output[0] / OUT), patchesX: Math.ceil(output[1] / OUT) },
+    params: {
+      quads,
+      threads,
+      height: input[0],
+      width: input[1],
+      beforeY: before[0],
+      beforeX: before[1],
+      patchesY: Math.ceil(output[0] / OUT),
+      patchesX: Math.ceil(output[1] / OUT),
+    },
     workgroups: spread(Math.ceil(threads / 64)),
   });
   return out;
 }
 
 /** One thread makes 4x4 outputs of four neighbouring channels, and what follows. */
-function transformOutput(backend: MrcnnWebgpuBackend, products: TensorInfo, geometry: Geometry, epilogue: Epilogue): TensorInfo {
+function transformOutput(
+  backend: MrcnnWebgpuBackend,
+  products: TensorInfo,
+  geometry: Geometry,
+  epilogue: Epilogue,
+): TensorInfo {
   const { batch, output, outChannels } = geometry;
   const out = backend.makeTensorInfo([batch, ...output, outChannels], "float32");
   const quads = outChannels / 4;
@@ -165,7 +211,15 @@ ${head}${place}
 }`,
     inputs: { products: elements(products, true), ...last.inputs },
     outputs: { result: elements(out, true) },
-    params: { quads, threads, height: output[0], width: output[1], patchesY: Math.ceil(output[0] / OUT), patchesX: Math.ceil(output[1] / OUT), ...last.params },
+    params: {
+      quads,
+      threads,
+      height: output[0],
+      width: output[1],
+      patchesY: Math.ceil(output[0] / OUT),
+      patchesX: Math.ceil(output[1] / OUT),
+      ...last.params,
+    },
     workgroups: spread(Math.ceil(threads / 64)),
   });
   return out;
@@ -175,16 +229,34 @@ ${head}${place}
  * A convolution of 3x3, stride 1 and channels that are multiples of 4, in float32 whatever the precision. The transformed
  * filter is kept while the filter lives.
  */
-export function convolveByWinograd(backend: MrcnnWebgpuBackend, x: TensorInfo, filter: TensorInfo, geometry: Geometry, epilogue: Epilogue): TensorInfo {
+export function convolveByWinograd(
+  backend: MrcnnWebgpuBackend,
+  x: TensorInfo,
+  filter: TensorInfo,
+  geometry: Geometry,
+  epilogue: Epilogue,
+): TensorInfo {
   const { inChannels, outChannels } = geometry;
   const patches = patchesOf(geometry);
-  const factors = backend.derive(filter, "winograd", () => transformFilter(backend, filter, inChannels, outChannels));
+  const factors = backend.derive(filter, "winograd", () =>
+    transformFilter(backend, filter, inChannels, outChannels),
+  );
   const points = transformInput(backend, x, geometry);
   const products = backend.makeTensorInfo([POINTS, patches, outChannels], "float32");
   multiply(backend, {
     extent: { rows: patches, columns: outChannels, depth: inChannels, batch: POINTS },
-    a: matrix("a", points, { outer: inChannels, depth: 1, batch: patches * inChannels }, { outer: patches, depth: inChannels }),
-    b: matrix("b", factors, { outer: 1, depth: outChannels, batch: inChannels * outChannels }, { outer: outChannels, depth: inChannels }),
+    a: matrix(
+      "a",
+      points,
+      { outer: inChannels, depth: 1, batch: patches * inChannels },
+      { outer: patches, depth: inChannels },
+    ),
+    b: matrix(
+      "b",
+      factors,
+      { outer: 1, depth: outChannels, batch: inChannels * outChannels },
+      { outer: outChannels, depth: inChannels },
+    ),
     out: products,
     target: rowsAt({ step: outChannels, batch: patches * outChannels }),
   });

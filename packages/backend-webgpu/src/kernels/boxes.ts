@@ -3,10 +3,21 @@
 const LEAST_NORMAL = 2 ** -126;
 
 /** How boxes are decoded: the constants of `DECODE`. */
-export function decodeConstants(weights: readonly [number, number, number, number], maxLogScale: number, minSize: number): Record<string, number> {
+export function decodeConstants(
+  weights: readonly [number, number, number, number],
+  maxLogScale: number,
+  minSize: number,
+): Record<string, number> {
   const [wx, wy, ww, wh] = weights;
   // WGSL has no infinity; no growth comes near this one. A device may take a subnormal number, which only asks for a size above 0, for 0.
-  return { WEIGHT_X: wx, WEIGHT_Y: wy, WEIGHT_W: ww, WEIGHT_H: wh, MAX_LOG_SCALE: Math.min(maxLogScale, 1e30), MIN_SIZE: minSize > 0 ? Math.max(minSize, LEAST_NORMAL) : minSize };
+  return {
+    WEIGHT_X: wx,
+    WEIGHT_Y: wy,
+    WEIGHT_W: ww,
+    WEIGHT_H: wh,
+    MAX_LOG_SCALE: Math.min(maxLogScale, 1e30),
+    MIN_SIZE: minSize > 0 ? Math.max(minSize, LEAST_NORMAL) : minSize,
+  };
 }
 
 /** `decodeBoxesOnHost`, `clipBoxesOnHost` and `filterSmallBoxesOnHost` of @mrcnn/boxes for one box; and the sum of an image's extents. */

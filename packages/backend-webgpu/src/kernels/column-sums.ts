@@ -65,7 +65,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /** Sums of `x`, seen as [rows, columns], down its columns; the caller owns them. */
-export function sumColumns(backend: MrcnnWebgpuBackend, x: TensorInfo, rows: number, columns: number): TensorInfo {
+export function sumColumns(
+  backend: MrcnnWebgpuBackend,
+  x: TensorInfo,
+  rows: number,
+  columns: number,
+): TensorInfo {
   const { lanes, blocks, chunk, chunks } = columnGrid(rows, columns);
   const y = allocate(backend, chunks === 1 ? [columns] : [chunks, columns]);
   run(backend, {
@@ -83,7 +88,10 @@ export function sumColumns(backend: MrcnnWebgpuBackend, x: TensorInfo, rows: num
   return total;
 }
 
-export const columnSums: KernelConfig = kernel<Given<ColumnSumsInputs>, object>(COLUMN_SUMS, ({ inputs: { x }, backend }) => {
-  const columns = x.shape.at(-1)!;
-  return sumColumns(backend, x, util.sizeFromShape(x.shape) / columns, columns);
-});
+export const columnSums: KernelConfig = kernel<Given<ColumnSumsInputs>, object>(
+  COLUMN_SUMS,
+  ({ inputs: { x }, backend }) => {
+    const columns = x.shape.at(-1)!;
+    return sumColumns(backend, x, util.sizeFromShape(x.shape) / columns, columns);
+  },
+);

@@ -16,7 +16,13 @@ import { supports } from "./conv2d-backprop-input.ts";
  * The gradient of a convolution for its filter: a matrix product, [h w in, B H' W'] by dy [B H' W', out], whose depth,
  * all pixels, is cut in parts that are added in order. As many operations as the convolution.
  */
-export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: TensorInfo, geometry: Geometry, plan?: Plan): TensorInfo {
+export function filterGradient(
+  backend: MrcnnWebgpuBackend,
+  x: TensorInfo,
+  dy: TensorInfo,
+  geometry: Geometry,
+  plan?: Plan,
+): TensorInfo {
   const { batch, output, kernel, inChannels, outChannels, groups } = geometry;
   const inGroup = inChannels / groups;
   const out = backend.makeTensorInfo([...kernel, inGroup, outChannels], "float32");
@@ -25,7 +31,10 @@ export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: T
   const depth = batch * output[0] * output[1];
   multiply(backend, {
     extent: { rows, columns, depth, batch: groups },
-    a: isPointwise(geometry) ? matrix("a", x, { outer: 1, depth: inChannels, batch: inGroup }, { outer: rows, depth }) : turnedWindows(x, geometry),
+    a:
+      isPointwise(geometry) ?
+        matrix("a", x, { outer: 1, depth: inChannels, batch: inGroup }, { outer: rows, depth })
+      : turnedWindows(x, geometry),
     b: matrix("b", dy, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }),
     out,
     target: rowsAt({ step: outChannels, batch: columns }),
@@ -34,9 +43,13 @@ export function filterGradient(backend: MrcnnWebgpuBackend, x: TensorInfo, dy: T
   return out;
 }
 
-export const mrcnnConv2dBackpropFilter: KernelConfig = kernel<Given<Conv2dBackpropFilterInputs>, Conv2dBackpropFilterAttrs>(
+export const mrcnnConv2dBackpropFilter: KernelConfig = kernel<
+  Given<Conv2dBackpropFilterInputs>,
+  Conv2dBackpropFilterAttrs
+>(
   CONV2D_BACKPROP_FILTER,
-  ({ inputs: { x, dy }, attrs, backend }) => filterGradient(backend, x, dy, geometryOf(x.shape, attrs.filterShape, attrs)),
+  ({ inputs: { x, dy }, attrs, backend }) =>
+    filterGradient(backend, x, dy, geometryOf(x.shape, attrs.filterShape, attrs)),
   supports,
 );
 
@@ -48,6 +61,11 @@ export const conv2dBackpropFilter = ({ kernelFunc: original }: KernelConfig): Ke
     const { x, dy } = params.inputs as unknown as { x: TensorInfo; dy: TensorInfo };
     const attrs = params.attrs as unknown as ConvAttrs & { readonly filterShape: readonly number[] };
     if (attrs.dataFormat === "NCHW") return original(params);
-    return filterGradient(params.backend as MrcnnWebgpuBackend, x, dy, geometryOf(x.shape, attrs.filterShape, { ...attrs, dilations: 1 }));
+    return filterGradient(
+      params.backend as MrcnnWebgpuBackend,
+      x,
+      dy,
+      geometryOf(x.shape, attrs.filterShape, { ...attrs, dilations: 1 }),
+    );
   },
 });

@@ -14,7 +14,13 @@ import { kernel } from "../kernel.ts";
  * The gradient of a convolution for its input, and so the transposed convolution: a matrix product of implicit windows
  * over dy by the filter turned, one for each phase of the stride. As many operations as the convolution.
  */
-export function inputGradient(backend: MrcnnWebgpuBackend, dy: TensorInfo, filter: TensorInfo, geometry: Geometry, phases: readonly [number, number]): TensorInfo {
+export function inputGradient(
+  backend: MrcnnWebgpuBackend,
+  dy: TensorInfo,
+  filter: TensorInfo,
+  geometry: Geometry,
+  phases: readonly [number, number],
+): TensorInfo {
   const { batch, input, kernel, inChannels, outChannels, groups } = geometry;
   const out = backend.makeTensorInfo([batch, ...input, inChannels], "float32");
   const columns = inChannels / groups;
@@ -24,7 +30,12 @@ export function inputGradient(backend: MrcnnWebgpuBackend, dy: TensorInfo, filte
     multiply(backend, {
       extent: { rows, columns, depth: outGroup, batch: groups },
       a: matrix("a", dy, { outer: outChannels, depth: 1, batch: outGroup }, { outer: rows, depth: outGroup }),
-      b: matrix("b", filter, { outer: outChannels, depth: 1, batch: outGroup }, { outer: columns, depth: outGroup }),
+      b: matrix(
+        "b",
+        filter,
+        { outer: outChannels, depth: 1, batch: outGroup },
+        { outer: columns, depth: outGroup },
+      ),
       out,
       target: rowsAt({ step: inChannels, batch: columns }),
     });
@@ -49,9 +60,13 @@ export function inputGradient(backend: MrcnnWebgpuBackend, dy: TensorInfo, filte
 }
 
 /** Of both gradients: any padding and groups; dilations of stride 1. */
-export const supports = ({ strides, dilations }: Conv2dGradAttrs): boolean => dilations[0] * dilations[1] === 1 || strides[0] * strides[1] === 1;
+export const supports = ({ strides, dilations }: Conv2dGradAttrs): boolean =>
+  dilations[0] * dilations[1] === 1 || strides[0] * strides[1] === 1;
 
-export const mrcnnConv2dBackpropInput: KernelConfig = kernel<Given<Conv2dBackpropInputInputs>, Conv2dBackpropInputAttrs>(
+export const mrcnnConv2dBackpropInput: KernelConfig = kernel<
+  Given<Conv2dBackpropInputInputs>,
+  Conv2dBackpropInputAttrs
+>(
   CONV2D_BACKPROP_INPUT,
   ({ inputs: { dy, filter }, attrs, backend }) => {
     const geometry = geometryOf(attrs.inputShape, filter.shape, attrs);

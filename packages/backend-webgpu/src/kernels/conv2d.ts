@@ -18,22 +18,42 @@ type Attrs = ConvAttrs & Pick<Epilogue, "activation" | "leakyreluAlpha">;
  * A convolution as one matrix product of implicit windows, [B H' W', h w in] by the filter, [h w in, out], and what
  * follows it. 2 B H' W' h w in out operations; x is read once from memory and h w times from caches.
  */
-export function convolve(backend: MrcnnWebgpuBackend, x: TensorInfo, filter: TensorInfo, geometry: Geometry, epilogue: Epilogue = {}, plan?: Plan): TensorInfo {
+export function convolve(
+  backend: MrcnnWebgpuBackend,
+  x: TensorInfo,
+  filter: TensorInfo,
+  geometry: Geometry,
+  epilogue: Epilogue = {},
+  plan?: Plan,
+): TensorInfo {
   // A software adapter would compile three shaders more.
-  if (plan === undefined && !backend.isSoftware && isWinogradFaster(geometry)) return convolveByWinograd(backend, x, filter, geometry, epilogue);
+  if (plan === undefined && !backend.isSoftware && isWinogradFaster(geometry))
+    return convolveByWinograd(backend, x, filter, geometry, epilogue);
   const { batch, input, output, kernel, inChannels, outChannels, groups } = geometry;
   const out = backend.makeTensorInfo([batch, ...output, outChannels], "float32");
   const rows = batch * output[0] * output[1];
   const columns = outChannels / groups;
   const depth = (kernel[0] * kernel[1] * inChannels) / groups;
-  const a = isPointwise(geometry)
-    ? matrix("a", x, { outer: inChannels, depth: 1, batch: depth }, { outer: batch * input[0] * input[1], depth })
+  const a =
+    isPointwise(geometry) ?
+      matrix(
+        "a",
+        x,
+        { outer: inChannels, depth: 1, batch: depth },
+        { outer: batch * input[0] * input[1], depth },
+      )
     : windows(x, geometry);
   const factor = factorOf(backend, filter);
   multiply(backend, {
     extent: { rows, columns, depth, batch: groups },
     a,
-    b: matrix("b", factor.tensor, { outer: 1, depth: outChannels, batch: columns }, { outer: columns, depth }, factor.element),
+    b: matrix(
+      "b",
+      factor.tensor,
+      { outer: 1, depth: outChannels, batch: columns },
+      { outer: columns, depth },
+      factor.element,
+    ),
     tile: backend.precision === "float16" ? "f16" : "f32",
     out,
     target: rowsAt({ step: outChannels, batch: columns, channels: columns }),
@@ -43,20 +63,49 @@ export function convolve(backend: MrcnnWebgpuBackend, x: TensorInfo, filter: Ten
   return out;
 }
 
-const kernelOf = (original?: KernelFunc): KernelFunc => (params) => {
-  const { x, filter, bias, addend, preluActivationWeights } = params.inputs as NamedTensorInfoMap & { x: TensorInfo; filter: TensorInfo };
-  const attrs = params.attrs as unknown as Attrs;
-  const epilogue = { bias, addend, preluActivationWeights, activation: attrs.activation, leakyreluAlpha: attrs.leakyreluAlpha };
-  const isOurs = attrs.dataFormat !== "NCHW" && canFollow(epilogue, filter.shape[3]!);
-  if (!isOurs && original !== undefined) return original(params);
-  return convolve(params.backend as MrcnnWebgpuBackend, x, filter, geometryOf(x.shape, filter.shape, attrs), epilogue);
-};
+const kernelOf =
+  (original?: KernelFunc): KernelFunc =>
+  (params) => {
+    const { x, filter, bias, addend, preluActivationWeights } = params.inputs as NamedTensorInfoMap & {
+      x: TensorInfo;
+      filter: TensorInfo;
+    };
+    const attrs = params.attrs as unknown as Attrs;
+    const epilogue = {
+      bias,
+      addend,
+      preluActivationWeights,
+      activation: attrs.activation,
+      leakyreluAlpha: attrs.leakyreluAlpha,
+    };
+    const isOurs = attrs.dataFormat !== "NCHW" && canFollow(epilogue, filter.shape[3]!);
+    if (!isOurs && original !== undefined) return original(params);
+    return convolve(
+      params.backend as MrcnnWebgpuBackend,
+      x,
+      filter,
+      geometryOf(x.shape, filter.shape, attrs),
+      epilogue,
+    );
+  };
 
 /** Takes the place of TensorFlow.js's, which has a part of the layouts and activations still. */
-export const conv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({ kernelName: Conv2D, backendName: "webgpu", kernelFunc: kernelOf(kernelFunc) });
+export const conv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({
+  kernelName: Conv2D,
+  backendName: "webgpu",
+  kernelFunc: kernelOf(kernelFunc),
+});
 
 /** Likewise, with groups of channels. */
-export const fusedConv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({ kernelName: FusedConv2D, backendName: "webgpu", kernelFunc: kernelOf(kernelFunc) });
+export const fusedConv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({
+  kernelName: FusedConv2D,
+  backendName: "webgpu",
+  kernelFunc: kernelOf(kernelFunc),
+});
 
 /** A convolution that adds. */
-export const conv2dAdd: KernelConfig = { kernelName: CONV2D_ADD, backendName: "webgpu", kernelFunc: kernelOf() };
+export const conv2dAdd: KernelConfig = {
+  kernelName: CONV2D_ADD,
+  backendName: "webgpu",
+  kernelFunc: kernelOf(),
+};

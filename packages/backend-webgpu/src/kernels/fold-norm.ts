@@ -22,22 +22,29 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /** The filter of a convolution and of the norm of fixed statistics behind it: one dispatch for three. */
-export const foldFilter: KernelConfig = kernel<Given<FoldFilterInputs>, FoldNormAttrs>(FOLD_FILTER, ({ inputs: { filter, weight, variance }, attrs: { eps }, backend }) => {
-  const channels = filter.shape.at(-1)!;
-  const size = channels % 4 === 0 ? 4 : 1;
-  const [folded, scale] = [allocate(backend, filter.shape), allocate(backend, [channels])];
-  const as = size === 4 ? "vec4f" : "f32";
-  const count = util.sizeFromShape(filter.shape) / size;
-  run(backend, {
-    name: "foldFilter",
-    source: filterSource,
-    inputs: { filter_: { tensor: filter, as }, weight: { tensor: weight, as }, variance: { tensor: variance, as } },
-    outputs: { folded: { tensor: folded, as }, scale: { tensor: scale, as } },
-    params: { count, channels: channels / size, eps: { f32: eps } },
-    workgroups: spread(Math.ceil(count / 256)),
-  });
-  return [folded, scale];
-});
+export const foldFilter: KernelConfig = kernel<Given<FoldFilterInputs>, FoldNormAttrs>(
+  FOLD_FILTER,
+  ({ inputs: { filter, weight, variance }, attrs: { eps }, backend }) => {
+    const channels = filter.shape.at(-1)!;
+    const size = channels % 4 === 0 ? 4 : 1;
+    const [folded, scale] = [allocate(backend, filter.shape), allocate(backend, [channels])];
+    const as = size === 4 ? "vec4f" : "f32";
+    const count = util.sizeFromShape(filter.shape) / size;
+    run(backend, {
+      name: "foldFilter",
+      source: filterSource,
+      inputs: {
+        filter_: { tensor: filter, as },
+        weight: { tensor: weight, as },
+        variance: { tensor: variance, as },
+      },
+      outputs: { folded: { tensor: folded, as }, scale: { tensor: scale, as } },
+      params: { count, channels: channels / size, eps: { f32: eps } },
+      workgroups: spread(Math.ceil(count / 256)),
+    });
+    return [folded, scale];
+  },
+);
 
 /* One thread = one channel. Cost: next to none. */
 const biasSource = /* wgsl */ `
@@ -48,16 +55,19 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }`;
 
 /** Their bias: one dispatch for five. */
-export const foldBias: KernelConfig = kernel<Given<FoldBiasInputs>, FoldNormAttrs>(FOLD_BIAS, ({ inputs: { weight, bias, mean, variance }, attrs: { eps }, backend }) => {
-  const channels = weight.shape[0]!;
-  const shift = allocate(backend, [channels]);
-  run(backend, {
-    name: "foldBias",
-    source: biasSource,
-    inputs: { weight, bias, mean, variance },
-    outputs: { shift },
-    params: { channels, eps: { f32: eps } },
-    workgroups: [Math.ceil(channels / 64)],
-  });
-  return shift;
-});
+export const foldBias: KernelConfig = kernel<Given<FoldBiasInputs>, FoldNormAttrs>(
+  FOLD_BIAS,
+  ({ inputs: { weight, bias, mean, variance }, attrs: { eps }, backend }) => {
+    const channels = weight.shape[0]!;
+    const shift = allocate(backend, [channels]);
+    run(backend, {
+      name: "foldBias",
+      source: biasSource,
+      inputs: { weight, bias, mean, variance },
+      outputs: { shift },
+      params: { channels, eps: { f32: eps } },
+      workgroups: [Math.ceil(channels / 64)],
+    });
+    return shift;
+  },
+);

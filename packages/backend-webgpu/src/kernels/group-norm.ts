@@ -1,6 +1,11 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
-import type { GroupNormAttrs, GroupNormGradAttrs, GroupNormGradInputs, GroupNormInputs } from "@mrcnn/nn/kernel";
+import type {
+  GroupNormAttrs,
+  GroupNormGradAttrs,
+  GroupNormGradInputs,
+  GroupNormInputs,
+} from "@mrcnn/nn/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import type { Given } from "../given.ts";
 import { allocate, kernel, release } from "../kernel.ts";
@@ -128,11 +133,24 @@ interface Shape {
 
 function shapeOf({ shape }: TensorInfo, groups: number): Shape {
   const [batch, height, width, channels] = shape as [number, number, number, number];
-  return { batch, pixels: height * width, channels, groups, grid: columnGrid(height * width, channels, batch) };
+  return {
+    batch,
+    pixels: height * width,
+    channels,
+    groups,
+    grid: columnGrid(height * width, channels, batch),
+  };
 }
 
 /** Sums per channel over chunks of pixels. */
-function reduce(backend: MrcnnWebgpuBackend, { batch, pixels, channels, groups, grid }: Shape, name: string, source: string, inputs: Readonly<Record<string, TensorInfo>>, outputs: Record<string, TensorInfo | { tensor: TensorInfo; as: string }>): void {
+function reduce(
+  backend: MrcnnWebgpuBackend,
+  { batch, pixels, channels, groups, grid }: Shape,
+  name: string,
+  source: string,
+  inputs: Readonly<Record<string, TensorInfo>>,
+  outputs: Record<string, TensorInfo | { tensor: TensorInfo; as: string }>,
+): void {
   const { lanes, blocks, chunk, chunks } = grid;
   run(backend, {
     name,
@@ -146,7 +164,14 @@ function reduce(backend: MrcnnWebgpuBackend, { batch, pixels, channels, groups, 
 }
 
 /** The elementwise pass by a table per image and channel. */
-function apply(backend: MrcnnWebgpuBackend, { batch, pixels, channels }: Shape, name: string, work: string, tensors: Readonly<Record<string, TensorInfo>>, output: TensorInfo): void {
+function apply(
+  backend: MrcnnWebgpuBackend,
+  { batch, pixels, channels }: Shape,
+  name: string,
+  work: string,
+  tensors: Readonly<Record<string, TensorInfo>>,
+  output: TensorInfo,
+): void {
   const width = channels % 4 === 0 ? 4 : 1;
   const as = width === 4 ? "vec4f" : "f32";
   const perPixel = channels / width;
@@ -162,25 +187,43 @@ function apply(backend: MrcnnWebgpuBackend, { batch, pixels, channels }: Shape, 
 }
 
 /** Group normalization and its moments. */
-export const groupNorm: KernelConfig = kernel<Given<GroupNormInputs>, GroupNormAttrs>(GROUP_NORM, ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
-  const shape = shapeOf(x, groups);
-  const { batch, channels, grid: { chunks } } = shape;
-  const [y, mean, rstd] = [allocate(backend, x.shape), allocate(backend, [batch, groups]), allocate(backend, [batch, groups])];
-  const partial = allocate(backend, [batch * chunks * channels * 4]);
-  const [scales, shifts] = [allocate(backend, [batch, channels]), allocate(backend, [batch, channels])];
-  reduce(backend, shape, "groupNormMoments", moments, { x }, { partial: { tensor: partial, as: "vec4f" } });
-  run(backend, {
-    name: "groupNormFactors",
-    source: factors,
-    inputs: { partial: { tensor: partial, as: "vec4f" }, weight, bias },
-    outputs: { mean, rstd, scales, shifts },
-    params: { batch, channels, groups, chunks, eps: { f32: eps } },
-    workgroups: spread(batch * groups),
-  });
-  apply(backend, shape, "groupNormApply", "y[i] = x[i] * scales[at] + shifts[at];", { x, scales, shifts }, y);
-  release(backend, partial, scales, shifts);
-  return [y, mean, rstd];
-});
+export const groupNorm: KernelConfig = kernel<Given<GroupNormInputs>, GroupNormAttrs>(
+  GROUP_NORM,
+  ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
+    const shape = shapeOf(x, groups);
+    const {
+      batch,
+      channels,
+      grid: { chunks },
+    } = shape;
+    const [y, mean, rstd] = [
+      allocate(backend, x.shape),
+      allocate(backend, [batch, groups]),
+      allocate(backend, [batch, groups]),
+    ];
+    const partial = allocate(backend, [batch * chunks * channels * 4]);
+    const [scales, shifts] = [allocate(backend, [batch, channels]), allocate(backend, [batch, channels])];
+    reduce(backend, shape, "groupNormMoments", moments, { x }, { partial: { tensor: partial, as: "vec4f" } });
+    run(backend, {
+      name: "groupNormFactors",
+      source: factors,
+      inputs: { partial: { tensor: partial, as: "vec4f" }, weight, bias },
+      outputs: { mean, rstd, scales, shifts },
+      params: { batch, channels, groups, chunks, eps: { f32: eps } },
+      workgroups: spread(batch * groups),
+    });
+    apply(
+      backend,
+      shape,
+      "groupNormApply",
+      "y[i] = x[i] * scales[at] + shifts[at];",
+      { x, scales, shifts },
+      y,
+    );
+    release(backend, partial, scales, shifts);
+    return [y, mean, rstd];
+  },
+);
 
 // Sums of dy, and of dy times the normalized x.
 const gradientSums = /* wgsl */ `
@@ -241,10 +284,22 @@ export const groupNormGrad: KernelConfig = kernel<Given<GroupNormGradInputs>, Gr
   GROUP_NORM_GRAD,
   ({ inputs: { dy, x, weight, mean, rstd }, attrs: { groups }, backend }) => {
     const shape = shapeOf(x, groups);
-    const { batch, pixels, channels, grid: { chunks } } = shape;
+    const {
+      batch,
+      pixels,
+      channels,
+      grid: { chunks },
+    } = shape;
     const dx = allocate(backend, x.shape);
-    const [sums, dots] = [allocate(backend, [batch * chunks, channels]), allocate(backend, [batch * chunks, channels])];
-    const [ofDy, ofX, constants] = [allocate(backend, [batch, channels]), allocate(backend, [batch, channels]), allocate(backend, [batch, channels])];
+    const [sums, dots] = [
+      allocate(backend, [batch * chunks, channels]),
+      allocate(backend, [batch * chunks, channels]),
+    ];
+    const [ofDy, ofX, constants] = [
+      allocate(backend, [batch, channels]),
+      allocate(backend, [batch, channels]),
+      allocate(backend, [batch, channels]),
+    ];
     reduce(backend, shape, "groupNormGradSums", gradientSums, { dy, x, mean, rstd }, { sums, dots });
     run(backend, {
       name: "groupNormGradFactors",
@@ -254,7 +309,14 @@ export const groupNormGrad: KernelConfig = kernel<Given<GroupNormGradInputs>, Gr
       params: { batch, pixels, channels, groups, chunks },
       workgroups: spread(batch * groups),
     });
-    apply(backend, shape, "groupNormGradApply", "y[i] = dy[i] * ofDy[at] + x[i] * ofX[at] + constants[at];", { dy, x, ofDy, ofX, constants }, dx);
+    apply(
+      backend,
+      shape,
+      "groupNormGradApply",
+      "y[i] = dy[i] * ofDy[at] + x[i] * ofX[at] + constants[at];",
+      { dy, x, ofDy, ofX, constants },
+      dx,
+    );
     const dweight = sumColumns(backend, dots, batch * chunks, channels);
     const dbias = sumColumns(backend, sums, batch * chunks, channels);
     release(backend, sums, dots, ofDy, ofX, constants);

@@ -21,16 +21,19 @@ const source = /* wgsl */ `
 }`;
 
 /** Whether a tensor holds NaN or infinity. */
-export const notFinite: KernelConfig = kernel<Given<NotFiniteInputs>, object>(NOT_FINITE, ({ inputs: { x }, backend }) => {
-  const flag = zeros(backend, [1]);
-  const size = util.sizeFromShape(x.shape);
-  run(backend, {
-    name: "notFinite",
-    source,
-    inputs: { bits: { tensor: x, as: "u32" } },
-    outputs: { flag: { tensor: flag, as: "atomic<u32>" } },
-    params: { size },
-    workgroups: [Math.min(MOST_WORKGROUPS, Math.ceil(size / (64 * VALUES_OF_A_THREAD)))],
-  });
-  return flag;
-});
+export const notFinite: KernelConfig = kernel<Given<NotFiniteInputs>, object>(
+  NOT_FINITE,
+  ({ inputs: { x }, backend }) => {
+    const flag = zeros(backend, [1]);
+    const size = util.sizeFromShape(x.shape);
+    run(backend, {
+      name: "notFinite",
+      source,
+      inputs: { bits: { tensor: x, as: "u32" } },
+      outputs: { flag: { tensor: flag, as: "atomic<u32>" } },
+      params: { size },
+      workgroups: [Math.min(MOST_WORKGROUPS, Math.ceil(size / (64 * VALUES_OF_A_THREAD)))],
+    });
+    return flag;
+  },
+);

@@ -18,16 +18,19 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   dx[i] = select(vec4f(), dy[i], y[i] > vec4f());
 }`;
 
-export const reluGrad: KernelConfig = kernel<Given<ReluGradInputs>, object>(RELU_GRAD, ({ inputs: { dy, y }, backend }) => {
-  const dx = allocate(backend, dy.shape);
-  const vectors = Math.ceil(util.sizeFromShape(dy.shape) / 4);
-  run(backend, {
-    name: "reluGrad",
-    source,
-    inputs: { dy: { tensor: dy, as: "vec4f" }, y: { tensor: y, as: "vec4f" } },
-    outputs: { dx: { tensor: dx, as: "vec4f" } },
-    params: { vectors },
-    workgroups: spread(Math.ceil(vectors / 256)),
-  });
-  return dx;
-});
+export const reluGrad: KernelConfig = kernel<Given<ReluGradInputs>, object>(
+  RELU_GRAD,
+  ({ inputs: { dy, y }, backend }) => {
+    const dx = allocate(backend, dy.shape);
+    const vectors = Math.ceil(util.sizeFromShape(dy.shape) / 4);
+    run(backend, {
+      name: "reluGrad",
+      source,
+      inputs: { dy: { tensor: dy, as: "vec4f" }, y: { tensor: y, as: "vec4f" } },
+      outputs: { dx: { tensor: dx, as: "vec4f" } },
+      params: { vectors },
+      workgroups: spread(Math.ceil(vectors / 256)),
+    });
+    return dx;
+  },
+);

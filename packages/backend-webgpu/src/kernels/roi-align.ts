@@ -1,6 +1,18 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
-import { ROI_ALIGN, ROI_ALIGN_GRAD, ROI_ALIGN_PYRAMID, ROI_ALIGN_PYRAMID_GRAD } from "@mrcnn/roi-align/kernel";
-import type { RoiAlignAttrs, RoiAlignGradAttrs, RoiAlignGradInputs, RoiAlignInputs, RoiAlignPyramidAttrs, RoiAlignPyramidInputs } from "@mrcnn/roi-align/kernel";
+import {
+  ROI_ALIGN,
+  ROI_ALIGN_GRAD,
+  ROI_ALIGN_PYRAMID,
+  ROI_ALIGN_PYRAMID_GRAD,
+} from "@mrcnn/roi-align/kernel";
+import type {
+  RoiAlignAttrs,
+  RoiAlignGradAttrs,
+  RoiAlignGradInputs,
+  RoiAlignInputs,
+  RoiAlignPyramidAttrs,
+  RoiAlignPyramidInputs,
+} from "@mrcnn/roi-align/kernel";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import type { Given } from "../given.ts";
 import { allocate, kernel } from "../kernel.ts";
@@ -196,17 +208,32 @@ interface Pooling extends Omit<RoiAlignAttrs, "spatialScale"> {
   readonly areas: readonly number[];
 }
 
-const vectorOf = (channels: number): { size: 1 | 4; type: "f32" | "vec4f" } => (channels % 4 === 0 ? { size: 4, type: "vec4f" } : { size: 1, type: "f32" });
+const vectorOf = (channels: number): { size: 1 | 4; type: "f32" | "vec4f" } =>
+  channels % 4 === 0 ? { size: 4, type: "vec4f" } : { size: 1, type: "f32" };
 
-const paramsOf = ({ outputHeight, outputWidth, samplingRatio, aligned, areas }: Pooling): Record<string, Param> => ({
+const paramsOf = ({
+  outputHeight,
+  outputWidth,
+  samplingRatio,
+  aligned,
+  areas,
+}: Pooling): Record<string, Param> => ({
   binsY: outputHeight,
   binsX: outputWidth,
   samplingRatio,
   offset: { f32: aligned ? 0.5 : 0 },
-  ...Object.fromEntries(Array.from({ length: MOST_MAPS - 1 }, (_, i) => [`area${i + 1}`, { f32: areas[i] ?? Infinity }])),
+  ...Object.fromEntries(
+    Array.from({ length: MOST_MAPS - 1 }, (_, i) => [`area${i + 1}`, { f32: areas[i] ?? Infinity }]),
+  ),
 });
 
-function pool(backend: MrcnnWebgpuBackend, maps: readonly TensorInfo[], scales: readonly number[], { boxes, imageIndex }: Given<Pick<RoiAlignInputs, "boxes" | "imageIndex">>, attrs: Pooling): TensorInfo {
+function pool(
+  backend: MrcnnWebgpuBackend,
+  maps: readonly TensorInfo[],
+  scales: readonly number[],
+  { boxes, imageIndex }: Given<Pick<RoiAlignInputs, "boxes" | "imageIndex">>,
+  attrs: Pooling,
+): TensorInfo {
   const { outputHeight, outputWidth } = attrs;
   const channels = maps[0]!.shape[3]!;
   const rois = boxes.shape[0]!;
@@ -218,21 +245,38 @@ function pool(backend: MrcnnWebgpuBackend, maps: readonly TensorInfo[], scales: 
   run(backend, {
     name: `roi-align ${maps.length} ${type}`,
     source: forward(maps.length, type),
-    inputs: { ...Object.fromEntries(maps.map((map, i) => [`level${i}`, typed(map)])), boxes: { tensor: boxes, as: "vec4f" }, imageIndex },
+    inputs: {
+      ...Object.fromEntries(maps.map((map, i) => [`level${i}`, typed(map)])),
+      boxes: { tensor: boxes, as: "vec4f" },
+      imageIndex,
+    },
     outputs: { pooled: typed(pooled) },
     params: {
       channels: channels / size,
       items,
       gridX: x,
       ...paramsOf(attrs),
-      ...Object.fromEntries(maps.flatMap(({ shape }, i) => [[`height${i}`, shape[1]!], [`width${i}`, shape[2]!], [`scale${i}`, { f32: scales[i]! }]])),
+      ...Object.fromEntries(
+        maps.flatMap(({ shape }, i) => [
+          [`height${i}`, shape[1]!],
+          [`width${i}`, shape[2]!],
+          [`scale${i}`, { f32: scales[i]! }],
+        ]),
+      ),
     },
     workgroups: [x, y],
   });
   return pooled;
 }
 
-function spreadBack(backend: MrcnnWebgpuBackend, shape: Shape4D, level: number, scale: number, { dy, boxes, imageIndex }: Given<RoiAlignGradInputs>, attrs: Pooling): TensorInfo {
+function spreadBack(
+  backend: MrcnnWebgpuBackend,
+  shape: Shape4D,
+  level: number,
+  scale: number,
+  { dy, boxes, imageIndex }: Given<RoiAlignGradInputs>,
+  attrs: Pooling,
+): TensorInfo {
   const [images, height, width, channels] = shape;
   const { size, type } = vectorOf(channels);
   const dx = allocate(backend, shape);
@@ -242,24 +286,36 @@ function spreadBack(backend: MrcnnWebgpuBackend, shape: Shape4D, level: number, 
     source: backward(type),
     inputs: { dy: typed(dy), boxes: { tensor: boxes, as: "vec4f" }, imageIndex },
     outputs: { dx: typed(dx) },
-    params: { height, width, channels: channels / size, rois: boxes.shape[0]!, level, scale: { f32: scale }, ...paramsOf(attrs) },
+    params: {
+      height,
+      width,
+      channels: channels / size,
+      rois: boxes.shape[0]!,
+      level,
+      scale: { f32: scale },
+      ...paramsOf(attrs),
+    },
     workgroups: [Math.ceil(width / CELLS), images * height, Math.ceil(channels / size / 64)],
   });
   return dx;
 }
 
-const supports = ({ outputHeight, outputWidth }: RoiAlignAttrs | RoiAlignPyramidAttrs): boolean => Math.max(outputHeight, outputWidth) <= MOST_BINS;
+const supports = ({ outputHeight, outputWidth }: RoiAlignAttrs | RoiAlignPyramidAttrs): boolean =>
+  Math.max(outputHeight, outputWidth) <= MOST_BINS;
 
 /** RoIAlign of one map: one dispatch. */
 export const roiAlign: KernelConfig = kernel<Given<RoiAlignInputs>, RoiAlignAttrs>(
   ROI_ALIGN,
-  ({ inputs: { features, ...rois }, attrs: { spatialScale, ...pooling }, backend }) => pool(backend, [features], [spatialScale], rois, { ...pooling, areas: [] }),
+  ({ inputs: { features, ...rois }, attrs: { spatialScale, ...pooling }, backend }) =>
+    pool(backend, [features], [spatialScale], rois, { ...pooling, areas: [] }),
   supports,
 );
 
 /** Its gradient: one dispatch. */
-export const roiAlignGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignGradAttrs>(ROI_ALIGN_GRAD, ({ inputs, attrs: { spatialScale, inputShape, ...pooling }, backend }) =>
-  spreadBack(backend, inputShape, 0, spatialScale, inputs, { ...pooling, areas: [] }),
+export const roiAlignGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignGradAttrs>(
+  ROI_ALIGN_GRAD,
+  ({ inputs, attrs: { spatialScale, inputShape, ...pooling }, backend }) =>
+    spreadBack(backend, inputShape, 0, spatialScale, inputs, { ...pooling, areas: [] }),
 );
 
 /** RoIAlign of a whole pyramid of up to five maps: one dispatch. */
@@ -275,5 +331,6 @@ export const roiAlignPyramid: KernelConfig = kernel<Given<RoiAlignPyramidInputs>
 /** Its gradient: one dispatch a level. */
 export const roiAlignPyramidGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignPyramidAttrs>(
   ROI_ALIGN_PYRAMID_GRAD,
-  ({ inputs, attrs: { spatialScales, inputShapes, ...pooling }, backend }) => inputShapes.map((shape, i) => spreadBack(backend, shape, i, spatialScales[i]!, inputs, pooling)),
+  ({ inputs, attrs: { spatialScales, inputShapes, ...pooling }, backend }) =>
+    inputShapes.map((shape, i) => spreadBack(backend, shape, i, spatialScales[i]!, inputs, pooling)),
 );

@@ -98,10 +98,26 @@ const pack = /* wgsl */ `
 }`;
 
 const supports = (attrs: SelectDetectionsAttrs): boolean =>
-  (attrs.classes ?? "every") === "every" && attrs.decoding?.rounding !== "matterport" && !("windows" in attrs && attrs.windows !== undefined);
+  (attrs.classes ?? "every") === "every" &&
+  attrs.decoding?.rounding !== "matterport" &&
+  !("windows" in attrs && attrs.windows !== undefined);
 
-function select({ inputs: { classLogits, deltas, boxes: rois, sizes }, attrs, backend }: KernelArgs<Given<SelectDetectionsInputs>, SelectDetectionsAttrs>): TensorInfo {
-  const { scoreThreshold, nmsThreshold, maxDetections: most, minSize = 1e-2, weights = [10, 10, 5, 5], decoding, suppression = "shifted", firstLabel = 1, inclusiveThreshold = false } = attrs;
+function select({
+  inputs: { classLogits, deltas, boxes: rois, sizes },
+  attrs,
+  backend,
+}: KernelArgs<Given<SelectDetectionsInputs>, SelectDetectionsAttrs>): TensorInfo {
+  const {
+    scoreThreshold,
+    nmsThreshold,
+    maxDetections: most,
+    minSize = 1e-2,
+    weights = [10, 10, 5, 5],
+    decoding,
+    suppression = "shifted",
+    firstLabel = 1,
+    inclusiveThreshold = false,
+  } = attrs;
   const [rows, classes] = classLogits.shape as [number, number];
   const images = sizes.shape[0]!;
   const perImage = rows / images;
@@ -114,29 +130,59 @@ function select({ inputs: { classLogits, deltas, boxes: rois, sizes }, attrs, ba
     source: softmax,
     inputs: { logits: classLogits, rois: vectors(rois) },
     outputs: { scores, candidates: { tensor: candidates, as: "atomic<u32>" } },
-    params: { rows, classes, perImage, gridX: x, inclusive: inclusiveThreshold ? 1 : 0, least: { f32: scoreThreshold } },
+    params: {
+      rows,
+      classes,
+      perImage,
+      gridX: x,
+      inclusive: inclusiveThreshold ? 1 : 0,
+      least: { f32: scoreThreshold },
+    },
     workgroups: [x, y],
   });
   const count = perImage * classes;
   const k = Math.min(count, ROOM, mostSorted(backend));
-  const ranked = topK(backend, scores, Array.from({ length: images }, (_, image) => ({ offset: image * count, count, k })));
+  const ranked = topK(
+    backend,
+    scores,
+    Array.from({ length: images }, (_, image) => ({ offset: image * count, count, k })),
+  );
   const [boxes, groups] = [allocate(backend, [ranked.total, 4]), allocate(backend, [ranked.total], "int32")];
   const extents = zeros(backend, [images, 2]);
   run(backend, {
     name: "detections decode",
     source: decode,
-    inputs: { segments: ranked.segments, indices: ranked.indices, scores, deltas: vectors(deltas), rois: vectors(rois), sizes: { tensor: sizes, as: "vec2f" } },
+    inputs: {
+      segments: ranked.segments,
+      indices: ranked.indices,
+      scores,
+      deltas: vectors(deltas),
+      rois: vectors(rois),
+      sizes: { tensor: sizes, as: "vec2f" },
+    },
     outputs: { boxes: vectors(boxes), groups, extents: { tensor: extents, as: "atomic<u32>" } },
     params: { classes, firstLabel },
     constants: decodeConstants(weights, decoding?.maxLogScale ?? Math.log(1000 / 16), minSize),
     workgroups: [Math.ceil(k / 64), images],
   });
-  const kept = suppress(backend, { ranked, boxes, groups, extents }, { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: 1 });
+  const kept = suppress(
+    backend,
+    { ranked, boxes, groups, extents },
+    { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: 1 },
+  );
   const packed = allocate(backend, [images, most + 1, 6]);
   run(backend, {
     name: "detections pack",
     source: pack,
-    inputs: { segments: ranked.segments, indices: ranked.indices, boxes: vectors(boxes), scores, positions: kept.positions, counts: kept.counts, candidates },
+    inputs: {
+      segments: ranked.segments,
+      indices: ranked.indices,
+      boxes: vectors(boxes),
+      scores,
+      positions: kept.positions,
+      counts: kept.counts,
+      candidates,
+    },
     outputs: { packed },
     params: { classes, most },
     workgroups: [Math.ceil((most + 1) / 64), images],

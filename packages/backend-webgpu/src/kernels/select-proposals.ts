@@ -71,13 +71,39 @@ fn better(segment: u32, rank: f32, orEqual: bool) -> u32 {
   if (place < params.most) { selected[image * params.most + place] = boxes[at]; }
 }`;
 
-function supports({ levels = "each", chooseBy = "logit", fill = false, decoding, levelCounts, preNmsTopK }: SelectProposalsAttrs): boolean {
+function supports({
+  levels = "each",
+  chooseBy = "logit",
+  fill = false,
+  decoding,
+  levelCounts,
+  preNmsTopK,
+}: SelectProposalsAttrs): boolean {
   const isOurs = levels === "each" && chooseBy === "logit" && !fill && decoding?.rounding !== "matterport";
-  return isOurs && levelCounts.every((count) => Math.min(count, preNmsTopK) <= mostSorted(currentBackend() as MrcnnWebgpuBackend));
+  return (
+    isOurs &&
+    levelCounts.every(
+      (count) => Math.min(count, preNmsTopK) <= mostSorted(currentBackend() as MrcnnWebgpuBackend),
+    )
+  );
 }
 
-function select({ inputs: { objectness, deltas, anchors, sizes }, attrs, backend }: KernelArgs<Given<SelectProposalsInputs>, SelectProposalsAttrs>): TensorInfo {
-  const { levelCounts, preNmsTopK, nmsThreshold, minSize = 1e-3, scoreThreshold = 0, weights = [1, 1, 1, 1], decoding, suppression = "shifted", suppressBy = "probability" } = attrs;
+function select({
+  inputs: { objectness, deltas, anchors, sizes },
+  attrs,
+  backend,
+}: KernelArgs<Given<SelectProposalsInputs>, SelectProposalsAttrs>): TensorInfo {
+  const {
+    levelCounts,
+    preNmsTopK,
+    nmsThreshold,
+    minSize = 1e-3,
+    scoreThreshold = 0,
+    weights = [1, 1, 1, 1],
+    decoding,
+    suppression = "shifted",
+    suppressBy = "probability",
+  } = attrs;
   const [images, count] = objectness.shape as [number, number];
   const most = proposalsPerImage(attrs);
   const segments: Segment[] = [];
@@ -90,7 +116,11 @@ function select({ inputs: { objectness, deltas, anchors, sizes }, attrs, backend
   }
   const ranked = topK(backend, objectness, segments);
   const { total } = ranked;
-  const [boxes, ranks, groups] = [allocate(backend, [total, 4]), allocate(backend, [total]), allocate(backend, [total], "int32")];
+  const [boxes, ranks, groups] = [
+    allocate(backend, [total, 4]),
+    allocate(backend, [total]),
+    allocate(backend, [total], "int32"),
+  ];
   const extents = zeros(backend, [images, 2]);
   const vectors = (tensor: TensorInfo) => ({ tensor, as: "vec4f" });
   const widest = segments.reduce((widest, { k }) => Math.max(widest, k), 1);
@@ -98,18 +128,40 @@ function select({ inputs: { objectness, deltas, anchors, sizes }, attrs, backend
   run(backend, {
     name: "proposals decode",
     source: decode,
-    inputs: { segments: ranked.segments, indices: ranked.indices, objectness, deltas: vectors(deltas), anchors: vectors(anchors), sizes: { tensor: sizes, as: "vec2f" } },
+    inputs: {
+      segments: ranked.segments,
+      indices: ranked.indices,
+      objectness,
+      deltas: vectors(deltas),
+      anchors: vectors(anchors),
+      sizes: { tensor: sizes, as: "vec2f" },
+    },
     outputs: { boxes: vectors(boxes), ranks, groups, extents: { tensor: extents, as: "atomic<u32>" } },
-    params: { anchors: count, levels, byLogit: suppressBy === "logit" ? 1 : 0, least: { f32: scoreThreshold } },
+    params: {
+      anchors: count,
+      levels,
+      byLogit: suppressBy === "logit" ? 1 : 0,
+      least: { f32: scoreThreshold },
+    },
     constants: decodeConstants(weights, decoding?.maxLogScale ?? Math.log(1000 / 16), minSize),
     workgroups: [Math.ceil(widest / 64), segments.length],
   });
-  const kept = suppress(backend, { ranked, boxes, groups, extents }, { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: levels });
+  const kept = suppress(
+    backend,
+    { ranked, boxes, groups, extents },
+    { threshold: nmsThreshold, most, grouping: suppression, segmentsPerImage: levels },
+  );
   const selected = allocate(backend, [images * most, 4]);
   run(backend, {
     name: "proposals merge",
     source: merge,
-    inputs: { segments: ranked.segments, boxes: vectors(boxes), ranks, positions: kept.positions, counts: kept.counts },
+    inputs: {
+      segments: ranked.segments,
+      boxes: vectors(boxes),
+      ranks,
+      positions: kept.positions,
+      counts: kept.counts,
+    },
     outputs: { selected: vectors(selected) },
     params: { levels, most },
     workgroups: [Math.ceil(Math.max(widest, most) / 64), levels + 1, images],

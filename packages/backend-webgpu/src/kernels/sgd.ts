@@ -24,20 +24,25 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /** One update by stochastic gradient descent with momentum. */
-export const sgd: KernelConfig = kernel<Given<Omit<SgdInputs, "velocity">> & Partial<Given<Pick<SgdInputs, "velocity">>>, SgdAttrs>(
-  SGD,
-  ({ inputs: { variable, gradient, scale, velocity }, attrs: { rate, momentum, decay }, backend }) => {
-    const [moved, next] = [allocate(backend, variable.shape), allocate(backend, variable.shape)];
-    const vectors = Math.ceil(util.sizeFromShape(variable.shape) / 4);
-    const vector = (tensor: TensorInfo): { tensor: TensorInfo; as: string } => ({ tensor, as: "vec4f" });
-    run(backend, {
-      name: velocity === undefined ? "firstSgd" : "sgd",
-      source: source(velocity === undefined),
-      inputs: { variable: vector(variable), gradient: vector(gradient), scale, ...(velocity !== undefined && { velocity: vector(velocity) }) },
-      outputs: { moved: vector(moved), next: vector(next) },
-      params: { vectors, rate: { f32: rate }, momentum: { f32: momentum }, decay: { f32: decay } },
-      workgroups: spread(Math.ceil(vectors / 256)),
-    });
-    return [moved, next];
-  },
-);
+export const sgd: KernelConfig = kernel<
+  Given<Omit<SgdInputs, "velocity">> & Partial<Given<Pick<SgdInputs, "velocity">>>,
+  SgdAttrs
+>(SGD, ({ inputs: { variable, gradient, scale, velocity }, attrs: { rate, momentum, decay }, backend }) => {
+  const [moved, next] = [allocate(backend, variable.shape), allocate(backend, variable.shape)];
+  const vectors = Math.ceil(util.sizeFromShape(variable.shape) / 4);
+  const vector = (tensor: TensorInfo): { tensor: TensorInfo; as: string } => ({ tensor, as: "vec4f" });
+  run(backend, {
+    name: velocity === undefined ? "firstSgd" : "sgd",
+    source: source(velocity === undefined),
+    inputs: {
+      variable: vector(variable),
+      gradient: vector(gradient),
+      scale,
+      ...(velocity !== undefined && { velocity: vector(velocity) }),
+    },
+    outputs: { moved: vector(moved), next: vector(next) },
+    params: { vectors, rate: { f32: rate }, momentum: { f32: momentum }, decay: { f32: decay } },
+    workgroups: spread(Math.ceil(vectors / 256)),
+  });
+  return [moved, next];
+});

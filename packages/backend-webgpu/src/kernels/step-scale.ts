@@ -74,37 +74,44 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 }`;
 
 /** What every gradient is multiplied by, and what a step's report is made of. */
-export const stepScale: KernelConfig = kernel<Readonly<Record<string, TensorInfo>>, StepScaleAttrs>(STEP_SCALE, ({ inputs, attrs: { share, clipNorm }, backend }) => {
-  const { losses, previous, ...gradients } = inputs as Record<string, TensorInfo> & { losses: TensorInfo };
-  const parts = Object.values(gradients).map((gradient) => {
-    const size = util.sizeFromShape(gradient.shape);
-    return { gradient, size, workgroups: Math.min(MOST_WORKGROUPS, Math.ceil(size / 4 / VECTORS_OF_A_WORKGROUP)) };
-  });
-  const partials = parts.reduce((n, { workgroups }) => n + workgroups, 0);
-  const partial = allocate(backend, [partials]);
-  let offset = 0;
-  for (const { gradient, size, workgroups } of parts) {
-    run(backend, {
-      name: "squares",
-      source: squares,
-      inputs: { gradient: { tensor: gradient, as: "vec4f" } },
-      outputs: { partial },
-      params: { size, offset },
-      workgroups: [workgroups],
+export const stepScale: KernelConfig = kernel<Readonly<Record<string, TensorInfo>>, StepScaleAttrs>(
+  STEP_SCALE,
+  ({ inputs, attrs: { share, clipNorm }, backend }) => {
+    const { losses, previous, ...gradients } = inputs as Record<string, TensorInfo> & { losses: TensorInfo };
+    const parts = Object.values(gradients).map((gradient) => {
+      const size = util.sizeFromShape(gradient.shape);
+      return {
+        gradient,
+        size,
+        workgroups: Math.min(MOST_WORKGROUPS, Math.ceil(size / 4 / VECTORS_OF_A_WORKGROUP)),
+      };
     });
-    offset += workgroups;
-  }
-  const count = losses.shape[0]!;
-  const [scale, values] = [allocate(backend, []), allocate(backend, [count + 1])];
-  const bits = (tensor: TensorInfo): { tensor: TensorInfo; as: string } => ({ tensor, as: "u32" });
-  run(backend, {
-    name: previous === undefined ? "firstStepScale" : "stepScale",
-    source: decision(previous !== undefined),
-    inputs: { partial: bits(partial), losses: bits(losses), ...(previous !== undefined && { previous }) },
-    outputs: { scale, values: bits(values) },
-    params: { partials, losses: count, share: { f32: share }, clipNorm: { f32: clipNorm ?? 0 } },
-    workgroups: [1],
-  });
-  release(backend, partial);
-  return [scale, values];
-});
+    const partials = parts.reduce((n, { workgroups }) => n + workgroups, 0);
+    const partial = allocate(backend, [partials]);
+    let offset = 0;
+    for (const { gradient, size, workgroups } of parts) {
+      run(backend, {
+        name: "squares",
+        source: squares,
+        inputs: { gradient: { tensor: gradient, as: "vec4f" } },
+        outputs: { partial },
+        params: { size, offset },
+        workgroups: [workgroups],
+      });
+      offset += workgroups;
+    }
+    const count = losses.shape[0]!;
+    const [scale, values] = [allocate(backend, []), allocate(backend, [count + 1])];
+    const bits = (tensor: TensorInfo): { tensor: TensorInfo; as: string } => ({ tensor, as: "u32" });
+    run(backend, {
+      name: previous === undefined ? "firstStepScale" : "stepScale",
+      source: decision(previous !== undefined),
+      inputs: { partial: bits(partial), losses: bits(losses), ...(previous !== undefined && { previous }) },
+      outputs: { scale, values: bits(values) },
+      params: { partials, losses: count, share: { f32: share }, clipNorm: { f32: clipNorm ?? 0 } },
+      workgroups: [1],
+    });
+    release(backend, partial);
+    return [scale, values];
+  },
+);

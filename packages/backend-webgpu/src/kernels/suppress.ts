@@ -140,20 +140,40 @@ var<workgroup> keptNow: u32;
  * Greedy non-maximum suppression within each segment, as `batchedNmsOnHost` of @mrcnn/nms: two dispatches. The caller
  * disposes what it returns.
  */
-export function suppress(backend: MrcnnWebgpuBackend, { ranked, boxes, groups, extents }: Candidates, options: Suppression): Kept {
+export function suppress(
+  backend: MrcnnWebgpuBackend,
+  { ranked, boxes, groups, extents }: Candidates,
+  options: Suppression,
+): Kept {
   const { threshold, most, grouping, segmentsPerImage } = options;
   const segmentCount = ranked.starts.length;
-  const widest = ranked.starts.reduce((widest, start, i) => Math.max(widest, (ranked.starts[i + 1] ?? ranked.total) - start), 1);
+  const widest = ranked.starts.reduce(
+    (widest, start, i) => Math.max(widest, (ranked.starts[i + 1] ?? ranked.total) - start),
+    1,
+  );
   const words = Math.ceil(widest / 32);
   const masks = allocate(backend, [ranked.total, words], "int32");
-  const [positions, counts] = [allocate(backend, [ranked.total], "int32"), allocate(backend, [segmentCount], "int32")];
+  const [positions, counts] = [
+    allocate(backend, [ranked.total], "int32"),
+    allocate(backend, [segmentCount], "int32"),
+  ];
   const bits = (tensor: TensorInfo) => ({ tensor, as: "u32" });
   run(backend, {
     name: "suppress overlaps",
     source: overlaps,
-    inputs: { segments: ranked.segments, boxes: { tensor: boxes, as: "vec4f" }, groups, extents: bits(extents) },
+    inputs: {
+      segments: ranked.segments,
+      boxes: { tensor: boxes, as: "vec4f" },
+      groups,
+      extents: bits(extents),
+    },
     outputs: { masks: bits(masks) },
-    params: { segmentsPerImage, mayShift: grouping === "shifted" ? 1 : 0, words, threshold: { f32: threshold } },
+    params: {
+      segmentsPerImage,
+      mayShift: grouping === "shifted" ? 1 : 0,
+      words,
+      threshold: { f32: threshold },
+    },
     workgroups: [Math.ceil(widest / 64), words, segmentCount],
   });
   run(backend, {

@@ -194,7 +194,8 @@ fn isBefore(a: u32, b: u32) -> bool { return keys[a] > keys[b] || (keys[a] == ke
 }`;
 
 /** The most of a segment that can be sorted: 8 bytes each in workgroup memory. */
-export const mostSorted = (backend: MrcnnWebgpuBackend): number => 2 ** Math.floor(Math.log2(backend.device.limits.maxComputeWorkgroupStorageSize / 8));
+export const mostSorted = (backend: MrcnnWebgpuBackend): number =>
+  2 ** Math.floor(Math.log2(backend.device.limits.maxComputeWorkgroupStorageSize / 8));
 
 /**
  * The best of each segment of `values` (float32), best first, as rpn's `topK` chooses them. Six dispatches, whatever the segments.
@@ -211,15 +212,48 @@ export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: 
   const info = backend.makeTensorInfo([table.length], "int32", table);
   const indices = allocate(backend, [total], "int32");
   const tiles = Math.ceil(segments.reduce((most, { count }) => Math.max(most, count), 0) / TILE);
-  const [bins, counters] = [allocate(backend, [TILE * segments.length], "int32"), allocate(backend, [segments.length], "int32")];
+  const [bins, counters] = [
+    allocate(backend, [TILE * segments.length], "int32"),
+    allocate(backend, [segments.length], "int32"),
+  ];
   const listed = allocate(backend, values.shape, "int32");
   const grid = [tiles, segments.length] as const;
   const atomic = (tensor: TensorInfo) => ({ tensor, as: "atomic<u32>" });
-  run(backend, { name: "top-k clear", source: clear, inputs: {}, outputs: { bins }, workgroups: [Math.ceil((TILE * segments.length) / 256)] });
-  run(backend, { name: "top-k clear", source: clear, inputs: {}, outputs: { bins: counters }, workgroups: [Math.ceil(segments.length / 256)] });
-  run(backend, { name: "top-k histogram", source: histogram, inputs: { values, segments: info }, outputs: { bins: atomic(bins) }, workgroups: grid });
-  run(backend, { name: "top-k narrow", source: narrow, inputs: { values, segments: info, bins: { tensor: bins, as: "u32" } }, outputs: { counters: atomic(counters), listed }, workgroups: grid });
-  run(backend, { name: "top-k select", source: select, inputs: { values, segments: info, counters, listed }, outputs: { indices }, workgroups: [segments.length] });
+  run(backend, {
+    name: "top-k clear",
+    source: clear,
+    inputs: {},
+    outputs: { bins },
+    workgroups: [Math.ceil((TILE * segments.length) / 256)],
+  });
+  run(backend, {
+    name: "top-k clear",
+    source: clear,
+    inputs: {},
+    outputs: { bins: counters },
+    workgroups: [Math.ceil(segments.length / 256)],
+  });
+  run(backend, {
+    name: "top-k histogram",
+    source: histogram,
+    inputs: { values, segments: info },
+    outputs: { bins: atomic(bins) },
+    workgroups: grid,
+  });
+  run(backend, {
+    name: "top-k narrow",
+    source: narrow,
+    inputs: { values, segments: info, bins: { tensor: bins, as: "u32" } },
+    outputs: { counters: atomic(counters), listed },
+    workgroups: grid,
+  });
+  run(backend, {
+    name: "top-k select",
+    source: select,
+    inputs: { values, segments: info, counters, listed },
+    outputs: { indices },
+    workgroups: [segments.length],
+  });
   const size = 2 ** Math.ceil(Math.log2(segments.reduce((most, { k }) => Math.max(most, k), 2)));
   run(backend, {
     name: "top-k sort",

@@ -26,20 +26,32 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /** A map plus a coarser one, enlarged. */
-export const upsampleAdd: KernelConfig = kernel<Given<UpsampleAddInputs>, object>(UPSAMPLE_ADD, ({ inputs: { x, finer }, backend }) => {
-  const [batch, height, width, channels] = finer.shape as [number, number, number, number];
-  const [, rows, columns] = x.shape as [number, number, number, number];
-  const y = allocate(backend, finer.shape);
-  const size = channels % 4 === 0 ? 4 : 1;
-  const as = size === 4 ? "vec4f" : "f32";
-  const count = (batch * height * width * channels) / size;
-  run(backend, {
-    name: "upsampleAdd",
-    source,
-    inputs: { x: { tensor: x, as }, finer: { tensor: finer, as } },
-    outputs: { y: { tensor: y, as } },
-    params: { count, height, width, rows, columns, channels: channels / size, scaleY: { f32: rows / height }, scaleX: { f32: columns / width } },
-    workgroups: spread(Math.ceil(count / 256)),
-  });
-  return y;
-});
+export const upsampleAdd: KernelConfig = kernel<Given<UpsampleAddInputs>, object>(
+  UPSAMPLE_ADD,
+  ({ inputs: { x, finer }, backend }) => {
+    const [batch, height, width, channels] = finer.shape as [number, number, number, number];
+    const [, rows, columns] = x.shape as [number, number, number, number];
+    const y = allocate(backend, finer.shape);
+    const size = channels % 4 === 0 ? 4 : 1;
+    const as = size === 4 ? "vec4f" : "f32";
+    const count = (batch * height * width * channels) / size;
+    run(backend, {
+      name: "upsampleAdd",
+      source,
+      inputs: { x: { tensor: x, as }, finer: { tensor: finer, as } },
+      outputs: { y: { tensor: y, as } },
+      params: {
+        count,
+        height,
+        width,
+        rows,
+        columns,
+        channels: channels / size,
+        scaleY: { f32: rows / height },
+        scaleX: { f32: columns / width },
+      },
+      workgroups: spread(Math.ceil(count / 256)),
+    });
+    return y;
+  },
+);

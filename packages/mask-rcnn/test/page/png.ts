@@ -14,13 +14,22 @@ const chunk = (type: string, data: Uint8Array): Buffer => {
 };
 
 /** 8-bit RGB or RGBA pixels as a PNG file, with other chunks before them. */
-export function png(pixels: Uint8Array, { width, height, chunks = {} }: { width: number; height: number; chunks?: Readonly<Record<string, Uint8Array>> }): Uint8Array<ArrayBuffer> {
+export function png(
+  pixels: Uint8Array,
+  {
+    width,
+    height,
+    chunks = {},
+  }: { width: number; height: number; chunks?: Readonly<Record<string, Uint8Array>> },
+): Uint8Array<ArrayBuffer> {
   const channels = pixels.length / (width * height);
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width);
   header.writeUInt32BE(height, 4);
   header.set([8, channels === 4 ? 6 : 2], 8);
-  const rows = Array.from({ length: height }, (_, y) => Buffer.concat([Buffer.of(0), pixels.subarray(y * width * channels, (y + 1) * width * channels)]));
+  const rows = Array.from({ length: height }, (_, y) =>
+    Buffer.concat([Buffer.of(0), pixels.subarray(y * width * channels, (y + 1) * width * channels)]),
+  );
   return new Uint8Array(
     Buffer.concat([
       Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),

@@ -15,8 +15,11 @@ export function installPublished(folder: string, name: string): void {
   const from = join(packages, name);
   const to = join(folder, "node_modules", "@mrcnn", name);
   if (existsSync(to)) return;
-  const { files, dependencies, peerDependencies } = JSON.parse(readFileSync(join(from, "package.json"), "utf8")) as Manifest;
-  for (const file of ["package.json", ...files.filter((one) => !one.startsWith("!"))]) cpSync(join(from, file), join(to, file), { recursive: true });
+  const { files, dependencies, peerDependencies } = JSON.parse(
+    readFileSync(join(from, "package.json"), "utf8"),
+  ) as Manifest;
+  for (const file of ["package.json", ...files.filter((one) => !one.startsWith("!"))])
+    cpSync(join(from, file), join(to, file), { recursive: true });
   for (const dependency of Object.keys({ ...dependencies, ...peerDependencies })) {
     if (dependency.startsWith("@mrcnn/")) {
       installPublished(folder, dependency.slice("@mrcnn/".length));

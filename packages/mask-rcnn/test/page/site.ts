@@ -37,11 +37,26 @@ export async function buildSite(folder: string): Promise<{ root: string; warning
   installPublished(folder, "mask-rcnn");
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const warnings: string[] = [];
-  const customLogger = { ...createLogger("silent"), warn: (text: string) => void warnings.push(text), warnOnce: (text: string) => void warnings.push(text) };
+  const customLogger = {
+    ...createLogger("silent"),
+    warn: (text: string) => void warnings.push(text),
+    warnOnce: (text: string) => void warnings.push(text),
+  };
   const root = join(folder, "built");
   const input = ["index.html", "api.html"].map((page) => join(folder, page));
-  const bundle = { outDir: root, reportCompressedSize: false, rolldownOptions: { input, checks: { bundlerTimings: false } } };
-  await build({ root: folder, configFile: false, logLevel: "silent", customLogger, worker: { format: "es" }, build: bundle });
+  const bundle = {
+    outDir: root,
+    reportCompressedSize: false,
+    rolldownOptions: { input, checks: { bundlerTimings: false } },
+  };
+  await build({
+    root: folder,
+    configFile: false,
+    logLevel: "silent",
+    customLogger,
+    worker: { format: "es" },
+    build: bundle,
+  });
   mkdirSync(root, { recursive: true });
   return { root, warnings };
 }
@@ -59,7 +74,13 @@ export async function develop(folder: string): Promise<{ url: string; close: () 
   return { url: server.resolvedUrls!.local[0]!, close: () => server.close() };
 }
 
-const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".png": "image/png", ".jpg": "image/jpeg" };
+const types: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".wasm": "application/wasm",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+};
 
 /** A server of a site. */
 export interface SiteServer extends FileServer {
@@ -68,21 +89,31 @@ export interface SiteServer extends FileServer {
 }
 
 /** Serves a built site and `extra` files until the test file ends. Unknown paths get a page, as of many servers. */
-export async function serveSite(root: string, extra: ReadonlyMap<string, Uint8Array>, { isIsolated }: { isIsolated: boolean }): Promise<SiteServer> {
+export async function serveSite(
+  root: string,
+  extra: ReadonlyMap<string, Uint8Array>,
+  { isIsolated }: { isIsolated: boolean },
+): Promise<SiteServer> {
   const sent = { js: 0, wasm: 0 };
-  const isolation = isIsolated ? { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" } : {};
+  const isolation =
+    isIsolated ?
+      { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" }
+    : {};
   const send = (response: ServerResponse, body: Uint8Array, type: string): void => {
     const packed = gzipSync(body);
     if (type === types[".js"]) sent.js += packed.length;
     if (type === types[".wasm"]) sent.wasm += packed.length;
-    response.writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": packed.length }).end(packed);
+    response
+      .writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": packed.length })
+      .end(packed);
   };
   const server = await serve((request, response) => {
     for (const [name, value] of Object.entries(isolation)) response.setHeader(name, value);
     const path = new URL(request.url ?? "/", "http://site").pathname;
     const content = extra.get(path);
     if (content !== undefined && path.endsWith(".safetensors")) return sendFile(request, response, content);
-    if (content !== undefined) return send(response, content, types[extname(path)] ?? "application/octet-stream");
+    if (content !== undefined)
+      return send(response, content, types[extname(path)] ?? "application/octet-stream");
     const name = path === "/" ? "index.html" : path.slice(1);
     try {
       send(response, readFileSync(join(root, name)), types[extname(name)] ?? "application/octet-stream");

@@ -5,6 +5,7 @@ export function readFileSync(url: URL): string {
   const request = new XMLHttpRequest();
   request.open("GET", `/@fs${url.pathname}`, false);
   request.send();
-  if (request.status !== 200) throw new Error(`${url.pathname}: the server of the tests answered ${request.status} ${url.href}.`);
+  if (request.status !== 200)
+    throw new Error(`${url.pathname}: the server of the tests answered ${request.status} ${url.href}.`);
   return request.responseText;
 }
