@@ -9,8 +9,13 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: ["node", "import", "default"] } },
   test: {
     include: [`${room}/test/**/*.test.ts`],
-    // Those start processes of what is built, or need an adapter: no broken line reaches them.
-    exclude: ["**/node_modules/**", "**/dist/**", "apps/trainer/test/webgpu-training.test.ts"],
+    // These start processes of what is built, or need an adapter: no broken line reaches them.
+    exclude: [
+      "**/node_modules/**",
+      "**/dist/**",
+      "apps/trainer/test/{webgpu-training,signals,quiet}.test.ts",
+      "packages/datasets/test/loader.test.ts",
+    ],
     setupFiles: ["./packages/testing/src/setup/wasm.ts"],
     pool: "forks",
     testTimeout: 120_000,

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
+import { afterAll, describe } from "vitest";
 import { main } from "../src/main.ts";
 
 /** What a command said and how it ended. */
@@ -22,6 +22,9 @@ export async function mrcnn(...args: readonly string[]): Promise<Outcome> {
   });
   return { code, out: out.join("\n"), err: err.join("\n") };
 }
+
+/** A suite that starts processes of what is built: lines that are broken to try the tests never reach those. */
+export const describeProcesses = describe.skipIf(process.env["MUTATED_ROOM"] !== undefined);
 
 /** A folder of its own for a test file, removed at the end. */
 export function temporaryFolder(): string {

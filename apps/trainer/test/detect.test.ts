@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { badKinds, mixedFolder } from "./bad-pictures.ts";
-import { mrcnn, temporaryFolder } from "./command.ts";
+import { describeProcesses, mrcnn, temporaryFolder } from "./command.ts";
 
 const folder = temporaryFolder();
 const photos = join(folder, "photos");
@@ -111,7 +111,7 @@ describe("a folder with bad pictures of every kind", () => {
   });
 });
 
-describe("killed in the middle", () => {
+describeProcesses("killed in the middle", () => {
   const command = fileURLToPath(new URL("../bin/mrcnn.mjs", import.meta.url));
   const stopped = (
     signal: NodeJS.Signals,

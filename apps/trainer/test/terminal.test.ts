@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { main } from "../src/main.ts";
 import { createProgress } from "../src/progress.ts";
 import { shown, shownName, showing } from "../src/terminal.ts";
-import { mrcnn, temporaryFolder, writeJson } from "./command.ts";
+import { describeProcesses, mrcnn, temporaryFolder, writeJson } from "./command.ts";
 
 const folder = temporaryFolder();
 const command = fileURLToPath(new URL("../bin/mrcnn.mjs", import.meta.url));
@@ -117,7 +117,7 @@ const run = (
     child.on("close", (code, signal) => resolve({ code, signal, out: text.stdout, err: text.stderr }));
   });
 
-describe("closed streams", () => {
+describeProcesses("closed streams", () => {
   it.each([
     ["models, stdout", ["models"], "stdout"],
     ["models, both", ["models"], "both"],
@@ -165,7 +165,7 @@ describe("closed streams", () => {
   });
 });
 
-describe("from another folder", () => {
+describeProcesses("from another folder", () => {
   it("`npm run mrcnn` takes paths from where the user stands; other scripts from where they run", async () => {
     const root = fileURLToPath(new URL("../../..", import.meta.url));
     const args = ["detect", "here.png", "--model", "nuclei"];

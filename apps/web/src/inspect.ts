@@ -1,5 +1,5 @@
 /** A look at every stage of one detection, in numbers that a page can draw. */
-import { abs, max, mean, squeeze, tidy } from "@tensorflow/tfjs-core";
+import { abs, max, mean, sigmoid, squeeze, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import type { BoxDetections, FeatureMaps, ImageSize, RawImage, Rois } from "@mrcnn/core";
 import { numericsProfiles } from "@mrcnn/model";
@@ -86,7 +86,7 @@ export async function inspect(model: MaskRcnn, image: RawImage, options: DetectO
         Object.assign(seen, { proposals: chosen });
       } else if (stage === "mask head") {
         const own = output as DetectStages["mask head"];
-        masks = { side: own.shape[1], probabilities: (await own.data()) as Float32Array };
+        masks = { side: own.shape[1], probabilities: await read(() => sigmoid(own)) };
       } else if (stage === "resize" || stage === "selection") Object.assign(seen, { [stage]: output });
     },
     options,

@@ -6,5 +6,13 @@ export {
   initResnetStage,
   resnetBlocks,
   resnetChannels,
+  resnetLayers,
 } from "./resnet.ts";
-export type { BlockParams, ResnetConfig, ResnetDepth, ResnetOptions, ResnetParams } from "./resnet.ts";
+export type {
+  BackboneLayer,
+  BlockParams,
+  ResnetConfig,
+  ResnetDepth,
+  ResnetOptions,
+  ResnetParams,
+} from "./resnet.ts";

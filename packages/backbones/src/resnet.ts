@@ -189,23 +189,49 @@ export function applyResnet(
   x: Tensor4D,
   options: ResnetOptions = {},
 ): FeatureMaps {
-  const { trainableLayers = 5 } = config;
-  const run = (layer: number, compute: () => Tensor4D): Tensor4D =>
-    layer > trainableLayers ? offTape(compute) : compute();
   const maps: Tensor4D[] = tidy(() => {
-    let y = run(5, () => applyResnetStem(params, config, x, options));
-    const stages = [
-      params.layer1,
-      params.layer2,
-      params.layer3,
-      ...(params.layer4 === undefined ? [] : [params.layer4]),
-    ];
-    return stages.map(
-      (blocks, stage) =>
-        (y = run(4 - stage, () => applyResnetStage(blocks, config, stage as Stage, y, options))),
-    );
+    let y = x;
+    return resnetLayers(params, config, options)
+      .map(({ apply, level }) => ({ map: (y = apply(y)), level }))
+      .flatMap(({ map, level }) => (level === undefined ? [] : [map]));
   });
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
+}
+
+/** One step of a backbone, from the map before it to its own, both [B, H, W, C]. */
+export interface BackboneLayer {
+  readonly name: string;
+  /** What its map is called where others read it: "c2" to "c5"; the stem's has no name. */
+  readonly level: string | undefined;
+  readonly apply: (x: Tensor4D) => Tensor4D;
+}
+
+/** The steps that `applyResnet` takes one after the other: "stem", then "layer1" to "layer4". */
+export function resnetLayers(
+  params: ResnetParams,
+  config: ResnetConfig,
+  options: ResnetOptions = {},
+): BackboneLayer[] {
+  const { trainableLayers = 5 } = config;
+  // Layers count from the deepest: layer4 is 1, the stem 5.
+  const unlessFrozen =
+    (layer: number, apply: (x: Tensor4D) => Tensor4D) =>
+    (x: Tensor4D): Tensor4D =>
+      layer > trainableLayers ? offTape(() => apply(x)) : apply(x);
+  const { layer1, layer2, layer3, layer4 } = params;
+  const stages = [layer1, layer2, layer3, ...(layer4 === undefined ? [] : [layer4])];
+  return [
+    {
+      name: "stem",
+      level: undefined,
+      apply: unlessFrozen(5, (x) => applyResnetStem(params, config, x, options)),
+    },
+    ...stages.map((blocks, stage) => ({
+      name: `layer${stage + 1}`,
+      level: `c${stage + 2}`,
+      apply: unlessFrozen(4 - stage, (x) => applyResnetStage(blocks, config, stage as Stage, x, options)),
+    })),
+  ];
 }
 
 /** What comes before the stages: 7 × 7 of stride 2 and the pool, of `x` [B, H, W, 3]. */

@@ -56,7 +56,7 @@ const nothing: Traffic = { dispatches: 0, readbacks: 0, bytesRead: 0, bytesWritt
 export class MrcnnWebgpuBackend extends WebGPUBackend {
   /** Compiled shaders by their key. */
   readonly pipelines: Map<string, GPUComputePipeline> = new Map();
-  /** While `compileAhead` runs: those that are being compiled. Kernels must then keep nothing that they computed, for nothing is. */
+  /** While `compileAhead` pretends: those that are being compiled. Kernels must then keep nothing that they computed, for nothing is. */
   ahead: Map<string, Promise<GPUComputePipeline>> | undefined;
   private moved: { -readonly [key in keyof Traffic]: Traffic[key] } = { ...nothing };
   private problem: BackendError | undefined;
@@ -138,26 +138,28 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
   }
 
   /**
-   * Compiles, many at a time, the shaders that `work` would run, which computes nothing meanwhile and must not read; so the first
-   * real run does not stop for each. Others may use the device while this waits.
+   * Compiles the shaders that `work` would run, many at a time, so that the first real run does not stop for each. What is
+   * computed within `pretend`, which `work` is given, computes nothing; it must not read. Others may use the device meanwhile.
    *
    * @throws what `work` throws; BackendError when a shader does not compile.
    */
-  async compileAhead(work: () => void): Promise<void> {
+  async compileAhead(work: (pretend: <T>(compute: () => T) => T) => Promise<void>): Promise<void> {
     const own = this.internals;
     const known = own.pipelineCache;
     const theirs: Internals["pipelineCache"] = Object.create(known);
     const ahead = new Map<string, Promise<GPUComputePipeline>>();
-    own.pipelineCache = theirs;
-    this.ahead = ahead;
-    env().set("WEBGPU_ENGINE_COMPILE_ONLY", true);
-    try {
-      work();
-    } finally {
-      env().set("WEBGPU_ENGINE_COMPILE_ONLY", false);
-      this.ahead = undefined;
-      own.pipelineCache = known;
-    }
+    await work((compute) => {
+      own.pipelineCache = theirs;
+      this.ahead = ahead;
+      env().set("WEBGPU_ENGINE_COMPILE_ONLY", true);
+      try {
+        return compute();
+      } finally {
+        env().set("WEBGPU_ENGINE_COMPILE_ONLY", false);
+        this.ahead = undefined;
+        own.pipelineCache = known;
+      }
+    });
     try {
       for (const [key, pipeline] of Object.entries(theirs)) known[key] ??= await pipeline;
       for (const [key, pipeline] of ahead)

@@ -1,5 +1,5 @@
 import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import type { NamedAttrMap, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength, hasKernel } from "@mrcnn/core";
 import type { Keypoints } from "@mrcnn/core";
 import { decodeKeypointsContract } from "./kernel.ts";
@@ -136,36 +136,56 @@ export async function readKeypoints(
   boxes: Float32Array,
   { rule = "torchvision" }: Pick<DecodeKeypointsOptions, "rule"> = {},
 ): Promise<Keypoints> {
-  const [rois, side, , count] = heatmaps.shape;
-  assertLength(boxes, 4 * rois, "readKeypoints", "boxes");
-  const attrs: DecodeKeypointsAttrs = { side, rule };
-  if (rois === 0 || !hasKernel(decodeKeypointsContract, attrs)) {
+  const [, side, , count] = heatmaps.shape;
+  const found = decodeKeypointsOnDevice(heatmaps, boxes, { rule });
+  if (found === undefined) {
     return decodeKeypoints((await heatmaps.data()) as Float32Array, boxes, { side, keypoints: count, rule });
   }
-  const grids = gridsOf(boxes);
-  const found = tidy(() => {
+  try {
+    return keypointsFromPairs((await found.data()) as Int32Array, boxes, count);
+  } finally {
+    found.dispose();
+  }
+}
+
+/**
+ * The device's half of `readKeypoints`: `MrcnnDecodeKeypoints`'s output (see "./kernel"), which `keypointsFromPairs` turns into
+ * keypoints. Undefined without RoIs, and where the backend has no kernel.
+ *
+ * @throws ShapeError when there are not as many boxes as heatmaps.
+ */
+export function decodeKeypointsOnDevice(
+  heatmaps: Tensor4D,
+  boxes: Float32Array,
+  { rule = "torchvision" }: Pick<DecodeKeypointsOptions, "rule"> = {},
+): Tensor3D | undefined {
+  const [rois, side] = heatmaps.shape;
+  assertLength(boxes, 4 * rois, "readKeypoints", "boxes");
+  const attrs: DecodeKeypointsAttrs = { side, rule };
+  if (rois === 0 || !hasKernel(decodeKeypointsContract, attrs)) return undefined;
+  return tidy(() => {
     const sizes = tensor2d(
-      grids.map(({ width, height }) => [width, height, f(side / width), f(side / height)]),
+      gridsOf(boxes).map(({ width, height }) => [width, height, f(side / width), f(side / height)]),
     );
     return engine().runKernel(
       decodeKeypointsContract.name,
       { heatmaps, sizes },
       attrs as unknown as NamedAttrMap,
-    ) as Tensor;
+    ) as Tensor3D;
   });
-  try {
-    const pairs = (await found.data()) as Int32Array;
-    const values = new Float32Array(pairs.buffer, pairs.byteOffset, pairs.length);
-    const points = new Float32Array(rois * count * 3);
-    const scores = new Float32Array(rois * count);
-    for (let at = 0; at < scores.length; at++) {
-      points.set(pointOf(grids[Math.trunc(at / count)]!, pairs[2 * at]!), 3 * at);
-      scores[at] = values[2 * at + 1]!;
-    }
-    return { count, points, scores };
-  } finally {
-    found.dispose();
+}
+
+/** Keypoints from what `decodeKeypointsOnDevice` found for `boxes` [R * 4], `count` of each. */
+export function keypointsFromPairs(pairs: Int32Array, boxes: Float32Array, count: number): Keypoints {
+  const grids = gridsOf(boxes);
+  const values = new Float32Array(pairs.buffer, pairs.byteOffset, pairs.length);
+  const points = new Float32Array(grids.length * count * 3);
+  const scores = new Float32Array(grids.length * count);
+  for (let at = 0; at < scores.length; at++) {
+    points.set(pointOf(grids[Math.trunc(at / count)]!, pairs[2 * at]!), 3 * at);
+    scores[at] = values[2 * at + 1]!;
   }
+  return { count, points, scores };
 }
 
 // detectron2's score: the enlarged map's largest exp over the sum of the small map's.

@@ -1,6 +1,11 @@
 export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
 export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
-export { decodeKeypoints, readKeypoints } from "./decode-keypoints.ts";
+export {
+  decodeKeypoints,
+  decodeKeypointsOnDevice,
+  keypointsFromPairs,
+  readKeypoints,
+} from "./decode-keypoints.ts";
 export type { DecodeKeypointsOptions } from "./decode-keypoints.ts";
 export { applyKeypointHead, initKeypointHead } from "./keypoint-head.ts";
 export type { KeypointHeadConfig, KeypointHeadParams } from "./keypoint-head.ts";

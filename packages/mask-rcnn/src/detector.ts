@@ -2,7 +2,7 @@ import { engine } from "@tensorflow/tfjs-core";
 import { assertOptions, ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
 import { detectRules, dryRun } from "@mrcnn/model";
-import type { DetectOptions, MaskRcnn, MaskRcnnConfig, Partially } from "@mrcnn/model";
+import type { DetectOptions, MaskRcnn, MaskRcnnConfig, Partially, Within } from "@mrcnn/model";
 import { readShardedWeights, readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogHint, findInCatalog } from "./catalog.ts";
@@ -127,9 +127,10 @@ async function compileAhead(model: MaskRcnn, settings: DetectOptions): Promise<v
     height: settings.minSize ?? minSize,
     width: settings.maxSize ?? settings.minSize ?? maxSize,
   };
-  await (engine().backend as { compileAhead?(work: () => void): Promise<void> }).compileAhead?.(() =>
-    dryRun(model, size, settings),
-  );
+  const backend = engine().backend as {
+    compileAhead?(work: (pretend: Within) => Promise<void>): Promise<void>;
+  };
+  await backend.compileAhead?.((pretend) => dryRun(model, size, settings, pretend));
 }
 
 const settingsOf = ({

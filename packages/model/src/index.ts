@@ -10,12 +10,12 @@ export type {
   SamplingConfig,
   TopKConfig,
 } from "./config.ts";
-export { assertSizesAgree, detectRules } from "./detect.ts";
-export type { DetectOptions } from "./detect.ts";
 export { mergeConfig } from "./defaults.ts";
 export { dryRun } from "./dry-run.ts";
 export { inferMaskRcnnConfig } from "./infer-config.ts";
 export type { InferOptions, InferredConfig } from "./infer-config.ts";
+export { assertSizesAgree, detectRules } from "./input.ts";
+export type { DetectOptions } from "./input.ts";
 export { createMaskRcnn } from "./mask-rcnn.ts";
 export type { MaskRcnn } from "./mask-rcnn.ts";
 export type { MaskRcnnParams } from "./params.ts";
@@ -23,4 +23,5 @@ export { parseCategories, parseRun } from "./stated.ts";
 export type { StatedRun } from "./stated.ts";
 export { numericsProfiles } from "./numerics.ts";
 export type { Architecture, Numerics, NumericsProfile } from "./numerics.ts";
+export type { Within } from "./stages.ts";
 export { parameterCount, weightShapes } from "./weight-shapes.ts";

@@ -3,7 +3,7 @@ import type { Detections, Disposable, NamedVariables, Random, RawImage } from "@
 import { disposeParams, flattenParams } from "@mrcnn/nn";
 import type { MaskRcnnConfig } from "./config.ts";
 import { detect } from "./detect.ts";
-import type { DetectOptions } from "./detect.ts";
+import type { DetectOptions } from "./input.ts";
 import { initMaskRcnn } from "./params.ts";
 import type { MaskRcnnParams } from "./params.ts";
 
@@ -42,7 +42,7 @@ export function createMaskRcnn(config: MaskRcnnConfig, random: Random = createRa
     params,
     variables,
     trainable: [...variables].filter(([, variable]) => variable.trainable).map(([name]) => name),
-    detect: (images, options) => detect(config, params, images, options),
+    detect: (images, options) => detect({ config, params }, images, options),
     dispose: () => disposeParams(params),
   };
 }

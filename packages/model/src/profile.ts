@@ -2,11 +2,13 @@
 import { ConfigError } from "@mrcnn/core";
 import type { Detections, RawImage } from "@mrcnn/core";
 import { detect } from "./detect.ts";
-import type { DetectObserver, DetectOptions, DetectStages } from "./detect.ts";
+import type { DetectOptions } from "./input.ts";
 import type { MaskRcnn } from "./mask-rcnn.ts";
+import type { DetectObserver, DetectStages } from "./stages.ts";
 
-export type { DetectObserver, DetectStages, NetworkInput } from "./detect.ts";
-export { modelAnchors } from "./stages.ts";
+export type { NetworkInput } from "./input.ts";
+export { modelAnchors } from "./parts.ts";
+export type { DetectObserver, DetectStages } from "./stages.ts";
 
 /**
  * Detects as `model.detect`, and tells `observe` of each stage's output as soon as it is there: proposals, pooled features,
@@ -15,11 +17,11 @@ export { modelAnchors } from "./stages.ts";
  * @throws ConfigError as `model.detect`; what `observe` throws.
  */
 export const observeDetect = (
-  { config, params }: MaskRcnn,
+  model: MaskRcnn,
   images: readonly RawImage[],
   observe: DetectObserver,
   options: DetectOptions = {},
-): Promise<Detections[]> => detect(config, params, images, options, observe);
+): Promise<Detections[]> => detect(model, images, options, observe);
 
 /** Of one detection. */
 export interface DetectProfile {

@@ -4,7 +4,7 @@ import { ConfigError, parseConfig } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { parseMaskRcnnConfig } from "./config.ts";
 import type { MaskRcnnConfig } from "./config.ts";
-import type { DetectOptions } from "./detect.ts";
+import type { DetectOptions } from "./input.ts";
 
 /** A class as a data set numbers and names it. */
 interface StatedCategory {

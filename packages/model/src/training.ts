@@ -1,13 +1,16 @@
 /** The training side of the model, apart so that a page that only detects does not ship it. */
-import type { Tensor4D } from "@tensorflow/tfjs-core";
+import { dispose } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { ConfigError, offTape } from "@mrcnn/core";
 import type {
+  GroundTruth,
   ImageSize,
   LossTerms,
   Random,
   Rois,
   RoisOnDevice,
+  RoiTargets,
   RpnOutput,
   TrainableModel,
   TrainingBatch,
@@ -17,17 +20,12 @@ import { isStatistic } from "@mrcnn/nn";
 import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import type { ProposalConfig } from "@mrcnn/rpn";
 import { maskTargets, roiTargets, rpnTargets } from "@mrcnn/targets";
+import type { Branch } from "./branches.ts";
 import type { MaskRcnn } from "./mask-rcnn.ts";
 import { assertStepFits } from "./memory.ts";
-import {
-  applyBoxBranch,
-  applyDense,
-  applyMaskBranch,
-  modelAnchors,
-  poolRois,
-  proposalConfig,
-} from "./stages.ts";
-import type { Statistics } from "./stages.ts";
+import { proposalConfig } from "./parts.ts";
+import { tensorsOf } from "./stages.ts";
+import { walk } from "./walk.ts";
 
 export { assertStepFits, trainingValues } from "./memory.ts";
 export type { Work } from "./memory.ts";
@@ -70,7 +68,7 @@ export async function trainingLosses(
   batch: TrainingBatch,
   random: Random,
 ): Promise<LossTerms> {
-  const { config, params } = model;
+  const { config } = model;
   const { images, groundTruth } = batch;
   if (config.numerics === "matterport" || config.keypoints.length > 0) {
     throw new ConfigError(
@@ -79,45 +77,54 @@ export async function trainingLosses(
     );
   }
   assertStepFits({ config, count: images.imageSizes.length, size: images.size });
-  // Frozen batch norm has no others, whatever is asked.
-  const statistics: Statistics = "batch";
-  const { features, rpn, grids } = applyDense(config, params, images, statistics);
-  const anchors = modelAnchors(config, grids, images.size);
-  const proposals = await chooseProposals(
-    rpn,
-    anchors,
-    images.imageSizes,
-    proposalConfig(config, config.rpn.training),
-  );
-
-  const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
-  const targets = roiTargets(
-    proposals,
-    groundTruth,
-    { ...config.box.targets, weights: config.box.weights },
-    random,
-  );
-  const pool = (rois: Rois, side: number): Tensor4D => poolRois(config, features, rois, side, images.size);
-  const losses: LossTerms = {
-    ...rpnLosses(rpn, anchorTargets),
-    ...boxLosses(
-      applyBoxBranch(config, params, pool(targets.rois, config.box.poolSize), statistics),
-      targets,
-    ),
-  };
-  if (!config.mask) return losses;
-  const logits = applyMaskBranch(
-    config,
-    params,
-    pool(takeRois(targets.rois, targets.positive), config.maskHead.poolSize),
-    statistics,
-  );
-  const labels = targets.positive.map((row) => targets.labels[row]!);
-  return {
-    ...losses,
-    loss_mask: maskLoss(logits, labels, maskTargets(targets, groundTruth, logits.shape[1])),
-  };
+  const losses: { [name: string]: Scalar } = {};
+  let sampled: RoiTargets;
+  return walk(model, images, {
+    statistics: "batch", // frozen batch norm has no others, whatever is asked
+    hold: (tensor) => tensor,
+    compute: async (_, work) => work(),
+    // The backward pass holds its own handles of what it needs.
+    release: (output) => dispose(tensorsOf(output)),
+    async chooseRegions(rpn, anchors) {
+      const proposals = await chooseProposals(
+        rpn,
+        anchors,
+        images.imageSizes,
+        proposalConfig(config, config.rpn.training),
+      );
+      const anchorTargets = rpnTargets(anchors, groundTruth, config.rpn.targets, random);
+      sampled = roiTargets(
+        proposals,
+        groundTruth,
+        { ...config.box.targets, weights: config.box.weights },
+        random,
+      );
+      Object.assign(losses, rpnLosses(rpn, anchorTargets));
+      return sampled.rois;
+    },
+    async chooseObjects(boxes) {
+      Object.assign(losses, boxLosses(boxes, sampled));
+      return { rois: takeRois(sampled.rois, sampled.positive), labels: undefined, none: false };
+    },
+    async finish(answers) {
+      for (const { branch, output } of answers)
+        Object.assign(losses, branchLosses[branch.kind]?.(output, sampled, groundTruth));
+      return losses;
+    },
+  });
 }
+
+type BranchLoss = (output: Tensor, sampled: RoiTargets, groundTruth: readonly GroundTruth[]) => LossTerms;
+
+/** What each branch's output for the sampled objects, of every class, costs. */
+const branchLosses: Partial<Record<Branch["kind"], BranchLoss>> = {
+  mask(logits, sampled, groundTruth) {
+    const labels = sampled.positive.map((row) => sampled.labels[row]!);
+    return {
+      loss_mask: maskLoss(logits as Tensor4D, labels, maskTargets(sampled, groundTruth, logits.shape[1]!)),
+    };
+  },
+};
 
 /** The model as a trainer sees it. */
 export function trainingModel(model: MaskRcnn): TrainableModel {

@@ -27,7 +27,7 @@ const cases = [
   [
     "keypoints",
     tinyConfig({ mask: false, keypoints: ["nose", "tail"], keypointHead: { poolSize: 7, layers: [8] } }),
-    [...dense, "fpn", ...heads, "keypoints"],
+    [...dense, "fpn", ...heads, "keypoint pooling", "keypoint head", "keypoints"],
   ],
   [
     "C4",

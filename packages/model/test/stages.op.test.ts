@@ -1,22 +1,12 @@
 // Every stage of the pipeline against the library whose weights it runs, on narrow models.
-import { dispose, tensor, tensor4d } from "@tensorflow/tfjs-core";
+import { tensor, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { applyResnet } from "@mrcnn/backbones";
-import type { FeatureMaps } from "@mrcnn/core";
-import { applyKeypointHead, selectDetections } from "@mrcnn/heads";
-import { selectProposals } from "@mrcnn/rpn";
+import type { RoisOnDevice } from "@mrcnn/core";
+import { readRois } from "@mrcnn/rpn";
 import { expectClose, expectNoLeaks, expectSummary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";
-import { detectionConfig, prepareInput } from "../src/detect.ts";
-import { resnetConfig } from "../src/params.ts";
-import {
-  applyBoxBranch,
-  applyDense,
-  applyMaskBranchOfLabels,
-  modelAnchors,
-  poolRois,
-  proposalConfig,
-} from "../src/stages.ts";
+import { observeDetect } from "../src/profile.ts";
+import type { DetectStages } from "../src/profile.ts";
 import { picture, stageCase, stageModel } from "./stage-model.ts";
 
 // float32 alone: what two orders of summation differ by.
@@ -35,64 +25,65 @@ describe.each(cases)("%s", (name) => {
 
   it("equals the library stage by stage", async () => {
     const model = stageModel({ image, stages, ...want });
-    const { config, params } = model;
-    const held: Tensor[] = [];
-    const hold = <T extends Tensor>(t: T): T => {
-      held.push(t);
-      return t;
-    };
-    const check = async (stage: string, value: Tensor): Promise<void> =>
-      expectSummary(hold(value), stages[stage]!, stage, TOLERANCE);
+    const check = (stage: string, value: Tensor): Promise<void> =>
+      expectSummary(value, stages[stage]!, stage, TOLERANCE);
     // Not every library hands out every map.
-    const checkMaps = async (maps: FeatureMaps): Promise<void> => {
-      for (const [level, map] of maps) {
-        if (level in stages) await check(level, map);
-        else hold(map);
-      }
+    const checkMap = async (level: string, map: Tensor): Promise<void> => {
+      if (level in stages) await check(level, map);
     };
-
-    const input = prepareInput(config, [photo]);
-    const { batch } = input;
-    const x = tensor4d(batch.data, [1, batch.size.height, batch.size.width, 3]);
-    await check("input", x);
-    await checkMaps(applyResnet(params.backbone.body, resnetConfig(config), x));
-    const dense = applyDense(config, params, batch, "running");
-    await checkMaps(dense.features);
-    await check("objectness", dense.rpn.objectness);
-    await check("deltas", dense.rpn.deltas);
-
-    const anchors = modelAnchors(config, dense.grids, batch.size);
-    const proposals = await selectProposals(
-      dense.rpn,
-      anchors,
-      input.limits,
-      proposalConfig(config, config.rpn.detection),
-    );
-    // The fixtures have pixels, less one for those whose boxes are fractions.
-    const unit = input.limits[0]!.width === 1 ? batch.size.width - 1 : 1;
+    const seen: string[] = [];
+    let unit = 1;
     const inPixels = (boxes: Float32Array): Float32Array => boxes.map((v) => v * unit);
-    await expectClose(inPixels(proposals.boxes), want.proposals, { atol: 1e-3, rtol: TOLERANCE });
-    const pooled = poolRois(config, dense.features, proposals, config.box.poolSize, batch.size);
-    await check("pooled", pooled);
-    const boxes = applyBoxBranch(config, params, pooled, "running");
-    await check("classLogits", boxes.classLogits);
-    await check("boxDeltas", boxes.deltas);
-    const [found] = await selectDetections(boxes, proposals, input.limits, detectionConfig(config, input));
-    await expectClose(inPixels(found!.boxes), want.detections, { atol: 1e-3, rtol: TOLERANCE });
-
-    const rois = { boxes: found!.boxes, imageIndex: new Int32Array(found!.labels.length) };
-    if (config.mask) {
-      const seen = poolRois(config, dense.features, rois, config.maskHead.poolSize, batch.size);
-      await check("maskPooled", seen);
-      await check("maskLogits", applyMaskBranchOfLabels(config, params, seen, found!.labels));
-    }
-    const { keypoint_head, keypoint_predictor } = params.roi_heads;
-    if (keypoint_head !== undefined && keypoint_predictor !== undefined) {
-      const seen = poolRois(config, dense.features, rois, config.keypointHead.poolSize, batch.size);
-      await check("keypointPooled", seen);
-      await check("heatmaps", applyKeypointHead({ keypoint_head, keypoint_predictor }, seen));
-    }
-    dispose(held);
+    const looks: { readonly [S in keyof DetectStages]: (output: DetectStages[S]) => Promise<void> } = {
+      async resize({ batch, limits }) {
+        const { height, width } = batch.size;
+        // The fixtures have pixels, less one for those whose boxes are fractions.
+        if (limits[0]!.width === 1) unit = width - 1;
+        const input = tensor4d(batch.data, [1, height, width, 3]);
+        await check("input", input);
+        input.dispose();
+      },
+      stem: async () => {},
+      layer1: (map) => checkMap("c2", map),
+      layer2: (map) => checkMap("c3", map),
+      layer3: (map) => checkMap("c4", map),
+      layer4: (map) => checkMap("c5", map),
+      async fpn(maps) {
+        for (const [level, map] of maps) await checkMap(level, map);
+      },
+      async "rpn head"({ objectness, deltas }) {
+        await check("objectness", objectness);
+        await check("deltas", deltas);
+      },
+      async proposals(chosen) {
+        const { boxes } =
+          chosen.boxes instanceof Float32Array ? chosen : await readRois(chosen as RoisOnDevice);
+        await expectClose(inPixels(boxes as Float32Array), want.proposals, { atol: 1e-3, rtol: TOLERANCE });
+      },
+      "box pooling": (pooled) => check("pooled", pooled),
+      async "box head"({ classLogits, deltas }) {
+        await check("classLogits", classLogits);
+        await check("boxDeltas", deltas);
+      },
+      selection: ([found]) =>
+        expectClose(inPixels(found!.boxes), want.detections, { atol: 1e-3, rtol: TOLERANCE }),
+      "mask pooling": (pooled) => check("maskPooled", pooled),
+      "mask head": (logits) => check("maskLogits", logits),
+      paste: async () => {},
+      "keypoint pooling": (pooled) => check("keypointPooled", pooled),
+      "keypoint head": (heatmaps) => check("heatmaps", heatmaps),
+      keypoints: async () => {},
+    };
+    await observeDetect(model, [photo], async (stage, output) => {
+      seen.push(stage);
+      await looks[stage](output);
+    });
+    const { mask, keypoints } = model.config;
+    expect(seen).toEqual(expect.arrayContaining(["proposals", "box head", "selection"]));
+    expect([seen.includes("mask head"), seen.includes("keypoint head")]).toEqual([
+      mask,
+      keypoints.length > 0,
+    ]);
     model.dispose();
   });
 
