@@ -6,6 +6,7 @@ import type { DetectionConfig } from "@mrcnn/heads";
 import { selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";
 import type { Addition, Found, Placed } from "./branches.ts";
 import type { MaskRcnnConfig } from "./config.ts";
+import type { Answer, Context } from "./context.ts";
 import { watchOutputs } from "./finite-outputs.ts";
 import type { FiniteOutputs } from "./finite-outputs.ts";
 import { assertSizesAgree, detectRules, prepareInput } from "./input.ts";
@@ -17,7 +18,6 @@ import { createStageRunner } from "./stages.ts";
 import type { DetectObserver, StageRunner } from "./stages.ts";
 import { toFractions, toPhoto } from "./to-photo.ts";
 import { walk } from "./walk.ts";
-import type { Answer, Context } from "./walk.ts";
 
 /**
  * Finds objects in photos. Whose rules decide each step is in `config.numerics`. The host waits for the box head and the last

@@ -3,8 +3,8 @@ import { keep, slice, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import type { BoxDetections, BoxHeadOutput, FeatureMaps, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
 import type { Addition } from "./branches.ts";
+import type { StageOutput } from "./context.ts";
 import type { NetworkInput } from "./input.ts";
-import type { StageOutput } from "./walk.ts";
 
 /** What each stage of a detection puts out, in the order they run. */
 export interface DetectStages {

@@ -1,0 +1,43 @@
+/** What a walk is given: how its stages are computed, what it chooses, and what comes of it. */
+import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
+import type { BoxHeadOutput, FeatureMaps, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import type { Branch } from "./branches.ts";
+import type { Statistics } from "./norm-options.ts";
+
+/** What a stage puts out: tensors, held until they are released. */
+export type StageOutput = Tensor | FeatureMaps | RpnOutput | BoxHeadOutput;
+
+/** Objects that the branches beside the box head look at. */
+export interface Objects {
+  readonly rois: Rois;
+  /** The class whose output each object wants; without, branches put out every class. */
+  readonly labels: Int32Array | undefined;
+  /** Whether there is nothing to look at. */
+  readonly none: boolean;
+}
+
+/** A branch and what it put out for the objects. */
+export interface Answer {
+  readonly branch: Branch;
+  readonly output: Tensor;
+}
+
+/** What a walk is for: how stages are computed, which regions and objects are chosen, and what comes of it. */
+export interface Context<Result> {
+  /** What batch norms normalise with. */
+  readonly statistics: Statistics;
+  /** Regions that the caller gives; without, the network proposes its own. */
+  readonly given?: Rois | undefined;
+  /** Keeps a tensor until it is released. */
+  hold(tensor: Tensor4D): Tensor4D;
+  /** Computes a stage on the device, and holds what it puts out. */
+  compute<T extends StageOutput>(stage: string, work: () => T): Promise<T>;
+  /** Lets go of what no later stage reads. */
+  release(output: StageOutput): void;
+  /** Chooses regions by what the proposal network says of each anchor. */
+  chooseRegions(rpn: RpnOutput, anchors: Float32Array): Promise<Rois | RoisOnDevice>;
+  /** Chooses objects by what the box head says of each region. */
+  chooseObjects(boxes: BoxHeadOutput, regions: Rois | RoisOnDevice): Promise<Objects>;
+  /** Ends the walk with what the branches put out, whose tensors it releases. */
+  finish(answers: readonly Answer[], objects: Objects): Promise<Result>;
+}
