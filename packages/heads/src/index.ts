@@ -1,5 +1,6 @@
 export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
 export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
+export { classProbabilities } from "./class-probabilities.ts";
 export {
   decodeKeypoints,
   decodeKeypointsOnDevice,

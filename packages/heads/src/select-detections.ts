@@ -5,6 +5,7 @@ import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxes
 import { assertLength, assertShape, hasKernel } from "@mrcnn/core";
 import type { BoxDetections, BoxHeadOutput, ImageSize, Rois, RoisOnDevice } from "@mrcnn/core";
 import { batchedNmsOnHost } from "@mrcnn/nms";
+import { classProbabilities } from "./class-probabilities.ts";
 import { selectDetectionsContract } from "./kernel.ts";
 
 /** What counts as a detection. */
@@ -140,7 +141,7 @@ function selectOnHost(
   imageSizes: readonly ImageSize[],
   config: DetectionConfig,
 ): BoxDetections[] {
-  const scores = softmaxRows(logits, classes);
+  const scores = classProbabilities(logits, classes);
   const least = Math.fround(config.scoreThreshold);
   const {
     classes: which = "every",
@@ -193,32 +194,3 @@ function selectOnHost(
 
 const clipToWindow = (boxes: Float32Array, window: Float32Array): Float32Array =>
   boxes.map((value, i) => Math.min(Math.max(value, window[i % 2]!), window[(i % 2) + 2]!));
-
-const LANES = 8;
-
-/**
- * Softmax of each row, in float32 and in the order in which torch's AVX2 kernel adds: eight lanes, then
- * halves of them; then times the reciprocal of the sum. So scores near 1 tie, or don't, as torch's do,
- * and suppression, which goes by them, takes the same boxes first.
- */
-function softmaxRows(logits: Float32Array, classes: number): Float32Array {
-  const f = Math.fround;
-  const scores = new Float32Array(logits.length);
-  const lanes = new Float32Array(LANES);
-  for (let from = 0; from < logits.length; from += classes) {
-    let max = -Infinity;
-    for (let k = 0; k < classes; k++) max = Math.max(max, logits[from + k]!);
-    lanes.fill(0);
-    for (let k = 0; k < classes; k++) {
-      scores[from + k] = Math.exp(f(logits[from + k]! - max));
-      lanes[k % LANES]! += scores[from + k]!;
-    }
-    if (classes < LANES) for (let k = 1; k < classes; k++) lanes[0]! += lanes[k]!;
-    else
-      for (let half = LANES / 2; half >= 1; half /= 2)
-        for (let k = 0; k < half; k++) lanes[k]! += lanes[k + half]!;
-    const reciprocal = f(1 / lanes[0]!);
-    for (let k = 0; k < classes; k++) scores[from + k]! *= reciprocal;
-  }
-  return scores;
-}

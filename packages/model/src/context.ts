@@ -26,16 +26,14 @@ export interface Answer {
 export interface Context<Result> {
   /** What batch norms normalise with. */
   readonly statistics: Statistics;
-  /** Regions that the caller gives; without, the network proposes its own. */
-  readonly given?: Rois | undefined;
+  /** Regions that the caller gives, or how they are chosen by what the proposal network says of each anchor. */
+  readonly regions: Rois | ((rpn: RpnOutput, anchors: Float32Array) => Promise<Rois | RoisOnDevice>);
   /** Keeps a tensor until it is released. */
   hold(tensor: Tensor4D): Tensor4D;
   /** Computes a stage on the device, and holds what it puts out. */
   compute<T extends StageOutput>(stage: string, work: () => T): Promise<T>;
   /** Lets go of what no later stage reads. */
   release(output: StageOutput): void;
-  /** Chooses regions by what the proposal network says of each anchor. */
-  chooseRegions(rpn: RpnOutput, anchors: Float32Array): Promise<Rois | RoisOnDevice>;
   /** Chooses objects by what the box head says of each region. */
   chooseObjects(boxes: BoxHeadOutput, regions: Rois | RoisOnDevice): Promise<Objects>;
   /** Ends the walk with what the branches put out, whose tensors it releases. */

@@ -71,7 +71,7 @@ function detection(
   return {
     ...stages,
     statistics: "running",
-    chooseRegions: (rpn, anchors) =>
+    regions: (rpn, anchors) =>
       stages.wait("proposals", async () => {
         await outputs.see("objectness", rpn.objectness);
         await outputs.see("proposals' box deltas", rpn.deltas);
@@ -171,7 +171,8 @@ function inPhotos(
   return found.map((detections, i) => {
     const imageSize = { height: images[i]!.height, width: images[i]!.width };
     const window = windows[i]!;
-    const { kept, ...photo } = toPhoto(numericsProfiles[numerics].boxes, detections, window, {
+    const { kept, ...photo } = toPhoto(numericsProfiles[numerics].boxes, detections, {
+      window,
       input: batch.imageSizes[i]!,
       photo: imageSize,
     });

@@ -52,7 +52,7 @@ export async function dryRun(
     await walk(model, input.batch, {
       ...stages,
       statistics: "running",
-      async chooseRegions(rpn, anchors) {
+      async regions(rpn, anchors) {
         const chosen = within(() => {
           dispose(notFiniteOnDevice(rpn.objectness) ?? []);
           return selectProposalsOnDevice(rpn, anchors, limits, proposalConfig(config, config.rpn.detection));

@@ -14,6 +14,7 @@ export { mergeConfig } from "./defaults.ts";
 export { dryRun } from "./dry-run.ts";
 export { inferMaskRcnnConfig } from "./infer-config.ts";
 export type { InferOptions, InferredConfig } from "./infer-config.ts";
+export type { DescribeOptions, Description } from "./describe.ts";
 export { assertSizesAgree, detectRules } from "./input.ts";
 export type { DetectOptions } from "./input.ts";
 export { createMaskRcnn } from "./mask-rcnn.ts";

@@ -2,6 +2,8 @@ import { createRandom } from "@mrcnn/core";
 import type { Detections, Disposable, NamedVariables, Random, RawImage } from "@mrcnn/core";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
 import type { MaskRcnnConfig } from "./config.ts";
+import { describeBoxes } from "./describe.ts";
+import type { DescribeOptions, Description } from "./describe.ts";
 import { detect } from "./detect.ts";
 import type { DetectOptions } from "./input.ts";
 import { initMaskRcnn } from "./params.ts";
@@ -26,6 +28,17 @@ export interface MaskRcnn extends Disposable {
    * NaN or infinity, of which nothing true could be found.
    */
   detect(images: readonly RawImage[], options?: DetectOptions): Promise<Detections[]>;
+  /**
+   * Says what the heads make of boxes that the caller gives, for each image (x1, y1, x2, y2) in its pixels, [N * 4]: class
+   * probabilities, corrected boxes, masks and keypoints, in the order of the boxes. None is proposed, suppressed or dropped.
+   *
+   * @throws ConfigError for boxes and labels that don't fit the images or the model; WeightsError as `detect`.
+   */
+  describe(
+    images: readonly RawImage[],
+    boxes: readonly Float32Array[],
+    options?: DescribeOptions,
+  ): Promise<Description[]>;
 }
 
 /**
@@ -43,6 +56,7 @@ export function createMaskRcnn(config: MaskRcnnConfig, random: Random = createRa
     variables,
     trainable: [...variables].filter(([, variable]) => variable.trainable).map(([name]) => name),
     detect: (images, options) => detect({ config, params }, images, options),
+    describe: (images, boxes, options) => describeBoxes({ config, params }, images, boxes, options),
     dispose: () => disposeParams(params),
   };
 }

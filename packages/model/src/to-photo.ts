@@ -10,9 +10,6 @@ export interface PhotoDetections extends BoxDetections {
   readonly kept: Int32Array;
 }
 
-const area = (boxes: Float32Array, i: number): number =>
-  Math.max(boxes[4 * i + 2]! - boxes[4 * i]!, 0) * Math.max(boxes[4 * i + 3]! - boxes[4 * i + 1]!, 0);
-
 function only(
   boxes: Float32Array,
   { labels, scores }: BoxDetections,
@@ -27,36 +24,64 @@ function only(
   };
 }
 
+/** Where a photo lies in the network's input, and how large both are. */
+export interface Placement {
+  readonly window: PixelWindow;
+  readonly input: ImageSize;
+  readonly photo: ImageSize;
+}
+
 /**
- * Takes detections from the network's input back to the photo, which filled `window` of it, as each
- * library does: torchvision only scales; detectron2 scales, clips and drops the empty; matterport
- * rounds to whole pixels and drops the empty (its boxes come as fractions of the input).
+ * Takes detections from the network's input back to the photo, as each library does: torchvision only scales; detectron2
+ * scales, clips and drops the empty; matterport rounds to whole pixels and drops the empty.
  */
 export function toPhoto(
   how: NumericsProfile["boxes"],
   found: BoxDetections,
-  window: PixelWindow,
-  { input, photo }: { readonly input: ImageSize; readonly photo: ImageSize },
+  placement: Placement,
 ): PhotoDetections {
-  if (how === "rounded") {
-    const f = Math.fround;
-    const fractions = toFractions(window, input);
-    const spans = [photo.width - 1, photo.height - 1];
-    // Float32 until the photo's pixels, as there.
-    const boxes = found.boxes.map((q, i) => {
-      const [from, to] = [fractions[i % 2]!, fractions[(i % 2) + 2]!];
-      return roundHalfToEven(f(f(q - from) / f(to - from)) * spans[i % 2]! + (i % 4 < 2 ? 0 : 1));
-    });
-    return only(boxes, found, (i) => area(boxes, i) > 0);
-  }
-  const scaled = mapBoxes(found.boxes, window, photo);
-  if (how === "scaled") return only(scaled, found, () => true);
-  const boxes = clipBoxesOnHost(scaled, photo);
+  const boxes = boxesToPhoto(how, found.boxes, placement);
+  if (how === "scaled") return only(boxes, found, () => true);
   return only(
     boxes,
     found,
     (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i + 3]! > boxes[4 * i + 1]!,
   );
+}
+
+/** Takes boxes [N * 4] from the network's input (matterport's: fractions of it) back to the photo; none is dropped. */
+export function boxesToPhoto(
+  how: NumericsProfile["boxes"],
+  boxes: Float32Array,
+  { window, input, photo }: Placement,
+): Float32Array {
+  if (how !== "rounded") {
+    const scaled = mapBoxes(boxes, window, photo);
+    return how === "scaled" ? scaled : clipBoxesOnHost(scaled, photo);
+  }
+  const f = Math.fround;
+  const fractions = toFractions(window, input);
+  const spans = [photo.width - 1, photo.height - 1];
+  // Float32 until the photo's pixels, as there.
+  return boxes.map((q, i) => {
+    const [from, to] = [fractions[i % 2]!, fractions[(i % 2) + 2]!];
+    return roundHalfToEven(f(f(q - from) / f(to - from)) * spans[i % 2]! + (i % 4 < 2 ? 0 : 1));
+  });
+}
+
+/** Takes boxes [N * 4] from the photo to the network's input (matterport's: fractions of it): `boxesToPhoto` the other way. */
+export function boxesToInput(
+  how: NumericsProfile["boxes"],
+  boxes: Float32Array,
+  { window, input, photo }: Placement,
+): Float32Array {
+  if (how !== "rounded") return mapBoxes(boxes, photo, window);
+  const fractions = toFractions(window, input);
+  const spans = [photo.width - 1, photo.height - 1];
+  return boxes.map((x, i) => {
+    const [from, to] = [fractions[i % 2]!, fractions[(i % 2) + 2]!];
+    return from + ((x - (i % 4 < 2 ? 0 : 1)) / spans[i % 2]!) * (to - from);
+  });
 }
 
 /** A window (x1, y1, x2, y2) as matterport's `norm_boxes` has it: its first and last pixels over side - 1. */

@@ -85,7 +85,7 @@ export async function trainingLosses(
     compute: async (_, work) => work(),
     // The backward pass holds its own handles of what it needs.
     release: (output) => dispose(tensorsOf(output)),
-    async chooseRegions(rpn, anchors) {
+    async regions(rpn, anchors) {
       const proposals = await chooseProposals(
         rpn,
         anchors,

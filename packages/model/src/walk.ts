@@ -30,16 +30,17 @@ export async function walk<Result>(
   if (neck !== undefined) context.release(maps);
 
   // Regions that may hold an object.
-  let regions: Rois | RoisOnDevice | undefined = context.given;
-  if (regions === undefined) {
+  let regions: Rois | RoisOnDevice;
+  if (typeof context.regions === "function") {
     const rpn = await context.compute("rpn head", () => proposer(features));
-    regions = await context.chooseRegions(rpn, anchors(features, batch.size));
+    regions = await context.regions(rpn, anchors(features, batch.size));
     context.release(rpn);
-  }
+  } else regions = context.regions;
 
   // What each region holds, and where its box is.
-  const chosen = regions;
-  const pooled = await context.compute("box pooling", () => pool(features, chosen, box.poolSize, batch.size));
+  const pooled = await context.compute("box pooling", () =>
+    pool(features, regions, box.poolSize, batch.size),
+  );
   const boxes = await context.compute("box head", () => box.apply(pooled));
   context.release(pooled);
   const objects = await context.chooseObjects(boxes, regions);
