@@ -132,6 +132,64 @@ function findCycle(node, path, done) {
 const done = new Set();
 for (const node of graph.keys()) findCycle(node, [], done);
 
+/** The file that an import of a source file leads to: an own one, or an entry of another package. @param {string} file @param {string} specifier */
+function sourceOf(file, specifier) {
+  if (specifier.startsWith(".")) return join(file, "..", specifier);
+  const target = packageOf(specifier);
+  if (!target.startsWith("@mrcnn/")) return undefined;
+  const folder = join("packages", target.slice("@mrcnn/".length));
+  const entry = readJson(`${folder}/package.json`).exports[`.${specifier.slice(target.length)}`];
+  const source = entry?.["@mrcnn/source"] ?? entry?.node?.["@mrcnn/source"];
+  return source === undefined ? undefined : join(root, folder, source);
+}
+
+// What works without tensors never loads them, or their types, through anything that it imports.
+for (const [name, rule] of Object.entries(layers.packages)) {
+  if (rule.tensors !== false) continue;
+  /** @type {Map<string, string>} */
+  const from = new Map(filesBelow(join(root, "packages", name, "src"), ".ts").map((file) => [file, ""]));
+  for (const [file] of from) {
+    for (const specifier of importsOf(file)) {
+      if (specifier.startsWith("@tensorflow/")) {
+        const path = [relative(root, file)];
+        for (let at = from.get(file); at; at = from.get(at)) path.unshift(relative(root, at));
+        problems.push(`${name} works without tensors, but loads ${specifier}: ${path.join(" -> ")}.`);
+      }
+      const next = sourceOf(file, specifier);
+      if (next !== undefined && !from.has(next)) from.set(next, file);
+    }
+  }
+}
+
+// Files of a package import each other in one direction.
+for (const kind of ["packages", "apps"]) {
+  for (const name of folders(/** @type {"packages" | "apps"} */ (kind))) {
+    /** @type {Map<string, string[]>} */
+    const files = new Map();
+    for (const file of filesBelow(join(root, kind, name, "src"), ".ts")) {
+      const own = importsOf(file).filter((specifier) => specifier.startsWith("."));
+      files.set(
+        file,
+        own.map((specifier) => join(file, "..", specifier)),
+      );
+    }
+    /** @type {Set<string>} */
+    const seen = new Set();
+    /** @param {string} file @param {string[]} path */
+    const follow = (file, path) => {
+      if (path.includes(file)) {
+        const circle = [...path.slice(path.indexOf(file)), file].map((one) => relative(root, one));
+        problems.push(`circle of files: ${circle.join(" -> ")}.`);
+        return;
+      }
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const next of files.get(file) ?? []) follow(next, [...path, file]);
+    };
+    for (const file of files.keys()) follow(file, []);
+  }
+}
+
 if (problems.length > 0) {
   for (const problem of problems) console.error(`error: ${problem}`);
   process.exit(1);

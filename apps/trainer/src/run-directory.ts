@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { didYouMean, parseConfig, toJson } from "@mrcnn/core";
 import { haveNames } from "@mrcnn/mask-rcnn";
-import { trainingConfigSchema } from "./config.ts";
+import { trainingConfigSchema } from "./read-config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { CommandError } from "./errors.ts";
 import { readJson, writeWhole } from "./files.ts";

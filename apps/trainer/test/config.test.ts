@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startBackend } from "../src/backend.ts";
-import { readTrainingConfig } from "../src/config.ts";
+import { readTrainingConfig } from "../src/read-config.ts";
 import { effectNotes } from "../src/config-effects.ts";
 import { estimateMemory } from "../src/memory-estimate.ts";
 import { temporaryFolder, writeJson } from "./command.ts";

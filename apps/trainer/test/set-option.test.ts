@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { trainingConfigSchema } from "../src/config.ts";
+import { trainingConfigSchema } from "../src/read-config.ts";
 import { UsageError } from "../src/errors.ts";
 import { setOption } from "../src/set-option.ts";
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { MrcnnWebgpuBackend, webgpuBackend } from "@mrcnn/backend-webgpu";
 import { startWebgpu } from "@mrcnn/backend-webgpu/node";
 import { createRandom } from "@mrcnn/core";
-import type { TrainableModel } from "@mrcnn/core";
+import type { TrainableModel } from "@mrcnn/core/tensors";
 import { shapesDataset, trainingBatch } from "@mrcnn/datasets";
 import { createMaskRcnn, maskRcnnConfig } from "@mrcnn/model";
 import { trainingModel } from "@mrcnn/model/training";

@@ -1,7 +1,8 @@
 /** A look at every stage of one detection, in numbers that a page can draw. */
 import { abs, max, mean, sigmoid, squeeze, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import type { BoxDetections, FeatureMaps, ImageSize, RawImage, Rois } from "@mrcnn/core";
+import type { BoxDetections, ImageSize, RawImage, Rois } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { numericsProfiles } from "@mrcnn/model";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { modelAnchors, observeDetect } from "@mrcnn/model/profile";

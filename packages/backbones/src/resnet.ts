@@ -1,7 +1,9 @@
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
-import { ConfigError, offTape } from "@mrcnn/core";
-import type { FeatureMaps, Random } from "@mrcnn/core";
+import { ConfigError } from "@mrcnn/core";
+import { offTape } from "@mrcnn/core/tensors";
+import type { Random } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { convNorm, initConv2d, initNorm, inSequence, maxPool } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
 

@@ -1,6 +1,6 @@
 import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
-import { registerKernels, replaceKernels } from "@mrcnn/core";
+import { registerKernels, replaceKernels } from "@mrcnn/core/tensors";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2dBackpropFilter, conv2dBackpropInput } from "./kernels/conv2d-backprop.ts";
 import { conv2dAdd, fusedConv2d } from "./kernels/fused-conv2d.ts";

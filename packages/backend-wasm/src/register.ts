@@ -1,6 +1,6 @@
 import { getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
-import { registerKernels } from "@mrcnn/core";
+import { registerKernels } from "@mrcnn/core/tensors";
 import { groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig } from "@mrcnn/roi-align/kernel";
 import { conv2d, fusedConv2d } from "./kernels/conv2d.ts";

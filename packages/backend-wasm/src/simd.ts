@@ -4,27 +4,9 @@ import { BackendError } from "@mrcnn/core";
 import { guardMemory } from "./memory.ts";
 import type { Guard } from "./memory.ts";
 import { MOST_CALLS } from "./worker-pool.ts";
+import type { Simd, SimdName } from "./simd-functions.ts";
 import { ownMemory, sharedMemory } from "./simd-module.ts";
 import type { WorkerPool } from "./worker-pool.ts";
-
-/** The compiled functions of assembly/, whose comments describe them. Pointers are byte addresses. */
-export type Simd = Readonly<Record<SimdName, (...args: readonly number[]) => number>>;
-
-export type SimdName =
-  | "convolve"
-  | "filterGradient"
-  | "filterGradientScratch"
-  | "groupNormBackward"
-  | "groupNormForward"
-  | "maxPoolGradient"
-  | "packWeights"
-  | "padRows"
-  | "relu"
-  | "reluGradient"
-  | "roiBackward"
-  | "roiForward"
-  | "roiScratch"
-  | "transpose";
 
 interface Instance {
   readonly module: WebAssembly.Module;

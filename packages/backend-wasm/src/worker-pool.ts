@@ -1,6 +1,6 @@
 import { BackendError } from "@mrcnn/core";
 import { inNode, nodeModule } from "./node-module.ts";
-import type { Simd, SimdName } from "./simd.ts";
+import type { Simd, SimdName } from "./simd-functions.ts";
 
 /** Threads that run this package's compiled functions on one shared memory. */
 export interface WorkerPool {

@@ -1,5 +1,5 @@
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
-import type { PartialKernelFunc } from "@mrcnn/core";
+import type { PartialKernelFunc } from "@mrcnn/core/tensors";
 import type { MrcnnWebgpuBackend } from "./backend.ts";
 
 /** What a kernel of this package is given. */

@@ -8,7 +8,7 @@ import {
   FusedConv2D,
 } from "@tensorflow/tfjs-core";
 import type { GradConfig, KernelConfig } from "@tensorflow/tfjs-core";
-import { registerKernels, replaceKernels } from "@mrcnn/core";
+import { registerKernels, replaceKernels } from "@mrcnn/core/tensors";
 import { foldBiasGradConfig, foldFilterGradConfig, groupNormGradConfig } from "@mrcnn/nn/kernel";
 import { roiAlignGradConfig, roiAlignPyramidGradConfig } from "@mrcnn/roi-align/kernel";
 import { addN } from "./kernels/add-n.ts";

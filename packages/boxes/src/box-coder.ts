@@ -1,7 +1,4 @@
-import { add, concat, div, exp, log, minimum, mul, slice, sub, tensor1d, tidy } from "@tensorflow/tfjs-core";
-import type { Tensor2D } from "@tensorflow/tfjs-core";
-import { assertLength, assertShape } from "@mrcnn/core";
-import type { Boxes } from "@mrcnn/core";
+import { assertLength } from "@mrcnn/core";
 
 const f = Math.fround;
 
@@ -9,7 +6,7 @@ const f = Math.fround;
 export type BoxCoderWeights = readonly [wx: number, wy: number, ww: number, wh: number];
 
 // Growth by more than 1000 / 16 would send exp too far; the bound is torchvision's and detectron2's.
-const MAX_LOG_SCALE = Math.log(1000 / 16);
+export const MAX_LOG_SCALE: number = Math.log(1000 / 16);
 
 /** Of decoding. */
 export interface DecodeOptions {
@@ -21,53 +18,6 @@ export interface DecodeOptions {
    * the size.
    */
   readonly rounding?: "torchvision" | "matterport";
-}
-
-interface CentersAndSizes {
-  readonly centers: Tensor2D;
-  readonly sizes: Tensor2D;
-}
-
-function centersAndSizes(boxes: Boxes): CentersAndSizes {
-  const low = slice(boxes, [0, 0], [-1, 2]);
-  const sizes = sub(slice(boxes, [0, 2], [-1, 2]), low) as Tensor2D;
-  return { centers: add(low, mul(0.5, sizes)), sizes };
-}
-
-/**
- * What moves `reference` onto `boxes`, both xyxy [N, 4]: deltas (dx, dy, dw, dh) [N, 4] with
- * `dx = wx (x - xr) / wr`, `dw = ww ln(w / wr)` of centres and sizes (R-CNN's parametrisation;
- * torchvision's BoxCoder). Sides must be positive.
- */
-export function encodeBoxes(boxes: Boxes, reference: Boxes, weights: BoxCoderWeights): Tensor2D {
-  assertShape(boxes, [null, 4], "encodeBoxes", "boxes");
-  assertShape(reference, boxes.shape, "encodeBoxes", "reference");
-  return tidy(() => {
-    const to = centersAndSizes(boxes);
-    const from = centersAndSizes(reference);
-    const shift = div(
-      mul(tensor1d(weights.slice(0, 2)), sub(to.centers, from.centers)),
-      from.sizes,
-    ) as Tensor2D;
-    const growth = mul(tensor1d(weights.slice(2)), log(div(to.sizes, from.sizes))) as Tensor2D;
-    return concat([shift, growth], 1);
-  });
-}
-
-/**
- * Applies deltas (dx, dy, dw, dh) to `reference` boxes, all [N, 4]: the inverse of `encodeBoxes`,
- * except that dw and dh are held below ln(1000 / 16). Returns xyxy boxes, not clipped to any image.
- */
-export function decodeBoxes(deltas: Tensor2D, reference: Boxes, weights: BoxCoderWeights): Boxes {
-  assertShape(deltas, [null, 4], "decodeBoxes", "deltas");
-  assertShape(reference, deltas.shape, "decodeBoxes", "reference");
-  return tidy(() => {
-    const { centers, sizes } = centersAndSizes(reference);
-    const scaled = div(deltas, tensor1d([...weights])) as Tensor2D;
-    const center = add(mul(slice(scaled, [0, 0], [-1, 2]), sizes), centers);
-    const half = mul(0.5, mul(exp(minimum(slice(scaled, [0, 2], [-1, 2]), MAX_LOG_SCALE)), sizes));
-    return concat([sub(center, half) as Tensor2D, add(center, half) as Tensor2D], 1);
-  });
 }
 
 /** `encodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's float32. */

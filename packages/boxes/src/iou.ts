@@ -1,43 +1,6 @@
-import {
-  add,
-  div,
-  expandDims,
-  maximum,
-  minimum,
-  mul,
-  relu,
-  slice,
-  squeeze,
-  sub,
-  tidy,
-} from "@tensorflow/tfjs-core";
-import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
-import { assertShape } from "@mrcnn/core";
-import type { Boxes } from "@mrcnn/core";
-import { boxArea, boxAreaOnHost } from "./area.ts";
+import { boxAreaOnHost } from "./area.ts";
 
 const f = Math.fround;
-
-/**
- * Intersection over union of every pair of xyxy boxes: [N, 4] and [M, 4] to [N, M], in [0, 1].
- * Two empty boxes give NaN, as in torchvision's `box_iou`.
- */
-export function pairwiseIou(a: Boxes, b: Boxes): Tensor2D {
-  assertShape(a, [null, 4], "pairwiseIou", "a");
-  assertShape(b, [null, 4], "pairwiseIou", "b");
-  return tidy(() => {
-    const left = expandDims(a, 1) as Tensor3D; // [N, 1, 4]
-    const right = expandDims(b, 0) as Tensor3D; // [1, M, 4]
-    const corner = (boxes: Tensor3D, from: number): Tensor3D => slice(boxes, [0, 0, from], [-1, -1, 2]);
-    const sides = relu(
-      sub(minimum(corner(left, 2), corner(right, 2)), maximum(corner(left, 0), corner(right, 0))),
-    ) as Tensor3D;
-    const side = (axis: number): Tensor2D => squeeze(slice(sides, [0, 0, axis], [-1, -1, 1]), [2]);
-    const overlap = mul(side(0), side(1));
-    const areas = add(expandDims(boxArea(a), 1), expandDims(boxArea(b), 0));
-    return div(overlap, sub(areas, overlap));
-  });
-}
 
 /**
  * Intersection over union of every pair of xyxy boxes: [N * 4] and [M * 4] to [N * M], row-major,

@@ -2,7 +2,7 @@ import { tensor2d, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor2D } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { expectClose, expectGradients, expectNoLeaks, golden } from "@mrcnn/testing";
-import { boxArea, clipBoxes, decodeBoxes, encodeBoxes, pairwiseIou } from "@mrcnn/boxes";
+import { boxArea, clipBoxes, decodeBoxes, encodeBoxes, pairwiseIou } from "@mrcnn/boxes/tensors";
 import type { Golden } from "./golden.ts";
 
 const fixture = golden<Golden>(import.meta.url, "boxes");

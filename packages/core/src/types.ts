@@ -6,9 +6,7 @@
  * exclusive continuous right and bottom edges; images and features are NHWC; label 0 is background;
  * pyramids list the finest level first; host arrays are flat and row-major.
  */
-import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
 import type { CocoId } from "./ids.ts";
-import type { Random } from "./random.ts";
 
 /** Height and width in pixels. */
 export interface ImageSize {
@@ -25,12 +23,6 @@ export interface RawImage extends ImageSize {
 export interface FloatImage extends ImageSize {
   readonly data: Float32Array;
 }
-
-/** Boxes on the device: float32 [N, 4]. */
-export type Boxes = Tensor2D;
-
-/** Feature maps by name ("c2".."c5", "p2".."p6"), finest first; each [B, H, W, C]. */
-export type FeatureMaps = ReadonlyMap<string, Tensor4D>;
 
 /** COCO run-length encoding: column-major runs, the first run counts zeros (it may be 0). */
 export interface Rle {
@@ -100,33 +92,9 @@ export interface Rois {
   readonly imageIndex: Int32Array;
 }
 
-/** RoIs that a kernel chose and that stayed on the device: as many rows for each image, of which those of negative coordinates are none. */
-export interface RoisOnDevice {
-  /** float32 [R, 4], xyxy. */
-  readonly boxes: Tensor2D;
-  /** [R]. */
-  readonly imageIndex: Int32Array;
-}
-
 /** Proposals of a batch, per image best first. `scores` [R] are objectness probabilities. */
 export interface Proposals extends Rois {
   readonly scores: Float32Array;
-}
-
-/** RPN outputs in the order of `gridAnchors`: level, row, column, anchor. */
-export interface RpnOutput {
-  /** Logits, [B, A]. */
-  readonly objectness: Tensor2D;
-  /** (dx, dy, dw, dh), [B, A, 4]. */
-  readonly deltas: Tensor3D;
-  /** Anchors per level, finest first; they add up to A. */
-  readonly levelCounts: readonly number[];
-}
-
-/** Box head outputs: logits [R, K] and deltas [R, K * 4], class-major. */
-export interface BoxHeadOutput {
-  readonly classLogits: Tensor2D;
-  readonly deltas: Tensor2D;
 }
 
 /** Sampled anchors of a batch; indices are flat: `image * A + anchor`. */
@@ -152,9 +120,6 @@ export interface RoiTargets {
   /** Regression targets of the positives (already times the coder's weights), [P * 4]. */
   readonly deltas: Float32Array;
 }
-
-/** Named loss terms (torchvision's names: `loss_objectness`, `loss_rpn_box_reg`, ...). */
-export type LossTerms = Readonly<Record<string, Scalar>>;
 
 /** Detections of one image without masks, best first: boxes [N * 4] in the network input, labels [N] from 1, scores [N] in 0..1. */
 export interface BoxDetections {
@@ -191,19 +156,6 @@ export interface EvaluatedImage {
   readonly groundTruth: GroundTruth;
 }
 
-/** Collects images, then says how good they are. */
-export interface Evaluator {
-  /** Takes in one image; each once, in any order. */
-  add(image: EvaluatedImage): void;
-  /** Figures by name ("AP", "AP50", ...) over all images so far. */
-  summarize(): Record<string, number>;
-}
-
-/** A named set of weights or their gradients: torchvision's state_dict names. */
-export type NamedTensors = ReadonlyMap<string, Tensor>;
-/** The same where they can be changed: a model's weights and buffers. */
-export type NamedVariables = ReadonlyMap<string, Variable>;
-
 /** A tensor's values outside any engine: `data` row-major, as many as `shape` says. */
 export interface HostArray {
   readonly shape: readonly number[];
@@ -211,21 +163,6 @@ export interface HostArray {
 }
 /** Weights on the host, by state_dict name: what files hold. */
 export type NamedArrays = ReadonlyMap<string, HostArray>;
-
-/** All a training step needs to know of a model. */
-export interface TrainableModel {
-  /** Every weight and buffer by name. */
-  readonly variables: NamedVariables;
-  /** The names that are trained (frozen stages and statistics are absent). */
-  readonly trainable: readonly string[];
-  /** The names of variables that a forward pass of `losses` itself changes (batch norm's running statistics); a step that fails puts them back. Default: none. */
-  readonly statistics?: readonly string[];
-  /**
-   * One forward pass, called on an open tape: it may await host decisions in the middle, and
-   * everything it returns is a scalar on the tape.
-   */
-  losses(batch: TrainingBatch, random: Random): Promise<LossTerms>;
-}
 
 /** Something that holds device memory until told otherwise. */
 export interface Disposable {

@@ -13,8 +13,8 @@ import {
 import type { GradConfig, KernelConfig, Tensor } from "@tensorflow/tfjs-core";
 import { afterEach, expect, test } from "vitest";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
-import { hasKernel, registerKernels, runKernelOr } from "../src/index.ts";
-import type { PartialKernelFunc } from "../src/index.ts";
+import { hasKernel, registerKernels, runKernelOr } from "../src/tensors/index.ts";
+import type { PartialKernelFunc } from "../src/tensors/index.ts";
 
 const name = "MrcnnTestPower";
 // The composition squares; the kernel cubes, to tell which one ran.

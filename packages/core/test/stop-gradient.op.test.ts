@@ -2,7 +2,7 @@ import { grad, memory, mul, square, sum, tensor1d } from "@tensorflow/tfjs-core"
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
-import { offTape, stopGradient } from "../src/index.ts";
+import { offTape, stopGradient } from "../src/tensors/index.ts";
 
 test("d/dx of x² · stop(x) treats the second factor as a constant", async () => {
   const x = tensor1d([1, 2, 3]);

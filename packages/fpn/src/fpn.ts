@@ -1,7 +1,9 @@
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
-import { hasKernel, ShapeError } from "@mrcnn/core";
-import type { FeatureMaps, Random } from "@mrcnn/core";
+import { ShapeError } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
+import type { Random } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { applyConvLayer, initConvLayer, maxPool, upsampleAdd, upsampleNearest } from "@mrcnn/nn";
 import type { ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
 import { UPSAMPLE_ADD } from "@mrcnn/nn/kernel";

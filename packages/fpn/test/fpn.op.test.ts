@@ -1,7 +1,7 @@
 import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor4D, Variable } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
-import type { FeatureMaps } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { disposeParams, flattenParams, isStatistic, toVariable } from "@mrcnn/nn";
 import {
   expectNoLeaks,

@@ -1,7 +1,8 @@
 import { reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ConfigError } from "@mrcnn/core";
-import type { BoxHeadOutput, Random } from "@mrcnn/core";
+import type { Random } from "@mrcnn/core";
+import type { BoxHeadOutput } from "@mrcnn/core/tensors";
 import { dense, initDense } from "@mrcnn/nn";
 import type { ConvLayer, DenseParams, LayerNormOptions, Norm } from "@mrcnn/nn";
 import { applyConvs, initConvs } from "./convs.ts";

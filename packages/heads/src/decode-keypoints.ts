@@ -1,6 +1,7 @@
 import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertLength, hasKernel } from "@mrcnn/core";
+import { assertLength } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import type { Keypoints } from "@mrcnn/core";
 import { decodeKeypointsContract } from "./kernel.ts";
 import type { DecodeKeypointsAttrs } from "./kernel.ts";

@@ -15,4 +15,4 @@ export type { MaskHeadConfig, MaskHeadParams } from "./mask-head.ts";
 export { pasteOnDevice } from "./paste-on-device.ts";
 export type { PasteArrays, PasteOnDeviceOptions } from "./paste-on-device.ts";
 export { selectDetections, selectDetectionsOnDevice } from "./select-detections.ts";
-export type { DetectionConfig } from "./select-detections.ts";
+export type { DetectionConfig } from "./detection-config.ts";

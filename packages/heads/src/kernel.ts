@@ -1,7 +1,7 @@
 /** What choosing detections, decoding keypoints, pasting masks and the backends that do them on the device agree on. */
 import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
-import type { KernelContract } from "@mrcnn/core";
-import type { DetectionConfig } from "./select-detections.ts";
+import type { KernelContract } from "@mrcnn/core/tensors";
+import type { DetectionConfig } from "./detection-config.ts";
 
 /** `SelectDetectionsInputs` and `SelectDetectionsAttrs` to float32 [B, maxDetections + 1, 6]. Has no gradient. */
 export const SELECT_DETECTIONS = "MrcnnSelectDetections";

@@ -1,6 +1,6 @@
 import { engine, tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
-import { hasKernel } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import { pasteMasksContract } from "./kernel.ts";
 import type { PasteMasksAttrs } from "./kernel.ts";
 

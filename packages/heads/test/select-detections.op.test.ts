@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { tensor2d } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
-import type { BoxHeadOutput, Rois } from "@mrcnn/core";
+import type { Rois } from "@mrcnn/core";
+import type { BoxHeadOutput } from "@mrcnn/core/tensors";
 import { expectClose, expectNoLeaks, golden, seededSpread, seededUniform } from "@mrcnn/testing";
 import { selectDetections } from "../src/index.ts";
 

@@ -1,7 +1,8 @@
 import { mean, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape } from "@mrcnn/core";
-import type { BoxHeadOutput, RoiTargets } from "@mrcnn/core";
+import type { RoiTargets } from "@mrcnn/core";
+import type { BoxHeadOutput } from "@mrcnn/core/tensors";
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { connectedZero } from "./gather-rows.ts";
 import { regressionLoss } from "./regression-loss.ts";

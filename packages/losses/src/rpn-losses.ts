@@ -1,7 +1,8 @@
 import { div, reshape, sum, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
-import type { RpnOutput, RpnTargets } from "@mrcnn/core";
+import type { RpnTargets } from "@mrcnn/core";
+import type { RpnOutput } from "@mrcnn/core/tensors";
 import { sigmoidCrossEntropy } from "./cross-entropy.ts";
 import { connectedZero, gatherRows } from "./gather-rows.ts";
 import { regressionLoss } from "./regression-loss.ts";

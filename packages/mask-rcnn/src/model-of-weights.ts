@@ -1,6 +1,7 @@
 /** The one way from arrays to a model: they are looked over before anything is allocated. */
 import { noRandom, WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedArrays, NamedVariables } from "@mrcnn/core";
+import type { HostArray, NamedArrays } from "@mrcnn/core";
+import type { NamedVariables } from "@mrcnn/core/tensors";
 import { assertWeightsFit, assertWeightsSound, createMaskRcnn } from "@mrcnn/model";
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";

@@ -2,7 +2,7 @@
 import { quote } from "@mrcnn/core";
 import type { FindingList } from "./findings.ts";
 import { boxIou } from "./iou.ts";
-import type { Look } from "./review-coco.ts";
+import type { Look } from "./review-options.ts";
 
 type Numbers = readonly [number, number, number, number];
 type Seen = Look & { readonly box: Numbers };

@@ -24,6 +24,7 @@ export type { PastePlan, PasteTarget } from "./paste-plan.ts";
 export { rasterizePolygons, rleFromBox } from "./polygon.ts";
 export { readCounts, rleFromString, rleToString } from "./rle-string.ts";
 export { parseCocoJson, reviewCoco } from "./review-coco.ts";
-export type { CocoReview, CocoReviewOptions } from "./review-coco.ts";
+export type { CocoReview } from "./review-coco.ts";
+export type { CocoReviewOptions } from "./review-options.ts";
 export { decodeRle, encodeRle, measureCounts, mergeRles, rleArea, rleFromCounts, rleToBox } from "./rle.ts";
 export type { RleMeasures } from "./rle.ts";

@@ -3,7 +3,7 @@ import { quote } from "@mrcnn/core";
 import type { FindingList } from "./findings.ts";
 import { MASK_BYTES_PER_PIXEL, MAX_PIXELS, MAX_SIDE } from "./limits.ts";
 import { tangleOf } from "./polygon.ts";
-import type { CocoReviewOptions, Look } from "./review-coco.ts";
+import type { CocoReviewOptions, Look } from "./review-options.ts";
 
 type Loose = Readonly<Record<string, unknown>>;
 type Needs = Pick<CocoReviewOptions, "images" | "masks" | "maxPixels"> & { readonly found: FindingList };

@@ -2,7 +2,7 @@
 import { sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage } from "@mrcnn/backbones";
-import { hasKernel } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import type { BoxDetections, Detections, ImageSize, Keypoints, Rois } from "@mrcnn/core";
 import {
   applyKeypointHead,

@@ -1,6 +1,7 @@
 /** What a walk is given: how its stages are computed, what it chooses, and what comes of it. */
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import type { BoxHeadOutput, FeatureMaps, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import type { Rois } from "@mrcnn/core";
+import type { BoxHeadOutput, FeatureMaps, RoisOnDevice, RpnOutput } from "@mrcnn/core/tensors";
 import type { Branch } from "./branches.ts";
 import type { Statistics } from "./norm-options.ts";
 

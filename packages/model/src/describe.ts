@@ -1,7 +1,8 @@
 /** Heads on given boxes: a walk whose regions are the caller's, for test-time augmentation, tracking, prompts and studies. */
 import { clipBoxesOnHost, decodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertOptions, ConfigError } from "@mrcnn/core";
-import type { BoxHeadOutput, ImageSize, RawImage } from "@mrcnn/core";
+import type { ImageSize, RawImage } from "@mrcnn/core";
+import type { BoxHeadOutput } from "@mrcnn/core/tensors";
 import { classProbabilities } from "@mrcnn/heads";
 import type { Addition, Placed } from "./branches.ts";
 import { concatRois, readAnswers } from "./detect.ts";

@@ -1,6 +1,6 @@
 export { assertWeightsFit, assertWeightsSound } from "./check-weights.ts";
 export type { SayConfig } from "./check-weights.ts";
-export { maskRcnnConfig, maskRcnnConfigSchema, parseMaskRcnnConfig } from "./config.ts";
+export { maskRcnnConfig, maskRcnnConfigSchema, parseMaskRcnnConfig } from "./parse-config.ts";
 export type {
   HeadNorm,
   MaskRcnnConfig,

@@ -1,7 +1,7 @@
 import { ConfigError, isRecord, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { Norm } from "@mrcnn/nn";
-import { parseMaskRcnnConfig } from "./config.ts";
+import { parseMaskRcnnConfig } from "./parse-config.ts";
 import type { MaskRcnnConfig, MaskRcnnOptions, Partially } from "./config.ts";
 import { mergeConfig } from "./defaults.ts";
 import type { Architecture, Numerics } from "./numerics.ts";

@@ -1,5 +1,6 @@
 import { createRandom } from "@mrcnn/core";
-import type { Detections, Disposable, NamedVariables, Random, RawImage } from "@mrcnn/core";
+import type { Detections, Disposable, Random, RawImage } from "@mrcnn/core";
+import type { NamedVariables } from "@mrcnn/core/tensors";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
 import type { MaskRcnnConfig } from "./config.ts";
 import { describeBoxes } from "./describe.ts";

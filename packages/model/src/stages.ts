@@ -1,7 +1,8 @@
 /** Runs the stages of a walk outside training: holds what they put out until it is released, and tells an observer. */
 import { keep, slice, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
-import type { BoxDetections, BoxHeadOutput, FeatureMaps, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import type { BoxDetections, Rois } from "@mrcnn/core";
+import type { BoxHeadOutput, FeatureMaps, RoisOnDevice, RpnOutput } from "@mrcnn/core/tensors";
 import type { Addition } from "./branches.ts";
 import type { StageOutput } from "./context.ts";
 import type { NetworkInput } from "./input.ts";

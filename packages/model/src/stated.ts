@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ConfigError, parseConfig } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
-import { parseMaskRcnnConfig } from "./config.ts";
+import { parseMaskRcnnConfig } from "./parse-config.ts";
 import type { MaskRcnnConfig } from "./config.ts";
 import type { DetectOptions } from "./input.ts";
 

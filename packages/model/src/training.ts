@@ -2,19 +2,10 @@
 import { dispose } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
-import { ConfigError, offTape } from "@mrcnn/core";
-import type {
-  GroundTruth,
-  ImageSize,
-  LossTerms,
-  Random,
-  Rois,
-  RoisOnDevice,
-  RoiTargets,
-  RpnOutput,
-  TrainableModel,
-  TrainingBatch,
-} from "@mrcnn/core";
+import { ConfigError } from "@mrcnn/core";
+import { offTape } from "@mrcnn/core/tensors";
+import type { GroundTruth, ImageSize, Random, Rois, RoiTargets, TrainingBatch } from "@mrcnn/core";
+import type { LossTerms, RoisOnDevice, RpnOutput, TrainableModel } from "@mrcnn/core/tensors";
 import { boxLosses, maskLoss, rpnLosses } from "@mrcnn/losses";
 import { isStatistic } from "@mrcnn/nn";
 import { readRois, selectProposals, selectProposalsOnDevice } from "@mrcnn/rpn";

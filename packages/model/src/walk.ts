@@ -4,7 +4,8 @@
  */
 import { tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
-import type { ImageBatch, Rois, RoisOnDevice } from "@mrcnn/core";
+import type { ImageBatch, Rois } from "@mrcnn/core";
+import type { RoisOnDevice } from "@mrcnn/core/tensors";
 import type { Answer, Context } from "./context.ts";
 import { partsOf, type Model } from "./parts.ts";
 

@@ -1,6 +1,6 @@
 import { memory, tensor3d } from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
-import { hasKernel } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import { pasteOnDevice } from "@mrcnn/heads";
 import { pasteMasksContract } from "@mrcnn/heads/kernel";
 import { decodeRle, pasteMasks, planPaste, rlesFromBits, toFullBitmap } from "@mrcnn/masks";

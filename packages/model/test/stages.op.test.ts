@@ -1,7 +1,8 @@
 // Every stage of the pipeline against the library whose weights it runs, on narrow models.
 import { dispose, slice, tensor, tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Rois, RoisOnDevice } from "@mrcnn/core";
+import type { Rois } from "@mrcnn/core";
+import type { RoisOnDevice } from "@mrcnn/core/tensors";
 import { readRois } from "@mrcnn/rpn";
 import { expectClose, expectNoLeaks, expectSummary } from "@mrcnn/testing";
 import { describe, expect, it } from "vitest";

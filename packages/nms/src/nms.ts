@@ -1,6 +1,6 @@
 import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
-import type { Boxes } from "@mrcnn/core";
+import type { Boxes } from "@mrcnn/core/tensors";
 import { nmsOnHost } from "./nms-host.ts";
 import type { NmsOptions } from "./nms-host.ts";
 

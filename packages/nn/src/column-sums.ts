@@ -1,6 +1,6 @@
 import { matMul, ones, reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
-import { runKernelOr } from "@mrcnn/core";
+import { runKernelOr } from "@mrcnn/core/tensors";
 import { COLUMN_SUMS } from "./kernel.ts";
 
 /**

@@ -17,7 +17,8 @@ import type {
   Tensor3D,
   Tensor4D,
 } from "@tensorflow/tfjs-core";
-import { hasKernel, runKernelOr, ShapeError } from "@mrcnn/core";
+import { ShapeError } from "@mrcnn/core";
+import { hasKernel, runKernelOr } from "@mrcnn/core/tensors";
 import { columnSums } from "./column-sums.ts";
 import { finish } from "./finish.ts";
 import { CONV2D_ADD, CONV2D_BACKPROP_FILTER, CONV2D_BACKPROP_INPUT } from "./kernel.ts";

@@ -12,7 +12,8 @@ import {
   tile,
 } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertShape, ConfigError, runKernelOr } from "@mrcnn/core";
+import { assertShape, ConfigError } from "@mrcnn/core";
+import { runKernelOr } from "@mrcnn/core/tensors";
 import type { GroupNormAttrs } from "./group-norm-on-host.ts";
 import { groupNormContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";

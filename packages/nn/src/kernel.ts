@@ -10,7 +10,7 @@ import type {
   NamedTensorMap,
   Tensor,
 } from "@tensorflow/tfjs-core";
-import type { KernelContract } from "@mrcnn/core";
+import type { KernelContract } from "@mrcnn/core/tensors";
 
 export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";

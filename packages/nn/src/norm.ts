@@ -1,6 +1,6 @@
 import { add, mul, ones, reciprocal, reshape, rsqrt, square, sub, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
-import { runKernelOr, stopGradient } from "@mrcnn/core";
+import { runKernelOr, stopGradient } from "@mrcnn/core/tensors";
 import { convolve } from "./conv2d.ts";
 import type { Conv2dOptions } from "./conv2d.ts";
 import { finish } from "./finish.ts";

@@ -1,6 +1,6 @@
 import { engine } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs-core";
-import { hasKernel } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import { NOT_FINITE } from "./kernel.ts";
 
 /**

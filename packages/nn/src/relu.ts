@@ -1,6 +1,6 @@
 import { engine, mul, Relu, sign } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { runKernelOr } from "@mrcnn/core";
+import { runKernelOr } from "@mrcnn/core/tensors";
 import { RELU_GRAD } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 

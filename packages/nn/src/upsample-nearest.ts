@@ -10,7 +10,8 @@ import {
   slice,
 } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertShape, runKernelOr } from "@mrcnn/core";
+import { assertShape } from "@mrcnn/core";
+import { runKernelOr } from "@mrcnn/core/tensors";
 import type { ImageSize } from "@mrcnn/core";
 import { UPSAMPLE_ADD } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";

@@ -12,7 +12,8 @@ import {
 } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape, ConfigError, ShapeError } from "@mrcnn/core";
-import type { FeatureMaps, Rois } from "@mrcnn/core";
+import type { Rois } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { poolPyramid } from "./pool-pyramid.ts";
 import type { LevelOptions } from "./pool-pyramid.ts";
 

@@ -1,99 +1,21 @@
-/**
- * What RoIAlign and the backends that accelerate it agree on. Kernels may call the loops over
- * typed arrays exported here.
- */
-import { engine } from "@tensorflow/tfjs-core";
-import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
-import type { KernelContract } from "@mrcnn/core";
-
+/** What backends that accelerate RoIAlign import: its contracts, and loops over typed arrays that kernels may call. */
+export {
+  ROI_ALIGN,
+  ROI_ALIGN_GRAD,
+  roiAlignGradConfig,
+  roiAlignContract,
+  ROI_ALIGN_PYRAMID,
+  ROI_ALIGN_PYRAMID_GRAD,
+  roiAlignPyramidGradConfig,
+  roiAlignPyramidContract,
+} from "./contract.ts";
+export type {
+  RoiAlignInputs,
+  RoiAlignGradInputs,
+  RoiAlignAttrs,
+  RoiAlignGradAttrs,
+  RoiAlignPyramidInputs,
+  RoiAlignPyramidAttrs,
+} from "./contract.ts";
 export { levelAreas } from "./pyramid-levels.ts";
 export { roiAlignBackward, roiAlignForward } from "./roi-align-on-host.ts";
-
-/** The forward kernel: `RoiAlignInputs` and `RoiAlignAttrs` to float32 [R, outputHeight, outputWidth, C]. */
-export const ROI_ALIGN = "MrcnnRoiAlign";
-
-/** The backward kernel: `RoiAlignGradInputs` and `RoiAlignGradAttrs` to float32 of `inputShape`. */
-export const ROI_ALIGN_GRAD = "MrcnnRoiAlignGrad";
-
-/** `features` float32 [B, H, W, C]; `boxes` float32 [R, 4], xyxy pixels of the image; `imageIndex` int32 [R]. R > 0. */
-export type RoiAlignInputs = Pick<NamedTensorInfoMap, "features" | "boxes" | "imageIndex">;
-
-/** `dy` float32 [R, outputHeight, outputWidth, C]; the others as in `RoiAlignInputs`. */
-export type RoiAlignGradInputs = Pick<NamedTensorInfoMap, "dy" | "boxes" | "imageIndex">;
-
-/** Of `MrcnnRoiAlign`. */
-export interface RoiAlignAttrs {
-  readonly outputHeight: number;
-  readonly outputWidth: number;
-  /** Pixels of the feature map per pixel of the image. */
-  readonly spatialScale: number;
-  /** Samples per bin and axis; 0 means ceil(extent of the roi / bins). */
-  readonly samplingRatio: number;
-  /** Whether pixel centres lie at half integers. */
-  readonly aligned: boolean;
-}
-
-/** Of `MrcnnRoiAlignGrad`. */
-export interface RoiAlignGradAttrs extends RoiAlignAttrs {
-  /** Shape of the features, [B, H, W, C]. */
-  readonly inputShape: readonly [number, number, number, number];
-}
-
-/** The gradient with respect to the features, through `MrcnnRoiAlignGrad`; boxes get none. */
-export const roiAlignGradConfig: GradConfig = {
-  kernelName: ROI_ALIGN,
-  inputsToSave: ["features", "boxes", "imageIndex"],
-  gradFunc: (dy, saved, attrs) => {
-    const [features, boxes, imageIndex] = saved as [Tensor4D, Tensor, Tensor];
-    return {
-      features: () =>
-        engine().runKernel(ROI_ALIGN_GRAD, { dy: dy as Tensor, boxes, imageIndex }, {
-          ...attrs,
-          inputShape: features.shape,
-        } as NamedAttrMap) as Tensor,
-    };
-  },
-};
-
-/** For `runKernelOr`, and for backends to register the gradient of. */
-export const roiAlignContract: KernelContract = { name: ROI_ALIGN, gradient: roiAlignGradConfig };
-
-/** RoIAlign from whichever level suits each roi: `RoiAlignPyramidInputs` and `RoiAlignPyramidAttrs` to float32 [R, outputHeight, outputWidth, C]. */
-export const ROI_ALIGN_PYRAMID = "MrcnnRoiAlignPyramid";
-
-/** Its gradient: `RoiAlignGradInputs` and `RoiAlignPyramidAttrs` to one tensor of each of `inputShapes`. */
-export const ROI_ALIGN_PYRAMID_GRAD = "MrcnnRoiAlignPyramidGrad";
-
-/** Maps "level0", finest first, float32 [B, H, W, C] each; `boxes` and `imageIndex` as in `RoiAlignInputs`. */
-export type RoiAlignPyramidInputs = NamedTensorInfoMap & Pick<NamedTensorInfoMap, "boxes" | "imageIndex">;
-
-/** Of `MrcnnRoiAlignPyramid` and its gradient. */
-export interface RoiAlignPyramidAttrs extends Omit<RoiAlignAttrs, "spatialScale"> {
-  /** Of each map. */
-  readonly spatialScales: readonly number[];
-  /** Of each map but the first the least area of a roi that it suits (see `levelAreas`), ascending. */
-  readonly areas: readonly number[];
-  /** Shapes of the maps. */
-  readonly inputShapes: readonly (readonly [number, number, number, number])[];
-}
-
-/** The gradient with respect to the maps, through one run of `MrcnnRoiAlignPyramidGrad`; boxes get none. */
-export const roiAlignPyramidGradConfig: GradConfig = {
-  kernelName: ROI_ALIGN_PYRAMID,
-  inputsToSave: ["boxes", "imageIndex"],
-  gradFunc: (dy, saved, attrs) => {
-    const [boxes, imageIndex] = saved as [Tensor, Tensor];
-    const gradients = engine().runKernel(
-      ROI_ALIGN_PYRAMID_GRAD,
-      { dy: dy as Tensor, boxes, imageIndex },
-      attrs,
-    ) as Tensor[];
-    return Object.fromEntries(gradients.map((gradient, i) => [`level${i}`, () => gradient]));
-  },
-};
-
-/** For `runKernelOr`, and for backends to register the gradient of. */
-export const roiAlignPyramidContract: KernelContract = {
-  name: ROI_ALIGN_PYRAMID,
-  gradient: roiAlignPyramidGradConfig,
-};

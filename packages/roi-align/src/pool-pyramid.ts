@@ -1,7 +1,8 @@
 import { concat, customGrad, gather, tensor1d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError, ShapeError } from "@mrcnn/core";
-import type { FeatureMaps, ImageSize, Rois } from "@mrcnn/core";
+import type { ImageSize, Rois } from "@mrcnn/core";
+import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { assignPyramidLevels } from "./pyramid-levels.ts";
 import type { LevelRule } from "./pyramid-levels.ts";
 

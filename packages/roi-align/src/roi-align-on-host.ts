@@ -1,6 +1,6 @@
 import { axisTaps } from "./interpolation.ts";
 import type { AxisTaps } from "./interpolation.ts";
-import type { RoiAlignAttrs, RoiAlignGradAttrs } from "./kernel.ts";
+import type { RoiAlignAttrs, RoiAlignGradAttrs } from "./contract.ts";
 
 type Shape4D = readonly [number, number, number, number];
 

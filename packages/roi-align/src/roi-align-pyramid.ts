@@ -1,9 +1,10 @@
 import { engine, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Rank, Tensor4D } from "@tensorflow/tfjs-core";
-import { hasKernel } from "@mrcnn/core";
-import type { FeatureMaps, Rois, RoisOnDevice } from "@mrcnn/core";
-import { roiAlignPyramidContract } from "./kernel.ts";
-import type { RoiAlignPyramidAttrs } from "./kernel.ts";
+import { hasKernel } from "@mrcnn/core/tensors";
+import type { Rois } from "@mrcnn/core";
+import type { FeatureMaps, RoisOnDevice } from "@mrcnn/core/tensors";
+import { roiAlignPyramidContract } from "./contract.ts";
+import type { RoiAlignPyramidAttrs } from "./contract.ts";
 import { poolPyramid, pyramidMaps } from "./pool-pyramid.ts";
 import type { LevelOptions } from "./pool-pyramid.ts";
 import { levelAreas } from "./pyramid-levels.ts";

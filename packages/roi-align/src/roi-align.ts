@@ -1,9 +1,11 @@
 import { tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
-import { assertLength, assertShape, BackendError, ConfigError, runKernelOr, ShapeError } from "@mrcnn/core";
-import type { Rois, RoisOnDevice } from "@mrcnn/core";
-import { roiAlignContract } from "./kernel.ts";
-import type { RoiAlignAttrs } from "./kernel.ts";
+import { assertLength, assertShape, BackendError, ConfigError, ShapeError } from "@mrcnn/core";
+import { runKernelOr } from "@mrcnn/core/tensors";
+import type { Rois } from "@mrcnn/core";
+import type { RoisOnDevice } from "@mrcnn/core/tensors";
+import { roiAlignContract } from "./contract.ts";
+import type { RoiAlignAttrs } from "./contract.ts";
 import { separableRoiAlign } from "./separable.ts";
 
 /** Of `roiAlign`. */

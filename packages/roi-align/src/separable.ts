@@ -16,7 +16,7 @@ import {
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import type { Rois } from "@mrcnn/core";
 import { axisTaps } from "./interpolation.ts";
-import type { RoiAlignAttrs } from "./kernel.ts";
+import type { RoiAlignAttrs } from "./contract.ts";
 
 // Values of the largest intermediate of one chunk (64 MB in float32).
 const CHUNK_VALUES = 1 << 24;

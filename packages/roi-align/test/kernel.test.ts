@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, expect, test } from "vitest";
-import { registerKernels } from "@mrcnn/core";
+import { registerKernels } from "@mrcnn/core/tensors";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
 import { roiAlign } from "@mrcnn/roi-align";
 import {

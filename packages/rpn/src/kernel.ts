@@ -1,6 +1,6 @@
 /** What choosing proposals and the backends that do it on the device agree on. */
 import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
-import type { KernelContract } from "@mrcnn/core";
+import type { KernelContract } from "@mrcnn/core/tensors";
 import type { ProposalConfig } from "./select-proposals.ts";
 
 /** `SelectProposalsInputs` and `SelectProposalsAttrs` to float32 [B * P, 4]. Has no gradient. */

@@ -1,8 +1,10 @@
 import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor2D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
-import { assertLength, assertShape, hasKernel } from "@mrcnn/core";
-import type { ImageSize, Rois, RoisOnDevice, RpnOutput } from "@mrcnn/core";
+import { assertLength, assertShape } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
+import type { ImageSize, Rois } from "@mrcnn/core";
+import type { RoisOnDevice, RpnOutput } from "@mrcnn/core/tensors";
 import { proposalsPerImage, selectProposalsContract } from "./kernel.ts";
 import type { SelectProposalsAttrs } from "./kernel.ts";
 import type { ProposalConfig } from "./select-proposals.ts";

@@ -1,6 +1,7 @@
 import { concat, reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
-import type { FeatureMaps, Random, RpnOutput } from "@mrcnn/core";
+import type { Random } from "@mrcnn/core";
+import type { FeatureMaps, RpnOutput } from "@mrcnn/core/tensors";
 import { conv2d, initConv2d } from "@mrcnn/nn";
 import type { Conv2dParams } from "@mrcnn/nn";
 

@@ -1,7 +1,8 @@
 import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
-import type { ImageSize, Proposals, RpnOutput } from "@mrcnn/core";
+import type { ImageSize, Proposals } from "@mrcnn/core";
+import type { RpnOutput } from "@mrcnn/core/tensors";
 import { batchedNmsOnHost } from "@mrcnn/nms";
 import { topK } from "./top-k.ts";
 

@@ -1,7 +1,7 @@
 import { add, dispose, mean, square } from "@tensorflow/tfjs-core";
 import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
-import type { FeatureMaps, RpnOutput } from "@mrcnn/core";
+import type { FeatureMaps, RpnOutput } from "@mrcnn/core/tensors";
 import { disposeParams, flattenParams, toVariable } from "@mrcnn/nn";
 import {
   expectNoLeaks,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { tensor2d, tensor3d } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
-import type { RpnOutput } from "@mrcnn/core";
+import type { RpnOutput } from "@mrcnn/core/tensors";
 import { expectClose, expectNoLeaks, golden, seededSpread, seededUniform } from "@mrcnn/testing";
 import { selectProposals } from "../src/index.ts";
 

@@ -1,5 +1,6 @@
 import { WeightsError } from "@mrcnn/core";
-import type { NamedArrays, TrainableModel } from "@mrcnn/core";
+import type { NamedArrays } from "@mrcnn/core";
+import type { TrainableModel } from "@mrcnn/core/tensors";
 import { assignWeights, toArrays } from "@mrcnn/weights";
 import type { Optimizer } from "./sgd.ts";
 

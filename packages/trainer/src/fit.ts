@@ -1,5 +1,6 @@
 import { ConfigError, createRandom, TrainingError } from "@mrcnn/core";
-import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
+import type { TrainingBatch } from "@mrcnn/core";
+import type { TrainableModel } from "@mrcnn/core/tensors";
 import { restoreState, saveState } from "./checkpoint.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import type { Schedule } from "./schedule.ts";

@@ -11,8 +11,10 @@ import {
   zerosLike,
 } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
-import { hasKernel, runKernelOr, TrainingError, WeightsError } from "@mrcnn/core";
-import type { Disposable, NamedArrays, NamedVariables } from "@mrcnn/core";
+import { TrainingError, WeightsError } from "@mrcnn/core";
+import { hasKernel, runKernelOr } from "@mrcnn/core/tensors";
+import type { Disposable, NamedArrays } from "@mrcnn/core";
+import type { NamedVariables } from "@mrcnn/core/tensors";
 import { toArrays } from "@mrcnn/weights";
 import { SGD } from "./kernel.ts";
 import type { SgdAttrs } from "./kernel.ts";

@@ -12,8 +12,10 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
-import { createRandom, firstNotFinite, hasKernel, TrainingError } from "@mrcnn/core";
-import type { GroundTruth, LossTerms, Random, TrainableModel, TrainingBatch } from "@mrcnn/core";
+import { createRandom, firstNotFinite, TrainingError } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
+import type { GroundTruth, Random, TrainingBatch } from "@mrcnn/core";
+import type { LossTerms, TrainableModel } from "@mrcnn/core/tensors";
 import { STEP_SCALE } from "./kernel.ts";
 import type { Optimizer } from "./sgd.ts";
 import { onTape } from "./tape.ts";

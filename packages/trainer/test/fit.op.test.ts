@@ -1,6 +1,6 @@
 import { memory } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
-import { hasKernel } from "@mrcnn/core";
+import { hasKernel } from "@mrcnn/core/tensors";
 import type { TrainingBatch } from "@mrcnn/core";
 import { fit, restoreState, sgd, warmupMultiStep } from "../src/index.ts";
 import type { CheckpointState, FitHooks, FitOptions, StepReport } from "../src/index.ts";

@@ -13,7 +13,8 @@ import {
 import type { Scalar, Variable } from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { createRandom } from "@mrcnn/core";
-import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
+import type { TrainingBatch } from "@mrcnn/core";
+import type { TrainableModel } from "@mrcnn/core/tensors";
 import { expectClose } from "@mrcnn/testing";
 import { sgd, trainStep } from "../src/index.ts";
 import { slowToy, toyBatch, toyModel } from "./toy-model.ts";

@@ -12,7 +12,8 @@ import {
   variable,
 } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
-import type { TrainableModel, TrainingBatch } from "@mrcnn/core";
+import type { TrainingBatch } from "@mrcnn/core";
+import type { TrainableModel } from "@mrcnn/core/tensors";
 
 export interface Toy extends TrainableModel {
   readonly variables: Map<string, Variable>;

@@ -1,6 +1,7 @@
 import { tensor } from "@tensorflow/tfjs-core";
 import { misfitOf, WeightsError } from "@mrcnn/core";
-import type { HostArray, NamedArrays, NamedTensors, NamedVariables } from "@mrcnn/core";
+import type { HostArray, NamedArrays } from "@mrcnn/core";
+import type { NamedTensors, NamedVariables } from "@mrcnn/core/tensors";
 
 /** How names must agree. */
 export interface AssignOptions {

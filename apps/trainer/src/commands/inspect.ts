@@ -4,7 +4,7 @@ import { createFindingList } from "@mrcnn/masks";
 import type { CocoImage, CocoReviewOptions } from "@mrcnn/masks";
 import { parseMaskRcnnConfig } from "@mrcnn/model";
 import { startBackend } from "../backend.ts";
-import { changedConfig } from "../config.ts";
+import { changedConfig } from "../read-config.ts";
 import type { DataSource, TrainingConfig } from "../config.ts";
 import { assertEffective } from "../config-effects.ts";
 import { reviewOptionsOf } from "../data-source.ts";

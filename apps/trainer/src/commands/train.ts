@@ -11,7 +11,7 @@ import { hasCheckpoints, readLatestCheckpoint, writeCheckpoint } from "@mrcnn/tr
 import { backend, memory } from "@tensorflow/tfjs";
 import { chooseBackend } from "../backend.ts";
 import type { BackendOptions } from "../backend.ts";
-import { changedConfig, readTrainingConfig } from "../config.ts";
+import { changedConfig, readTrainingConfig } from "../read-config.ts";
 import type { TrainingConfig } from "../config.ts";
 import { effectNotes } from "../config-effects.ts";
 import { dataFingerprint } from "../data-fingerprint.ts";

@@ -2,7 +2,7 @@ import { engine, getBackend, getKernel, unregisterKernel } from "@tensorflow/tfj
 import type { KernelConfig, KernelFunc, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { getGradient, registerGradient, registerKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap } from "@tensorflow/tfjs-core";
-import { BackendError } from "./errors.ts";
+import { BackendError } from "../errors.ts";
 
 /** What an accelerated op and the backends agree on: a kernel's name and, if it differentiates, its gradient. */
 export interface KernelContract {

@@ -1,0 +1,1 @@
+export { boxArea, clipBoxes, decodeBoxes, encodeBoxes, pairwiseIou } from "./boxes.ts";
