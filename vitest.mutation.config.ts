@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ["node", "import", "default"] } },
   test: {
-    include: [`${room}/test/**/*.test.ts`],
+    include: [`${room}/test/${process.env["MUTATED_TESTS"]}`],
     // These start processes of what is built, or need an adapter: no broken line reaches them.
     exclude: [
       "**/node_modules/**",

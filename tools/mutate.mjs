@@ -1,7 +1,7 @@
 // @ts-check
 // `npm run mutate [-- FOLDER ...]`: breaks one line after another of the named folders' sources, in a copy of the checkout,
 // and tells which breaks no test of theirs sees. Hours for all of them; a folder, or a file of one, takes less, and so does
-// `--every N`, which breaks every N-th line alone: an estimate.
+// `--every N`, which breaks every N-th line alone: an estimate. `--tests GLOB` runs those suites of the folder alone.
 // Ends with 1 when less than 80 % are seen. Tables and the survivors stay in .cache/mutation.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -106,7 +106,7 @@ const row = (name, { killed, left, uncovered, ignored, score }) =>
 
 const { values, positionals: only } = parseArgs({
   allowPositionals: true,
-  options: { every: { type: "string", default: "1" } },
+  options: { every: { type: "string", default: "1" }, tests: { type: "string", default: "**/*.test.ts" } },
 });
 const every = Number(values.every);
 if (!Number.isInteger(every) || every < 1) {
@@ -160,7 +160,7 @@ for (const room of chosen) {
     process.execPath,
     [join(copy, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js"), "run", config],
     copy,
-    { MUTATED_ROOM: room },
+    { MUTATED_ROOM: room, MUTATED_TESTS: values.tests },
   );
   if (status !== 0 || !existsSync(report)) process.exit(status || 1);
   const found = /** @type {Report} */ (JSON.parse(readFileSync(report, "utf8"))).files;

@@ -19,7 +19,7 @@ describe("what is written", () => {
       .map((file) => file.slice(root.length + 1).replaceAll("\\", "/"))
       .toSorted();
     expect(known).toEqual([
-      "packages/core/src/stop-gradient.ts",
+      "packages/core/src/tensors/stop-gradient.ts",
       "packages/nn/src/conv2d.ts",
       "packages/nn/src/with-gradient.ts",
       "packages/trainer/src/tape.ts",
