@@ -13,8 +13,8 @@ import {
 import type { GradConfig, KernelConfig, Tensor } from "@tensorflow/tfjs-core";
 import { afterEach, expect, test } from "vitest";
 import { expectClose, expectNoLeaks } from "@mrcnn/testing";
-import { hasKernel, registerKernels, runKernelOr } from "../src/tensors/index.ts";
-import type { PartialKernelFunc } from "../src/tensors/index.ts";
+import { hasKernel, registerKernels, runKernel, runKernelOr } from "../src/tensors/index.ts";
+import type { KernelContract, PartialKernelFunc } from "../src/tensors/index.ts";
 
 const name = "MrcnnTestPower";
 // The composition squares; the kernel cubes, to tell which one ran.
@@ -29,8 +29,9 @@ const kernel = (kernelFunc: PartialKernelFunc = cube, backendName: string = getB
   backendName,
   kernelFunc,
 });
-const power = (x: Tensor, attrs: object = {}): Tensor =>
-  runKernelOr({ name, gradient }, { x }, attrs, () => square(x));
+const contract: KernelContract<{ exact: boolean }> = { name, attributes: ["exact"], gradient };
+const power = (x: Tensor, attrs: Partial<{ exact: boolean }> = {}): Tensor =>
+  runKernelOr(contract, { x }, attrs as { exact: boolean }, () => square(x));
 
 afterEach(() => {
   if (getKernel(name, getBackend()) !== undefined) unregisterKernel(name, getBackend());
@@ -60,7 +61,7 @@ test("a kernel of another backend does not count", async () => {
   const x = tensor1d([1, 2, 3]);
   const y = power(x);
   await expectClose(y, [1, 4, 9]);
-  expect(hasKernel({ name }, {})).toBe(false);
+  expect(hasKernel(contract, {})).toBe(false);
   unregisterKernel(name, "elsewhere");
   dispose([x, y]);
 });
@@ -70,13 +71,35 @@ test("a partial kernel is asked with the attributes", async () => {
     supports: (attrs: object) => (attrs as { exact: boolean }).exact,
   });
   registerKernels([kernel(partial)], [gradient]);
-  expect(hasKernel({ name }, { exact: true })).toBe(true);
-  expect(hasKernel({ name }, { exact: false })).toBe(false);
+  expect(hasKernel(contract, { exact: true })).toBe(true);
+  expect(hasKernel(contract, { exact: false })).toBe(false);
   const x = tensor1d([2]);
   const [exact, other] = [power(x, { exact: true }), power(x, { exact: false })];
   await expectClose(exact, [8]);
   await expectClose(other, [4]);
   dispose([x, exact, other]);
+});
+
+test("an attribute that the contract does not list is refused, with a kernel and without", () => {
+  const message = `${name}: mode is not among the kernel's attributes (exact). List it in the contract, and teach the kernels.`;
+  const invented = { exact: true, mode: "max" };
+  const x = tensor1d([2]);
+  for (const register of [() => {}, () => registerKernels([kernel()], [gradient])]) {
+    register();
+    expect(() => hasKernel(contract, invented)).toThrow(message);
+    expect(() => runKernel(contract, { x }, invented)).toThrow(message);
+    expect(() => power(x, invented)).toThrow(expect.objectContaining({ code: "config", message }));
+  }
+  x.dispose();
+});
+
+test("runKernel gives what the kernel gives, and undefined without one", async () => {
+  const x = tensor1d([2]);
+  expect(runKernel(contract, { x }, { exact: true })).toBeUndefined();
+  registerKernels([kernel()], [gradient]);
+  const y = runKernel<Tensor, { exact: boolean }>(contract, { x }, { exact: true })!;
+  await expectClose(y, [8]);
+  dispose([x, y]);
 });
 
 test("registering again changes nothing; another kernel of the name is refused", () => {

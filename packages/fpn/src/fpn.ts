@@ -6,7 +6,7 @@ import type { Random } from "@mrcnn/core";
 import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { applyConvLayer, initConvLayer, maxPool, upsampleAdd, upsampleNearest } from "@mrcnn/nn";
 import type { ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
-import { UPSAMPLE_ADD } from "@mrcnn/nn/kernel";
+import { upsampleAddContract } from "@mrcnn/nn/kernel";
 
 /** The size of a feature pyramid. */
 export interface FpnConfig {
@@ -70,7 +70,7 @@ export function applyFpn(
           applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
         if (coarser === undefined) return lateral();
         // Elsewhere the convolution itself may take the sum along.
-        return hasKernel({ name: UPSAMPLE_ADD }, {}) ?
+        return hasKernel(upsampleAddContract, {}) ?
             upsampleAdd(coarser, lateral())
           : lateral(upsampleNearest(coarser, { height, width }));
       });

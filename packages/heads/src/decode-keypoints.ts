@@ -1,7 +1,7 @@
-import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
+import { tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import type { Keypoints } from "@mrcnn/core";
 import { decodeKeypointsContract } from "./kernel.ts";
 import type { DecodeKeypointsAttrs } from "./kernel.ts";
@@ -168,11 +168,7 @@ export function decodeKeypointsOnDevice(
     const sizes = tensor2d(
       gridsOf(boxes).map(({ width, height }) => [width, height, f(side / width), f(side / height)]),
     );
-    return engine().runKernel(
-      decodeKeypointsContract.name,
-      { heatmaps, sizes },
-      attrs as unknown as NamedAttrMap,
-    ) as Tensor3D;
+    return runKernel<Tensor3D, DecodeKeypointsAttrs>(decodeKeypointsContract, { heatmaps, sizes }, attrs)!;
   });
 }
 

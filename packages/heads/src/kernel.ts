@@ -18,8 +18,23 @@ export type SelectDetectionsInputs = Pick<NamedTensorInfoMap, "classLogits" | "d
  */
 export type SelectDetectionsAttrs = Omit<DetectionConfig, "windows">;
 
-/** For `runKernelOr` and `hasKernel`. */
-export const selectDetectionsContract: KernelContract = { name: SELECT_DETECTIONS };
+/** The contract of `MrcnnSelectDetections`, which takes no `windows` and refuses to support them. */
+export const selectDetectionsContract: KernelContract<DetectionConfig> = {
+  name: SELECT_DETECTIONS,
+  attributes: [
+    "scoreThreshold",
+    "nmsThreshold",
+    "maxDetections",
+    "minSize",
+    "weights",
+    "decoding",
+    "classes",
+    "suppression",
+    "firstLabel",
+    "inclusiveThreshold",
+    "windows",
+  ],
+};
 
 /**
  * `DecodeKeypointsInputs` and `DecodeKeypointsAttrs` to int32 [R, K, 2]: of each heatmap the position of its best pixel,
@@ -40,8 +55,11 @@ export interface DecodeKeypointsAttrs {
   readonly rule: "torchvision" | "detectron2";
 }
 
-/** For `hasKernel`. */
-export const decodeKeypointsContract: KernelContract = { name: DECODE_KEYPOINTS };
+/** The contract of `MrcnnDecodeKeypoints`. */
+export const decodeKeypointsContract: KernelContract<DecodeKeypointsAttrs> = {
+  name: DECODE_KEYPOINTS,
+  attributes: ["side", "rule"],
+};
 
 /**
  * `PasteMasksInputs` and `PasteMasksAttrs` to int32 [words]: a bit for each pixel of each window, set where the mask,
@@ -64,5 +82,8 @@ export interface PasteMasksAttrs {
   readonly method: "torchvision" | "detectron2";
 }
 
-/** For `hasKernel`. */
-export const pasteMasksContract: KernelContract = { name: PASTE_MASKS };
+/** The contract of `MrcnnPasteMasks`. */
+export const pasteMasksContract: KernelContract<PasteMasksAttrs> = {
+  name: PASTE_MASKS,
+  attributes: ["words", "threshold", "method"],
+};

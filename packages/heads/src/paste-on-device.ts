@@ -1,6 +1,6 @@
-import { engine, tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor, Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import { pasteMasksContract } from "./kernel.ts";
 import type { PasteMasksAttrs } from "./kernel.ts";
 
@@ -36,10 +36,6 @@ export function pasteOnDevice(
   return tidy(() => {
     const windows = tensor2d(plan.windows, [plan.windows.length / 8, 8], "int32");
     const inputs = { masks, windows, low: tensor1d(plan.low, "int32"), share: tensor1d(plan.share) };
-    return engine().runKernel(
-      pasteMasksContract.name,
-      inputs,
-      attrs as unknown as NamedAttrMap,
-    ) as Tensor as Tensor1D;
+    return runKernel<Tensor1D, PasteMasksAttrs>(pasteMasksContract, inputs, attrs)!;
   });
 }

@@ -1,8 +1,8 @@
-import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import { tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import type { BoxDetections, ImageSize, Rois } from "@mrcnn/core";
 import type { BoxHeadOutput, RoisOnDevice } from "@mrcnn/core/tensors";
 import { batchedNmsOnHost } from "@mrcnn/nms";
@@ -73,11 +73,11 @@ export function selectDetectionsOnDevice(
   if (!hasKernel(selectDetectionsContract, config)) return undefined;
   return tidy(() => {
     const sizes = tensor2d(imageSizes.map(({ height, width }) => [height, width]));
-    return engine().runKernel(
-      selectDetectionsContract.name,
+    return runKernel<Tensor3D, DetectionConfig>(
+      selectDetectionsContract,
       { classLogits, deltas, boxes, sizes },
-      config as unknown as NamedAttrMap,
-    ) as Tensor3D;
+      config,
+    )!;
   });
 }
 

@@ -1,14 +1,14 @@
 import { matMul, ones, reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { runKernelOr } from "@mrcnn/core/tensors";
-import { COLUMN_SUMS } from "./kernel.ts";
+import { columnSumsContract } from "./kernel.ts";
 
 /**
  * Sums over every axis but the last; no kernel of it: as a product with ones, for a sum over outer axes makes wasm
  * transpose the whole tensor first. Not differentiable.
  */
 export function columnSums(x: Tensor): Tensor1D {
-  return runKernelOr<Tensor>({ name: COLUMN_SUMS }, { x }, {}, () =>
+  return runKernelOr<Tensor>(columnSumsContract, { x }, {}, () =>
     tidy(() => {
       const channels = x.shape.at(-1)!;
       const rows = x.size / channels;

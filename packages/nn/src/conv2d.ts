@@ -21,7 +21,7 @@ import { ShapeError } from "@mrcnn/core";
 import { hasKernel, runKernelOr } from "@mrcnn/core/tensors";
 import { columnSums } from "./column-sums.ts";
 import { finish } from "./finish.ts";
-import { CONV2D_ADD, CONV2D_BACKPROP_FILTER, CONV2D_BACKPROP_INPUT } from "./kernel.ts";
+import { conv2dAddContract, conv2dBackpropFilterContract, conv2dBackpropInputContract } from "./kernel.ts";
 import type { Conv2dBackpropFilterAttrs, Conv2dBackpropInputAttrs, Conv2dGradAttrs } from "./kernel.ts";
 import type { Conv2dParams } from "./params.ts";
 import { reluGradient } from "./relu.ts";
@@ -73,7 +73,7 @@ export function convolve(
   return tidy(() => {
     const shape = { stride, padding, dilation, groups };
     const isNative =
-      groups * dilation === 1 || hasKernel({ name: CONV2D_BACKPROP_INPUT }, attributes(weight, shape));
+      groups * dilation === 1 || hasKernel(conv2dBackpropInputContract, attributes(weight, shape));
     if (groups > 1 && !isNative) {
       if (addend === undefined)
         return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
@@ -161,7 +161,7 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
     const compose = (): Tensor4D => finish(convolved(undefined), addend, activation);
     if (bias === undefined) return compose();
     return runKernelOr(
-      { name: CONV2D_ADD },
+      conv2dAddContract,
       { x, filter, bias, addend },
       { ...attrs, activation: activation ?? "linear" },
       compose,
@@ -215,7 +215,7 @@ function inputGradient(
   attrs: Conv2dBackpropInputAttrs,
   padding: number,
 ): Tensor4D {
-  return runKernelOr({ name: CONV2D_BACKPROP_INPUT }, { dy, filter }, attrs, () => {
+  return runKernelOr(conv2dBackpropInputContract, { dy, filter }, attrs, () => {
     if (!isExplicit(attrs)) return run(Conv2DBackpropInput, { dy, filter }, attrs);
     const [batch, height, width, channels] = attrs.inputShape;
     const inputShape = [batch, height + 2 * padding, width + 2 * padding, channels];
@@ -230,7 +230,7 @@ function filterGradient(
   attrs: Conv2dBackpropFilterAttrs,
   padding: number,
 ): Tensor4D {
-  return runKernelOr({ name: CONV2D_BACKPROP_FILTER }, { x, dy }, attrs, () => {
+  return runKernelOr(conv2dBackpropFilterContract, { x, dy }, attrs, () => {
     if (!isExplicit(attrs)) return run(Conv2DBackpropFilter, { x, dy }, attrs);
     const sides = [padding, padding] as [number, number];
     return run(

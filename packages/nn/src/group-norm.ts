@@ -49,7 +49,7 @@ export function groupNormWithMoments(
   assertShape(weight, [channels], "groupNorm", "weight");
   assertShape(bias, [channels], "groupNorm", "bias");
   const inputs = { x, weight, bias };
-  return runKernelOr<Tensor[]>(groupNormContract, inputs, { groups, eps }, () =>
+  return runKernelOr(groupNormContract, inputs, { groups, eps }, () =>
     compose(x, weight, bias, attrs),
   ) as GroupNormOutputs;
 }

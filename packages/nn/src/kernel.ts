@@ -12,6 +12,8 @@ import type {
 } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core/tensors";
 
+import type { GroupNormAttrs } from "./group-norm-on-host.ts";
+
 export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";
 
@@ -50,6 +52,20 @@ export interface Conv2dBackpropFilterAttrs extends Conv2dGradAttrs {
   readonly filterShape: readonly [number, number, number, number];
 }
 
+const ofConvolution = ["strides", "pad", "dilations", "groups", "dataFormat"] as const;
+
+/** The contract of `MrcnnConv2DBackpropInput`. */
+export const conv2dBackpropInputContract: KernelContract<Conv2dBackpropInputAttrs> = {
+  name: CONV2D_BACKPROP_INPUT,
+  attributes: [...ofConvolution, "inputShape"],
+};
+
+/** The contract of `MrcnnConv2DBackpropFilter`. */
+export const conv2dBackpropFilterContract: KernelContract<Conv2dBackpropFilterAttrs> = {
+  name: CONV2D_BACKPROP_FILTER,
+  attributes: [...ofConvolution, "filterShape"],
+};
+
 /** The forward kernel: `GroupNormInputs` and `GroupNormAttrs` to [y [B, H, W, C], mean [B, groups], rstd [B, groups]]. */
 export const GROUP_NORM = "MrcnnGroupNorm";
 
@@ -86,7 +102,11 @@ export const groupNormGradConfig: GradConfig = {
 };
 
 /** What `groupNorm` asks of `runKernelOr`. */
-export const groupNormContract: KernelContract = { name: GROUP_NORM, gradient: groupNormGradConfig };
+export const groupNormContract: KernelContract<GroupNormAttrs> = {
+  name: GROUP_NORM,
+  attributes: ["groups", "eps"],
+  gradient: groupNormGradConfig,
+};
 
 /**
  * The filter of a convolution and of the norm of fixed statistics behind it: `FoldFilterInputs` and `FoldNormAttrs` to
@@ -141,8 +161,17 @@ export const foldBiasGradConfig: GradConfig = {
 };
 
 /** What `foldNorm` asks of `runKernelOr`. */
-export const foldFilterContract: KernelContract = { name: FOLD_FILTER, gradient: foldFilterGradConfig };
-export const foldBiasContract: KernelContract = { name: FOLD_BIAS, gradient: foldBiasGradConfig };
+export const foldFilterContract: KernelContract<FoldNormAttrs> = {
+  name: FOLD_FILTER,
+  attributes: ["eps"],
+  gradient: foldFilterGradConfig,
+};
+/** What `foldNorm` asks of `runKernelOr` for the bias. */
+export const foldBiasContract: KernelContract<FoldNormAttrs> = {
+  name: FOLD_BIAS,
+  attributes: ["eps"],
+  gradient: foldBiasGradConfig,
+};
 
 /**
  * The gradient of relu from its output: `ReluGradInputs` to float32 dx = dy where y > 0, else 0. Has
@@ -152,6 +181,9 @@ export const RELU_GRAD = "MrcnnReluGrad";
 
 /** `dy` and `y` float32 of one shape. */
 export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;
+
+/** The contract of `MrcnnReluGrad`. */
+export const reluGradContract: KernelContract = { name: RELU_GRAD, attributes: [] };
 
 /** The loop of `RELU_GRAD` over typed arrays of one length. */
 export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array): void {
@@ -164,6 +196,9 @@ export const COLUMN_SUMS = "MrcnnColumnSums";
 /** `x` float32 [..., C]. */
 export type ColumnSumsInputs = Pick<NamedTensorInfoMap, "x">;
 
+/** The contract of `MrcnnColumnSums`. */
+export const columnSumsContract: KernelContract = { name: COLUMN_SUMS, attributes: [] };
+
 /**
  * `UpsampleAddInputs` to float32 [B, H', W', C]: `finer` plus `x` enlarged, output pixel i reading input pixel
  * floor(i * in / out) in float32. Has no gradient of its own.
@@ -172,6 +207,9 @@ export const UPSAMPLE_ADD = "MrcnnUpsampleAdd";
 
 /** `x` float32 [B, H, W, C]; `finer` [B, H', W', C]. */
 export type UpsampleAddInputs = Pick<NamedTensorInfoMap, "x" | "finer">;
+
+/** The contract of `MrcnnUpsampleAdd`. */
+export const upsampleAddContract: KernelContract = { name: UPSAMPLE_ADD, attributes: [] };
 
 /**
  * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and
@@ -182,8 +220,22 @@ export const CONV2D_ADD = "MrcnnConv2dAdd";
 /** `x` float32 [B, H, W, in]; `filter` [h, w, in, out]; `bias` [out]; `addend` of the output's shape. */
 export type Conv2dAddInputs = Pick<NamedTensorInfoMap, "x" | "filter" | "bias" | "addend">;
 
+/** Attributes of `MrcnnConv2dAdd`: a convolution's, and FusedConv2D's activation. */
+export interface Conv2dAddAttrs extends Conv2dGradAttrs {
+  readonly activation: "linear" | "relu";
+}
+
+/** The contract of `MrcnnConv2dAdd`. */
+export const conv2dAddContract: KernelContract<Conv2dAddAttrs> = {
+  name: CONV2D_ADD,
+  attributes: [...ofConvolution, "activation"],
+};
+
 /** Whether `x` holds NaN or infinity: int32 [1], 0 where all of it is finite, else 1. Has no gradient. */
 export const NOT_FINITE = "MrcnnNotFinite";
 
 /** `x` float32 of any shape. */
 export type NotFiniteInputs = Pick<NamedTensorInfoMap, "x">;
+
+/** The contract of `MrcnnNotFinite`. */
+export const notFiniteContract: KernelContract = { name: NOT_FINITE, attributes: [] };

@@ -115,13 +115,10 @@ export function foldNorm(
   let shared: Tensor | undefined;
   const scale = (): Tensor => (shared ??= mul(weight, rsqrt(add(variance, eps))));
   // Apart, so that a frozen norm's bias does not depend on what is trained.
-  const [filter] = runKernelOr<Tensor[]>(
-    foldFilterContract,
-    { filter: conv.weight, weight, variance },
-    { eps },
-    () => [mul(conv.weight, scale())],
-  );
-  const shift = runKernelOr<Tensor>(foldBiasContract, { weight, bias, mean, variance }, { eps }, () =>
+  const [filter] = runKernelOr(foldFilterContract, { filter: conv.weight, weight, variance }, { eps }, () => [
+    mul(conv.weight, scale()),
+  ]);
+  const shift = runKernelOr(foldBiasContract, { weight, bias, mean, variance }, { eps }, () =>
     sub(bias, mul(mean, scale())),
   );
   return { weight: filter as Tensor4D, bias: shift as Tensor1D };

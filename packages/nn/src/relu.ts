@@ -1,7 +1,7 @@
 import { engine, mul, Relu, sign } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { runKernelOr } from "@mrcnn/core/tensors";
-import { RELU_GRAD } from "./kernel.ts";
+import { reluGradContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /**
@@ -22,5 +22,5 @@ export function relu<T extends Tensor>(x: T): T {
 
 /** dy where the output y of a relu is positive, else 0: y is never negative, so its sign is the mask. */
 export function reluGradient<T extends Tensor>(dy: T, y: Tensor): T {
-  return runKernelOr<Tensor>({ name: RELU_GRAD }, { dy, y }, {}, () => mul(dy, sign(y))) as T;
+  return runKernelOr<Tensor>(reluGradContract, { dy, y }, {}, () => mul(dy, sign(y))) as T;
 }

@@ -13,7 +13,7 @@ import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
 import { runKernelOr } from "@mrcnn/core/tensors";
 import type { ImageSize } from "@mrcnn/core";
-import { UPSAMPLE_ADD } from "./kernel.ts";
+import { upsampleAddContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
 const resized = (x: Tensor4D, height: number, width: number): Tensor4D =>
@@ -44,7 +44,7 @@ export function upsampleAdd(x: Tensor4D, finer: Tensor4D): Tensor4D {
     { x, finer },
     (save) => {
       save([x]);
-      return runKernelOr<Tensor4D>({ name: UPSAMPLE_ADD }, { x, finer }, {}, () =>
+      return runKernelOr<Tensor4D>(upsampleAddContract, { x, finer }, {}, () =>
         add(finer, resized(x, height, width)),
       );
     },

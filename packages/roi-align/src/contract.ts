@@ -49,8 +49,14 @@ export const roiAlignGradConfig: GradConfig = {
   },
 };
 
-/** For `runKernelOr`, and for backends to register the gradient of. */
-export const roiAlignContract: KernelContract = { name: ROI_ALIGN, gradient: roiAlignGradConfig };
+const ofRoiAlign = ["outputHeight", "outputWidth", "samplingRatio", "aligned"] as const;
+
+/** The contract of `MrcnnRoiAlign`, whose gradient backends register. */
+export const roiAlignContract: KernelContract<RoiAlignAttrs> = {
+  name: ROI_ALIGN,
+  attributes: [...ofRoiAlign, "spatialScale"],
+  gradient: roiAlignGradConfig,
+};
 
 /** RoIAlign from whichever level suits each roi: `RoiAlignPyramidInputs` and `RoiAlignPyramidAttrs` to float32 [R, outputHeight, outputWidth, C]. */
 export const ROI_ALIGN_PYRAMID = "MrcnnRoiAlignPyramid";
@@ -86,8 +92,9 @@ export const roiAlignPyramidGradConfig: GradConfig = {
   },
 };
 
-/** For `runKernelOr`, and for backends to register the gradient of. */
-export const roiAlignPyramidContract: KernelContract = {
+/** The contract of `MrcnnRoiAlignPyramid`, whose gradient backends register. */
+export const roiAlignPyramidContract: KernelContract<RoiAlignPyramidAttrs> = {
   name: ROI_ALIGN_PYRAMID,
+  attributes: [...ofRoiAlign, "spatialScales", "areas", "inputShapes"],
   gradient: roiAlignPyramidGradConfig,
 };

@@ -1,6 +1,6 @@
-import { engine, tidy, zeros } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Rank, Tensor4D } from "@tensorflow/tfjs-core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { tidy, zeros } from "@tensorflow/tfjs-core";
+import type { Rank, Tensor4D } from "@tensorflow/tfjs-core";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import type { Rois } from "@mrcnn/core";
 import type { FeatureMaps, RoisOnDevice } from "@mrcnn/core/tensors";
 import { roiAlignPyramidContract } from "./contract.ts";
@@ -54,11 +54,7 @@ export function roiAlignPyramid(
           ...Object.fromEntries(maps.map((map, i) => [`level${i}`, map])),
           ...roiTensors(rois),
         };
-        return engine().runKernel(
-          roiAlignPyramidContract.name,
-          inputs,
-          attrs as unknown as NamedAttrMap,
-        ) as Tensor4D;
+        return runKernel<Tensor4D, RoiAlignPyramidAttrs>(roiAlignPyramidContract, inputs, attrs)!;
       });
     }
   }

@@ -17,8 +17,25 @@ export interface SelectProposalsAttrs extends ProposalConfig {
   readonly levelCounts: readonly number[];
 }
 
-/** For `runKernelOr` and `hasKernel`. */
-export const selectProposalsContract: KernelContract = { name: SELECT_PROPOSALS };
+/** The contract of `MrcnnSelectProposals`. */
+export const selectProposalsContract: KernelContract<SelectProposalsAttrs> = {
+  name: SELECT_PROPOSALS,
+  attributes: [
+    "levelCounts",
+    "preNmsTopK",
+    "postNmsTopK",
+    "nmsThreshold",
+    "minSize",
+    "scoreThreshold",
+    "weights",
+    "decoding",
+    "suppression",
+    "levels",
+    "chooseBy",
+    "suppressBy",
+    "fill",
+  ],
+};
 
 /** Rows of the output for each image. */
 export const proposalsPerImage = ({ levelCounts, preNmsTopK, postNmsTopK }: SelectProposalsAttrs): number =>

@@ -1,8 +1,8 @@
-import { engine, tensor2d, tidy } from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Tensor2D } from "@tensorflow/tfjs-core";
+import { tensor2d, tidy } from "@tensorflow/tfjs-core";
+import type { Tensor2D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import type { ImageSize, Rois } from "@mrcnn/core";
 import type { RoisOnDevice, RpnOutput } from "@mrcnn/core/tensors";
 import { proposalsPerImage, selectProposalsContract } from "./kernel.ts";
@@ -35,11 +35,7 @@ export function selectProposalsOnDevice(
       anchors: tensor2d(anchors, [count, 4]),
       sizes: sizesTensor(imageSizes),
     };
-    return engine().runKernel(
-      selectProposalsContract.name,
-      inputs,
-      attrs as unknown as NamedAttrMap,
-    ) as Tensor2D;
+    return runKernel<Tensor2D, SelectProposalsAttrs>(selectProposalsContract, inputs, attrs)!;
   });
   const perImage = proposalsPerImage(attrs);
   return {

@@ -1,5 +1,6 @@
 /** What an update, the decision how far it goes, and the backends that accelerate them agree on. */
 import type { NamedTensorInfoMap } from "@tensorflow/tfjs-core";
+import type { KernelContract } from "@mrcnn/core/tensors";
 
 /**
  * One update by stochastic gradient descent with momentum, as `sgd` describes it: `SgdInputs` and `SgdAttrs` to
@@ -18,6 +19,9 @@ export interface SgdAttrs {
   readonly decay: number;
 }
 
+/** The contract of `MrcnnSgd`. */
+export const sgdContract: KernelContract<SgdAttrs> = { name: SGD, attributes: ["rate", "momentum", "decay"] };
+
 /**
  * What every gradient is multiplied by, found without the host: `StepScaleInputs` and `StepScaleAttrs` to [scale, values]:
  * `scale`, a scalar, is `share` after clipping, or -1 where a loss, the norm or an earlier step was not finite; `values`
@@ -35,3 +39,9 @@ export interface StepScaleAttrs {
   /** `torch.nn.utils.clip_grad_norm_`'s; undefined where there are no gradients. */
   readonly clipNorm: number | undefined;
 }
+
+/** The contract of `MrcnnStepScale`. */
+export const stepScaleContract: KernelContract<StepScaleAttrs> = {
+  name: STEP_SCALE,
+  attributes: ["share", "clipNorm"],
+};

@@ -16,10 +16,8 @@ import { hasKernel, runKernelOr } from "@mrcnn/core/tensors";
 import type { Disposable, NamedArrays } from "@mrcnn/core";
 import type { NamedVariables } from "@mrcnn/core/tensors";
 import { toArrays } from "@mrcnn/weights";
-import { SGD } from "./kernel.ts";
+import { sgdContract } from "./kernel.ts";
 import type { SgdAttrs } from "./kernel.ts";
-
-const contract = { name: SGD };
 
 /** Updates variables from gradients, and can be saved and put back exactly. */
 export interface Optimizer extends Disposable {
@@ -87,11 +85,8 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
     const attrs: SgdAttrs = { rate, momentum, decay: decayOf(variable) };
     const velocity = tidy(() => {
       const inputs = { variable, gradient, ...(old !== undefined && { velocity: old }) };
-      const [moved, next] = runKernelOr<Tensor[]>(
-        contract,
-        { ...inputs, scale: scale as Scalar },
-        attrs,
-        () => compose(variable, gradient, old, scale, attrs),
+      const [moved, next] = runKernelOr(sgdContract, { ...inputs, scale: scale as Scalar }, attrs, () =>
+        compose(variable, gradient, old, scale, attrs),
       ) as [Tensor, Tensor];
       variable.assign(moved);
       return keep(next);
@@ -103,7 +98,7 @@ export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOp
   return {
     apply(variables, gradients, { rate, scale = 1 }) {
       tidy(() => {
-        const factor = typeof scale === "number" && hasKernel(contract, {}) ? scalar(scale) : scale;
+        const factor = typeof scale === "number" && hasKernel(sgdContract, {}) ? scalar(scale) : scale;
         for (const [name, gradient] of gradients) {
           const variable = variables.get(name);
           if (variable === undefined)

@@ -1,22 +1,11 @@
-import {
-  add,
-  addN,
-  concat,
-  dispose,
-  engine,
-  keep,
-  sqrt,
-  square,
-  stack,
-  sum,
-  tidy,
-} from "@tensorflow/tfjs-core";
-import type { NamedAttrMap, Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
+import { add, addN, concat, dispose, keep, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import { createRandom, firstNotFinite, TrainingError } from "@mrcnn/core";
-import { hasKernel } from "@mrcnn/core/tensors";
+import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import type { GroundTruth, Random, TrainingBatch } from "@mrcnn/core";
 import type { LossTerms, TrainableModel } from "@mrcnn/core/tensors";
-import { STEP_SCALE } from "./kernel.ts";
+import { stepScaleContract } from "./kernel.ts";
+import type { StepScaleAttrs } from "./kernel.ts";
 import type { Optimizer } from "./sgd.ts";
 import { onTape } from "./tape.ts";
 
@@ -214,7 +203,7 @@ export async function submitStep(
         if (sofar !== undefined) dispose([sofar, gradient]);
       }
     }
-    if (hasKernel({ name: STEP_SCALE }, {})) {
+    if (hasKernel(stepScaleContract, {})) {
       const [scale, found] = tidy(() => {
         const losses = concat(forwards.map(({ terms }) => terms));
         const gradients =
@@ -224,10 +213,7 @@ export async function submitStep(
           losses,
           ...(after?.scale !== undefined && { previous: after.scale }),
         };
-        return engine().runKernel(STEP_SCALE, inputs, {
-          share,
-          clipNorm,
-        } as unknown as NamedAttrMap) as Tensor[];
+        return runKernel<Tensor[], StepScaleAttrs>(stepScaleContract, inputs, { share, clipNorm })!;
       }) as [Scalar, Tensor1D];
       optimizer.apply(model.variables, total, { rate, scale });
       const read = found.data() as Promise<Float32Array>;

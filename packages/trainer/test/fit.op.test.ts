@@ -4,7 +4,7 @@ import { hasKernel } from "@mrcnn/core/tensors";
 import type { TrainingBatch } from "@mrcnn/core";
 import { fit, restoreState, sgd, warmupMultiStep } from "../src/index.ts";
 import type { CheckpointState, FitHooks, FitOptions, StepReport } from "../src/index.ts";
-import { STEP_SCALE } from "../src/kernel.ts";
+import { stepScaleContract } from "../src/kernel.ts";
 import { slowToy, toyBatch, toyModel } from "./toy-model.ts";
 
 async function* batches(start: number): AsyncGenerator<TrainingBatch> {
@@ -122,7 +122,7 @@ test("times are in seconds: that of the step, and what was waited for its data",
 });
 
 // A device that decides by itself how far an update goes is given the next step before this one is known to have ended.
-test.skipIf(hasKernel({ name: STEP_SCALE }, {}))(
+test.skipIf(hasKernel(stepScaleContract, {}))(
   "a step that is waited for is reported before the next batch is asked for",
   async () => {
     const optimizer = sgd();

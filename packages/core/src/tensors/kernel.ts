@@ -1,13 +1,16 @@
+/** Kernels of this house: contracts that ops and backends share, the choice between kernel and composition, and registration. */
 import { engine, getBackend, getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { getGradient, registerGradient, registerKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap } from "@tensorflow/tfjs-core";
-import { BackendError } from "../errors.ts";
+import { BackendError, ConfigError } from "../errors.ts";
 
-/** What an accelerated op and the backends agree on: a kernel's name and, if it differentiates, its gradient. */
-export interface KernelContract {
-  /** Prefixed "Mrcnn": the registry is one per process. */
+/** What an accelerated op and the backends agree on: a kernel's name, its attributes and, if it differentiates, its gradient. */
+export interface KernelContract<Attrs extends object = object> {
+  /** Name in the registry, which is one per process; it begins with "Mrcnn". */
   readonly name: string;
+  /** Names of all attributes. No kernel is asked with another: it would ignore what it has never heard of. */
+  readonly attributes: readonly (keyof Attrs & string)[];
   /** How TensorFlow.js differentiates it; backends register it with the kernel. */
   readonly gradient?: GradConfig;
 }
@@ -18,24 +21,55 @@ export interface PartialKernelFunc extends KernelFunc {
   supports?: (attrs: object) => boolean;
 }
 
-/** Whether `runKernelOr` would run the current backend's kernel: for a caller that arranges more by it than one call. */
-export function hasKernel(kernel: KernelContract, attrs: object): boolean {
+/**
+ * Tells whether `runKernel` would run the current backend's kernel, for a caller that arranges more by it than one call. A kernel
+ * that covers part of its contract is asked with `attrs`.
+ *
+ * @throws ConfigError for an attribute that the contract does not list.
+ */
+export function hasKernel<Attrs extends object>(
+  kernel: KernelContract<Attrs>,
+  attrs: Partial<Attrs>,
+): boolean {
+  const unknown = Object.keys(attrs).find(
+    (name) => !kernel.attributes.includes(name as keyof Attrs & string),
+  );
+  if (unknown !== undefined) {
+    const known = kernel.attributes.length === 0 ? "none" : kernel.attributes.join(", ");
+    throw new ConfigError(
+      `${kernel.name}: ${unknown} is not among the kernel's attributes (${known}). List it in the contract, and teach the kernels.`,
+    );
+  }
   const config = getKernel(kernel.name, getBackend());
   return config !== undefined && ((config.kernelFunc as PartialKernelFunc).supports?.(attrs) ?? true);
 }
 
 /**
- * Runs `kernel` when the current backend has it and it supports `attrs`, else `compose()`.
- * The only place in the house that chooses. Gradients flow through either way.
+ * Runs the current backend's kernel; undefined where it has none, or none that supports `attrs`.
+ *
+ * @throws ConfigError for an attribute that the contract does not list.
  */
-export function runKernelOr<T extends Tensor | Tensor[]>(
-  kernel: KernelContract,
+export function runKernel<T extends Tensor | Tensor[], Attrs extends object = object>(
+  kernel: KernelContract<Attrs>,
   inputs: NamedTensorMap,
-  attrs: object,
+  attrs: Attrs,
+): T | undefined {
+  if (!hasKernel(kernel, attrs)) return undefined;
+  return engine().runKernel(kernel.name, inputs, attrs as NamedAttrMap) as T;
+}
+
+/**
+ * Runs the current backend's kernel as `runKernel`, else `compose()`. Gradients flow through either way.
+ *
+ * @throws ConfigError for an attribute that the contract does not list.
+ */
+export function runKernelOr<T extends Tensor | Tensor[], Attrs extends object = object>(
+  kernel: KernelContract<Attrs>,
+  inputs: NamedTensorMap,
+  attrs: Attrs,
   compose: () => T,
 ): T {
-  if (!hasKernel(kernel, attrs)) return compose();
-  return engine().runKernel(kernel.name, inputs, attrs as NamedAttrMap) as T;
+  return runKernel<T, Attrs>(kernel, inputs, attrs) ?? compose();
 }
 
 /**
