@@ -3,7 +3,6 @@ import type { Detections, Disposable, Random, RawImage } from "@mrcnn/core";
 import type { NamedVariables } from "@mrcnn/core/tensors";
 import { disposeParams, flattenParams } from "@mrcnn/nn";
 import type { MaskRcnnConfig } from "./config.ts";
-import { describeBoxes } from "./describe.ts";
 import type { DescribeOptions, Description } from "./describe.ts";
 import { detect } from "./detect.ts";
 import type { DetectOptions } from "./input.ts";
@@ -57,7 +56,9 @@ export function createMaskRcnn(config: MaskRcnnConfig, random: Random = createRa
     variables,
     trainable: [...variables].filter(([, variable]) => variable.trainable).map(([name]) => name),
     detect: (images, options) => detect({ config, params }, images, options),
-    describe: (images, boxes, options) => describeBoxes({ config, params }, images, boxes, options),
+    // A page that only detects does not fetch it.
+    describe: async (images, boxes, options) =>
+      (await import("./describe.ts")).describeBoxes({ config, params }, images, boxes, options),
     dispose: () => disposeParams(params),
   };
 }
