@@ -1,4 +1,7 @@
-/** The branches that look at objects beside the box head: what they compute, and how detection reads it. */
+/**
+ * The mask head and the keypoint head as two values of one type: what they compute, and how detection reads
+ * it.
+ */
 import { sigmoid, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { applyResnetStage } from "@mrcnn/backbones";
@@ -44,7 +47,7 @@ export type Addition = Pick<Detections, "masks" | "keypoints">;
 
 /** A branch's output on its way to the host. */
 export interface Reading {
-  /** What the device gives, the caller's to dispose. */
+  /** The tensor to read; the caller disposes it. */
   readonly tensor: Tensor;
   /** Turns its values into what each image's detections gain. */
   finish(values: Float32Array | Int32Array): readonly Addition[];
@@ -53,21 +56,26 @@ export interface Reading {
 /** A head that looks at objects; "mask" and "keypoint" are values of one type. */
 export interface Branch {
   readonly kind: "mask" | "keypoint";
-  /** What reading is called among the stages. */
+  /** Name of the stage that reads the output. */
   readonly reading: "paste" | "keypoints";
-  /** What errors call its output. */
+  /** Name of the output in errors. */
   readonly output: string;
-  /** Bins of pooling per side. */
+  /** Number of bins of pooling per side. */
   readonly poolSize: number;
-  /** `pooled` [R, side, side, C] to logits, of the class of each object's label or of every class. R may be 0. */
+  /**
+   * `pooled` [R, side, side, C] to logits, of the class of each object's label or of every class. R may be 0.
+   */
   apply(pooled: Tensor4D, labels: Int32Array | undefined): Tensor;
   /** Begins to read logits: computes on the device what the backend has a kernel for. */
   read(logits: Tensor, found: Found): Reading;
-  /** What an image without objects gains. */
+  /** What the branch adds for an image without objects. */
   readonly nothing: Addition;
 }
 
-/** The mask branch: logits [R, side', side'], or [R, side', side', K] of every class; `side'` is twice the pool's, in C4 the pool's. */
+/**
+ * The mask branch: logits [R, side', side'], or [R, side', side', K] of every class; `side'` is twice the
+ * pool's, in C4 the pool's.
+ */
 export function maskBranch(
   config: MaskRcnnConfig,
   params: MaskRcnnParams,
@@ -93,7 +101,8 @@ export function maskBranch(
             applyMaskHead(head, seen, options)
           : applyMaskHeadOfLabels(head, seen, labels, options);
       }),
-    // Masks are put back under their boxes by a kernel where the backend has one: a bit for each pixel of the boxes is read.
+    // Masks are put back under their boxes by a kernel where the backend has one: a bit for each pixel of the
+    // boxes is read.
     read(logits, { placed }) {
       const side = logits.shape[1]!;
       const targets = placed.map(({ boxes, rows, imageSize: size }) => ({ boxes, size, rows }));

@@ -1,4 +1,7 @@
-/** Whether weights are those of a config, and whether one can compute with them: asked before anything is allocated. */
+/**
+ * Whether weights are those of a config, and whether one can compute with them: asked before anything is
+ * allocated.
+ */
 import { firstNotFinite, misfitOf, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "./config.ts";
@@ -27,7 +30,7 @@ export function assertWeightsFit(
 
 // Below this, the least normal number, some devices compute with 0.
 const LEAST_VARIANCE = 2 ** -126;
-// Of the norm whose name this is, and where the config says it.
+// The eps of the norm of this name, and where the config says it.
 function epsOf(
   { backbone, fpn, box, maskHead, numerics }: MaskRcnnConfig,
   norm: string,
@@ -44,8 +47,8 @@ function epsOf(
 export type SayConfig = (path: string, value: unknown) => string;
 
 /**
- * Throws unless a model of `config` can compute with `arrays`, of which some of its weights may be absent: every value is
- * finite, and so is what every norm of fixed statistics multiplies by.
+ * Throws unless a model of `config` can compute with `arrays`, of which some of its weights may be absent:
+ * every value is finite, and so is what every norm of fixed statistics multiplies by.
  *
  * @param say how the caller's surface gives another value of the config.
  * @throws WeightsError, beginning with `where`, that names the tensor.

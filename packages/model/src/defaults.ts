@@ -1,3 +1,4 @@
+/** The defaults of a config, by whose arithmetic it follows and where its regions read their features. */
 import { isRecord } from "@mrcnn/core";
 import type { MaskRcnnConfig, Partially } from "./config.ts";
 import type { Architecture, Numerics } from "./numerics.ts";
@@ -102,7 +103,9 @@ export function configDefaults(numerics: Numerics, architecture: Architecture): 
   );
 }
 
-/** `over` put over `base`: records are merged key by key; lists and values are replaced, except by undefined. */
+/**
+ * `over` put over `base`: records are merged key by key; lists and values are replaced, except by undefined.
+ */
 export function mergeConfig(base: object, over: object): object {
   const result: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {

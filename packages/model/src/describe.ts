@@ -1,4 +1,7 @@
-/** Heads on given boxes: a walk whose regions are the caller's, for test-time augmentation, tracking, prompts and studies. */
+/**
+ * Heads on given boxes: a walk whose regions are the caller's, for test-time augmentation, tracking, prompts
+ * and studies.
+ */
 import { clipBoxesOnHost, decodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertOptions, ConfigError } from "@mrcnn/core";
 import type { ImageSize, RawImage } from "@mrcnn/core";
@@ -17,9 +20,12 @@ import { boxesToInput, boxesToPhoto } from "./to-photo.ts";
 import type { Placement } from "./to-photo.ts";
 import { walk } from "./walk.ts";
 
-/** Overrides for one call; the config's values otherwise. */
+/** Options of one call, which override the config. */
 export interface DescribeOptions extends Pick<DetectOptions, "minSize" | "maxSize"> {
-  /** The class whose mask and corrected box each given box wants: labels from 1, for each image. Default the most probable. */
+  /**
+   * The class whose mask and corrected box each given box wants: labels from 1, for each image. Default the
+   * most probable.
+   */
   readonly labels?: readonly Int32Array[] | undefined;
 }
 
@@ -43,7 +49,8 @@ export interface Description extends Addition {
  * Runs the heads on boxes that the caller gives: none is proposed, suppressed or dropped.
  *
  * @param boxes for each image, (x1, y1, x2, y2) in its pixels, [N * 4]; N may be 0.
- * @throws ConfigError for boxes and labels that don't fit the images or the model; WeightsError when the network puts out
+ * @throws ConfigError for boxes and labels that don't fit the images or the model; WeightsError when the
+ *   network puts out
  *   NaN or infinity.
  */
 export async function describeBoxes(

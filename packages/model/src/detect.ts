@@ -1,4 +1,7 @@
-/** Detection: a walk that proposes regions, chooses the best objects by class, and reads their masks and keypoints. */
+/**
+ * Detection: a walk that proposes regions, chooses the best objects by class, and reads their masks and
+ * keypoints.
+ */
 import { assertOptions } from "@mrcnn/core";
 import type { BoxDetections, Detections, RawImage, Rois } from "@mrcnn/core";
 import { selectDetections } from "@mrcnn/heads";
@@ -20,10 +23,11 @@ import { toFractions, toPhoto } from "./to-photo.ts";
 import { walk } from "./walk.ts";
 
 /**
- * Finds objects in photos. Whose rules decide each step is in `config.numerics`. The host waits for the box head and the last
- * branch, and before for the RPN where the backend has no kernel that chooses proposals.
+ * Finds objects in photos. Whose rules decide each step is in `config.numerics`. The host waits for the box
+ * head and the last branch, and before for the RPN where the backend has no kernel that chooses proposals.
  *
- * @throws ConfigError for options that can't be meant; WeightsError when the network puts out NaN or infinity.
+ * @throws ConfigError for options that can't be meant; WeightsError when the network puts out NaN or
+ *   infinity.
  */
 export async function detect(
   model: Model,
@@ -108,7 +112,11 @@ function detection(
   };
 }
 
-/** Reads what the branches put out: what the detections of each image gain. @throws WeightsError for what is not finite. */
+/**
+ * Reads what the branches put out: what the detections of each image gain.
+ *
+ * @throws WeightsError for what is not finite.
+ */
 export async function readAnswers(
   model: Model,
   answers: readonly Answer[],

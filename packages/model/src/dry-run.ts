@@ -14,9 +14,9 @@ import type { Within } from "./stages.ts";
 import { walk } from "./walk.ts";
 
 /**
- * Computes all that `model.detect` does on the device for a photo of `size`: on a black one, and as if it held as many
- * objects as may be detected. Nothing is read and nothing is left on the device. What computes is called by `within`, in which
- * a backend can compile instead (`compileAhead` of @mrcnn/backend-webgpu).
+ * Computes all that `model.detect` does on the device for a photo of `size`: on a black one, and as if it
+ * held as many objects as may be detected. Nothing is read and nothing is left on the device. What computes
+ * is called by `within`, in which a backend can compile instead (`compileAhead` of @mrcnn/backend-webgpu).
  */
 export async function dryRun(
   model: Model,

@@ -1,24 +1,30 @@
-/** The one place that looks whether what a network puts out is finite: no backend's NaN becomes a detection. */
+/**
+ * The one place that looks whether what a network puts out is finite: no backend's NaN becomes a detection.
+ */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { firstNotFinite, WeightsError } from "@mrcnn/core";
 import { notFiniteOnDevice } from "@mrcnn/nn";
 
-/** Looks at outputs as they come. */
+/** Checks outputs for NaN and infinity. */
 export interface FiniteOutputs {
   /**
-   * Looks at an output, which stays the caller's: at once where the host reads it anyway, else on the device, whose word `settle`
-   * hears.
+   * Looks at an output, which stays the caller's: at once where the host reads it anyway, else on the device,
+   * whose word `settle` hears.
    *
    * @throws WeightsError that names it.
    */
   see(name: string, output: Tensor): Promise<void>;
-  /** Waits for the device's word on all that was seen since it was last waited for. @throws WeightsError as `see`. */
+  /**
+   * Waits for the device's word on all that was seen since it was last waited for.
+   *
+   * @throws WeightsError as `see`.
+   */
   settle(): Promise<void>;
-  /** Lets go of what the device was asked. */
+  /** Disposes the flags that are still on the device. */
   dispose(): void;
 }
 
-/** Starts to look at the outputs of one detection. */
+/** Creates the checks of one detection. */
 export function watchOutputs(): FiniteOutputs {
   let asked: { readonly name: string; readonly flag: Tensor }[] = [];
   // What was asked until now, to be waited for or not.

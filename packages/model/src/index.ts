@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/model. */
 export { assertWeightsFit, assertWeightsSound } from "./check-weights.ts";
 export type { SayConfig } from "./check-weights.ts";
 export { maskRcnnConfig, maskRcnnConfigSchema, parseMaskRcnnConfig } from "./parse-config.ts";

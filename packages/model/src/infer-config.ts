@@ -1,3 +1,4 @@
+/** Reads a model's config off the names and shapes of its weights. */
 import { ConfigError, isRecord, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { Norm } from "@mrcnn/nn";
@@ -10,9 +11,12 @@ import type { Architecture, Numerics } from "./numerics.ts";
 export interface InferOptions {
   /** The library that made the weights. */
   readonly numerics: Numerics;
-  /** Of the norms of backbone, pyramid and heads. */
+  /** Kind of the norms of backbone, pyramid and heads. */
   readonly norm: Norm;
-  /** Added to the variance by the backbone's norms, where it is neither said nor the library's; default what the library's released weights were trained with. */
+  /**
+   * Added to the variance by the backbone's norms, where it is neither said nor the library's; default what
+   * the library's released weights were trained with.
+   */
   readonly eps?: number | undefined;
   /** Names of the classes, label 1 first; "class 1", ... by default. */
   readonly classes?: readonly string[] | undefined;
@@ -40,11 +44,11 @@ const DEPTHS = { bottleneck: { 6: 50, 23: 101, 36: 152 }, basic: { 2: 18, 6: 34 
 /**
  * Reads a model's config off its weights, given under our names and in our layouts: depth, cardinality,
  * pyramid, heads, classes. The rest is what is said, else the library's default, which is told: in particular
- * torchvision's released weights with frozen batch norm were trained with eps 0, and detectron2's ResNeXts have
- * the stride in the 3x3 and a standard deviation of their own.
+ * torchvision's released weights with frozen batch norm were trained with eps 0, and detectron2's ResNeXts
+ * have the stride in the 3x3 and a standard deviation of their own.
  *
- * @throws WeightsError naming what is missing, or what no such model has; ConfigError for a `config` that can't be
- * meant, or contradicts the weights.
+ * @throws WeightsError naming what is missing, or what no such model has; ConfigError for a `config` that
+ *   can't be meant, or contradicts the weights.
  */
 export function inferMaskRcnnConfig(arrays: NamedArrays, options: InferOptions): InferredConfig {
   const { norm, where, configName = "config" } = options;

@@ -7,13 +7,16 @@ import type { MaskRcnnConfig } from "./config.ts";
 import { assertDetectionFits } from "./memory.ts";
 import { numericsProfiles } from "./numerics.ts";
 
-/** Overrides for one call; the config's values otherwise. */
+/** Options of one call, which override the config. */
 export interface DetectOptions {
   /** Only scores above this count. */
   readonly scoreThreshold?: number | undefined;
-  /** The best so many of each image are kept. */
+  /** Number of highest-scoring detections that are kept of each image. */
   readonly maxDetections?: number | undefined;
-  /** Length of the image's shorter edge at the network's input, pixels; equal to the image's own it is not resized. */
+  /**
+   * Length of the image's shorter edge at the network's input, pixels; equal to the image's own it is not
+   * resized.
+   */
   readonly minSize?: number | undefined;
   /** Limit of the longer edge, pixels. Default the config's, or `minSize` where that is more. */
   readonly maxSize?: number | undefined;
@@ -36,7 +39,7 @@ export function assertSizesAgree({ minSize, maxSize }: DetectOptions, where: str
 /** What the network is given, and where the photos lie in it. */
 export interface NetworkInput {
   readonly batch: ImageBatch;
-  /** Of each photo in its image of the batch. */
+  /** Where each photo lies in its image of the batch. */
   readonly windows: readonly PixelWindow[];
   /** Where boxes are clipped: each image's size; 1 x 1 in fractions. */
   readonly limits: readonly ImageSize[];

@@ -1,3 +1,4 @@
+/** The model: a config, its weights on the device, and what they can be asked. */
 import { createRandom } from "@mrcnn/core";
 import type { Detections, Disposable, Random, RawImage } from "@mrcnn/core";
 import type { NamedVariables } from "@mrcnn/core/tensors";
@@ -20,19 +21,21 @@ export interface MaskRcnn extends Disposable {
   /** The names training changes: no statistics, and no stage that `backbone.trainableLayers` freezes. */
   readonly trainable: readonly string[];
   /**
-   * Finds objects, for each image in its own pixels and best first: boxes (x1, y1, x2, y2), labels from
-   * 1 (`config.classes[label - 1]`), scores in 0..1, masks as run lengths at the image's size, and
-   * keypoints, as far as the model has heads for them. An image without objects gives empty arrays.
+   * Finds objects, for each image in its own pixels and best first: boxes (x1, y1, x2, y2), labels from 1
+   * (`config.classes[label - 1]`), scores in 0..1, masks as run lengths at the image's size, and keypoints,
+   * as far as the model has heads for them. An image without objects gives empty arrays.
    *
-   * @throws ConfigError when an image is so long that its shorter edge would vanish; WeightsError when the network puts out
-   * NaN or infinity, of which nothing true could be found.
+   * @throws ConfigError when an image is so long that its shorter edge would vanish; WeightsError when the
+   *   network puts out NaN or infinity, of which nothing true could be found.
    */
   detect(images: readonly RawImage[], options?: DetectOptions): Promise<Detections[]>;
   /**
-   * Says what the heads make of boxes that the caller gives, for each image (x1, y1, x2, y2) in its pixels, [N * 4]: class
-   * probabilities, corrected boxes, masks and keypoints, in the order of the boxes. None is proposed, suppressed or dropped.
+   * Says what the heads make of boxes that the caller gives, for each image (x1, y1, x2, y2) in its pixels,
+   * [N * 4]: class probabilities, corrected boxes, masks and keypoints, in the order of the boxes. None is
+   * proposed, suppressed or dropped.
    *
-   * @throws ConfigError for boxes and labels that don't fit the images or the model; WeightsError as `detect`.
+   * @throws ConfigError for boxes and labels that don't fit the images or the model; WeightsError as
+   *   `detect`.
    */
   describe(
     images: readonly RawImage[],

@@ -1,4 +1,7 @@
-/** What detection and training take of a device's memory at the least, so that what can't fit is refused before it begins. */
+/**
+ * What detection and training take of a device's memory at the least, so that what can't fit is refused
+ * before it begins.
+ */
 import { engine } from "@tensorflow/tfjs-core";
 import { resnetBlocks } from "@mrcnn/backbones";
 import { MemoryError } from "@mrcnn/core";
@@ -6,14 +9,16 @@ import type { ImageSize } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "./config.ts";
 
 /**
- * float32 values that detection holds at once for each pixel of the network's input, at the least: the largest of the stem,
- * the first stage and the pyramid, each with what it reads, its padded copies and its result. Peaks measured on backend wasm
- * are up to a tenth higher, and the memory that they are spread over up to a half.
+ * float32 values that detection holds at once for each pixel of the network's input, at the least: the
+ * largest of the stem, the first stage and the pyramid, each with what it reads, its padded copies and its
+ * result. Peaks measured on backend wasm are up to a tenth higher, and the memory that they are spread over
+ * up to a half.
  */
 export function detectionValues({ architecture, backbone, fpn, numerics }: MaskRcnnConfig): number {
   const { depth, width, norm } = backbone;
   const isNormed = norm === "group_norm";
-  // Convolution, norm and relu are one where the norm is folded. The input's padded copy leaves a gap that nothing later fits into.
+  // Convolution, norm and relu are one where the norm is folded. The input's padded copy leaves a gap that
+  // nothing later fits into.
   const stem =
     2 * 3 +
     (width / 4) *
@@ -28,8 +33,9 @@ export function detectionValues({ architecture, backbone, fpn, numerics }: MaskR
 }
 
 /**
- * float32 values that a training step keeps for the backward pass, for each image of `pixels` pixels, within a half either
- * way. A convolution keeps its output, norms of the batch or of groups theirs as well; frozen layers keep nothing.
+ * float32 values that a training step keeps for the backward pass, for each image of `pixels` pixels, within
+ * a half either way. A convolution keeps its output, norms of the batch or of groups theirs as well; frozen
+ * layers keep nothing.
  */
 export function trainingValues(
   { architecture, backbone, fpn, rpn, box, maskHead, mask, anchors }: MaskRcnnConfig,
@@ -89,8 +95,8 @@ function assertFits(where: string, work: Work, bytes: number): void {
 }
 
 /**
- * Refuses a detection that can't fit into the current backend's memory, before anything is allocated. What nearly fits is
- * left to try.
+ * Refuses a detection that can't fit into the current backend's memory, before anything is allocated. What
+ * nearly fits is left to try.
  *
  * @throws MemoryError with what is needed and what there is.
  */
@@ -100,7 +106,8 @@ export function assertDetectionFits(work: Work): void {
 }
 
 /**
- * Refuses a training step that is far from fitting into the current backend's memory: that would need twice as much by the estimate.
+ * Refuses a training step that is far from fitting into the current backend's memory: that would need twice
+ * as much by the estimate.
  *
  * @throws MemoryError with what is needed and what there is.
  */

@@ -1,3 +1,4 @@
+/** What torchvision, detectron2 and matterport's Mask_RCNN compute differently. */
 import type { DecodeOptions } from "@mrcnn/boxes";
 
 /** Whose arithmetic a model follows: that of the library its weights were trained with. */
@@ -19,7 +20,7 @@ export interface NumericsProfile {
   readonly normEps: number;
   /** `AnchorConfig` of @mrcnn/anchors. */
   readonly anchors: {
-    /** Of a level: floor(image / grid), or the power of two it stands for. */
+    /** Stride of a level: floor(image / grid), or the power of two it stands for. */
     readonly strides: "image-over-grid" | "nominal";
     readonly roundCells: boolean;
     readonly order: "ratios-first" | "sizes-first";
@@ -48,7 +49,10 @@ export interface NumericsProfile {
     readonly firstLabel: 0 | 1;
     readonly inclusiveThreshold: boolean;
   };
-  /** How boxes return to the photo: scaled; scaled and clipped, empty ones dropped; rounded to pixels, empty ones dropped. */
+  /**
+   * How boxes return to the photo: scaled; scaled and clipped, empty ones dropped; rounded to pixels, empty
+   * ones dropped.
+   */
   readonly boxes: "scaled" | "clipped" | "rounded";
   /** `PasteOptions.method` of @mrcnn/masks. */
   readonly paste: Numerics;

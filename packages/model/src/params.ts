@@ -1,3 +1,4 @@
+/** The weights of a model: their nesting, which gives torchvision's names, and fresh ones. */
 import { initResnet, initResnetStage, resnetChannels } from "@mrcnn/backbones";
 import type { BlockParams, ResnetConfig, ResnetParams } from "@mrcnn/backbones";
 import type { Random } from "@mrcnn/core";
@@ -11,7 +12,10 @@ import type { RpnHeadParams } from "@mrcnn/rpn";
 import type { HeadNorm, MaskRcnnConfig } from "./config.ts";
 import { numericsProfiles } from "./numerics.ts";
 
-/** All weights, nested so that their names are torchvision's state_dict's; `layer4` of the heads is C4's conv5. */
+/**
+ * All weights, nested so that their names are torchvision's state_dict's; `layer4` of the heads is C4's
+ * conv5.
+ */
 export type MaskRcnnParams = {
   readonly backbone: { readonly body: ResnetParams; readonly fpn?: FpnParams };
   readonly rpn: { readonly head: RpnHeadParams };

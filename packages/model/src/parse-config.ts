@@ -8,7 +8,8 @@ import { parameterCount } from "./weight-shapes.ts";
 
 import type { MaskRcnnConfig, MaskRcnnOptions, SamplingConfig, TopKConfig } from "./config.ts";
 
-// What any published model has, and a sane user would want, with room to spare: a config may come with a file from anywhere.
+// What any published model has, and a sane user would want, with room to spare: a config may come with a file
+// from anywhere.
 const bounded = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most));
 const whole = (most: number, least = 1) => v.pipe(bounded(least, most), v.integer());
 const listOf = <S extends v.GenericSchema>(item: S, most: number, least = 0) =>
@@ -162,7 +163,10 @@ function schemaWith(
   }) as v.GenericSchema<unknown> as v.GenericSchema<MaskRcnnOptions, MaskRcnnConfig>;
 }
 
-/** The schema of MaskRcnnConfig for `value`, whose numerics and architecture decide the defaults; to nest in others (`v.lazy`). */
+/**
+ * The schema of MaskRcnnConfig for `value`, whose numerics and architecture decide the defaults; to nest in
+ * others (`v.lazy`).
+ */
 export function maskRcnnConfigSchema(value: unknown): v.GenericSchema<MaskRcnnOptions, MaskRcnnConfig> {
   const given = (value ?? {}) as { numerics?: unknown; architecture?: unknown };
   const oneOf = <T extends string>(known: readonly T[], name: unknown): T =>
@@ -244,7 +248,10 @@ export function parseMaskRcnnConfig(value: unknown, where: string): MaskRcnnConf
   return config;
 }
 
-/** Values of all weights together, and of any one map in between: 4 GB of float32. Published models stay below a fifth of it. */
+/**
+ * Values of all weights together, and of any one map in between: 4 GB of float32. Published models stay below
+ * a fifth of it.
+ */
 const MOST_VALUES = 2 ** 30;
 
 const billions = (count: number): string => `${(count / 1e9).toPrecision(3)} billion`;

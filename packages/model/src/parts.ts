@@ -1,4 +1,4 @@
-/** The parts that a config names, with their weights: what a walk calls one after the other. */
+/** The parts of a network with their weights, which a walk calls one after the other. */
 import { mean, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { gridAnchors } from "@mrcnn/anchors";
@@ -26,30 +26,32 @@ export interface Model {
   readonly params: MaskRcnnParams;
 }
 
-/** The functions of a network, each of what the one before gives. */
+/** The functions of a network; each takes the output of the one before. */
 export interface Parts {
-  /** Steps from the image to the maps that are read, which have names. */
+  /** The backbone's steps; the maps that later parts read have names. */
   readonly backbone: readonly BackboneLayer[];
-  /** Turns the backbone's maps into a pyramid; absent, the last map is all there is. */
+  /** Turns the backbone's maps into a pyramid. Without one, later parts read the last map. */
   readonly neck: ((maps: FeatureMaps) => FeatureMaps) | undefined;
-  /** Objectness and box deltas of every anchor. */
+  /** Gives objectness and box deltas of every anchor. */
   readonly proposer: (features: FeatureMaps) => RpnOutput;
-  /** Anchors of all levels over a network input of `size`: float32 [A * 4]. */
+  /** Lays anchors over a network input of `size`: float32 [A * 4]. */
   readonly anchors: (features: FeatureMaps, size: ImageSize) => Float32Array;
-  /** What heads see of each RoI, from its level of the pyramid or from the only map: [R, side, side, C]. */
+  /**
+   * Pools the features of each RoI from its level of the pyramid or from the only map: [R, side, side, C].
+   */
   readonly pool: (
     features: FeatureMaps,
     rois: Rois | RoisOnDevice,
     side: number,
     size: ImageSize,
   ) => Tensor4D;
-  /** Looks at every region. */
+  /** The box head, which looks at every region. */
   readonly box: { readonly poolSize: number; readonly apply: (pooled: Tensor4D) => BoxHeadOutput };
-  /** Look at objects. */
+  /** The heads that look at objects. */
   readonly branches: readonly Branch[];
 }
 
-/** Finds the parts of a model. */
+/** Builds the parts of a model from its config and weights. */
 export function partsOf({ config, params }: Model, statistics: Statistics): Parts {
   const { body, fpn } = params.backbone;
   const layers = resnetLayers(body, resnetConfig(config), { statistics });
@@ -77,7 +79,7 @@ export function partsOf({ config, params }: Model, statistics: Statistics): Part
   };
 }
 
-/** How proposals are chosen, of which `topK` says how many. */
+/** Returns the rules for choosing proposals; `topK` says how many. */
 export function proposalConfig({ rpn, numerics }: MaskRcnnConfig, topK: TopKConfig): ProposalConfig {
   const { proposals, decoding } = numericsProfiles[numerics];
   return { ...topK, ...proposals, nmsThreshold: rpn.nmsThreshold, minSize: rpn.minSize, decoding };
@@ -86,7 +88,10 @@ export function proposalConfig({ rpn, numerics }: MaskRcnnConfig, topK: TopKConf
 // c4 and dilated c5.
 const SINGLE_STRIDE = 16;
 
-/** Anchors of all levels over a network input of `size`, whose feature maps have the sizes `grids`: float32 [A * 4]. */
+/**
+ * Anchors of all levels over a network input of `size`, whose feature maps have the sizes `grids`: float32 [A
+ * * 4].
+ */
 export function modelAnchors(
   { anchors, numerics }: MaskRcnnConfig,
   grids: readonly ImageSize[],

@@ -11,8 +11,8 @@ export { modelAnchors } from "./parts.ts";
 export type { DetectObserver, DetectStages } from "./stages.ts";
 
 /**
- * Detects as `model.detect`, and tells `observe` of each stage's output as soon as it is there: proposals, pooled features,
- * masks before they are pasted.
+ * Detects as `model.detect`, and tells `observe` of each stage's output as soon as it is there: proposals,
+ * pooled features, masks before they are pasted.
  *
  * @throws ConfigError as `model.detect`; what `observe` throws.
  */
@@ -23,7 +23,7 @@ export const observeDetect = (
   options: DetectOptions = {},
 ): Promise<Detections[]> => detect(model, images, options, observe);
 
-/** Of one detection. */
+/** Detections, and the time that each stage took. */
 export interface DetectProfile {
   readonly detections: readonly Detections[];
   /** Seconds of each stage, in the order they ran, as far as the model has them. */
@@ -31,8 +31,8 @@ export interface DetectProfile {
 }
 
 /**
- * Detects as `model.detect` and times each stage, waiting for the device after it: on a device that computes while
- * the host goes on, the whole takes longer than `model.detect`.
+ * Detects as `model.detect` and times each stage, waiting for the device after it: on a device that computes
+ * while the host goes on, the whole takes longer than `model.detect`.
  *
  * @throws ConfigError as `model.detect`, and without images.
  */

@@ -1,4 +1,7 @@
-/** Runs the stages of a walk outside training: holds what they put out until it is released, and tells an observer. */
+/**
+ * Runs the stages of a walk outside training: holds what they put out until it is released, and tells an
+ * observer.
+ */
 import { keep, slice, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import type { BoxDetections, Rois } from "@mrcnn/core";
@@ -35,8 +38,9 @@ export interface DetectStages {
 }
 
 /**
- * Told of each stage when it is done, and how many seconds it took. Tensors are the pipeline's: read them at once, or clone
- * them. An observed pipeline waits for the device after each stage, and the whole takes longer.
+ * Told of each stage when it is done, and how many seconds it took. Tensors are the pipeline's: read them at
+ * once, or clone them. An observed pipeline waits for the device after each stage, and the whole takes
+ * longer.
  */
 export type DetectObserver = <S extends keyof DetectStages>(
   stage: S,

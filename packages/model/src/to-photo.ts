@@ -1,3 +1,4 @@
+/** Boxes between a photo and the network's input, as each library maps them. */
 import { clipBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { roundHalfToEven } from "@mrcnn/core";
 import type { BoxDetections, ImageSize } from "@mrcnn/core";
@@ -32,8 +33,8 @@ export interface Placement {
 }
 
 /**
- * Takes detections from the network's input back to the photo, as each library does: torchvision only scales; detectron2
- * scales, clips and drops the empty; matterport rounds to whole pixels and drops the empty.
+ * Takes detections from the network's input back to the photo, as each library does: torchvision only scales;
+ * detectron2 scales, clips and drops the empty; matterport rounds to whole pixels and drops the empty.
  */
 export function toPhoto(
   how: NumericsProfile["boxes"],
@@ -49,7 +50,10 @@ export function toPhoto(
   );
 }
 
-/** Takes boxes [N * 4] from the network's input (matterport's: fractions of it) back to the photo; none is dropped. */
+/**
+ * Takes boxes [N * 4] from the network's input (matterport's: fractions of it) back to the photo; none is
+ * dropped.
+ */
 export function boxesToPhoto(
   how: NumericsProfile["boxes"],
   boxes: Float32Array,
@@ -69,7 +73,10 @@ export function boxesToPhoto(
   });
 }
 
-/** Takes boxes [N * 4] from the photo to the network's input (matterport's: fractions of it): `boxesToPhoto` the other way. */
+/**
+ * Takes boxes [N * 4] from the photo to the network's input (matterport's: fractions of it): `boxesToPhoto`
+ * the other way.
+ */
 export function boxesToInput(
   how: NumericsProfile["boxes"],
   boxes: Float32Array,

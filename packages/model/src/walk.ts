@@ -1,6 +1,6 @@
 /**
- * The pipeline of Mask R-CNN (He et al. 2017, figures 1 to 3), written once: detection, training, the dry run and heads on
- * given boxes are contexts of it. It reads like torchvision's `GeneralizedRCNN.forward`.
+ * The pipeline of Mask R-CNN (He et al. 2017, figures 1 to 3), written once: detection, training, the dry run
+ * and heads on given boxes are contexts of it. It reads like torchvision's `GeneralizedRCNN.forward`.
  */
 import { tensor4d } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
@@ -9,7 +9,10 @@ import type { RoisOnDevice } from "@mrcnn/core/tensors";
 import type { Answer, Context } from "./context.ts";
 import { partsOf, type Model } from "./parts.ts";
 
-/** Walks a batch of images through the network: features, regions, boxes, and whatever else is asked of each object. */
+/**
+ * Walks a batch of images through the network: features, regions, boxes, and whatever else is asked of each
+ * object.
+ */
 export async function walk<Result>(
   model: Model,
   batch: ImageBatch,
