@@ -8,6 +8,7 @@ import {
 import type { Precision as TensorflowPrecision } from "@mrcnn/backend-cuda";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { startWebgpu } from "@mrcnn/backend-webgpu/node";
+import { startFastest } from "@mrcnn/core";
 import * as tf from "@tensorflow/tfjs";
 import { UsageError } from "./errors.ts";
 import { bf16Instructions } from "./hardware.ts";
@@ -127,49 +128,58 @@ export async function startBackend(name: Exclude<BackendName, "auto">, how: How 
 }
 
 /**
- * Starts the backend asked for. `auto` takes the first of tensorflow on a GPU, webgpu on a GPU, tensorflow and wasm
- * that starts, and says so in one line.
+ * Starts the backend asked for. `auto` takes the fastest, as the library does, and says so in one line.
  *
  * @returns its name.
  */
 export async function chooseBackend(options: BackendOptions, terminal: Terminal): Promise<string> {
   const { backend: name, precision } = options;
   if (name !== "auto") await startBackend(name, options);
-  else terminal.note(`Backend: ${await startFastest(options)}.`);
+  else terminal.note(`Backend: ${await startAuto(options)}.`);
   if (precision === "bf16" && bf16Instructions()?.length === 0)
     terminal.note("This processor has no bf16 arithmetic: --precision bf16 is not faster here.");
   return tf.getBackend();
 }
 
-async function startFastest(options: BackendOptions): Promise<string> {
-  let failure: string | undefined;
-  let native: Device | undefined;
-  if (tensorflowAvailable()) {
-    try {
-      native = await startBackend("tensorflow", options);
-      if (native.isGpu || ofTensorflow(options) !== undefined) return `tensorflow, ${native.description}`;
-    } catch (error) {
-      if (ofTensorflow(options) !== undefined) throw error;
-      failure = (error as Error).message.split("\n")[0];
-    }
-  }
-  try {
-    const { description } = await startWebgpu({
-      software: false,
-      quiet: options.verbose !== true,
-      memoryLimitMb: options.memoryLimit,
-    });
-    return `webgpu, ${description}`;
-  } catch (error) {
-    if (ofGpu(options) !== undefined) throw error;
-  }
-  if (native !== undefined) {
-    await tf.setBackend("tensorflow");
-    return `tensorflow, ${native.description}`;
-  }
+async function startAuto(options: BackendOptions): Promise<string> {
+  const { verbose, memoryLimit } = options;
+  const native = (): Promise<Device> => startBackend("tensorflow", options);
+  // What only TensorFlow can do leaves no choice.
+  if (ofTensorflow(options) !== undefined) return `tensorflow, ${(await native()).description}`;
+  const limit = ofGpu(options);
+  const { name, device, failures } = await startFastest<Device>([
+    ...(tensorflowAvailable() ?
+      [
+        {
+          name: "tensorflow",
+          mayUseGpu: true,
+          async start() {
+            const started = await native();
+            if (limit !== undefined && !started.isGpu) throw new UsageError(`${limit}: there is no GPU.`);
+            return started;
+          },
+          resume: async () => void (await tf.setBackend("tensorflow")),
+        },
+      ]
+    : []),
+    {
+      name: "webgpu",
+      mayUseGpu: true,
+      async start() {
+        const quiet = verbose !== true;
+        const { description } = await startWebgpu({ software: false, quiet, memoryLimitMb: memoryLimit });
+        return { description, isGpu: true };
+      },
+    },
+    ...(limit === undefined ?
+      [{ name: "wasm", mayUseGpu: false, start: () => startBackend("wasm", options) }]
+    : []),
+  ]);
+  if (name !== "wasm") return `${name}, ${device.description}`;
+  const failure = failures.get("tensorflow")?.message.split("\n")[0];
   const hint =
     failure === undefined ?
       "`npm run setup:tensorflow` computes large networks faster"
     : `tensorflow does not load: ${failure}`;
-  return `wasm, ${(await startBackend("wasm", options)).description} (${hint})`;
+  return `wasm, ${device.description} (${hint})`;
 }

@@ -1,4 +1,6 @@
 import { findGpu } from "@mrcnn/backend-webgpu/adapter";
+import { startFastest } from "@mrcnn/core";
+import type { ComputeDevice } from "@mrcnn/core";
 import type { BackendName } from "./protocol.ts";
 
 /** The backends of this page, best first, in words. */
@@ -8,8 +10,20 @@ export const backends: readonly { readonly name: BackendName; readonly title: st
   { name: "cpu", title: "JavaScript" },
 ];
 
-/** What to compute with: what was asked for, else a GPU where the browser gives one, else wasm. Software adapters are slower than that. */
+/** Chooses the backend that the worker starts: the one asked for, else the fastest that the browser has. Nothing is started here. */
 export async function chooseBackend(wanted: BackendName | "auto"): Promise<BackendName> {
   if (wanted !== "auto") return wanted;
-  return (await findGpu()) === undefined ? "wasm" : "webgpu";
+  const { name } = await startFastest<ComputeDevice>([
+    {
+      name: "webgpu",
+      mayUseGpu: true,
+      // A software adapter is slower than WebAssembly.
+      start: async () => {
+        if ((await findGpu()) === undefined) throw new Error("the browser gives no GPU");
+        return { isGpu: true };
+      },
+    },
+    { name: "wasm", mayUseGpu: false, start: async () => ({ isGpu: false }) },
+  ]);
+  return name as BackendName;
 }

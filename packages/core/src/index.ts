@@ -13,6 +13,8 @@ export {
 export type { ErrorCode } from "./errors.ts";
 export { compareIds, isCocoId, quoteIds } from "./ids.ts";
 export type { CocoId } from "./ids.ts";
+export { startFastest } from "./fastest-backend.ts";
+export type { BackendOffer, ChosenBackend, ComputeDevice } from "./fastest-backend.ts";
 export { whatFile } from "./file-kind.ts";
 export { isRecord, quote, toJson } from "./json.ts";
 export { createJsonReader, JsonError, parseJson } from "./json-reader.ts";

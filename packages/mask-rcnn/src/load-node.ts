@@ -1,10 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { enableProdMode, getBackend, setBackend } from "@tensorflow/tfjs-core";
-import { loadTensorflow, registerCudaKernels, tensorflowAvailable } from "@mrcnn/backend-cuda";
-import { startWasm } from "@mrcnn/backend-wasm";
-import type { NodeWebgpuOptions } from "@mrcnn/backend-webgpu/node";
 import { ConfigError, ofType, oneOf, WeightsError } from "@mrcnn/core";
 import type { OptionRules, RawImage } from "@mrcnn/core";
 import { decodeImage, readImageFile, whyNoFile } from "@mrcnn/datasets/node";
@@ -24,6 +20,8 @@ import {
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { downloadFile, fileInCatalog, forget } from "./download.ts";
 import type { DownloadOptions } from "./download.ts";
+import { startBackend } from "./start-backend-node.ts";
+import type { NodeBackendName } from "./start-backend-node.ts";
 
 /** An image in Node: decoded already, a path, a file: URL, or the bytes of an image file. */
 export type NodeImage = RawImage | string | URL | Uint8Array | ArrayBuffer;
@@ -33,10 +31,11 @@ export interface LoadOptions extends DetectorOptions, DownloadOptions {
   /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads, or an index of shards (`.index.json`). */
   readonly weights: string | URL | Uint8Array | ArrayBuffer;
   /**
-   * "auto", the default, takes native TensorFlow where it is installed, else a GPU where the package `webgpu` is and finds
-   * one, else WebAssembly. "webgpu" takes a software adapter too, which is slow. "current" leaves TensorFlow.js's as it is.
+   * "auto" takes the first that starts of native TensorFlow on a GPU, WebGPU on a GPU, native TensorFlow on the processor
+   * and WebAssembly. "webgpu" takes a software adapter too, which is slow. "current" leaves TensorFlow.js's as it is.
+   * Default "auto".
    */
-  readonly backend?: "auto" | "tensorflow" | "webgpu" | "wasm" | "cpu" | "current" | undefined;
+  readonly backend?: NodeBackendName | undefined;
 }
 
 /** A model in Node. */
@@ -135,59 +134,6 @@ async function readBytes(path: string): Promise<Uint8Array> {
       { cause },
     );
   }
-}
-
-async function startBackend(
-  name: NonNullable<LoadOptions["backend"]>,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  signal?.throwIfAborted();
-  switch (name) {
-    case "current":
-      break;
-    case "tensorflow":
-      await startTensorflow();
-      break;
-    case "webgpu":
-      await startWebgpu({});
-      break;
-    case "wasm":
-      await startWasm();
-      break;
-    case "cpu":
-      enableProdMode(); // or it advertises tfjs-node
-      await import("@tensorflow/tfjs-backend-cpu");
-      await setBackend("cpu");
-      break;
-    case "auto":
-      // What is installed but does not start leaves the work to the next.
-      if (tensorflowAvailable() && (await starts(startTensorflow()))) break;
-      if (!(await starts(startWebgpu({ software: false })))) await startWasm();
-      break;
-    default:
-      throw new ConfigError(
-        `loadMaskRcnn: backend must be "auto", "tensorflow", "webgpu", "wasm", "cpu" or "current", got ${JSON.stringify(name)}.`,
-      );
-  }
-  return getBackend();
-}
-
-const starts = (starting: Promise<unknown>): Promise<boolean> =>
-  starting.then(
-    () => true,
-    () => false,
-  );
-
-// Loaded on demand: most have no use for it.
-async function startWebgpu(options: NodeWebgpuOptions): Promise<void> {
-  const gpu = await import("@mrcnn/backend-webgpu/node");
-  await gpu.startWebgpu(options);
-}
-
-async function startTensorflow(): Promise<void> {
-  await loadTensorflow();
-  registerCudaKernels();
-  await setBackend("tensorflow");
 }
 
 async function readImage(image: NodeImage): Promise<RawImage> {

@@ -1,8 +1,8 @@
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { findGpu } from "@mrcnn/backend-webgpu/adapter";
-import { BackendError, ConfigError, ofType, oneOf } from "@mrcnn/core";
-import type { OptionRules } from "@mrcnn/core";
+import { BackendError, ConfigError, ofType, oneOf, startFastest } from "@mrcnn/core";
+import type { ComputeDevice, OptionRules } from "@mrcnn/core";
 import { readWeights } from "@mrcnn/weights";
 import type { SourceWeights } from "@mrcnn/weights";
 import { catalogEntry } from "./catalog.ts";
@@ -123,7 +123,10 @@ async function startBackend(
     case "current":
       break;
     case "auto":
-      if (!(await startGpu())) await startWasmHere(wasmPath);
+      await startFastest([
+        { name: "webgpu", mayUseGpu: true, start: startGpu },
+        { name: "wasm", mayUseGpu: false, start: () => startWasmHere(wasmPath) },
+      ]);
       break;
     case "webgpu":
       await startWebgpu();
@@ -144,12 +147,10 @@ async function startBackend(
 }
 
 // A GPU that is here but does not start leaves the work to WebAssembly; a software adapter is slower than that.
-async function startGpu(): Promise<boolean> {
-  if ((await findGpu()) === undefined) return false;
-  return startWebgpu().then(
-    () => true,
-    () => false,
-  );
+async function startGpu(): Promise<ComputeDevice> {
+  if ((await findGpu()) === undefined) throw new BackendError("webgpu: the browser gives no GPU.");
+  await startWebgpu();
+  return { isGpu: true };
 }
 
 // Loaded on demand: a page without a GPU has no use for it.
@@ -158,10 +159,11 @@ async function startWebgpu(): Promise<void> {
   await gpu.startWebgpu();
 }
 
-async function startWasmHere(wasmPath: string | undefined): Promise<void> {
+async function startWasmHere(wasmPath: string | undefined): Promise<ComputeDevice> {
   try {
     locateWasmFiles(wasmPath);
     await startWasm();
+    return { isGpu: false };
   } catch (cause) {
     throw new BackendError(
       `loadMaskRcnn: backend "wasm" must start, but does not (${(cause as Error).message}). Where its binary can't be fetched, serve the three .wasm files of @tensorflow/tfjs-backend-wasm/dist and give their folder as wasmPath, in a page that is loaded anew.`,
