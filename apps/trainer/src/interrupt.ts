@@ -59,7 +59,7 @@ export function onInterrupt(
   const onFault = (error: unknown): void => {
     if (fault !== undefined) return;
     fault = error ?? new Error("an error without a word");
-    terminal.note(`\n${messageOf(error)} ${message}`);
+    terminal.note(`\n${messageOf(fault).replace(/\.?$/, ".")} ${message}`);
     controller.abort();
     grace = setTimeout(() => process.exit(1), GRACE).unref();
   };
