@@ -2,7 +2,7 @@ import { COCO_AREA_RANGES } from "@mrcnn/coco-eval";
 import type { CocoEvaluation, ErrorBreakdown, ErrorKind } from "@mrcnn/coco-eval";
 import type { CocoId, Detections, ImageSize } from "@mrcnn/core";
 import type { CocoDataset } from "@mrcnn/datasets";
-import { segmentationToRle } from "@mrcnn/masks";
+import { rleToBox, segmentationToRle } from "@mrcnn/masks";
 import type { CocoResult } from "@mrcnn/masks";
 import { reportHtml } from "@mrcnn/visualize";
 import type { Report, ReportImage, ReportTable } from "@mrcnn/visualize";
@@ -115,21 +115,23 @@ function toDetections(
   { categories }: CocoDataset,
 ): Detections {
   const imageSize = { height, width };
-  const boxed = results.filter(({ bbox }) => bbox !== undefined).toSorted((a, b) => b.score - a.score);
-  const masks = boxed.flatMap(({ segmentation }) =>
-    segmentation === undefined ? [] : [segmentationToRle(segmentation, imageSize)],
-  );
+  const drawn = results
+    .map(({ bbox, segmentation, category_id, score }) => {
+      const mask = segmentation === undefined ? undefined : segmentationToRle(segmentation, imageSize);
+      // Mask results may have no boxes.
+      return { box: bbox ?? rleToBox(mask!), mask, category_id, score };
+    })
+    .toSorted((a, b) => b.score - a.score);
+  const masks = drawn.flatMap(({ mask }) => mask ?? []);
   return {
     imageSize,
-    boxes: Float32Array.from(
-      boxed.flatMap(({ bbox }) => [bbox![0], bbox![1], bbox![0] + bbox![2], bbox![1] + bbox![3]]),
-    ),
+    boxes: Float32Array.from(drawn.flatMap(({ box: [x, y, w, h] }) => [x, y, x + w, y + h])),
     labels: Int32Array.from(
-      boxed,
+      drawn,
       ({ category_id }) => 1 + categories.findIndex(({ id }) => id === category_id),
     ),
-    scores: Float32Array.from(boxed, ({ score }) => score),
-    ...(masks.length === boxed.length ? { masks } : {}),
+    scores: Float32Array.from(drawn, ({ score }) => score),
+    ...(masks.length === drawn.length ? { masks } : {}),
   };
 }
 

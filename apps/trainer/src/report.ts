@@ -7,6 +7,7 @@ import { detectImage } from "./detection.ts";
 import { writeWhole } from "./files.ts";
 import { gigabytes } from "./memory-meter.ts";
 import { drawPair, reportImage } from "./overlay.ts";
+import { plural } from "./plural.ts";
 import { duration } from "./progress.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { readEvaluations, readMetrics } from "./run-log.ts";
@@ -76,6 +77,9 @@ const lossCurves = (metrics: readonly MetricsLine[]): Curves => {
   ];
 };
 
+// -1 is COCO's "no object of that kind".
+const shown = (value: number): number | null => (value < 0 ? null : value);
+
 const apCurves = (evaluations: readonly EvaluationLine[]): Curves =>
   evaluations.length === 0 ?
     []
@@ -90,14 +94,11 @@ const apCurves = (evaluations: readonly EvaluationLine[]): Curves =>
           : (["AP", "AP50"] as const).map((key) => ({
               name: `${name} ${key}`,
               x: evaluations.map(({ step }) => step),
-              y: evaluations.map((line) => line[type]?.stats[key] ?? NaN),
+              y: evaluations.map((line) => shown(line[type]?.stats[key] ?? NaN) ?? NaN),
             })),
         ),
       },
     ];
-
-// -1 is COCO's "no object of that kind".
-const shown = (value: number): number | null => (value < 0 ? null : value);
 
 const apTables = (last: EvaluationLine | undefined): ReportTable[] => {
   const scores = types.flatMap(([name, type]): [string, IouScores][] =>
@@ -107,7 +108,7 @@ const apTables = (last: EvaluationLine | undefined): ReportTable[] => {
   const columns = Object.keys(scores[0]![1].stats);
   return [
     {
-      title: `COCO's numbers on ${last.images} validation images after ${last.step} steps`,
+      title: `COCO's numbers on ${plural(last.images, "validation image")} after ${plural(last.step, "step")}`,
       columns: ["", ...columns],
       rows: scores.map(([name, { stats }]) => [name, ...columns.map((key) => shown(stats[key]!))]),
     },
@@ -158,7 +159,7 @@ export async function writeRunReport(run: RunDirectory, input: ReportInput): Pro
       []
     : (["AP", "AP50"] as const).map((key) => ({
         label: `${name} ${key}`,
-        value: last[type]!.stats[key].toFixed(3),
+        value: shown(last[type]!.stats[key])?.toFixed(3) ?? "–",
       })),
   );
   const report: Report = {
