@@ -4,6 +4,7 @@ import type { ReportImage, ReportTable } from "@mrcnn/visualize";
 import type { Bin, Inspection } from "./inspection.ts";
 import type { MemoryEstimate } from "./memory-estimate.ts";
 import { drawObjects, reportImage } from "./overlay.ts";
+import { plural } from "./plural.ts";
 
 export interface InspectionPageOptions {
   readonly title: string;
@@ -31,7 +32,7 @@ async function samplesOf(dataset: Dataset, wanted: number): Promise<ReportImage[
   const images: ReportImage[] = [];
   for (let k = 0; k < count; k++) {
     const { name, image, groundTruth } = await dataset.get(Math.floor((k * dataset.length) / count));
-    const caption = `${name}: ${image.width}x${image.height}, ${groundTruth.labels.length} objects`;
+    const caption = `${name}: ${image.width}x${image.height}, ${plural(groundTruth.labels.length, "object")}`;
     images.push(await reportImage(drawObjects(image, groundTruth, categories), caption));
   }
   return images;
@@ -51,7 +52,7 @@ export async function inspectionPage(
       {
         label: "objects",
         value: found.objects,
-        detail: `${found.withMasks} with masks, ${found.crowds} crowds`,
+        detail: `${found.withMasks} with masks, ${plural(found.crowds, "crowd")}`,
       },
       { label: "classes", value: found.classes.length },
       {

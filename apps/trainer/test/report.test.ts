@@ -151,10 +151,10 @@ describe("report.html", () => {
     const { page, asked } = await pageOf(
       {
         metrics: [
-          line(1, { gradientNorm: 4 }),
+          line(1, { gradientNorm: 4, secondsPerStep: 6 }),
           // The driver is asked now and then.
-          line(2, { gradientNorm: 3, gpuMemoryMb: 700 }),
-          line(3, { gradientNorm: 2 }),
+          line(2, { gradientNorm: 3, gpuMemoryMb: 700, secondsPerStep: 2 }),
+          line(3, { gradientNorm: 2, secondsPerStep: 4 }),
         ],
         evaluations: [
           { step: 2, images: 2, seconds: 1, bbox: scores(0.1, 0.2), segm: scores(0.05, 0.1) },
@@ -197,7 +197,7 @@ describe("report.html", () => {
         rate(x, [0.01, 0.005, 0.01 / 3]),
         chart("Gradient norm before clipping", "L2 norm", [["norm", [4, 3, 2]]]),
         chart("Speed", "seconds per step", [
-          ["seconds", [2, 4, 6]],
+          ["seconds", [6, 2, 4]],
           ["of them waiting for data", [0.5, 0.5, 0.5]],
         ]),
         memoryOf(x, {
