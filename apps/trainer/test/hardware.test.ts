@@ -52,6 +52,18 @@ describe.skipIf(process.platform === "win32")("nvidiaGpus", () => {
       },
     ]);
   });
+  it("are asked for in the order in which they are read", async () => {
+    writeFileSync(
+      join(folder, "nvidia-smi"),
+      `#!${process.execPath}\nconst fields = process.argv[2].split("=")[1].split(",");\n` +
+        `const values = { name: "NVIDIA L4", driver_version: "550.54.15", "memory.total": "23034", "memory.free": "22000", compute_cap: "8.9" };\n` +
+        `if (process.argv[3] === "--format=csv,noheader,nounits") console.log(fields.map((field) => values[field]).join(", "));\n`,
+    );
+    process.env.PATH = folder + delimiter + path;
+    expect(await nvidiaGpus()).toEqual([
+      { name: "NVIDIA L4", driver: "550.54.15", memoryMb: 23034, freeMb: 22000, computeCapability: "8.9" },
+    ]);
+  });
   it("are none where its driver does not answer", async () => {
     program("nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n");
     process.env.PATH = folder + delimiter + path;
@@ -73,6 +85,12 @@ describe("codeFor", () => {
   it("is none for GPUs later than all there is", () =>
     expect(codeFor("9.0", ["sm_80", "sm_86"])).toBe("none"));
   it("needs a minor version that is not later", () => expect(codeFor("8.0", ["sm_86"])).toBe("none"));
+  it("is ready on the very generation, and compiled first from code for it or an earlier one", () => {
+    expect(codeFor("8.0", ["sm_80"])).toBe("ready");
+    expect(codeFor("8.6", ["compute_86"])).toBe("compiled first");
+    expect(codeFor("8.6", ["compute_87"])).toBe("none");
+    expect(codeFor("8.6", ["compute_90"])).toBe("none");
+  });
 });
 
 describe.skipIf(process.platform === "win32")("cudaLibraries", () => {

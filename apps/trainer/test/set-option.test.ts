@@ -34,4 +34,44 @@ describe("setOption", () => {
     expect(() => set(assignment)).toThrow(UsageError);
     expect(() => set(assignment)).toThrow(message);
   });
+
+  it("says all that a user needs: what was typed, the key, and the keys there are or the nearest one", () => {
+    const message = (assignment: string, example?: string): string => {
+      try {
+        setOption({}, assignment, trainingConfigSchema, example);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return "";
+    };
+    expect(message("training.steps")).toBe(
+      "--set training.steps: write it as path=value, for example training.steps=1000.",
+    );
+    expect(message("eps", "backbone.eps=1e-5")).toBe(
+      "--set eps: write it as path=value, for example backbone.eps=1e-5.",
+    );
+    expect(message("data.trian.images=a")).toBe(
+      '--set data.trian.images=a: data.trian is not a known key. Did you mean "data.train"?',
+    );
+    expect(message("data.zzzz.images=a")).toBe(
+      "--set data.zzzz.images=a: data.zzzz is not a known key. Known keys: train, validation, fingerprint, categories.",
+    );
+  });
+
+  it("takes any key where the schema names none", () => {
+    expect(setOption({ a: 1 }, "b.c=2", undefined)).toEqual({ a: 1, b: { c: 2 } });
+    expect(setOption({ a: 1 }, "a.b=2", { entries: { a: { type: "number" } } })).toEqual({ a: { b: 2 } });
+    expect(setOption({}, "a.b.c=2", { entries: { a: undefined } })).toEqual({ a: { b: { c: 2 } } });
+    // What no object is gives way to one.
+    expect(setOption("text", "a=null", undefined)).toEqual({ a: null });
+  });
+
+  it("finds keys within what is optional or lazy", () => {
+    const inner = { entries: { b: {} } };
+    for (const a of [{ wrapped: inner }, { getter: () => inner }, { wrapped: { getter: () => inner } }]) {
+      const schema = { entries: { a } };
+      expect(setOption({}, "a.b=2", schema)).toEqual({ a: { b: 2 } });
+      expect(() => setOption({}, "a.xyz=2", schema)).toThrow("a.xyz is not a known key. Known keys: b.");
+    }
+  });
 });

@@ -3,6 +3,7 @@ import { createRandom } from "@mrcnn/core";
 import type { ImageSize, RawImage } from "@mrcnn/core";
 import { shapesDataset, trainingBatch } from "@mrcnn/datasets";
 import { findInCatalog } from "@mrcnn/mask-rcnn";
+import type { CatalogEntry } from "@mrcnn/mask-rcnn";
 import type { DetectOptions, MaskRcnn } from "@mrcnn/model";
 import { profileDetect } from "@mrcnn/model/profile";
 import { trainingModel } from "@mrcnn/model/training";
@@ -58,12 +59,19 @@ const ALL: readonly BackendName[] = ["tensorflow", "wasm"];
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const short = (value: number): string => value.toPrecision(3);
 
+// Of another library's, whose weights would have to be downloaded. This project's own come along.
+function randomEntry({ model, weights }: BenchOptions): CatalogEntry | undefined {
+  const entry = weights === undefined ? findInCatalog(model) : undefined;
+  return entry?.source === "mrcnn" ? undefined : entry;
+}
+
 async function openModel(
-  { model: name, weights, seed }: BenchOptions,
+  options: BenchOptions,
   terminal: Terminal,
 ): Promise<{ model: MaskRcnn; isRandom: boolean }> {
-  const entry = findInCatalog(name);
-  if (entry !== undefined && entry.source !== "mrcnn" && weights === undefined)
+  const { model: name, weights, seed } = options;
+  const entry = randomEntry(options);
+  if (entry !== undefined)
     return { model: randomModel(catalogConfig(entry), createRandom(seed ?? 0)), isRandom: true };
   return { model: (await loadModel(name, { weights, quiet: true }, terminal)).model, isRandom: false };
 }
@@ -217,7 +225,7 @@ export async function bench(options: BenchOptions, given: Terminal): Promise<num
   const processor = `${cpus()[0]?.model.trim() ?? "unknown"}, ${availableParallelism()} processors`;
   if (measured.length > 0) {
     terminal.out(
-      `${model}, ${weights ?? (findInCatalog(model) === undefined ? "its weights" : "random weights")}, ${plural(batch, "image")} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`,
+      `${model}, ${weights ?? (randomEntry(options) === undefined ? "its weights" : "random weights")}, ${plural(batch, "image")} of ${size.height}x${size.width}, medians of ${rounds}; ${processor}`,
     );
     for (const line of table(measured, batch)) terminal.out(line);
   }

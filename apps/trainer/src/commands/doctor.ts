@@ -65,6 +65,10 @@ async function look(
 ): Promise<{ report: BackendReport; sum?: number }> {
   try {
     const { description: device, isGpu } = await startBackend(name, verbose === true ? { verbose } : {});
+    if (getBackend() !== name)
+      return {
+        report: { name, works: false, problem: `does not start: TensorFlow.js stays with ${getBackend()}.` },
+      };
     const { gflops, sum } = await selfTest();
     if (expected !== undefined && Math.abs(sum - expected) > 1e-4 * expected) {
       return {
@@ -75,7 +79,7 @@ async function look(
         },
       };
     }
-    return { report: { name, works: getBackend() === name, gflops, device, isGpu }, sum };
+    return { report: { name, works: true, gflops, device, isGpu }, sum };
   } catch (error) {
     return { report: { name, works: false, problem: messageOf(error) } };
   }
@@ -184,10 +188,17 @@ export async function doctor({ json, verbose }: DoctorOptions, given: Terminal):
     for (const line of details === undefined ? [] : describeTensorflow(details, machine.gpus))
       terminal.out(`            ${line}`);
   }
-  // As `startFastest` of backend.ts: a software adapter is taken by name only.
+  // As `startFastest` of backend.ts: a software adapter and cpu are taken by name only.
   const working = reports.filter(({ works }) => works);
-  const auto = working.find(({ isGpu }) => isGpu) ?? working.find(({ name }) => name !== "webgpu");
-  terminal.out(auto === undefined ? "No backend works here." : `--backend auto takes ${auto.name}.`);
+  const auto =
+    working.find(({ isGpu }) => isGpu) ??
+    working.find(({ name }) => name === "tensorflow" || name === "wasm");
+  terminal.out(
+    auto !== undefined ? `--backend auto takes ${auto.name}.`
+    : working.length > 0 ?
+      `--backend auto finds none here. These can be named: --backend ${working.map(({ name }) => name).join(" or ")}.`
+    : "No backend works here.",
+  );
   await outputs.write({
     "--json": () =>
       `${JSON.stringify({ ...machine, backends: reports, tensors: memory().numTensors }, null, 2)}\n`,
