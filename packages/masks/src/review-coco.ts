@@ -483,7 +483,9 @@ function judgeCategories(
       others > 0 && (supercategory === "none" || supercategory === undefined || supercategory === name);
     const what = isRoot ? " and is the supercategory of the others (Roboflow exports such a root)" : "";
     const advice =
-      emptyCategories === "drop" ? "It is left out." : "It is a class of the model all the same.";
+      emptyCategories === "drop" ? "It is left out."
+      : purpose === "training" ? "It is a class of the model all the same."
+      : "It counts in no score.";
     found.add("category without objects", {
       severity: "note",
       example: `category ${quote(id)}, ${quote(name)}: has no objects${what}`,

@@ -613,6 +613,8 @@ describe("categories without objects", () => {
       ],
     });
     expect(finding!.advice).toContain('emptyCategories: "drop"');
+    const [evaluated] = reviewCoco(roboflow, "val.json", { purpose: "evaluation" }).findings;
+    expect(evaluated!.advice).toBe("It counts in no score.");
     expect(reviewCoco(roboflow, "train.json").emptyCategories).toEqual([0]);
     const { json, emptyCategories } = reviewCoco(roboflow, "train.json", { emptyCategories: "drop" });
     expect(json.categories).toEqual([roboflow.categories[1]]);
