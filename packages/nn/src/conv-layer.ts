@@ -1,3 +1,4 @@
+/** A convolution with its optional norm, named as in torchvision's Conv2dNormActivation. */
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
@@ -9,22 +10,28 @@ import { convNorm, initNorm } from "./norm.ts";
 import type { Norm, NormParams } from "./norm.ts";
 import type { Conv2dParams } from "./params.ts";
 
-/** A convolution and, where there is one, its norm: names end in `0.weight` and `1.weight`, as in torchvision's Conv2dNormActivation. */
+/**
+ * A convolution and its optional norm. Parameter names end in `0.weight` and `1.weight`, as in torchvision's
+ * Conv2dNormActivation.
+ */
 export type ConvLayer = readonly [Conv2dParams, NormParams?];
 
-/** How the norms of layers are computed, where there are any. */
+/** Options of the norms of layers that have them. */
 export interface LayerNormOptions {
-  /** Their kind, which parameters don't tell. */
+  /** Kind of the norms, which the parameters don't tell. */
   readonly norm?: Norm;
-  /** Default 1e-5. */
+  /** Added to the variance. Default 1e-5. */
   readonly eps?: number;
-  /** Groups of group norm. Default 32. */
+  /** Number of groups of group norm. Default 32. */
   readonly groups?: number;
-  /** "batch" trains ordinary batch norm (see `convNorm`). Default "running". */
+  /**
+   * "batch" normalizes by the statistics of the batch, to train ordinary batch norm (see `convNorm`). Default
+   * "running".
+   */
   readonly statistics?: "running" | "batch";
 }
 
-/** A convolution of `size` × `size`; with `norm` that follows it, and it has no bias. */
+/** Creates a convolution of `size` × `size`. With `norm` it is followed by that norm and has no bias. */
 export function initConvLayer(
   { size, inChannels, outChannels }: { size: number; inChannels: number; outChannels: number },
   random: Random,
@@ -35,9 +42,10 @@ export function initConvLayer(
 }
 
 /**
- * `conv2d`, or `convNorm` where the layer has a norm; `x` and the result as there.
+ * Applies `conv2d`, or `convNorm` where the layer has a norm; `x` and the result are as there.
  *
- * @throws ConfigError, calling itself `where`, when the layer has a norm and `norm` doesn't say which.
+ * @throws ConfigError, naming `where` as the caller, when the layer has a norm and `norm` doesn't say which
+ * kind.
  */
 export function applyConvLayer(
   [conv, params]: ConvLayer,

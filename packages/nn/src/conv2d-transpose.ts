@@ -1,3 +1,4 @@
+/** Transposed 2-D convolution, as torch.nn.ConvTranspose2d. */
 import {
   concat,
   conv2dTranspose as tfConv2dTranspose,
@@ -12,19 +13,20 @@ import { affine } from "./dense.ts";
 import { finish } from "./finish.ts";
 import type { Conv2dParams } from "./params.ts";
 
-/** Of a transposed convolution; both axes alike. */
+/** Options of a transposed convolution; both axes are treated alike. */
 export interface Conv2dTransposeOptions {
   readonly stride: number;
-  /** Pixels cut off each side, as in torch; default 0. */
+  /** Pixels cut off each of the four sides of the output, as in torch. Default 0. */
   readonly padding?: number;
   readonly activation?: "relu";
 }
 
 /**
- * Transposed convolution plus `bias`, then the activation: `x` [B, H, W, in] with `weight`
- * [s, s, out, in] gives [B, H', W', out], H' = (H - 1) stride + s - 2 padding. torch.nn.ConvTranspose2d.
+ * Computes a transposed convolution plus `bias`, then the activation: `x` [B, H, W, in] with `weight`
+ * [s, s, out, in] gives [B, H', W', out], H' = (H - 1) stride + s - 2 padding, as torch.nn.ConvTranspose2d.
  *
- * @throws ShapeError when the channels don't match or the filter is not square, at least as large as the stride.
+ * @throws ShapeError when the channels don't match or the filter is not square, at least as large as the
+ * stride.
  */
 export function conv2dTranspose(
   params: Conv2dParams,
@@ -71,8 +73,9 @@ function overlapping(
 }
 
 /**
- * The stride is the filter's size: as no two outputs overlap it is one matrix product per row of the
- * filter, and the products' rows interleaved: no scattering, no transposing of anything as large as x.
+ * The case of a stride equal to the filter's size. As no two outputs overlap, it is one matrix product per
+ * row of the filter, whose results are interleaved: nothing is scattered, and nothing as large as `x` is
+ * transposed.
  */
 function interleaved({ weight, bias }: Conv2dParams, x: Tensor4D, activation: "relu" | undefined): Tensor4D {
   const [size, , outChannels, inChannels] = weight.shape;

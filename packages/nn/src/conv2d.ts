@@ -1,3 +1,4 @@
+/** 2-D convolution with fused bias, addend and ReLU, as torch.nn.Conv2d, and its gradients. */
 import {
   concat,
   Conv2DBackpropFilter,
@@ -27,24 +28,27 @@ import type { Conv2dParams } from "./params.ts";
 import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
-/** Of a convolution; both axes alike. */
+/** Options of a convolution; both axes are treated alike. */
 export interface Conv2dOptions {
   /** Default 1. */
   readonly stride?: number;
-  /** Zeros added on each of the four sides, as in torch; default 0. */
+  /** Zeros added on each of the four sides, as in torch. Default 0. */
   readonly padding?: number;
   /** Default 1. */
   readonly dilation?: number;
-  /** Groups of channels that see each other only; the weight is [h, w, in / groups, out]. Default 1. */
+  /**
+   * Number of groups of channels that are convolved separately; the weight is [h, w, in / groups, out].
+   * Default 1.
+   */
   readonly groups?: number;
-  /** Of the output's shape; added before the activation. */
+  /** Tensor of the output's shape, added before the activation. */
   readonly addend?: Tensor4D | undefined;
   readonly activation?: "relu" | undefined;
 }
 
 /**
- * 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in / groups, out], plus `bias` and
- * `addend`, then the activation: torch.nn.Conv2d. The output is [B, H', W', out] with
+ * Computes the 2-D cross-correlation of `x` [B, H, W, in] with `weight` [h, w, in / groups, out], plus `bias`
+ * and `addend`, then the activation, as torch.nn.Conv2d. The output is [B, H', W', out] with
  * H' = floor((H + 2 padding - dilation (h - 1) - 1) / stride) + 1.
  *
  * @throws ShapeError when the channels don't match, or the groups don't divide them.
@@ -53,7 +57,9 @@ export function conv2d(params: Conv2dParams, x: Tensor4D, options: Conv2dOptions
   return convolve(x, params.weight, params.bias, options);
 }
 
-/** `conv2d` on tensors: the filter may itself be computed (a folded norm). */
+/**
+ * Computes `conv2d` from tensors instead of parameters: the filter may itself be computed (a folded norm).
+ */
 export function convolve(
   x: Tensor4D,
   weight: Tensor4D,
@@ -79,7 +85,8 @@ export function convolve(
         return grouped(x, weight, bias, groups, { stride, padding, dilation, activation });
       return finish(grouped(x, weight, bias, groups, { stride, padding, dilation }), addend, activation);
     }
-    // TensorFlow.js differentiates no dilated convolution: on the tape zeros go between the filter's taps.
+    // TensorFlow.js has no gradient of a dilated convolution: under a gradient tape the filter is dilated
+    // with zeros instead.
     if (dilation > 1 && !isNative && engine().state.gradientDepth > 0) {
       return fused(x, dilate(weight, dilation), bias, { ...shape, dilation: 1, addend, activation });
     }
@@ -89,7 +96,7 @@ export function convolve(
 
 type Shape = Required<Omit<Conv2dOptions, "addend" | "activation">>;
 
-// As TensorFlow.js's kernels want them.
+// The attributes in the form that TensorFlow.js's kernels take.
 function attributes(filter: Tensor4D, { stride, padding, dilation, groups }: Shape): Conv2dGradAttrs {
   const [height, width] = filter.shape;
   const isSame =
@@ -102,10 +109,11 @@ function attributes(filter: Tensor4D, { stride, padding, dilation, groups }: Sha
   return { strides: [stride, stride], pad, dilations: [dilation, dilation], groups, dataFormat: "NHWC" };
 }
 
-// Channels from which a convolution is worth its call.
+// Groups are joined up to this many input channels: a convolution of fewer isn't worth its call.
 const BLOCK_CHANNELS = 32;
 
-// Neighbouring groups of few channels share one ordinary convolution whose filter is zero between them.
+// Neighbouring groups of few channels share one ordinary convolution, whose filter is zero between the
+// groups.
 function grouped(
   x: Tensor4D,
   weight: Tensor4D,
@@ -167,7 +175,7 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
       compose,
     );
   };
-  // Gradients are asked for in this order.
+  // The tape computes the gradients in this order.
   const inputs =
     addend === undefined ? own
     : bias === undefined ? { x, addend, filter }
@@ -184,10 +192,10 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
       return {
         x: () =>
           inputGradient(g, filter as Tensor4D, { ...attrs, inputShape: (x as Tensor4D).shape }, padding),
-        // A handle of its own: g goes when the filter's is done.
+        // A tensor of its own, since g is disposed once the filter's gradient is computed.
         addend: () => reshape(g, g.shape),
         bias: () => columnSums(g),
-        // Asked for last, so what the others share can go.
+        // Computed last, so the g that the others share can be disposed here.
         filter: () => {
           const dw = filterGradient(
             x as Tensor4D,
@@ -206,7 +214,7 @@ function fused(x: Tensor4D, filter: Tensor4D, bias: Tensor1D | undefined, option
 const run = (name: string, inputs: Record<string, Tensor>, attrs: object): Tensor4D =>
   engine().runKernel(name, inputs as NamedTensorMap, attrs as NamedAttrMap) as Tensor4D;
 
-// TensorFlow.js's own gradients refuse explicit padding: they see a padded x.
+// TensorFlow.js's own gradient kernels refuse explicit padding, so they are run on a padded x.
 const isExplicit = ({ pad }: Conv2dGradAttrs): boolean => typeof pad !== "string";
 
 function inputGradient(
@@ -241,7 +249,7 @@ function filterGradient(
   });
 }
 
-// Puts dilation - 1 rows and columns of zeros between the taps.
+// Inserts dilation - 1 rows and columns of zeros between the taps.
 function dilate(weight: Tensor4D, dilation: number): Tensor4D {
   const [h, w, inChannels, outChannels] = weight.shape;
   const tap = inChannels * outChannels;

@@ -1,3 +1,4 @@
+/** Fully connected layer, as torch.nn.Linear. */
 import { _FusedMatMul, engine, matMul, reshape } from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
@@ -7,7 +8,7 @@ import { reluGradient } from "./relu.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /**
- * `x` [N, in] times `weight` [in, out], plus `bias`, then the activation: [N, out].
+ * Multiplies `x` [N, in] by `weight` [in, out], adds `bias` and applies the activation; returns [N, out].
  *
  * @throws ShapeError when x is not [N, in].
  */
@@ -20,7 +21,7 @@ export function dense(
   return affine(x, params.weight, params.bias, activation);
 }
 
-/** `dense` on tensors. */
+/** Computes `dense` from tensors instead of parameters. */
 export function affine(
   x: Tensor2D,
   weight: Tensor2D,
@@ -46,7 +47,7 @@ export function affine(
       return {
         x: () => matMul(g, weight as Tensor2D, false, true),
         bias: () => columnSums(g),
-        // Asked for last, so what the three share can go.
+        // Computed last, so the g that all three share can be disposed here.
         weight: () => {
           const dw = matMul(x as Tensor2D, g, true, false);
           if (g !== dy) g.dispose();

@@ -1,8 +1,9 @@
+/** The addend and activation of layers whose kernel does not fuse them. */
 import { add } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { relu } from "./relu.ts";
 
-/** What follows a layer that no kernel takes it along with: `y` plus `addend`, then the activation. */
+/** Adds `addend` to `y`, then applies the activation: the end of a layer whose kernel does not fuse them. */
 export function finish<T extends Tensor>(
   y: T,
   addend: Tensor | undefined,

@@ -1,14 +1,16 @@
-/** What the group norm loops need besides their arrays. */
+/** Group normalization and its gradients over typed arrays, as torch.nn.GroupNorm. */
+
+/** Attributes of group normalization. */
 export interface GroupNormAttrs {
-  /** Must divide the channels; a group is a run of neighbouring channels. */
+  /** Number of groups, which must divide the channels; a group is a run of neighbouring channels. */
   readonly groups: number;
   readonly eps: number;
 }
 
 /**
- * Group normalization over typed arrays: `x` and `y` [B, H, W, C] as `shape` says, `weight` and
- * `bias` [C], `mean` and `rstd` [B, groups] (1 / sqrt(biased variance + eps)). Fills `y`, `mean` and
- * `rstd`. Sums are taken in double precision, so one pass finds both moments.
+ * Computes group normalization over typed arrays: `x` and `y` [B, H, W, C] of `shape`, `weight` and `bias`
+ * [C], `mean` and `rstd` [B, groups] (1 / sqrt(biased variance + eps)). Fills `y`, `mean` and `rstd`. Sums
+ * are taken in double precision, so one pass finds both moments.
  */
 export function groupNormForward(
   x: Float32Array,
@@ -63,8 +65,8 @@ export function groupNormForward(
 }
 
 /**
- * The gradients of `groupNormForward` in closed form: fills `dx` [B, H, W, C], `dweight` and `dbias`
- * [C] from `dy` and what the forward pass was given and left (`mean` and `rstd` [B, groups]).
+ * Computes the gradients of `groupNormForward` in closed form: fills `dx` [B, H, W, C], `dweight` and `dbias`
+ * [C] from `dy`, the forward pass's inputs and its results `mean` and `rstd` [B, groups].
  */
 export function groupNormBackward(
   dy: Float32Array,

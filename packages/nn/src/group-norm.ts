@@ -1,3 +1,4 @@
+/** Group normalization (Wu and He 2018), as torch.nn.GroupNorm. */
 import {
   add,
   mul,
@@ -18,13 +19,13 @@ import type { GroupNormAttrs } from "./group-norm-on-host.ts";
 import { groupNormContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
-/** What `groupNormWithMoments` returns: y [B, H, W, C], mean and rstd [B, groups]. */
+/** Results of `groupNormWithMoments`: y [B, H, W, C], mean and rstd [B, groups]. */
 export type GroupNormOutputs = [Tensor4D, Tensor2D, Tensor2D];
 
 /**
- * Group normalization (Wu and He 2018) of `x` [B, H, W, C] with `weight` and `bias` [C]: each image's
- * runs of C / groups channels get mean 0 and variance 1 (biased, eps added), then weight and bias
- * per channel. torch.nn.GroupNorm.
+ * Applies group normalization to `x` [B, H, W, C] with `weight` and `bias` [C]: normalizes each image's runs
+ * of C / groups channels to mean 0 and variance 1 (biased, eps added), then applies weight and bias per
+ * channel. As torch.nn.GroupNorm.
  *
  * @throws ConfigError when the groups don't divide the channels; ShapeError on other shapes.
  */
@@ -32,7 +33,7 @@ export function groupNorm(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, attrs: 
   return tidy(() => groupNormWithMoments(x, weight, bias, attrs)[0]);
 }
 
-/** `groupNorm` that also returns mean and 1 / sqrt(variance + eps); gradients flow through y only. */
+/** Computes `groupNorm` and also returns mean and 1 / sqrt(variance + eps); gradients flow through y only. */
 export function groupNormWithMoments(
   x: Tensor4D,
   weight: Tensor1D,
@@ -63,7 +64,7 @@ function helpers(
   const count = height * width * perGroup;
   return {
     pixelSums: (t: Tensor4D): Tensor4D => sum(t, [1, 2], true),
-    /** Means over whole groups, from sums over the pixels. */
+    /** Returns means over whole groups, from sums over the pixels. */
     groupMeans: (sums: Tensor): Tensor2D =>
       mul(sum(reshape(sums, [batch * groups, perGroup]), 1, true), 1 / count),
     spread: (t: Tensor2D): Tensor4D => reshape(tile(t, [1, perGroup]), [batch, 1, 1, channels]),
@@ -101,7 +102,7 @@ function gradients(
   groups: number,
 ): Record<string, () => Tensor> {
   const { pixelSums, groupMeans, spread } = helpers(x.shape, groups);
-  // Per channel, sums of dy and of dy * x̂: all that the three gradients need.
+  // Sums per channel of dy and of dy * x̂: all that the three gradients need.
   const [sumDy, dot] = tidy(() => {
     const sumDy = pixelSums(dy);
     return [sumDy, mul(sub(pixelSums(mul(dy, x)), mul(sumDy, center)), inverse)];

@@ -1,8 +1,9 @@
+/** Chains layers, disposing intermediate tensors early. */
 import type { Tensor } from "@tensorflow/tfjs-core";
 
 /**
- * Applies `layers` to `x` one after the other. What lies between is disposed as soon as the next layer
- * has seen it, not when a tidy around them ends; a tape keeps what it needs by itself.
+ * Applies `layers` to `x` one after the other. Disposes each intermediate result as soon as the next layer
+ * has used it, not when a tidy around them ends; a gradient tape keeps what it needs.
  */
 export function inSequence<T extends Tensor>(x: T, layers: readonly ((x: T) => T)[]): T {
   return layers.reduce((y, layer) => {

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/nn. */
 export { applyConvLayer, initConvLayer } from "./conv-layer.ts";
 export type { ConvLayer, LayerNormOptions } from "./conv-layer.ts";
 export { conv2d } from "./conv2d.ts";

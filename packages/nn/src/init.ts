@@ -1,3 +1,4 @@
+/** Initial weights of layers, as torch.nn.init. */
 import { tensor, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, ShapeMap, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import { noRandom } from "@mrcnn/core";
@@ -6,7 +7,7 @@ import { toVariable } from "./params.ts";
 import type { Conv2dParams, DenseParams } from "./params.ts";
 
 /**
- * How weights begin, named after torch.nn.init:
+ * Distribution of the initial weights, named after torch.nn.init:
  * - `kaiming_normal_fan_out`: normal of std sqrt(2 / fan_out) (ResNet and mask head convolutions);
  * - `kaiming_uniform_fan_in`: uniform in ± sqrt(3 / fan_in), gain 1 (a = 1; FPN);
  * - `{ std }`: normal (RPN head, 0.01);
@@ -53,16 +54,16 @@ function parameters<R extends Rank>(
   return { weight, bias: toVariable(start as Tensor1D, { trainable }) };
 }
 
-/** How a layer begins. */
+/** Options of a layer's initial parameters. */
 export interface InitOptions {
   readonly init: Init;
-  /** Default true. Zero at first, except with `torch_default`. */
+  /** Whether the layer has a bias, which begins at zero except with `torch_default`. Default true. */
   readonly bias?: boolean;
-  /** Default true. */
+  /** Whether the parameters are trained. Default true. */
   readonly trainable?: boolean;
 }
 
-/** A convolution of `size` × `size` from `inChannels` to `outChannels`, in `groups` (default 1). */
+/** Creates a convolution of `size` × `size` from `inChannels` to `outChannels` in `groups` (default 1). */
 export function initConv2d(
   {
     size,
@@ -73,15 +74,15 @@ export function initConv2d(
   random: Random,
   options: InitOptions,
 ): Conv2dParams {
-  // torch counts a group's inputs and all outputs.
+  // torch counts the inputs of one group, but the outputs of all.
   const inputs = inChannels / groups;
   const fans = { fanIn: size * size * inputs, fanOut: size * size * outChannels };
   return parameters<Rank.R4>([size, size, inputs, outChannels], outChannels, fans, random, options);
 }
 
 /**
- * A transposed convolution, weight [size, size, out, in]. Fans are torch's, which reads its
- * [in, out, h, w] like any weight: fan_out is h * w * in. The bias is torch's default.
+ * Creates a transposed convolution with weight [size, size, out, in]. The fans are torch's, which reads its
+ * [in, out, h, w] like any other weight: fan_in is h * w * out, fan_out h * w * in.
  */
 export function initConv2dTranspose(
   { size, inChannels, outChannels }: { size: number; inChannels: number; outChannels: number },
@@ -92,7 +93,7 @@ export function initConv2dTranspose(
   return parameters<Rank.R4>([size, size, outChannels, inChannels], outChannels, fans, random, options);
 }
 
-/** A fully connected layer. */
+/** Creates a fully connected layer. */
 export function initDense(
   { inChannels, outChannels }: { inChannels: number; outChannels: number },
   random: Random,

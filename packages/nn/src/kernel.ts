@@ -1,6 +1,7 @@
 /**
- * What group normalization, a norm that is folded away, the gradients of relu and of a bias, a convolution that adds, a pyramid's levels joined, convolutions' gradients, and the backends that accelerate them agree on.
- * Kernels may call the loops over typed arrays exported here.
+ * Contracts of the kernels of @mrcnn/nn, for the backends that accelerate them: group normalization, folding
+ * of a norm, gradients of ReLU, biases and convolutions, convolution with an addend, upsampling with
+ * addition, and the check for NaN. Kernels may call the loops over typed arrays exported here.
  */
 import { add, engine, mul, neg, reshape, rsqrt, sum } from "@tensorflow/tfjs-core";
 import type {
@@ -18,22 +19,28 @@ export { groupNormBackward, groupNormForward } from "./group-norm-on-host.ts";
 export type { GroupNormAttrs } from "./group-norm-on-host.ts";
 
 /**
- * The gradient of a convolution for its input: `Conv2dBackpropInputInputs` and `Conv2dBackpropInputAttrs` to
- * dx of `inputShape`. A kernel that supports some groups or dilations says that the backend's
- * `CONV2D_BACKPROP_FILTER` and FusedConv2D take them as well.
+ * The gradient of a convolution with respect to its input: takes `Conv2dBackpropInputInputs` and
+ * `Conv2dBackpropInputAttrs`, returns dx of `inputShape`. A kernel that supports some groups or dilations
+ * declares that the backend's `CONV2D_BACKPROP_FILTER` and FusedConv2D support them as well.
  */
 export const CONV2D_BACKPROP_INPUT = "MrcnnConv2DBackpropInput";
 
-/** The gradient for its filter: `Conv2dBackpropFilterInputs` and `Conv2dBackpropFilterAttrs` to dw of `filterShape`. */
+/**
+ * The gradient of a convolution with respect to its filter: takes `Conv2dBackpropFilterInputs` and
+ * `Conv2dBackpropFilterAttrs`, returns dw of `filterShape`.
+ */
 export const CONV2D_BACKPROP_FILTER = "MrcnnConv2DBackpropFilter";
 
-/** `dy` float32 [B, H', W', out]; `filter` [h, w, in / groups, out]. */
+/** Inputs of `MrcnnConv2DBackpropInput`: `dy` float32 [B, H', W', out]; `filter` [h, w, in / groups, out]. */
 export type Conv2dBackpropInputInputs = Pick<NamedTensorInfoMap, "dy" | "filter">;
 
-/** `x` float32 [B, H, W, in]; `dy` [B, H', W', out]. */
+/** Inputs of `MrcnnConv2DBackpropFilter`: `x` float32 [B, H, W, in]; `dy` [B, H', W', out]. */
 export type Conv2dBackpropFilterInputs = Pick<NamedTensorInfoMap, "x" | "dy">;
 
-/** TensorFlow.js's attributes of a convolution, with explicit padding and dilations that its own gradients lack, and groups. */
+/**
+ * TensorFlow.js's attributes of a convolution, plus groups and the explicit padding and dilations that its
+ * own gradients lack.
+ */
 export interface Conv2dGradAttrs {
   readonly strides: readonly [number, number];
   readonly pad: "same" | "valid" | readonly (readonly [number, number])[];
@@ -42,12 +49,12 @@ export interface Conv2dGradAttrs {
   readonly dataFormat: "NHWC";
 }
 
-/** Of `MrcnnConv2DBackpropInput`. */
+/** Attributes of the kernel `MrcnnConv2DBackpropInput`. */
 export interface Conv2dBackpropInputAttrs extends Conv2dGradAttrs {
   readonly inputShape: readonly [number, number, number, number];
 }
 
-/** Of `MrcnnConv2DBackpropFilter`. */
+/** Attributes of the kernel `MrcnnConv2DBackpropFilter`. */
 export interface Conv2dBackpropFilterAttrs extends Conv2dGradAttrs {
   readonly filterShape: readonly [number, number, number, number];
 }
@@ -66,24 +73,33 @@ export const conv2dBackpropFilterContract: KernelContract<Conv2dBackpropFilterAt
   attributes: [...ofConvolution, "filterShape"],
 };
 
-/** The forward kernel: `GroupNormInputs` and `GroupNormAttrs` to [y [B, H, W, C], mean [B, groups], rstd [B, groups]]. */
+/**
+ * Group normalization: takes `GroupNormInputs` and `GroupNormAttrs`, returns [y [B, H, W, C], mean
+ * [B, groups], rstd [B, groups]].
+ */
 export const GROUP_NORM = "MrcnnGroupNorm";
 
-/** The backward kernel: `GroupNormGradInputs` and `GroupNormGradAttrs` to [dx, dweight, dbias]. */
+/**
+ * The gradient of group normalization: takes `GroupNormGradInputs` and `GroupNormGradAttrs`, returns
+ * [dx, dweight, dbias].
+ */
 export const GROUP_NORM_GRAD = "MrcnnGroupNormGrad";
 
-/** `x` float32 [B, H, W, C]; `weight` and `bias` float32 [C]. */
+/** Inputs of `MrcnnGroupNorm`: `x` float32 [B, H, W, C]; `weight` and `bias` float32 [C]. */
 export type GroupNormInputs = Pick<NamedTensorInfoMap, "x" | "weight" | "bias">;
 
-/** `dy` and `x` float32 [B, H, W, C]; `weight` [C]; `mean` and `rstd` [B, groups]. */
+/**
+ * Inputs of `MrcnnGroupNormGrad`: `dy` and `x` float32 [B, H, W, C]; `weight` [C]; `mean` and `rstd`
+ * [B, groups].
+ */
 export type GroupNormGradInputs = Pick<NamedTensorInfoMap, "dy" | "x" | "weight" | "mean" | "rstd">;
 
-/** Of `MrcnnGroupNormGrad`. */
+/** Attributes of the kernel `MrcnnGroupNormGrad`. */
 export interface GroupNormGradAttrs {
   readonly groups: number;
 }
 
-/** The gradient of `GROUP_NORM`, through one run of `GROUP_NORM_GRAD`. */
+/** The gradient of `GROUP_NORM`, by one run of `GROUP_NORM_GRAD`. */
 export const groupNormGradConfig: GradConfig = {
   kernelName: GROUP_NORM,
   inputsToSave: ["x", "weight"],
@@ -101,7 +117,7 @@ export const groupNormGradConfig: GradConfig = {
   },
 };
 
-/** What `groupNorm` asks of `runKernelOr`. */
+/** The contract of `MrcnnGroupNorm`. */
 export const groupNormContract: KernelContract<GroupNormAttrs> = {
   name: GROUP_NORM,
   attributes: ["groups", "eps"],
@@ -109,21 +125,30 @@ export const groupNormContract: KernelContract<GroupNormAttrs> = {
 };
 
 /**
- * The filter of a convolution and of the norm of fixed statistics behind it: `FoldFilterInputs` and `FoldNormAttrs` to
- * [`filter` times scale, scale], where scale [out] is weight / sqrt(variance + eps).
+ * The filter of a convolution into which the following norm, of fixed statistics, is folded: takes
+ * `FoldFilterInputs` and `FoldNormAttrs`, returns [`filter` times scale, scale], where scale [out] is
+ * weight / sqrt(variance + eps).
  */
 export const FOLD_FILTER = "MrcnnFoldFilter";
 
-/** Their bias: `FoldBiasInputs` and `FoldNormAttrs` to bias - mean * scale, [out]. */
+/**
+ * The bias of a convolution into which the following norm is folded: takes `FoldBiasInputs` and
+ * `FoldNormAttrs`, returns bias - mean * scale, [out].
+ */
 export const FOLD_BIAS = "MrcnnFoldBias";
 
-/** `filter` float32 [h, w, in, out]; the norm's `weight` and `variance` [out]. */
+/**
+ * Inputs of `MrcnnFoldFilter`: `filter` float32 [h, w, in, out]; the norm's `weight` and `variance` [out].
+ */
 export type FoldFilterInputs = Pick<NamedTensorInfoMap, "filter" | "weight" | "variance">;
 
-/** The norm's, float32 [out]; `mean` less the convolution's own bias. */
+/**
+ * Inputs of `MrcnnFoldBias`, all float32 [out] and the norm's; the convolution's own bias is already
+ * subtracted from `mean`.
+ */
 export type FoldBiasInputs = Pick<NamedTensorInfoMap, "weight" | "bias" | "mean" | "variance">;
 
-/** Of `MrcnnFoldFilter` and `MrcnnFoldBias`. */
+/** Attributes of the kernels `MrcnnFoldFilter` and `MrcnnFoldBias`. */
 export interface FoldNormAttrs {
   readonly eps: number;
 }
@@ -131,7 +156,7 @@ export interface FoldNormAttrs {
 const deviation = (variance: Tensor, attrs: NamedAttrMap): Tensor =>
   rsqrt(add(variance, (attrs as unknown as FoldNormAttrs).eps));
 
-/** The gradient of `FOLD_FILTER` for all but the variance. */
+/** The gradient of `FOLD_FILTER` with respect to all inputs but the variance. */
 export const foldFilterGradConfig: GradConfig = {
   kernelName: FOLD_FILTER,
   inputsToSave: ["filter", "variance"],
@@ -145,7 +170,7 @@ export const foldFilterGradConfig: GradConfig = {
   },
 };
 
-/** The gradient of `FOLD_BIAS` for all but the variance. */
+/** The gradient of `FOLD_BIAS` with respect to all inputs but the variance. */
 export const foldBiasGradConfig: GradConfig = {
   kernelName: FOLD_BIAS,
   inputsToSave: ["weight", "mean", "variance"],
@@ -153,20 +178,20 @@ export const foldBiasGradConfig: GradConfig = {
     const d = dy as Tensor;
     return {
       weight: () => neg(mul(mul(d, mean!), deviation(variance!, attrs))),
-      // A handle of its own: dy goes when the gradients are done.
+      // A tensor of its own, since dy is disposed once the gradients are computed.
       bias: () => reshape(d, d.shape),
       mean: () => neg(mul(mul(d, weight!), deviation(variance!, attrs))),
     };
   },
 };
 
-/** What `foldNorm` asks of `runKernelOr`. */
+/** The contract of `MrcnnFoldFilter`. */
 export const foldFilterContract: KernelContract<FoldNormAttrs> = {
   name: FOLD_FILTER,
   attributes: ["eps"],
   gradient: foldFilterGradConfig,
 };
-/** What `foldNorm` asks of `runKernelOr` for the bias. */
+/** The contract of `MrcnnFoldBias`. */
 export const foldBiasContract: KernelContract<FoldNormAttrs> = {
   name: FOLD_BIAS,
   attributes: ["eps"],
@@ -174,53 +199,60 @@ export const foldBiasContract: KernelContract<FoldNormAttrs> = {
 };
 
 /**
- * The gradient of relu from its output: `ReluGradInputs` to float32 dx = dy where y > 0, else 0. Has
- * no gradient of its own.
+ * The gradient of ReLU from its output: takes `ReluGradInputs`, returns float32 dx, which is dy where y > 0,
+ * else 0. Has no gradient of its own.
  */
 export const RELU_GRAD = "MrcnnReluGrad";
 
-/** `dy` and `y` float32 of one shape. */
+/** Inputs of `MrcnnReluGrad`: `dy` and `y` float32 of the same shape. */
 export type ReluGradInputs = Pick<NamedTensorInfoMap, "dy" | "y">;
 
 /** The contract of `MrcnnReluGrad`. */
 export const reluGradContract: KernelContract = { name: RELU_GRAD, attributes: [] };
 
-/** The loop of `RELU_GRAD` over typed arrays of one length. */
+/** Computes `RELU_GRAD` over typed arrays of the same length. */
 export function reluBackward(dy: Float32Array, y: Float32Array, dx: Float32Array): void {
   for (let i = 0; i < dx.length; i++) dx[i] = y[i]! > 0 ? dy[i]! : 0;
 }
 
-/** Sums of `x` float32 [..., C] over every axis but the last, to float32 [C]: a bias's gradient. Has no gradient of its own. */
+/**
+ * Sums over every axis but the last: takes `x` float32 [..., C], returns float32 [C], a bias's gradient. Has
+ * no gradient of its own.
+ */
 export const COLUMN_SUMS = "MrcnnColumnSums";
 
-/** `x` float32 [..., C]. */
+/** Inputs of `MrcnnColumnSums`: `x` float32 [..., C]. */
 export type ColumnSumsInputs = Pick<NamedTensorInfoMap, "x">;
 
 /** The contract of `MrcnnColumnSums`. */
 export const columnSumsContract: KernelContract = { name: COLUMN_SUMS, attributes: [] };
 
 /**
- * `UpsampleAddInputs` to float32 [B, H', W', C]: `finer` plus `x` enlarged, output pixel i reading input pixel
- * floor(i * in / out) in float32. Has no gradient of its own.
+ * Nearest-neighbour upsampling with addition: takes `UpsampleAddInputs`, returns float32 [B, H', W', C],
+ * `finer` plus the enlarged `x`, whose output pixel i reads input pixel floor(i * in / out) computed in
+ * float32. Has no gradient of its own.
  */
 export const UPSAMPLE_ADD = "MrcnnUpsampleAdd";
 
-/** `x` float32 [B, H, W, C]; `finer` [B, H', W', C]. */
+/** Inputs of `MrcnnUpsampleAdd`: `x` float32 [B, H, W, C]; `finer` [B, H', W', C]. */
 export type UpsampleAddInputs = Pick<NamedTensorInfoMap, "x" | "finer">;
 
 /** The contract of `MrcnnUpsampleAdd`. */
 export const upsampleAddContract: KernelContract = { name: UPSAMPLE_ADD, attributes: [] };
 
 /**
- * A convolution as FusedConv2D, with `addend` added before the activation: `Conv2dAddInputs` and
- * FusedConv2D's attributes to float32 [B, H', W', out]. Has no gradient of its own.
+ * A convolution as FusedConv2D, with `addend` added before the activation: takes `Conv2dAddInputs` and
+ * `Conv2dAddAttrs`, returns float32 [B, H', W', out]. Has no gradient of its own.
  */
 export const CONV2D_ADD = "MrcnnConv2dAdd";
 
-/** `x` float32 [B, H, W, in]; `filter` [h, w, in, out]; `bias` [out]; `addend` of the output's shape. */
+/**
+ * Inputs of `MrcnnConv2dAdd`: `x` float32 [B, H, W, in]; `filter` [h, w, in, out]; `bias` [out]; `addend` of
+ * the output's shape.
+ */
 export type Conv2dAddInputs = Pick<NamedTensorInfoMap, "x" | "filter" | "bias" | "addend">;
 
-/** Attributes of `MrcnnConv2dAdd`: a convolution's, and FusedConv2D's activation. */
+/** Attributes of the kernel `MrcnnConv2dAdd`: those of a convolution, and FusedConv2D's activation. */
 export interface Conv2dAddAttrs extends Conv2dGradAttrs {
   readonly activation: "linear" | "relu";
 }
@@ -231,10 +263,13 @@ export const conv2dAddContract: KernelContract<Conv2dAddAttrs> = {
   attributes: [...ofConvolution, "activation"],
 };
 
-/** Whether `x` holds NaN or infinity: int32 [1], 0 where all of it is finite, else 1. Has no gradient. */
+/**
+ * The check for NaN and infinity: takes `NotFiniteInputs`, returns int32 [1], 0 where all of `x` is finite,
+ * else 1. Has no gradient.
+ */
 export const NOT_FINITE = "MrcnnNotFinite";
 
-/** `x` float32 of any shape. */
+/** Inputs of `MrcnnNotFinite`: `x` float32 of any shape. */
 export type NotFiniteInputs = Pick<NamedTensorInfoMap, "x">;
 
 /** The contract of `MrcnnNotFinite`. */

@@ -1,3 +1,7 @@
+/**
+ * Frozen, running and batch-statistics batch norm and group norm behind a convolution, as torchvision and
+ * torch.
+ */
 import { add, mul, ones, reciprocal, reshape, rsqrt, square, sub, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs-core";
 import { runKernelOr, stopGradient } from "@mrcnn/core/tensors";
@@ -9,25 +13,27 @@ import { foldBiasContract, foldFilterContract } from "./kernel.ts";
 import { toVariable } from "./params.ts";
 import type { Conv2dParams } from "./params.ts";
 
-/** `frozen_batch_norm` is torchvision's FrozenBatchNorm2d: fixed statistics, nothing trained. */
+/**
+ * Kind of a norm; `frozen_batch_norm` is torchvision's FrozenBatchNorm2d: fixed statistics, nothing trained.
+ */
 export type Norm = "frozen_batch_norm" | "batch_norm" | "group_norm";
 
-/** All [C]. */
+/** Parameters of group norm, each [C]. */
 export type GroupNormParams = {
   readonly weight: Variable<Rank.R1>;
   readonly bias: Variable<Rank.R1>;
 };
 
-/** All [C]; frozen or not. */
+/** Parameters and statistics of batch norm, frozen or not, each [C]. */
 export type BatchNormParams = GroupNormParams & {
   readonly running_mean: Variable<Rank.R1>;
   readonly running_var: Variable<Rank.R1>;
 };
 
-/** Of any norm; group norm has no statistics. */
+/** Parameters of any norm; group norm has no statistics. */
 export type NormParams = GroupNormParams | BatchNormParams;
 
-/** A norm that begins as the identity on standardized input: weight 1, bias 0, mean 0, variance 1. */
+/** Creates a norm that is the identity on standardized input: weight 1, bias 0, mean 0, variance 1. */
 export function initNorm(
   kind: Norm,
   channels: number,
@@ -46,27 +52,32 @@ export function initNorm(
   };
 }
 
-/** Of a convolution and its norm. */
+/** Options of a convolution and the norm that follows it. */
 export interface ConvNormOptions extends Omit<Conv2dOptions, "groups"> {
-  /** Groups of the convolution; default 1. */
+  /** Number of groups of the convolution. Default 1. */
   readonly convGroups?: number;
   readonly kind: Norm;
-  /** Default 1e-5, torch's. torchvision's COCO weights with frozen batch norm want 0. */
+  /**
+   * Added to the variance. torchvision's COCO weights with frozen batch norm need 0. Default 1e-5, torch's.
+   */
   readonly eps?: number;
-  /** Groups of `group_norm`; default 32. */
+  /** Number of groups of `group_norm`. Default 32. */
   readonly groups?: number;
-  /** What `batch_norm` normalizes by; "batch" also updates the running statistics. Default "running". */
+  /**
+   * Statistics that `batch_norm` normalizes by; "batch" also updates the running statistics. Default
+   * "running".
+   */
   readonly statistics?: "running" | "batch";
 }
 
-// torch.nn.BatchNorm2d's.
+// The momentum of torch.nn.BatchNorm2d.
 const MOMENTUM = 0.1;
 
 /**
- * Convolution, normalization, `addend`, activation. A norm by running statistics is folded into the filter and
- * a bias: no pass over the output, and the gradient with respect to the weights stays right. Batch
- * statistics update `running_mean` and `running_var` in place as torch does (momentum 0.1, unbiased
- * variance), off the tape.
+ * Applies convolution, normalization, `addend` and activation, in this order. A norm by running statistics is
+ * folded into the filter and a bias, which saves a pass over the output and keeps the gradient with respect
+ * to the weights right. Batch statistics update `running_mean` and `running_var` in place as torch does
+ * (momentum 0.1, unbiased variance), outside of the gradient tape.
  */
 export function convNorm(
   conv: Conv2dParams,
@@ -104,7 +115,10 @@ export function convNorm(
   });
 }
 
-/** The filter and bias of a convolution followed by a norm of fixed statistics; differentiable but for their variance. */
+/**
+ * Returns the filter and bias of a convolution into which the following norm of fixed statistics is folded;
+ * differentiable in all but the variance.
+ */
 export function foldNorm(
   conv: Conv2dParams,
   norm: BatchNormParams,
@@ -114,7 +128,7 @@ export function foldNorm(
   const mean = conv.bias === undefined ? running_mean : sub(running_mean, conv.bias);
   let shared: Tensor | undefined;
   const scale = (): Tensor => (shared ??= mul(weight, rsqrt(add(variance, eps))));
-  // Apart, so that a frozen norm's bias does not depend on what is trained.
+  // Two kernels, so that a frozen norm's bias does not depend on what is trained.
   const [filter] = runKernelOr(foldFilterContract, { filter: conv.weight, weight, variance }, { eps }, () => [
     mul(conv.weight, scale()),
   ]);
@@ -124,7 +138,7 @@ export function foldNorm(
   return { weight: filter as Tensor4D, bias: shift as Tensor1D };
 }
 
-// Batch norm is group norm with a group per channel, of a batch seen as one image.
+// Batch norm is group norm with one group per channel, applied to the batch as one image.
 function batchNormByBatch(x: Tensor4D, norm: BatchNormParams, eps: number): Tensor4D {
   const [batch, height, width, channels] = x.shape;
   const count = batch * height * width;

@@ -1,33 +1,37 @@
+/** Trees of parameters whose paths are torchvision's state_dict names. */
 import { variable } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor, Variable } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
 
 /**
  * Parameters of a network: records and arrays, nested so that the path to a variable is its name in
- * torchvision's state_dict; what is undefined counts for nothing. Declare such records with `type`, not `interface`: only types match an
- * index signature.
+ * torchvision's state_dict; undefined entries are skipped. Declare such records with `type`, not `interface`:
+ * only types match an index signature.
  */
 export type ParamTree =
   Variable | readonly (ParamTree | undefined)[] | { readonly [name: string]: ParamTree | undefined };
 
-/** A convolution: `weight` [height, width, in, out]; a transposed one [height, width, out, in]. `bias` [out]. */
+/**
+ * Parameters of a convolution: `weight` [height, width, in, out], of a transposed one
+ * [height, width, out, in]; `bias` [out].
+ */
 export type Conv2dParams = {
   readonly weight: Variable<Rank.R4>;
   readonly bias?: Variable<Rank.R1>;
 };
 
-/** A fully connected layer: `weight` [in, out], `bias` [out]. */
+/** Parameters of a fully connected layer: `weight` [in, out], `bias` [out]. */
 export type DenseParams = {
   readonly weight: Variable<Rank.R2>;
   readonly bias?: Variable<Rank.R1>;
 };
 
-// By structure, since two copies of tfjs-core would break instanceof.
+// Tested by structure, since two copies of tfjs-core would break instanceof.
 const isVariable = (value: object): value is Variable => "assign" in value && "dataId" in value;
 
 /**
- * Every variable by its dotted name: `{ layer1: [{ conv1: { weight } }] }` has "layer1.0.conv1.weight".
- * `prefix` is put before each name ("backbone.body").
+ * Returns every variable by its dotted name: `{ layer1: [{ conv1: { weight } }] }` has
+ * "layer1.0.conv1.weight". `prefix` is put before each name ("backbone.body").
  *
  * @throws ConfigError when a leaf is not a variable.
  */
@@ -52,7 +56,7 @@ export function disposeParams(tree: ParamTree): void {
   for (const v of flattenParams(tree).values()) v.dispose();
 }
 
-/** Whether a state_dict name is a running statistic: kept in checkpoints, never trained. */
+/** Tells whether a state_dict name is a running statistic: kept in checkpoints, never trained. */
 export function isStatistic(name: string): boolean {
   return /(^|\.)running_(mean|var)$/.test(name);
 }

@@ -1,3 +1,4 @@
+/** ReLU and its gradient. */
 import { engine, mul, Relu, sign } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { runKernelOr } from "@mrcnn/core/tensors";
@@ -5,8 +6,8 @@ import { reluGradContract } from "./kernel.ts";
 import { withGradient } from "./with-gradient.ts";
 
 /**
- * max(x, 0). For its gradient it keeps its output, which the next layer keeps anyway, where
- * `tf.relu` would keep its input alive as well.
+ * Returns max(x, 0). For the gradient it keeps its output, which the next layer keeps anyway, where `tf.relu`
+ * would keep its input alive as well.
  */
 export function relu<T extends Tensor>(x: T): T {
   return withGradient<T>(
@@ -20,7 +21,9 @@ export function relu<T extends Tensor>(x: T): T {
   );
 }
 
-/** dy where the output y of a relu is positive, else 0: y is never negative, so its sign is the mask. */
+/**
+ * Returns dy where the output y of a ReLU is positive, else 0: y is never negative, so its sign is the mask.
+ */
 export function reluGradient<T extends Tensor>(dy: T, y: Tensor): T {
   return runKernelOr<Tensor>(reluGradContract, { dy, y }, {}, () => mul(dy, sign(y))) as T;
 }

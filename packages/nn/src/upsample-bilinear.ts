@@ -1,15 +1,19 @@
+/** Bilinear upsampling, as torch's `interpolate`. */
 import { image, matMul, reshape, tensor3d } from "@tensorflow/tfjs-core";
 import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import type { ImageSize } from "@mrcnn/core";
 import { withGradient } from "./with-gradient.ts";
 
-/** Bilinear resize of `x` [B, H, W, C] to a larger size, pixel centres at halves: torch's `interpolate(mode="bilinear", align_corners=False)`. */
+/**
+ * Resizes `x` [B, H, W, C] bilinearly to a larger size, pixel centres at half integers, as torch's
+ * `interpolate(mode="bilinear", align_corners=False)`.
+ */
 export function upsampleBilinear(x: Tensor4D, { height, width }: ImageSize): Tensor4D {
   const [batch, fromHeight, fromWidth, channels] = x.shape;
   return withGradient<Tensor4D>(
     { x },
     () => image.resizeBilinear(x, [height, width], false, true),
-    // TensorFlow.js's own gradient takes the pixels' corners for their centres.
+    // TensorFlow.js's own gradient ignores half-pixel centres.
     (dy) => ({
       x: () => {
         const rows = matMul(
@@ -26,7 +30,7 @@ export function upsampleBilinear(x: Tensor4D, { height, width }: ImageSize): Ten
   );
 }
 
-// [1, from, to]: what each of `to` pixels takes from each of `from`.
+// Weights [1, from, to] of each of `from` input pixels in each of `to` output pixels.
 function spread(from: number, to: number): Tensor3D {
   const weights = new Float32Array(from * to);
   for (let i = 0; i < to; i++) {

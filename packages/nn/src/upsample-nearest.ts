@@ -1,3 +1,4 @@
+/** Nearest-neighbour upsampling, as torch's `interpolate`, and its sum with a finer map. */
 import {
   add,
   avgPool,
@@ -19,7 +20,10 @@ import { withGradient } from "./with-gradient.ts";
 const resized = (x: Tensor4D, height: number, width: number): Tensor4D =>
   image.resizeNearestNeighbor(x, [height, width]);
 
-/** Nearest-neighbour resize of `x` [B, H, W, C]: output pixel i reads input pixel floor(i * in / out), as torch's `nearest`. */
+/**
+ * Resizes `x` [B, H, W, C] by nearest neighbours: output pixel i reads input pixel floor(i * in / out), as
+ * torch's `nearest`.
+ */
 export function upsampleNearest(x: Tensor4D, { height, width }: ImageSize): Tensor4D {
   return withGradient<Tensor4D>(
     { x },
@@ -32,8 +36,8 @@ export function upsampleNearest(x: Tensor4D, { height, width }: ImageSize): Tens
 }
 
 /**
- * `finer` [B, H', W', C] plus `x` [B, H, W, C], enlarged as by `upsampleNearest`: how a pyramid's levels are joined. In one
- * pass where the backend has a kernel.
+ * Adds `x` [B, H, W, C], enlarged as by `upsampleNearest`, to `finer` [B, H', W', C], which joins two levels
+ * of a pyramid. Takes one pass where the backend has a kernel.
  *
  * @throws ShapeError unless both have as many images and channels.
  */
@@ -48,7 +52,7 @@ export function upsampleAdd(x: Tensor4D, finer: Tensor4D): Tensor4D {
         add(finer, resized(x, height, width)),
       );
     },
-    // A handle of its own: dy goes when the gradients are done.
+    // A tensor of its own, since dy is disposed once the gradients are computed.
     (dy, [saved]) => ({ x: () => gradient(dy, saved as Tensor4D), finer: () => reshape(dy, dy.shape) }),
   );
 }
@@ -57,10 +61,10 @@ function gradient(dy: Tensor4D, images: Tensor4D): Tensor4D {
   const [batch, height, width] = dy.shape;
   const rows = height / images.shape[1];
   const columns = width / images.shape[2];
-  // By a whole factor, as in a pyramid of padded images, a pixel's gradient is the sum of its block.
+  // For a whole factor, as in a pyramid of padded images, a pixel's gradient is the sum over its block.
   if (Number.isInteger(rows) && Number.isInteger(columns))
     return mul(avgPool(dy, [rows, columns], [rows, columns], "valid"), rows * columns);
-  // One image at a time: the cpu backend's kernel reads the other images of a batch at wrong places.
+  // One image at a time, since the cpu backend's kernel reads the other images of a batch at wrong offsets.
   const one = (t: Tensor4D, b: number): Tensor4D =>
     slice(t, [b, 0, 0, 0], [1, ...t.shape.slice(1)] as [number, number, number, number]);
   return concat(

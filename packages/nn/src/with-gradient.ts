@@ -1,3 +1,4 @@
+/** Operations with custom gradients, a variant of TensorFlow.js's `customGrad`. */
 import { engine } from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 
@@ -11,11 +12,11 @@ type Runner = {
 };
 
 /**
- * An op with a gradient of its own, like `tf.customGrad`, with two differences that training needs:
- * each input's gradient is computed only when asked for (the images' is not, nor a frozen layer's),
- * and there may be several outputs. Gradients are asked for in the order of `inputs`.
+ * Runs an operation with a custom gradient, like `tf.customGrad`, with two differences that training needs:
+ * each input's gradient is computed only when it is needed (the images' is not, nor a frozen layer's), and
+ * there may be several outputs. Gradients are computed in the order of `inputs`.
  *
- * `runKernelFunc` is private in the types; it is what customGrad itself calls.
+ * `runKernelFunc`, which customGrad itself calls, is private in the types.
  */
 export function withGradient<T extends Tensor | Tensor[]>(
   inputs: NamedTensorMap,
