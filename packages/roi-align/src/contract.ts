@@ -1,39 +1,54 @@
-/** What RoIAlign and the backends that accelerate it agree on: names, inputs, attributes, gradients. */
+/**
+ * Contracts of the RoIAlign kernels for the backends that accelerate them: names, inputs, attributes,
+ * gradients.
+ */
 import { engine } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap, NamedTensorInfoMap, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import type { KernelContract } from "@mrcnn/core/tensors";
 
-/** The forward kernel: `RoiAlignInputs` and `RoiAlignAttrs` to float32 [R, outputHeight, outputWidth, C]. */
+/**
+ * RoIAlign on one feature map: takes `RoiAlignInputs` and `RoiAlignAttrs`, returns float32
+ * [R, outputHeight, outputWidth, C].
+ */
 export const ROI_ALIGN = "MrcnnRoiAlign";
 
-/** The backward kernel: `RoiAlignGradInputs` and `RoiAlignGradAttrs` to float32 of `inputShape`. */
+/**
+ * The gradient of RoIAlign with respect to the features: takes `RoiAlignGradInputs` and `RoiAlignGradAttrs`,
+ * returns float32 of `inputShape`.
+ */
 export const ROI_ALIGN_GRAD = "MrcnnRoiAlignGrad";
 
-/** `features` float32 [B, H, W, C]; `boxes` float32 [R, 4], xyxy pixels of the image; `imageIndex` int32 [R]. R > 0. */
+/**
+ * Inputs of `MrcnnRoiAlign`: `features` float32 [B, H, W, C]; `boxes` float32 [R, 4], xyxy in pixels of the
+ * image; `imageIndex` int32 [R]. R > 0.
+ */
 export type RoiAlignInputs = Pick<NamedTensorInfoMap, "features" | "boxes" | "imageIndex">;
 
-/** `dy` float32 [R, outputHeight, outputWidth, C]; the others as in `RoiAlignInputs`. */
+/**
+ * Inputs of `MrcnnRoiAlignGrad` and `MrcnnRoiAlignPyramidGrad`: `dy` float32
+ * [R, outputHeight, outputWidth, C]; the others as in `RoiAlignInputs`.
+ */
 export type RoiAlignGradInputs = Pick<NamedTensorInfoMap, "dy" | "boxes" | "imageIndex">;
 
-/** Of `MrcnnRoiAlign`. */
+/** Attributes of the kernel `MrcnnRoiAlign`. */
 export interface RoiAlignAttrs {
   readonly outputHeight: number;
   readonly outputWidth: number;
   /** Pixels of the feature map per pixel of the image. */
   readonly spatialScale: number;
-  /** Samples per bin and axis; 0 means ceil(extent of the roi / bins). */
+  /** Samples per bin and axis; 0 means ceil(extent of the RoI / bins). */
   readonly samplingRatio: number;
   /** Whether pixel centres lie at half integers. */
   readonly aligned: boolean;
 }
 
-/** Of `MrcnnRoiAlignGrad`. */
+/** Attributes of the kernel `MrcnnRoiAlignGrad`. */
 export interface RoiAlignGradAttrs extends RoiAlignAttrs {
   /** Shape of the features, [B, H, W, C]. */
   readonly inputShape: readonly [number, number, number, number];
 }
 
-/** The gradient with respect to the features, through `MrcnnRoiAlignGrad`; boxes get none. */
+/** The gradient of `MrcnnRoiAlign` with respect to the features, by `MrcnnRoiAlignGrad`; boxes get none. */
 export const roiAlignGradConfig: GradConfig = {
   kernelName: ROI_ALIGN,
   inputsToSave: ["features", "boxes", "imageIndex"],
@@ -58,26 +73,41 @@ export const roiAlignContract: KernelContract<RoiAlignAttrs> = {
   gradient: roiAlignGradConfig,
 };
 
-/** RoIAlign from whichever level suits each roi: `RoiAlignPyramidInputs` and `RoiAlignPyramidAttrs` to float32 [R, outputHeight, outputWidth, C]. */
+/**
+ * RoIAlign on a feature pyramid, each RoI pooled from the level assigned to it: takes `RoiAlignPyramidInputs`
+ * and `RoiAlignPyramidAttrs`, returns float32 [R, outputHeight, outputWidth, C].
+ */
 export const ROI_ALIGN_PYRAMID = "MrcnnRoiAlignPyramid";
 
-/** Its gradient: `RoiAlignGradInputs` and `RoiAlignPyramidAttrs` to one tensor of each of `inputShapes`. */
+/**
+ * The gradient of `MrcnnRoiAlignPyramid` with respect to the maps: takes `RoiAlignGradInputs` and
+ * `RoiAlignPyramidAttrs`, returns one tensor for each of `inputShapes`.
+ */
 export const ROI_ALIGN_PYRAMID_GRAD = "MrcnnRoiAlignPyramidGrad";
 
-/** Maps "level0", finest first, float32 [B, H, W, C] each; `boxes` and `imageIndex` as in `RoiAlignInputs`. */
+/**
+ * Inputs of `MrcnnRoiAlignPyramid`: maps "level0", "level1", ..., finest first, float32 [B, H, W, C] each;
+ * `boxes` and `imageIndex` as in `RoiAlignInputs`.
+ */
 export type RoiAlignPyramidInputs = NamedTensorInfoMap & Pick<NamedTensorInfoMap, "boxes" | "imageIndex">;
 
-/** Of `MrcnnRoiAlignPyramid` and its gradient. */
+/** Attributes of the kernel `MrcnnRoiAlignPyramid` and its gradient. */
 export interface RoiAlignPyramidAttrs extends Omit<RoiAlignAttrs, "spatialScale"> {
-  /** Of each map. */
+  /** Pixels of each map per pixel of the image. */
   readonly spatialScales: readonly number[];
-  /** Of each map but the first the least area of a roi that it suits (see `levelAreas`), ascending. */
+  /**
+   * For each map but the first the smallest area of a RoI that is assigned to it (see `levelAreas`),
+   * ascending.
+   */
   readonly areas: readonly number[];
   /** Shapes of the maps. */
   readonly inputShapes: readonly (readonly [number, number, number, number])[];
 }
 
-/** The gradient with respect to the maps, through one run of `MrcnnRoiAlignPyramidGrad`; boxes get none. */
+/**
+ * The gradient of `MrcnnRoiAlignPyramid` with respect to the maps, by one run of `MrcnnRoiAlignPyramidGrad`;
+ * boxes get none.
+ */
 export const roiAlignPyramidGradConfig: GradConfig = {
   kernelName: ROI_ALIGN_PYRAMID,
   inputsToSave: ["boxes", "imageIndex"],

@@ -1,3 +1,7 @@
+/**
+ * Crop-and-resize pooling of RoIs, as TensorFlow's `tf.image.crop_and_resize` and matterport's
+ * PyramidROIAlign.
+ */
 import {
   add,
   concat,
@@ -17,27 +21,31 @@ import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { poolPyramid } from "./pool-pyramid.ts";
 import type { LevelOptions } from "./pool-pyramid.ts";
 
-/** Of `cropAndResize`. */
+/** Options of `cropAndResize`. */
 export interface CropAndResizeOptions {
-  /** Samples of each roi: [height, width]. */
+  /** Samples of each RoI: [height, width]. */
   readonly outputSize: readonly [number, number];
 }
 
-/** Of `cropAndResizePyramid`. */
+/** Options of `cropAndResizePyramid`. */
 export interface CropPyramidOptions extends CropAndResizeOptions, LevelOptions {}
 
 const f = Math.fround;
-// Values of an intermediate of one chunk (16 MB in float32).
+// Most values of an intermediate of one chunk (16 MB in float32).
 const CHUNK_VALUES = 1 << 22;
 
-/** Between which cells each sample along one axis lies; -1 in `low` for one outside of the map. */
+/**
+ * The two cells that each sample along one axis is interpolated between; `low` is -1 for a sample outside of
+ * the map.
+ */
 interface AxisSamples {
   readonly low: Int32Array;
   readonly high: Int32Array;
   readonly share: Float32Array;
 }
 
-// Float32 operations in TensorFlow's order: whether the last sample lies within the map may hang on the last bit.
+// Float32 operations in TensorFlow's order: whether the last sample lies within the map may depend on the
+// last bit.
 function axisSamples(from: number, to: number, samples: number, size: number): AxisSamples {
   const step = samples > 1 ? f(f(f(to - from) * (size - 1)) / (samples - 1)) : 0;
   const begin = samples > 1 ? f(from * (size - 1)) : f(0.5 * f(from + to) * (size - 1));
@@ -57,12 +65,13 @@ function axisSamples(from: number, to: number, samples: number, size: number): A
 }
 
 /**
- * TensorFlow's `tf.image.crop_and_resize`: one bilinear sample per bin, the outer ones on the roi's
- * edges; zero outside of the map.
+ * Pools RoIs as TensorFlow's `tf.image.crop_and_resize`: one bilinear sample per bin, the outer ones on the
+ * RoI's edges; zero outside of the map.
  *
- * `features` float32 [B, H, W, C]; `rois` on the host, xyxy as fractions, 0 and 1 being the centres of the map's
- * first and last cells. Returns float32
- * [R, outputSize[0], outputSize[1], C] in the order of `rois`; [0, ...] for none. For inference: no gradient.
+ * `features` float32 [B, H, W, C]; `rois` on the host, xyxy as fractions of the map, 0 and 1 being the
+ * centres of the map's first and last cells.
+ * Returns float32 [R, outputSize[0], outputSize[1], C] in the order of `rois`; [0, ...] for none. For
+ * inference: no gradient.
  *
  * @throws ShapeError when arrays don't fit together or an image index is outside the batch.
  * @throws ConfigError for sizes that aren't whole numbers from 1.
@@ -91,7 +100,8 @@ export function cropAndResize(
   }
   const bins = outputHeight * outputWidth;
 
-  // TensorFlow.js has this op, but not the same on every backend; gathering four cells per sample is.
+  // TensorFlow.js has this operation, but its backends differ in the result; gathering four cells per sample
+  // gives the same on all.
   const crop = (cells: Tensor2D, begin: number, end: number): Tensor2D => {
     const index = Array.from({ length: 4 }, () => new Int32Array((end - begin) * bins));
     const [nw, ne, sw, se] = index as [Int32Array, Int32Array, Int32Array, Int32Array];
@@ -151,9 +161,9 @@ export function cropAndResize(
 }
 
 /**
- * `cropAndResize` from the level of a feature pyramid that suits each roi's size, as matterport's
- * PyramidROIAlign with `levelRule: "matterport"`. Features, rois and result as in `roiAlignPyramid`,
- * the boxes as fractions of the image. For inference: no gradient.
+ * Applies `cropAndResize` to a feature pyramid, each RoI on the level assigned to its size, as matterport's
+ * PyramidROIAlign does with `levelRule: "matterport"`. Features, rois and result as in `roiAlignPyramid`, the
+ * boxes as fractions of the image. For inference: no gradient.
  *
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `cropAndResize` does.

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/roi-align. */
 export { cropAndResize, cropAndResizePyramid } from "./crop-and-resize.ts";
 export type { CropAndResizeOptions, CropPyramidOptions } from "./crop-and-resize.ts";
 export type { LevelOptions } from "./pool-pyramid.ts";

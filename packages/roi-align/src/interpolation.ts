@@ -1,16 +1,21 @@
+/** Sample positions and bilinear weights of RoIAlign along one axis, as torchvision. */
+
 const f = Math.fround;
 
-/** How RoIAlign places its samples along one axis. */
+/** Where RoIAlign places its samples along one axis. */
 export interface SampleOptions {
   /** Pixels of the feature map per pixel of the image. */
   readonly spatialScale: number;
-  /** Samples per bin and axis; 0 means ceil(extent of the roi / bins). */
+  /** Samples per bin and axis; 0 means ceil(extent of the RoI / bins). */
   readonly samplingRatio: number;
-  /** Whether pixel centres lie at half integers (and rois may be thinner than one cell). */
+  /** Whether pixel centres lie at half integers (and RoIs may be thinner than one cell). */
   readonly aligned: boolean;
 }
 
-/** The cells each bin of one axis reads, as compressed rows: bin b owns [starts[b], starts[b + 1]). */
+/**
+ * The cells that each bin of one axis reads, as compressed rows: bin b owns entries starts[b] to
+ * starts[b + 1] - 1.
+ */
 export interface AxisTaps {
   readonly starts: Int32Array;
   readonly cells: Int32Array;
@@ -18,10 +23,10 @@ export interface AxisTaps {
 }
 
 /**
- * The bilinear weights of every bin of one axis, averaged over the bin's samples, each cell once.
- * RoIAlign is separable, so a bin's value is the sum over its y taps and x taps of
- * `weightY * weightX * feature`. Positions round to float32 where torchvision's do; samples more
- * than one cell outside [0, size] weigh nothing.
+ * Returns the bilinear weights of every bin of one axis, averaged over the bin's samples, with one entry per
+ * cell. RoIAlign is separable, so a bin's value is the sum over its y taps and x taps of
+ * `weightY * weightX * feature`. Positions are rounded to float32 where torchvision's are; samples below -1
+ * or above `size` have no weight.
  */
 export function axisTaps(
   low: number,

@@ -1,4 +1,7 @@
-/** What backends that accelerate RoIAlign import: its contracts, and loops over typed arrays that kernels may call. */
+/**
+ * The names that backends import to accelerate RoIAlign: its contracts, and loops over typed arrays that
+ * kernels may call.
+ */
 export {
   ROI_ALIGN,
   ROI_ALIGN_GRAD,

@@ -1,3 +1,4 @@
+/** Pooling of RoIs from the levels of a feature pyramid. */
 import { concat, customGrad, gather, tensor1d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError, ShapeError } from "@mrcnn/core";
@@ -6,24 +7,25 @@ import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { assignPyramidLevels } from "./pyramid-levels.ts";
 import type { LevelRule } from "./pyramid-levels.ts";
 
-/** Which level of a pyramid a roi is pooled from. */
+/** Options that decide the level of a pyramid from which a RoI is pooled. */
 export interface LevelOptions {
   /**
-   * The image size that scales are inferred from: the largest height and width of the batch.
-   * Padding to a multiple of the stride makes no difference.
+   * Image size from which the maps' scales are inferred: the largest height and width of the batch. Padding
+   * to a multiple of the stride makes no difference.
    */
   readonly imageSize: ImageSize;
-  /** Names of the maps to pool from, finest first; all but "p6" and "pool" by default. */
+  /** Names of the maps to pool from, finest first. Default all but "p6" and "pool". */
   readonly levels?: readonly string[];
-  /** See `assignPyramidLevels`. Default "torchvision". */
+  /** Formula that assigns levels, see `assignPyramidLevels`. Default "torchvision". */
   readonly levelRule?: LevelRule;
-  /** 224 by default. */
+  /** Side in pixels of the square RoI that belongs to `canonicalLevel`. Default 224. */
   readonly canonicalScale?: number;
-  /** 4 by default. */
+  /** Level of a RoI of side `canonicalScale`. Default 4. */
   readonly canonicalLevel?: number;
 }
 
-// tf.gather's own gradient is slow or missing on some backends; that of a permutation is a gather.
+// tf.gather's own gradient is slow or missing on some backends, but the gradient of a permutation is itself a
+// gather.
 function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
   const inverse = new Int32Array(order.length);
   for (let i = 0; i < order.length; i++) inverse[order[i]!] = i;
@@ -34,7 +36,11 @@ function permuteRows(x: Tensor4D, order: Int32Array): Tensor4D {
   return permute(x) as Tensor4D;
 }
 
-/** The maps to pool from, finest first, and the level of the first: 2 for stride 4. @throws as `poolPyramid`. */
+/**
+ * Returns the maps to pool from, finest first, and the level of the first: 2 for stride 4.
+ *
+ * @throws as `poolPyramid`.
+ */
 export function pyramidMaps(
   where: string,
   features: FeatureMaps,
@@ -64,9 +70,9 @@ export function pyramidMaps(
 }
 
 /**
- * What `pool` makes of each roi on the level that suits its size, in the order of `rois`. `pool` is
- * called once per level that has rois (for the finest, without any, when there are none at all), with
- * the level's number: 2 for stride 4. `where` names the caller in errors.
+ * Pools each RoI with `pool` from the level assigned to its size, in the order of `rois`. `pool` is called
+ * once per level that has RoIs (for the finest, with none, when there are no RoIs at all), with the level's
+ * number: 2 for stride 4. `where` names the caller in errors.
  */
 export function poolPyramid(
   where: string,
@@ -87,7 +93,7 @@ export function poolPyramid(
   });
   return tidy(() => {
     const pooled: Tensor4D[] = [];
-    const order = new Int32Array(assigned.length); // where each roi went in the concatenation
+    const order = new Int32Array(assigned.length); // each RoI's row in the concatenation
     let placed = 0;
     for (const [i, map] of maps.entries()) {
       const members = Array.from(assigned.keys()).filter((r) => assigned[r] === minLevel + i);

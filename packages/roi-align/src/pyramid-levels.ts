@@ -1,36 +1,38 @@
+/** Assignment of boxes to the levels of a feature pyramid, as torchvision, detectron2 and matterport. */
 import { boxAreaOnHost } from "@mrcnn/boxes";
 import { ConfigError, roundHalfToEven } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 
 const f = Math.fround;
 
-/** Whose formula decides a roi's level. */
+/** The library whose formula decides a RoI's level. */
 export type LevelRule = "torchvision" | "detectron2" | "matterport";
 
-/** Which levels there are, and which size of roi belongs to which. */
+/** The levels of a pyramid, and the size of RoI that belongs to each. */
 export interface PyramidLevelOptions {
   /** Finest level: 2 for stride 4. */
   readonly minLevel: number;
   readonly maxLevel: number;
-  /** Side in pixels of the square roi that belongs to `canonicalLevel`; 224 by default. */
+  /** Side in pixels of the square RoI that belongs to `canonicalLevel`. Default 224. */
   readonly canonicalScale?: number;
-  /** 4 by default. */
+  /** Level of a RoI of side `canonicalScale`. Default 4. */
   readonly canonicalLevel?: number;
-  /** Default "torchvision". */
+  /** Formula that assigns the levels. Default "torchvision". */
   readonly levelRule?: LevelRule;
-  /** Of the network's input, pixels; "matterport" needs it for the canonical box. */
+  /** Size of the network's input in pixels; "matterport" needs it for the canonical box. */
   readonly imageSize?: ImageSize;
 }
 
 /**
- * The pyramid level each box is pooled from (Feature Pyramid Networks, eq. 1), within
+ * Returns the pyramid level that each box is pooled from (Feature Pyramid Networks, eq. 1), within
  * [minLevel, maxLevel] and rounded to float32 as each library does. With k = `canonicalLevel` and
  * s = sqrt(area) / `canonicalScale`:
  * - "torchvision": floor(k + log2(s) + 1e-6) (LevelMapper);
  * - "detectron2": floor(k + log2(s + 1e-8)) (assign_boxes_to_levels);
  * - "matterport": k + round(log2(s)), halves to even, of boxes as fractions of the image (PyramidROIAlign).
  *
- * `boxes` [N * 4], xyxy in image pixels (but for "matterport"). Returns [N] levels, e.g. 2..5; empty boxes get the finest.
+ * `boxes` [N * 4], xyxy in image pixels, for "matterport" as fractions of the image. Returns [N] levels, e.g.
+ * 2..5; empty boxes get the finest.
  *
  * @throws ConfigError when there are no levels, or for "matterport" without `imageSize`.
  */
@@ -59,7 +61,8 @@ export function assignPyramidLevels(boxes: Float32Array, options: PyramidLevelOp
   });
 }
 
-// The level of a roi of the square root of its area; "matterport": of that as a share of the canonical box's.
+// Each rule maps the square root of a RoI's area to a level; "matterport" takes it relative to that of the
+// canonical box.
 const levelRules = (
   canonicalScale: number,
   canonicalLevel: number,
@@ -70,8 +73,9 @@ const levelRules = (
 });
 
 /**
- * Of each level but the finest the least float32 area of a box, in pixels, that `assignPyramidLevels` gives it: with them a
- * device finds levels by comparing, without a logarithm of its own. For "torchvision" and "detectron2".
+ * Returns for each level but the finest the smallest float32 area of a box, in square pixels, that
+ * `assignPyramidLevels` assigns to it: with these a device finds levels by comparison, without computing
+ * logarithms. For "torchvision" and "detectron2".
  *
  * @throws ConfigError for "matterport", whose areas are shares of the image.
  */
@@ -86,7 +90,7 @@ export function levelAreas(options: Omit<PyramidLevelOptions, "imageSize">): num
     return new Float32Array(bits.buffer)[0]!;
   };
   return Array.from({ length: maxLevel - minLevel }, (_, i) => {
-    // Positive floats are ordered as their bits are.
+    // Positive floats have the same order as their bit patterns.
     let [low, high] = [0, 0x7f000000];
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
@@ -97,7 +101,8 @@ export function levelAreas(options: Omit<PyramidLevelOptions, "imageSize">): num
   });
 }
 
-// Square roots of the areas of boxes as fractions of the image, over that of the canonical box.
+// Returns the square roots of the areas of boxes given as fractions of the image, over that of the canonical
+// box.
 function relativeSizes(
   boxes: Float32Array,
   canonicalScale: number,

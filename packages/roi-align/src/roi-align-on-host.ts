@@ -1,3 +1,4 @@
+/** RoIAlign and its gradient over typed arrays. */
 import { axisTaps } from "./interpolation.ts";
 import type { AxisTaps } from "./interpolation.ts";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "./contract.ts";
@@ -45,9 +46,9 @@ function forEachBin(
 }
 
 /**
- * RoIAlign over typed arrays: `features` [B, H, W, C] of `featureShape`, `boxes` [R, 4] in image
- * pixels, `imageIndex` [R]; writes `out` [R, outputHeight, outputWidth, C]. Every cell that a bin
- * reads is visited once, channels innermost.
+ * Computes RoIAlign over typed arrays: `features` [B, H, W, C] of `featureShape`, `boxes` [R, 4] in image
+ * pixels, `imageIndex` [R]; writes `out` [R, outputHeight, outputWidth, C]. Every cell that a bin reads is
+ * visited once, channels innermost.
  */
 export function roiAlignForward(
   features: Float32Array,
@@ -61,7 +62,7 @@ export function roiAlignForward(
   forEachBin(featureShape, boxes, imageIndex, attrs, (bin, count, offsets, weights) => {
     const start = bin * channels;
     if (count === 0) out.fill(0, start, start + channels);
-    // Four cells per pass: fewer trips through `out`.
+    // Four cells per pass, which reads and writes `out` less often.
     for (let i = 0; i < count; i += 4) {
       const w0 = weights[i]!;
       const o0 = offsets[i]!;
@@ -81,8 +82,8 @@ export function roiAlignForward(
 }
 
 /**
- * The gradient of `roiAlignForward` with respect to the features: `dy` [R, outputHeight,
- * outputWidth, C]; writes `dx` of `attrs.inputShape` (its old content is lost).
+ * Computes the gradient of `roiAlignForward` with respect to the features: `dy`
+ * [R, outputHeight, outputWidth, C]; writes `dx` of `attrs.inputShape` (overwritten).
  */
 export function roiAlignBackward(
   dy: Float32Array,

@@ -1,3 +1,4 @@
+/** RoIAlign on a feature pyramid, as torchvision's MultiScaleRoIAlign and detectron2's ROIPooler. */
 import { tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor4D } from "@tensorflow/tfjs-core";
 import { hasKernel, runKernel } from "@mrcnn/core/tensors";
@@ -11,17 +12,17 @@ import { levelAreas } from "./pyramid-levels.ts";
 import { assertRois, assertSampling, onHost, roiAlign, roiTensors } from "./roi-align.ts";
 import type { RoiAlignOptions } from "./roi-align.ts";
 
-/** Of `roiAlignPyramid`; the scales follow from the maps and the image. */
+/** Options of `roiAlignPyramid`; the scales follow from the maps and the image. */
 export interface PyramidOptions extends Omit<RoiAlignOptions, "spatialScale">, LevelOptions {}
 
 /**
- * RoIAlign from the level of a feature pyramid that suits each roi's size (Feature Pyramid
- * Networks, eq. 1), as torchvision's MultiScaleRoIAlign and detectron2's ROIPooler do it: each map's
- * scale is the power of two nearest to map height / image height.
+ * Applies RoIAlign to a feature pyramid, each RoI on the level assigned to its size (Feature Pyramid
+ * Networks, eq. 1), as torchvision's MultiScaleRoIAlign and detectron2's ROIPooler do: each map's scale is
+ * the power of two nearest to map height / image height.
  *
- * `features` finest first, [B, H, W, C] each with the same B and C; `rois` xyxy in image pixels, on the host or where the
- * backend has a kernel on the device. Returns [R, outputSize[0], outputSize[1], C] in the order of `rois`. Differentiable in the
- * features only.
+ * `features` finest first, [B, H, W, C] each with the same B and C; `rois` xyxy in image pixels, on the host
+ * or, where the backend has a kernel, on the device. Returns [R, outputSize[0], outputSize[1], C] in the
+ * order of `rois`. Differentiable in the features only.
  *
  * @throws ConfigError when a named level is missing.
  * @throws ShapeError when levels aren't successive powers of two, and as `roiAlign` does.

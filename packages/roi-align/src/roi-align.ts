@@ -1,3 +1,4 @@
+/** RoIAlign (Mask R-CNN, section 3), as torchvision's `roi_align`. */
 import { tensor1d, tensor2d, tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Rank, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape, BackendError, ConfigError, ShapeError } from "@mrcnn/core";
@@ -8,32 +9,35 @@ import { roiAlignContract } from "./contract.ts";
 import type { RoiAlignAttrs } from "./contract.ts";
 import { separableRoiAlign } from "./separable.ts";
 
-/** Of `roiAlign`. */
+/** Options of `roiAlign`. */
 export interface RoiAlignOptions {
-  /** Bins of each roi: [height, width]. */
+  /** Bins of each RoI: [height, width]. */
   readonly outputSize: readonly [number, number];
   /** Pixels of the feature map per pixel of the image: 1/4 for stride 4. */
   readonly spatialScale: number;
-  /** Samples per bin and axis; 0 means ceil(extent of the roi / bins). torchvision's models use 2, detectron2's 0. */
+  /**
+   * Samples per bin and axis; 0 means ceil(extent of the RoI / bins). torchvision's models use 2,
+   * detectron2's 0.
+   */
   readonly samplingRatio: number;
   /**
-   * Whether pixel centres lie at half integers. false shifts by half a cell and widens rois to at
-   * least one cell, as torchvision's models do; true is detectron2's.
+   * Whether pixel centres lie at half integers. false shifts by half a cell and widens RoIs to at least one
+   * cell, as torchvision's models do; true is detectron2's.
    */
   readonly aligned: boolean;
 }
 
 /**
- * RoIAlign (Mask R-CNN, section 3): crops each roi from its image's features as a grid of bins,
- * each the mean of bilinear samples, without any rounding of coordinates.
+ * Crops each RoI from its image's features as a grid of bins (Mask R-CNN, section 3), each the mean of
+ * bilinear samples, without rounding of coordinates.
  *
- * `features` float32 [B, H, W, C]; `rois` xyxy in image pixels, on the host or where the backend has a kernel on the device. Returns float32
- * [R, outputSize[0], outputSize[1], C] in the order of `rois`; [0, ...] for none. Differentiable in
- * the features only. Values are those of torchvision's `roi_align`.
+ * `features` float32 [B, H, W, C]; `rois` xyxy in image pixels, on the host or, where the backend has a
+ * kernel, on the device. Returns float32 [R, outputSize[0], outputSize[1], C] in the order of `rois`;
+ * [0, ...] for none. Differentiable in the features only. Values are those of torchvision's `roi_align`.
  *
  * @throws ShapeError when arrays don't fit together or an image index is outside the batch.
  * @throws ConfigError for sizes or ratios that aren't whole numbers in range.
- * @throws BackendError for rois on a device whose backend has no kernel.
+ * @throws BackendError for RoIs on a device whose backend has no kernel.
  */
 export function roiAlign(features: Tensor4D, rois: Rois | RoisOnDevice, options: RoiAlignOptions): Tensor4D {
   const { outputSize, spatialScale, samplingRatio, aligned } = options;
@@ -51,7 +55,7 @@ export function roiAlign(features: Tensor4D, rois: Rois | RoisOnDevice, options:
   });
 }
 
-/** Rois as a kernel takes them. */
+/** Returns RoIs as the tensors that a kernel takes. */
 export const roiTensors = ({
   boxes,
   imageIndex,
@@ -60,7 +64,11 @@ export const roiTensors = ({
   imageIndex: tensor1d(imageIndex, "int32"),
 });
 
-/** @throws BackendError when they are on the device. */
+/**
+ * Returns RoIs that are on the host.
+ *
+ * @throws BackendError when they are on the device.
+ */
 export function onHost(where: string, { boxes, imageIndex }: Rois | RoisOnDevice): Rois {
   if (boxes instanceof Float32Array) return { boxes, imageIndex };
   throw new BackendError(
@@ -68,7 +76,12 @@ export function onHost(where: string, { boxes, imageIndex }: Rois | RoisOnDevice
   );
 }
 
-/** @throws ShapeError when rois don't fit together, or not a batch of `batch` images. */
+/**
+ * Checks the lengths and image indices of RoIs.
+ *
+ * @throws ShapeError when their arrays don't fit together, or an image index is outside a batch of `batch`
+ * images.
+ */
 export function assertRois(where: string, { boxes, imageIndex }: Rois | RoisOnDevice, batch: number): void {
   if (boxes instanceof Float32Array) assertLength(boxes, imageIndex.length * 4, where, "rois.boxes");
   else assertShape(boxes, [imageIndex.length, 4], where, "rois.boxes");
@@ -81,7 +94,11 @@ export function assertRois(where: string, { boxes, imageIndex }: Rois | RoisOnDe
   }
 }
 
-/** @throws ConfigError for sizes or ratios that aren't whole numbers in range. */
+/**
+ * Checks the output size and the sampling ratio.
+ *
+ * @throws ConfigError for sizes or ratios that aren't whole numbers in range.
+ */
 export function assertSampling(
   where: string,
   { outputSize, samplingRatio }: Pick<RoiAlignOptions, "outputSize" | "samplingRatio">,

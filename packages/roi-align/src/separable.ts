@@ -1,3 +1,4 @@
+/** RoIAlign as matrix products, for backends without a kernel. */
 import {
   add,
   concat,
@@ -18,17 +19,20 @@ import type { Rois } from "@mrcnn/core";
 import { axisTaps } from "./interpolation.ts";
 import type { RoiAlignAttrs } from "./contract.ts";
 
-// Values of the largest intermediate of one chunk (64 MB in float32).
+// Most values of the largest intermediate of one chunk (64 MB in float32).
 const CHUNK_VALUES = 1 << 24;
 
-/** Rois `order[begin..end)` of one image, few enough that their intermediate fits in memory. */
+/**
+ * The RoIs `order[begin]` to `order[end - 1]`, all of one image, few enough that their intermediate fits in
+ * memory.
+ */
 interface Chunk {
   readonly image: number;
   readonly begin: number;
   readonly end: number;
 }
 
-/** The rois' indices by image, and the inverse of that permutation. */
+/** Returns the RoIs' indices grouped by image, and the inverse of that permutation. */
 function groupByImage(imageIndex: Int32Array): { order: Int32Array; inverse: Int32Array; sorted: boolean } {
   const order = Int32Array.from(imageIndex.keys()).sort((a, b) => imageIndex[a]! - imageIndex[b]! || a - b);
   const inverse = new Int32Array(order.length);
@@ -50,9 +54,9 @@ function chunks(imageIndex: Int32Array, order: Int32Array, valuesPerRoi: number)
 }
 
 /**
- * RoIAlign as two matrix products, the form for backends without a kernel: per channel
- * `out = Ay · F · Axᵀ` with `Ay` [bins, H] and `Ax` [bins, W] the averaged bilinear weights. Its
- * gradient, `Ayᵀ · dy · Ax`, is written the same way so that no intermediate outlives its chunk.
+ * Computes RoIAlign as two matrix products, for backends without a kernel: per channel `out = Ay · F · Axᵀ`
+ * with `Ay` [bins, H] and `Ax` [bins, W] the averaged bilinear weights. Its gradient, `Ayᵀ · dy · Ax`, is
+ * written the same way so that no intermediate outlives its chunk.
  */
 export function separableRoiAlign(features: Tensor4D, rois: Rois, attrs: RoiAlignAttrs): Tensor4D {
   const [batch, height, width, channels] = features.shape;
@@ -60,8 +64,8 @@ export function separableRoiAlign(features: Tensor4D, rois: Rois, attrs: RoiAlig
   const { order, inverse, sorted } = groupByImage(rois.imageIndex);
   const parts = chunks(rois.imageIndex, order, outputHeight * width * channels);
 
-  // The weights of a chunk's n rois, transposed on the host for the backward pass because backends
-  // are slow at it: rows [n * outputHeight, H], columns [n * outputHeight, outputWidth, W].
+  // The weights of a chunk's n RoIs: rows [n * outputHeight, H], columns [n * outputHeight, outputWidth, W].
+  // For the backward pass they are transposed on the host, because backends are slow at it.
   const weights = ({ begin, end }: Chunk, transposed: boolean): { rows: Tensor2D; columns: Tensor3D } => {
     const n = end - begin;
     const rows = new Float32Array(n * outputHeight * height);
