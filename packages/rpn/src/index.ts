@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/rpn. */
 export { readRois, selectProposalsOnDevice } from "./proposals-on-device.ts";
 export { applyRpnHead, initRpnHead } from "./rpn-head.ts";
 export type { RpnHeadConfig, RpnHeadParams } from "./rpn-head.ts";

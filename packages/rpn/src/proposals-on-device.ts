@@ -1,3 +1,4 @@
+/** Selection of proposals on the device. */
 import { tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D } from "@tensorflow/tfjs-core";
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
@@ -10,8 +11,9 @@ import type { SelectProposalsAttrs } from "./kernel.ts";
 import type { ProposalConfig } from "./select-proposals.ts";
 
 /**
- * `selectProposals` where the backend chooses by itself, without the host's waiting for it: undefined where its backend has no kernel
- * for `config`. The boxes are the caller's. Of proposals of equal score those of finer levels, and of lower anchors, come first.
+ * Selects proposals as `selectProposals` does, but on the device, so that the host needn't wait. Returns
+ * undefined where the backend has no kernel for `config`. The caller owns the boxes. Among proposals of equal
+ * score those of finer levels, and then of lower anchors, come first.
  *
  * @throws ShapeError when outputs, anchors and sizes disagree.
  */
@@ -49,7 +51,7 @@ export function selectProposalsOnDevice(
 const sizesTensor = (sizes: readonly ImageSize[]): Tensor2D =>
   tensor2d(sizes.map(({ height, width }) => [height, width]));
 
-/** RoIs of a device on the host, read once. */
+/** Reads RoIs from the device once, leaving out rows that hold none. */
 export async function readRois({ boxes, imageIndex }: RoisOnDevice): Promise<Rois> {
   const values = (await boxes.data()) as Float32Array;
   const rows = Int32Array.from(imageIndex.keys()).filter((row) => values[4 * row]! >= 0);

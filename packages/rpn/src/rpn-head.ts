@@ -1,3 +1,4 @@
+/** The region proposal head (Ren et al. 2015), as torchvision's RPNHead. */
 import { concat, reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
@@ -9,20 +10,23 @@ import type { Conv2dParams } from "@mrcnn/nn";
 export interface RpnHeadConfig {
   readonly inChannels: number;
   readonly anchorsPerLocation: number;
-  /** 3 × 3 convolutions before the outputs. Default 1; 2 in torchvision's v2 detectors. */
+  /** Number of 3 × 3 convolutions before the outputs; 2 in torchvision's v2 detectors. Default 1. */
   readonly convs?: number;
-  /** Their channels; default `inChannels`. */
+  /** Number of channels of the 3 × 3 convolutions. Default `inChannels`. */
   readonly hiddenChannels?: number;
 }
 
-/** Under torchvision's names: `conv.0.0.weight`, `cls_logits.weight`, `bbox_pred.weight`. */
+/**
+ * Parameters of the head under torchvision's names: `conv.0.0.weight`, `cls_logits.weight`,
+ * `bbox_pred.weight`.
+ */
 export type RpnHeadParams = {
   readonly conv: readonly (readonly [Conv2dParams])[];
   readonly cls_logits: Conv2dParams;
   readonly bbox_pred: Conv2dParams;
 };
 
-/** Random weights: normal of std 0.01, zero biases, as in the paper and torchvision. */
+/** Creates random weights: normal of std 0.01, zero biases, as in the paper and torchvision. */
 export function initRpnHead(config: RpnHeadConfig, random: Random): RpnHeadParams {
   const { inChannels, anchorsPerLocation, convs = 1, hiddenChannels = inChannels } = config;
   const conv = (size: number, from: number, outChannels: number): Conv2dParams =>
@@ -38,8 +42,8 @@ export function initRpnHead(config: RpnHeadConfig, random: Random): RpnHeadParam
 }
 
 /**
- * The region proposal head (Ren et al. 2015) on every level of the pyramid with the same weights.
- * Outputs are in the order of `gridAnchors`: level (finest first), row, column, anchor.
+ * Applies the region proposal head to every level of the pyramid with the same weights. Outputs are in the
+ * order of `gridAnchors`: level (finest first), row, column, anchor.
  */
 export function applyRpnHead(params: RpnHeadParams, features: FeatureMaps): RpnOutput {
   const levels = [...features.values()];

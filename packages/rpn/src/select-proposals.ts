@@ -1,3 +1,7 @@
+/**
+ * Selection of proposals on the host, as torchvision's `filter_proposals`, detectron2's
+ * `find_top_rpn_proposals` and matterport's ProposalLayer.
+ */
 import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength, assertShape } from "@mrcnn/core";
@@ -6,44 +10,57 @@ import type { RpnOutput } from "@mrcnn/core/tensors";
 import { batchedNmsOnHost } from "@mrcnn/nms";
 import { topK } from "./top-k.ts";
 
-/** How many proposals are kept, and which. */
+/** Options of the selection of proposals. */
 export interface ProposalConfig {
-  /** Kept per level before suppression (torchvision: 2000 to train, 1000 to test). */
+  /** Number of proposals kept per level before suppression (torchvision: 2000 to train, 1000 to test). */
   readonly preNmsTopK: number;
-  /** Kept per image after suppression (paper: 1000 to test). */
+  /** Number of proposals kept per image after suppression (paper: 1000 to test). */
   readonly postNmsTopK: number;
-  /** Proposals that overlap a better one of their level by more than this are dropped (paper: 0.7). */
+  /** IoU with a better proposal of the same level above which a proposal is suppressed (paper: 0.7). */
   readonly nmsThreshold: number;
-  /** Least side in pixels, after clipping. @defaultValue 1e-3 */
+  /** Smallest side in pixels, after clipping. Default 1e-3. */
   readonly minSize?: number;
-  /** Least objectness probability. @defaultValue 0 */
+  /** Smallest objectness probability. Default 0. */
   readonly scoreThreshold?: number;
-  /** Weights of (dx, dy, dw, dh). @defaultValue [1, 1, 1, 1] */
+  /** Weights of (dx, dy, dw, dh). Default [1, 1, 1, 1]. */
   readonly weights?: BoxCoderWeights;
   /** How boxes are decoded. */
   readonly decoding?: DecodeOptions;
-  /** How suppression keeps levels apart, and with it how it orders equal scores: see `BatchedNmsOptions.grouping`. @defaultValue "shifted" */
+  /**
+   * How suppression keeps levels apart, which also decides the order of equal scores: see
+   * `BatchedNmsOptions.grouping`. Default "shifted".
+   */
   readonly suppression?: "shifted" | "separate";
-  /** Whether levels are ranked and thinned one by one, or all as one (matterport). @defaultValue "each" */
+  /**
+   * Whether proposals are ranked and suppressed within each level, or over all levels together (matterport).
+   * Default "each".
+   */
   readonly levels?: "each" | "together";
-  /** What the best are chosen by. Of probabilities, unlike logits, many may round to 1. @defaultValue "logit"; matterport's is "probability" */
+  /**
+   * Value by which the best anchors are chosen; matterport uses "probability". Many probabilities, unlike
+   * logits, may round to 1. Default "logit".
+   */
   readonly chooseBy?: "logit" | "probability";
-  /** What suppression goes by. @defaultValue "probability"; detectron2's is "logit" */
+  /** Value by which suppression orders proposals; detectron2 uses "logit". Default "probability". */
   readonly suppressBy?: "logit" | "probability";
-  /** Whether empty boxes at the origin, of score 0, make up for what is missing from `postNmsTopK` (matterport). @defaultValue false */
+  /**
+   * Whether fewer than `postNmsTopK` proposals are filled up with empty boxes at the origin, of score 0
+   * (matterport). Default false.
+   */
   readonly fill?: boolean;
 }
 
 /**
- * Turns the RPN's outputs into proposals: the best anchors of each level, decoded, clipped to their
- * image, thinned by non-maximum suppression within each level, best first.
+ * Turns the RPN's outputs into proposals: decodes the best anchors of each level, clips them to their image
+ * and applies non-maximum suppression within each level. Best first.
  *
- * The steps, their order and their float32 rounding are those of torchvision's `filter_proposals`
- * and, with the options that say so, detectron2's `find_top_rpn_proposals` and matterport's ProposalLayer; of equal logits the lower anchor comes first (torch leaves that open). The outputs are read once
- * and stay the caller's; nothing runs on the device, so a gradient tape may be open meanwhile.
+ * The steps, their order and their float32 rounding are those of torchvision's `filter_proposals` and, with
+ * the matching options, those of detectron2's `find_top_rpn_proposals` and matterport's ProposalLayer; among
+ * equal logits the lower anchor comes first (unspecified in torch). The outputs are read once and remain the
+ * caller's; nothing runs on the device, so a gradient tape may be open meanwhile.
  *
  * @param anchors float32 [A * 4], the same for every image.
- * @param imageSizes of the images before padding, one per image.
+ * @param imageSizes sizes of the images before padding, one per image.
  * @returns proposals in image order.
  * @throws ShapeError when outputs, anchors and sizes disagree.
  */
@@ -92,7 +109,8 @@ export async function selectProposals(
   };
 }
 
-// Each step in float32: probabilities near 1 tie as torch's do, and suppression goes by them.
+// Each step is rounded to float32, so that probabilities near 1 tie as torch's do: suppression orders by
+// them.
 const f = Math.fround;
 const sigmoid = (x: number): number => f(1 / f(1 + f(Math.exp(-x))));
 

@@ -1,4 +1,6 @@
-// A uint32 key per float32, ordered as the floats are (NaN above infinity, as in torch.topk).
+/** Selection of the k largest values, as torch.topk. */
+
+// Returns a uint32 key per float32, ordered as the floats are (NaN above infinity, as in torch.topk).
 function orderedKeys(values: Float32Array): Uint32Array {
   const keys = new Uint32Array(values.slice().buffer);
   for (let i = 0; i < keys.length; i++) keys[i] = keys[i]! & 0x80000000 ? ~keys[i]! : keys[i]! | 0x80000000;
@@ -6,13 +8,14 @@ function orderedKeys(values: Float32Array): Uint32Array {
 }
 
 /**
- * Indices of the `k` largest of `values` (all, when there are fewer), largest first; of equal values
- * the lower index first. O(n) by radix selection, then a sort of the k.
+ * Returns the indices of the `k` largest of `values` (all, when there are fewer), largest first; among equal
+ * values the lower index first. O(n) by radix selection, then a sort of the k.
  */
 export function topK(values: Float32Array, k: number): Int32Array {
   const keys = orderedKeys(values);
   const count = Math.min(k, keys.length);
-  // The k-th largest key, a byte at a time from the top; `wanted` ends as how many of its equals to take.
+  // Finds the k-th largest key, a byte at a time from the top; `wanted` ends as the number of keys equal to
+  // it to take.
   let limit = 0;
   let known = 0;
   let wanted = count;
