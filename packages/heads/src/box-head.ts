@@ -1,3 +1,4 @@
+/** The box head, as torchvision's TwoMLPHead, FastRCNNConvFCHead and FastRCNNPredictor. */
 import { reshape, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertShape, ConfigError } from "@mrcnn/core";
@@ -12,25 +13,34 @@ export interface BoxHeadConfig {
   readonly inChannels: number;
   /** Side of the pooled RoIs; the paper's 7. */
   readonly poolSize: number;
-  /** Channels of 3 × 3 convolutions; with any, one hidden layer follows instead of two (torchvision's v2 detectors). Default none. */
+  /**
+   * Channels of each 3 × 3 convolution; with any, one hidden layer follows instead of two (torchvision's v2
+   * detectors). Default none.
+   */
   readonly layers?: readonly number[];
-  /** After each of them, which then have no bias. Default none. */
+  /** Norm after each convolution, which then has no bias. Default none. */
   readonly norm?: Norm;
   /** Width of the hidden layers; the paper's 1024. */
   readonly representation: number;
-  /** Background included. */
+  /** Number of classes, background included. */
   readonly classes: number;
 }
 
-/** Under torchvision's names: `cls_score.weight`, `bbox_pred.weight`. */
+/** Parameters of the outputs under torchvision's names: `cls_score.weight`, `bbox_pred.weight`. */
 export type BoxPredictorParams = { readonly cls_score: DenseParams; readonly bbox_pred: DenseParams };
 
-/** Two hidden layers; or convolutions 0 to n - 1 and, after the place of the flattening, hidden layer n + 1. */
+/**
+ * Parameters of the layers before the outputs: two hidden layers; or convolutions 0 to n - 1 and hidden layer
+ * n + 1, as the flattening takes place n.
+ */
 export type BoxTrunkParams =
   | { readonly fc6: DenseParams; readonly fc7: DenseParams }
   | { readonly [place: string]: DenseParams | ConvLayer };
 
-/** Under torchvision's names, to be spread into `roi_heads`: `box_head.fc6.weight`, `box_head.5.weight`, `box_predictor.cls_score.weight`. */
+/**
+ * Parameters of the box head under torchvision's names, to be spread into `roi_heads`: `box_head.fc6.weight`,
+ * `box_head.5.weight`, `box_predictor.cls_score.weight`.
+ */
 export type BoxHeadParams = {
   readonly box_head: BoxTrunkParams;
   readonly box_predictor: BoxPredictorParams;
@@ -39,7 +49,7 @@ export type BoxHeadParams = {
 const layer = (inChannels: number, outChannels: number, random: Random): DenseParams =>
   initDense({ inChannels, outChannels }, random, { init: "torch_default" });
 
-/** The two outputs alone, on `inChannels` features of each RoI. */
+/** Creates random weights of the two outputs alone, on `inChannels` features of each RoI. */
 export function initBoxPredictor(
   { inChannels, classes }: { inChannels: number; classes: number },
   random: Random,
@@ -52,7 +62,10 @@ export function initBoxPredictor(
   };
 }
 
-/** Random weights: uniform in ± 1 / sqrt(fan in), torch's default for linear layers, as torchvision; convolutions kaiming normal. */
+/**
+ * Creates random weights: uniform in ± 1 / sqrt(fan in), torch's default for linear layers, as torchvision;
+ * convolutions are kaiming normal.
+ */
 export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParams {
   const { inChannels, poolSize, layers = [], norm, representation, classes } = config;
   const pixels = poolSize * poolSize;
@@ -69,7 +82,9 @@ export function initBoxHead(config: BoxHeadConfig, random: Random): BoxHeadParam
   return { box_head, ...initBoxPredictor({ inChannels: representation, classes }, random) };
 }
 
-/** Scores and box deltas of every class: `hidden` [R, C] to classLogits [R, K] and deltas [R, K * 4]. */
+/**
+ * Computes scores and box deltas of every class: `hidden` [R, C] to classLogits [R, K] and deltas [R, K * 4].
+ */
 export function applyBoxPredictor(
   { cls_score, bbox_pred }: BoxPredictorParams,
   hidden: Tensor2D,
@@ -104,11 +119,12 @@ function applyTrunk(trunk: BoxTrunkParams, pooled: Tensor4D, options: LayerNormO
 }
 
 /**
- * Hidden layers, then scores and box deltas of every class: `pooled` [R, side, side, C] to
- * classLogits [R, K] and deltas [R, K * 4]; R may be 0. Flattens rows, columns, channels (torchvision's weights,
- * which flatten channels first, are reordered when loaded).
+ * Applies the hidden layers and computes scores and box deltas of every class: `pooled` [R, side, side, C] to
+ * classLogits [R, K] and deltas [R, K * 4]; R may be 0. Flattens rows, columns, channels (torchvision's
+ * weights, which flatten channels first, are reordered when loaded).
  *
- * @throws ShapeError when the pooled size doesn't fit the first hidden layer; ConfigError when there are norms of no kind.
+ * @throws ShapeError when the pooled size doesn't fit the first hidden layer; ConfigError when there are
+ * norms and `options.norm` doesn't say which kind.
  */
 export function applyBoxHead(
   params: BoxHeadParams,

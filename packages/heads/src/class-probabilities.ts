@@ -1,10 +1,13 @@
-/** Softmax as torch adds it up. */
+/** Softmax with the rounding of torch's CPU kernel. */
+
+// Lanes of torch's AVX2 kernel.
 const LANES = 8;
 
 /**
- * Softmax of each row of `logits` [R * K] over its `classes` K, in float32 and in the order in which torch's AVX2 kernel adds: eight lanes, then
- * halves of them; then times the reciprocal of the sum. So scores near 1 tie, or don't, as torch's do,
- * and suppression, which goes by them, takes the same boxes first.
+ * Computes the softmax of each row of `logits` [R * K] over its `classes` K, in float32 and in the order of
+ * torch's AVX2 kernel: sums in eight lanes, then adds halves of the lanes, then multiplies by the reciprocal
+ * of the sum. So scores near 1 tie, or don't, as torch's do, and suppression, which orders by them, processes
+ * the same boxes first.
  */
 export function classProbabilities(logits: Float32Array, classes: number): Float32Array {
   const f = Math.fround;

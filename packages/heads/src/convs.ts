@@ -1,11 +1,11 @@
-/** The 3 × 3 convolutions that heads begin with. */
+/** The 3 × 3 convolutions at the beginning of the box, mask and keypoint heads. */
 import { zeros } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
 import { applyConvLayer, initConvLayer, inSequence } from "@mrcnn/nn";
 import type { ConvLayer, LayerNormOptions, Norm } from "@mrcnn/nn";
 
-/** Convolutions to `layers` channels one after the other, kaiming normal (fan out). */
+/** Creates consecutive convolutions with `layers` output channels, kaiming normal (fan out). */
 export function initConvs(
   inChannels: number,
   layers: readonly number[],
@@ -20,7 +20,7 @@ export function initConvs(
   );
 }
 
-/** 3 × 3 convolutions with their norms and ReLU, one after the other; `x` [R, H, W, C], R may be 0. */
+/** Applies 3 × 3 convolutions with their norms and ReLU one after the other; `x` [R, H, W, C], R may be 0. */
 export function applyConvs(
   layers: readonly ConvLayer[],
   x: Tensor4D,

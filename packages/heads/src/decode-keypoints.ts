@@ -1,3 +1,4 @@
+/** Decoding of keypoint heatmaps, as torchvision's `heatmaps_to_keypoints` and detectron2. */
 import { tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
@@ -6,33 +7,34 @@ import type { Keypoints } from "@mrcnn/core";
 import { decodeKeypointsContract } from "./kernel.ts";
 import type { DecodeKeypointsAttrs } from "./kernel.ts";
 
-/** The heatmaps' size, and whose rule reads them. */
+/** The size of the heatmaps, and the library whose score is computed. */
 export interface DecodeKeypointsOptions {
-  /** Pixels of a heatmap's side: 56. */
+  /** Side of a heatmap in pixels: 56. */
   readonly side: number;
-  /** Heatmaps per RoI. */
+  /** Number of heatmaps per RoI. */
   readonly keypoints: number;
   /**
-   * What a score is: the logit at the keypoint ("torchvision", the default), or its probability among the RoI's own
-   * pixels ("detectron2").
+   * Definition of a score: the logit at the keypoint ("torchvision"), or its probability among the pixels of
+   * the RoI's heatmap ("detectron2"). Default "torchvision".
    */
   readonly rule?: "torchvision" | "detectron2";
 }
 
 const f = Math.fround;
-// Keys' cubic kernel as torch has it.
+// The parameter of Keys' cubic kernel, as in torch.
 const A = -0.75;
 const near = (x: number): number => f(f(f(f(f((A + 2) * x) - (A + 3)) * x) * x) + 1);
 const far = (x: number): number => f(f(f(f(f(f(A * x) - 5 * A) * x) + 8 * A) * x) - 4 * A);
 
 interface Taps {
-  /** First of four source places of each output place, before clamping to the map: [to]. */
+  /** First of the four source pixels of each output pixel, before clamping to the map: [to]. */
   readonly first: Int32Array;
-  /** [to * 4]. */
+  /** Weights of the four source pixels: [to * 4]. */
   readonly weights: Float32Array;
 }
 
-// Bicubic interpolation along one axis, in float32 as torch's upsample_bicubic2d with align_corners false.
+// Returns the taps of bicubic interpolation along one axis, in float32 as torch's upsample_bicubic2d with
+// align_corners false.
 function bicubic(from: number, to: number): Taps {
   const scale = f(from / to);
   const first = new Int32Array(to);
@@ -48,7 +50,10 @@ function bicubic(from: number, to: number): Taps {
   return { first, weights };
 }
 
-/** Output places that draw on the same four source places: [begin, end) for each `first`, from -2 up. */
+/**
+ * Returns the ranges of output pixels that read the same four source pixels: [begin, end) for each `first`,
+ * from -2 up.
+ */
 function spans({ first }: Taps, side: number): Int32Array {
   const begin = new Int32Array(side + 3).fill(first.length);
   for (let i = first.length - 1; i >= 0; i--) begin[first[i]! + 2] = i;
@@ -56,10 +61,11 @@ function spans({ first }: Taps, side: number): Int32Array {
   return begin;
 }
 
-// The largest sum of the absolute weights of one axis, with room for rounding: at the middle, 1.375.
+// An upper bound on the gain of both axes: the largest sum of the absolute weights of one axis, at the
+// middle, is 1.375; the rest is room for rounding.
 const GAIN = 1.376 ** 2;
 
-// The whole pixels that a RoI's heatmap is enlarged to, and how far apart they lie in the box.
+// The whole pixels to which a RoI's heatmap is enlarged, and their spacing in the box.
 interface Grid {
   readonly left: number;
   readonly top: number;
@@ -79,7 +85,7 @@ function gridOf([left, top, right, bottom]: ArrayLike<number> & Iterable<number>
 const gridsOf = (boxes: Float32Array): Grid[] =>
   Array.from({ length: boxes.length / 4 }, (_, roi) => gridOf(boxes.subarray(4 * roi, 4 * roi + 4)));
 
-// The pixel at `position` of a grid, in the box's pixels: x, y, visibility.
+// Returns the pixel at `position` of a grid in the box's pixels: x, y, visibility.
 function pointOf({ left, top, width, stepX, stepY }: Grid, position: number): [number, number, number] {
   const column = position % width;
   const row = (position - column) / width;
@@ -126,9 +132,10 @@ export function decodeKeypoints(
 }
 
 /**
- * `decodeKeypoints` of `heatmaps` float32 [R, side, side, K] that are on the device, which stay the caller's: where the
- * backend has a kernel only what was found is read, 8 bytes a keypoint. Interpolated values differ from the host's in
- * their last bits, so of two pixels that are almost equally good it may name the other.
+ * Finds keypoints as `decodeKeypoints` does, from `heatmaps` float32 [R, side, side, K] on the device, which
+ * remain the caller's. Where the backend has a kernel only the results are read, 8 bytes a keypoint.
+ * Interpolated values differ from the host's in their last bits, so among pixels that are almost equally good
+ * the result may be another.
  *
  * @throws ShapeError when there are not as many boxes as heatmaps.
  */
@@ -150,8 +157,9 @@ export async function readKeypoints(
 }
 
 /**
- * The device's half of `readKeypoints`: `MrcnnDecodeKeypoints`'s output (see "./kernel"), which `keypointsFromPairs` turns into
- * keypoints. Undefined without RoIs, and where the backend has no kernel.
+ * Runs the device's part of `readKeypoints`: returns the output of `MrcnnDecodeKeypoints` (see "./kernel"),
+ * which `keypointsFromPairs` turns into keypoints. Returns undefined without RoIs, and where the backend has
+ * no kernel.
  *
  * @throws ShapeError when there are not as many boxes as heatmaps.
  */
@@ -172,7 +180,7 @@ export function decodeKeypointsOnDevice(
   });
 }
 
-/** Keypoints from what `decodeKeypointsOnDevice` found for `boxes` [R * 4], `count` of each. */
+/** Returns keypoints from the output of `decodeKeypointsOnDevice` for `boxes` [R * 4], `count` of each. */
 export function keypointsFromPairs(pairs: Int32Array, boxes: Float32Array, count: number): Keypoints {
   const grids = gridsOf(boxes);
   const values = new Float32Array(pairs.buffer, pairs.byteOffset, pairs.length);
@@ -185,7 +193,7 @@ export function keypointsFromPairs(pairs: Int32Array, boxes: Float32Array, count
   return { count, points, scores };
 }
 
-// detectron2's score: the enlarged map's largest exp over the sum of the small map's.
+// detectron2's score: exp at the enlarged map's maximum over the sum of exp over the small map.
 function probability(map: Float32Array, most: number): number {
   let sum = 0;
   for (const value of map) sum += Math.exp(value - most);
@@ -202,8 +210,8 @@ function maximum(
   width: number,
 ): { value: number; position: number } {
   const clamp = (i: number): number => Math.min(Math.max(i, 0), side - 1);
-  // The least and greatest of each row's four neighbours, then of four rows': what a cell can reach is
-  // their middle plus GAIN times half their distance.
+  // The minimum and maximum of each row's four neighbours, then of four rows. A cell's enlarged values are at
+  // most the middle of the two plus GAIN times half their distance.
   const cells = side + 1;
   const rowLow = new Float32Array(side * cells);
   const rowHigh = new Float32Array(side * cells);
@@ -237,7 +245,7 @@ function maximum(
   let [value, position] = [-Infinity, 0];
   const rows = new Float32Array(4);
   for (const { cell, bound } of reach) {
-    // Equal values go to the first position, so equals are looked at too.
+    // Equal values go to the first position, so cells with an equal bound are searched too.
     if (bound < value) break;
     const r = Math.floor(cell / cells);
     const c = cell % cells;

@@ -1,28 +1,33 @@
-/** What counts as a detection. */
+/** Options of the selection of detections. */
 import type { BoxCoderWeights, DecodeOptions } from "@mrcnn/boxes";
 
-/** What counts as a detection. */
+/** Which boxes count as detections. */
 export interface DetectionConfig {
-  /** Only scores above this count (torchvision: 0.05). */
+  /** Scores above this pass (torchvision: 0.05). */
   readonly scoreThreshold: number;
-  /** Detections that overlap a better one of their class by more than this are dropped (0.5). */
+  /**
+   * IoU with a better detection of the same class above which a detection is suppressed (torchvision: 0.5).
+   */
   readonly nmsThreshold: number;
-  /** Kept per image (paper: 100). */
+  /** Number of detections kept per image (paper: 100). */
   readonly maxDetections: number;
-  /** Least side in pixels, after clipping. @defaultValue 1e-2 */
+  /** Smallest side in pixels, after clipping. Default 1e-2. */
   readonly minSize?: number;
-  /** Weights of (dx, dy, dw, dh). @defaultValue [10, 10, 5, 5] */
+  /** Weights of (dx, dy, dw, dh). Default [10, 10, 5, 5]. */
   readonly weights?: BoxCoderWeights;
   /** How boxes are decoded. */
   readonly decoding?: DecodeOptions;
-  /** Whether a RoI may be a detection of every class that passes, or of its best one only (matterport). @defaultValue "every" */
+  /**
+   * Whether a RoI may become a detection of every class that passes, or only of its best one (matterport).
+   * Default "every".
+   */
   readonly classes?: "every" | "best";
-  /** How suppression keeps classes apart: see `BatchedNmsOptions.grouping`. @defaultValue "shifted" */
+  /** How suppression keeps classes apart: see `BatchedNmsOptions.grouping`. Default "shifted". */
   readonly suppression?: "shifted" | "separate";
-  /** What label 1 counts as when classes are shifted apart: detectron2 counts from 0. @defaultValue 1 */
+  /** Group number of label 1 when classes are shifted apart; detectron2 counts from 0. Default 1. */
   readonly firstLabel?: 0 | 1;
-  /** Whether a score at the threshold passes (matterport). @defaultValue false */
+  /** Whether a score equal to the threshold passes (matterport). Default false. */
   readonly inclusiveThreshold?: boolean;
-  /** Where boxes are clipped to, per image (x1, y1, x2, y2); the whole image by default. */
+  /** Windows to which boxes are clipped, (x1, y1, x2, y2) per image. Default the whole image. */
   readonly windows?: Float32Array;
 }

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/heads. */
 export { applyBoxHead, applyBoxPredictor, initBoxHead, initBoxPredictor } from "./box-head.ts";
 export type { BoxHeadConfig, BoxHeadParams, BoxPredictorParams, BoxTrunkParams } from "./box-head.ts";
 export { classProbabilities } from "./class-probabilities.ts";

@@ -1,3 +1,7 @@
+/**
+ * The keypoint head (He et al. 2017, section 5), as torchvision's KeypointRCNNHeads and
+ * KeypointRCNNPredictor.
+ */
 import { tidy, zeros } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import type { Random } from "@mrcnn/core";
@@ -10,20 +14,21 @@ export interface KeypointHeadConfig {
   readonly inChannels: number;
   /** Channels of each 3 × 3 convolution; the paper's eight of 512. */
   readonly layers: readonly number[];
-  /** How many keypoints an object has; 17 for COCO's persons. */
+  /** Number of keypoints of an object; 17 for COCO's persons. */
   readonly keypoints: number;
 }
 
 /**
- * Under torchvision's names, to be spread into `roi_heads`: `keypoint_head.0.weight`, `keypoint_head.2.weight` (ReLUs
- * take the places between), `keypoint_predictor.kps_score_lowres.weight`.
+ * Parameters of the keypoint head under torchvision's names, to be spread into `roi_heads`:
+ * `keypoint_head.0.weight`, `keypoint_head.2.weight` (ReLUs take the places between),
+ * `keypoint_predictor.kps_score_lowres.weight`.
  */
 export type KeypointHeadParams = {
   readonly keypoint_head: { readonly [place: string]: Conv2dParams };
   readonly keypoint_predictor: { readonly kps_score_lowres: Conv2dParams };
 };
 
-/** Random weights: kaiming normal (fan out) and zero biases, as torchvision. */
+/** Creates random weights: kaiming normal (fan out) and zero biases, as torchvision. */
 export function initKeypointHead(config: KeypointHeadConfig, random: Random): KeypointHeadParams {
   const { inChannels, layers, keypoints } = config;
   const kps_score_lowres = { size: 4, inChannels: layers.at(-1) ?? inChannels, outChannels: keypoints };
@@ -38,9 +43,8 @@ export function initKeypointHead(config: KeypointHeadConfig, random: Random): Ke
 }
 
 /**
- * The keypoint branch (He et al. 2017, section 5): 3 × 3 convolutions, a transposed 4 × 4 and a
- * bilinear resize that each double the side. `pooled` [R, 14, 14, C] to heatmaps of logits
- * [R, 56, 56, K]; R may be 0.
+ * Applies the keypoint branch: 3 × 3 convolutions, a transposed 4 × 4 convolution and a bilinear resize that
+ * each double the side. `pooled` [R, 14, 14, C] to heatmaps of logits [R, 56, 56, K]; R may be 0.
  */
 export function applyKeypointHead(params: KeypointHeadParams, pooled: Tensor4D): Tensor4D {
   const { weight } = params.keypoint_predictor.kps_score_lowres;

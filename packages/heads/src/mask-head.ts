@@ -1,3 +1,4 @@
+/** The mask head (He et al. 2017, FPN version), as torchvision's MaskRCNNHeads and MaskRCNNPredictor. */
 import { add, gather, matMul, reshape, tensor1d, tidy, transpose, zeros } from "@tensorflow/tfjs-core";
 import type { Tensor3D, Tensor4D } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
@@ -9,23 +10,31 @@ import { applyConvs, initConvs } from "./convs.ts";
 /** The size of a mask head. */
 export interface MaskHeadConfig {
   readonly inChannels: number;
-  /** Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256] with a pyramid, none on conv5 (C4). */
+  /**
+   * Channels of each 3 × 3 convolution; the paper's [256, 256, 256, 256] with a pyramid, none on conv5 (C4).
+   */
   readonly layers: readonly number[];
-  /** After each of them, which then have no bias. Default none. */
+  /** Norm after each convolution, which then has no bias. Default none. */
   readonly norm?: Norm;
   /** Channels after the transposed convolution; the paper's 256. */
   readonly reduced: number;
-  /** Background included. */
+  /** Number of classes, background included. */
   readonly classes: number;
 }
 
-/** Under torchvision's names, to be spread into `roi_heads`: `mask_head.0.0.weight`, `mask_predictor.conv5_mask.weight`. */
+/**
+ * Parameters of the mask head under torchvision's names, to be spread into `roi_heads`:
+ * `mask_head.0.0.weight`, `mask_predictor.conv5_mask.weight`.
+ */
 export type MaskHeadParams = {
   readonly mask_head: readonly ConvLayer[];
   readonly mask_predictor: { readonly conv5_mask: Conv2dParams; readonly mask_fcn_logits: Conv2dParams };
 };
 
-/** Random weights: kaiming normal (fan out) as in torchvision. Biases begin at 0, the predictor's as well, which torchvision leaves at torch's uniform default. */
+/**
+ * Creates random weights: kaiming normal (fan out) as in torchvision. Biases begin at 0, the predictor's as
+ * well, which torchvision leaves at torch's uniform default.
+ */
 export function initMaskHead(config: MaskHeadConfig, random: Random): MaskHeadParams {
   const { inChannels, layers, norm, reduced, classes } = config;
   const init = "kaiming_normal_fan_out" as const;
@@ -50,10 +59,10 @@ function applyTrunk(params: MaskHeadParams, pooled: Tensor4D, options: LayerNorm
 }
 
 /**
- * The mask branch (He et al. 2017, FPN version): 3 × 3 convolutions, a transposed 2 × 2 that doubles
- * the side, a 1 × 1 per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K]; R may be 0.
+ * Applies the mask branch: 3 × 3 convolutions, a transposed 2 × 2 convolution that doubles the side, and a
+ * 1 × 1 convolution with a channel per class. `pooled` [R, 14, 14, C] to logits [R, 28, 28, K]; R may be 0.
  *
- * @throws ConfigError when there are norms of no kind.
+ * @throws ConfigError when there are norms and `options.norm` doesn't say which kind.
  */
 export function applyMaskHead(
   params: MaskHeadParams,
@@ -68,8 +77,8 @@ export function applyMaskHead(
 }
 
 /**
- * The same for one class per RoI, which is all that detection needs: `pooled` [R, 14, 14, C] and
- * `labels` [R] to logits [R, 28, 28]; R may be 0.
+ * Applies the mask branch for one class per RoI only, which is all that detection needs: `pooled`
+ * [R, 14, 14, C] and `labels` [R] to logits [R, 28, 28]; R may be 0.
  *
  * @throws ShapeError unless there is a label for each RoI.
  */

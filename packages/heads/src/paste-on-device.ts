@@ -1,10 +1,11 @@
+/** Pasting of masks into the image on the device. */
 import { tensor1d, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
 import { hasKernel, runKernel } from "@mrcnn/core/tensors";
 import { pasteMasksContract } from "./kernel.ts";
 import type { PasteMasksAttrs } from "./kernel.ts";
 
-/** The `PastePlan` that `planPaste` of @mrcnn/masks makes. */
+/** The arrays of the `PastePlan` that `planPaste` of @mrcnn/masks returns. */
 export interface PasteArrays {
   readonly windows: Int32Array;
   readonly low: Int32Array;
@@ -12,19 +13,20 @@ export interface PasteArrays {
   readonly words: number;
 }
 
-/** Which pixels are the object; as in `pasteMasks` of @mrcnn/masks. */
+/** Options that decide which pixels belong to the object, as in `pasteMasks` of @mrcnn/masks. */
 export interface PasteOnDeviceOptions {
-  /** Default 0.5. */
+  /** Value from which a pixel belongs to the object. Default 0.5. */
   readonly threshold?: number;
-  /** Default "torchvision". */
+  /** The library whose rule is followed. Default "torchvision". */
   readonly method?: "torchvision" | "detectron2";
 }
 
 /**
- * Pastes `masks` [R, side, side] (probabilities of each detection's own class) where they are: int32 [words], a bit for
- * each pixel of the plan's windows, which `rlesFromBits` of @mrcnn/masks turns into run lengths. Undefined where the
- * backend has no kernel: read the masks and use `pasteMasks`. Interpolated values differ from the host's in their last
- * bits, so a pixel whose value is the threshold to within 1e-6 may differ.
+ * Pastes `masks` [R, side, side] (probabilities of each detection's own class) at their places in the image:
+ * returns int32 [words], a bit for each pixel of the plan's windows, which `rlesFromBits` of @mrcnn/masks
+ * turns into run lengths. Returns undefined where the backend has no kernel: read the masks and use
+ * `pasteMasks`. Interpolated values differ from the host's in their last bits, so pixels whose value is
+ * within 1e-6 of the threshold may differ.
  */
 export function pasteOnDevice(
   masks: Tensor3D,

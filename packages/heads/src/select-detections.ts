@@ -1,3 +1,7 @@
+/**
+ * Selection of detections, as torchvision's `postprocess_detections`, detectron2's `fast_rcnn_inference` and
+ * matterport's `refine_detections`.
+ */
 import { tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 import { clipBoxesOnHost, decodeBoxesOnHost, filterSmallBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
@@ -11,18 +15,18 @@ import type { DetectionConfig } from "./detection-config.ts";
 import { selectDetectionsContract } from "./kernel.ts";
 
 /**
- * Turns the box head's outputs into detections: softmax, class-wise boxes clipped to their image,
- * non-maximum suppression within each class, best first.
+ * Turns the box head's outputs into detections: softmax, decoding of the classes' boxes, clipping to the
+ * image, non-maximum suppression within each class. Best first.
  *
- * The steps, their order and their float32 rounding are those of torchvision's
- * `postprocess_detections` (and, with the options that say so, detectron2's `fast_rcnn_inference` and
- * matterport's `refine_detections`), but only what passes the score threshold is decoded. For rois on the device a backend's kernel
- * chooses where there is one, and only the detections are read. The outputs stay the caller's.
+ * The steps, their order and their float32 rounding are those of torchvision's `postprocess_detections` (and,
+ * with the matching options, of detectron2's `fast_rcnn_inference` and matterport's `refine_detections`), but
+ * only boxes that pass the score threshold are decoded. For RoIs on the device the backend's kernel selects,
+ * where there is one, and only the detections are read. The outputs remain the caller's.
  *
- * @param rois the boxes that the head looked at; logits and deltas have a row for each.
- * @param imageSizes of the images before padding, one per image.
+ * @param rois the boxes that the head was applied to; logits and deltas have a row for each.
+ * @param imageSizes sizes of the images before padding, one per image.
  * @returns one entry per image; an image without detections has empty arrays.
- * @throws ShapeError when outputs and rois disagree.
+ * @throws ShapeError when outputs and RoIs disagree.
  */
 export async function selectDetections(
   output: BoxHeadOutput,
@@ -47,7 +51,7 @@ export async function selectDetections(
     classLogits.data(),
     deltas.data(),
   ])) as Float32Array[];
-  // Rows of a device that are none belong to no image.
+  // Rows of the device that hold no RoI belong to no image.
   const images =
     boxes instanceof Float32Array ? imageIndex : (
       imageIndex.map((image, row) => (boxValues![4 * row]! < 0 ? -1 : image))
@@ -61,8 +65,8 @@ export async function selectDetections(
 }
 
 /**
- * The device's half of `selectDetections`: `MrcnnSelectDetections`'s output (see "./kernel"), undefined where the backend has no kernel
- * for `config`.
+ * Runs the device's part of `selectDetections`: returns the output of `MrcnnSelectDetections` (see
+ * "./kernel"), or undefined where the backend has no kernel for `config`.
  */
 export function selectDetectionsOnDevice(
   { classLogits, deltas }: BoxHeadOutput,
@@ -81,7 +85,7 @@ export function selectDetectionsOnDevice(
   });
 }
 
-// Undefined where the kernel had no room for all candidates.
+// Returns undefined where the kernel had no room for all candidates.
 async function unpack(packed: Tensor3D, images: number): Promise<BoxDetections[] | undefined> {
   try {
     const rows = (await packed.data()) as Float32Array;
@@ -129,7 +133,7 @@ function selectOnHost(
   } = config;
   const passes = (score: number): boolean => score > least || (inclusiveThreshold && score === least);
   return imageSizes.map((size, image) => {
-    // Candidates are flat indices roi * K + class: row-major order decides among equal scores.
+    // Candidates are flat indices roi * K + class: row-major order decides between equal scores.
     const candidates: number[] = [];
     for (let roi = 0; roi < imageIndex.length; roi++) {
       if (imageIndex[roi] !== image) continue;
