@@ -1,3 +1,4 @@
+/** Validation of plain configuration values with valibot schemas. */
 import * as v from "valibot";
 import { ConfigError } from "./errors.ts";
 
@@ -13,7 +14,7 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The nearest of `known` to a misspelled `word`, or undefined when none is near. */
+/** Returns the name among `known` nearest to a misspelled `word`, or undefined when none is near. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((name) => ({ name, d: distance(word.toLowerCase(), name.toLowerCase()) }))
@@ -22,7 +23,7 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   return best !== undefined && best.d <= Math.max(2, word.length / 3) ? best.name : undefined;
 }
 
-// The keys allowed where an unknown one was found, read from the schema by walking the issue's path.
+// Returns the keys allowed where an unknown one was found, by walking the issue's path through the schema.
 function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
   let here: unknown = schema;
   const unwrap = (s: unknown): unknown => {
@@ -45,10 +46,11 @@ function keysAt(schema: v.GenericSchema, path: readonly string[]): string[] {
 const MOST_PROBLEMS = 8;
 
 /**
- * Checks a plain value against a valibot schema and returns it with defaults filled in.
- * `where` names the file or argument in errors.
+ * Checks a plain value against a valibot schema and returns it with defaults filled in. `where` names the
+ * file or argument in errors.
  *
- * @throws ConfigError listing the problems (the first eight of many), each with its path; an unknown key suggests the nearest one.
+ * @throws ConfigError listing the problems (at most the first eight), each with its path; for an unknown key
+ * it suggests the nearest known one.
  */
 export function parseConfig<const S extends v.GenericSchema>(
   schema: S,
@@ -67,11 +69,11 @@ export function parseConfig<const S extends v.GenericSchema>(
       const hint = near !== undefined ? `Did you mean "${near}"?` : `Known keys: ${known.join(", ")}.`;
       return `${at} is not a known key. ${hint}`;
     }
-    // valibot says of a key that is missing that it is itself expected.
+    // valibot's message for a missing key says that the key itself is expected.
     if (issue.received === "undefined") return `${at} must be given.`;
     return `${at}: expected ${issue.expected ?? issue.message}, got ${issue.received}.`;
   });
-  // A thousand wrong entries have one cause.
+  // A thousand wrong entries usually have one cause.
   const more = problems.length > MOST_PROBLEMS ? ` And ${problems.length - MOST_PROBLEMS} more.` : "";
   throw new ConfigError(`${where}: ${problems.slice(0, MOST_PROBLEMS).join(" ")}${more}`);
 }

@@ -1,12 +1,17 @@
+/** The errors of this project, recognised by a code. */
 import { escapeUnprintable } from "./printable.ts";
 
 /**
- * Errors say where, what was expected, what was got, and what to do. They are recognised by `code`
- * rather than by class, so that two copies of this package in one process still understand each other.
+ * The kind of an error. Messages say where, what was expected, what was given, and what to do. Errors are
+ * recognised by `code` rather than by class, so that two copies of this package in one process recognise each
+ * other's errors.
  */
 export type ErrorCode = "shape" | "config" | "backend" | "memory" | "weights" | "dataset" | "training";
 
-/** The base of every error this project throws on purpose. Names in its message may come from files, so control characters in it are escaped. */
+/**
+ * The base class of every error that this project throws on purpose. Names in its message may come from
+ * files, so control characters in it are escaped.
+ */
 export class MrcnnError extends Error {
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
@@ -23,25 +28,31 @@ export class ShapeError extends MrcnnError {
   }
 }
 
-/** A configuration that can't be meant: unknown keys, values out of range, contradictions. */
+/** An invalid configuration: unknown keys, values out of range, contradictions. */
 export class ConfigError extends MrcnnError {
   constructor(message: string, options?: ErrorOptions) {
     super("config", message, options);
   }
 }
 
-/** A backend that is missing, busy or unable. */
+/** A backend that is missing, busy or lacks an ability. */
 export class BackendError extends MrcnnError {
   constructor(message: string, options?: ErrorOptions) {
     super("backend", message, options);
   }
 }
 
-/** Not enough memory for what was asked; the message says how much is needed, how much there is, and what needs less. */
+/**
+ * Not enough memory for an operation; the message says how much is needed, how much there is, and what needs
+ * less.
+ */
 export class MemoryError extends MrcnnError {
-  /** The message's first part, for who knows better what to do: how much is needed and how much there is. */
+  /**
+   * The first part of the message, for callers with better advice: how much memory is needed and how much
+   * there is.
+   */
   readonly shortage: string;
-  /** Its second: what to do. */
+  /** The second part of the message: what to do. */
   readonly remedy: string;
   constructor(shortage: string, remedy: string, options?: ErrorOptions) {
     super("memory", `${shortage} ${remedy}`, options);
@@ -64,14 +75,14 @@ export class DatasetError extends MrcnnError {
   }
 }
 
-/** A training run that can't go on: the message names the step, the image and the loss term. */
+/** A training run that can't continue: the message names the step, the image and the loss term. */
 export class TrainingError extends MrcnnError {
   constructor(message: string, options?: ErrorOptions) {
     super("training", message, options);
   }
 }
 
-/** Whether `error` is one of ours, of any copy of this package; with `code`, of that kind. */
+/** Tells whether `error` is one of this project's, of any copy of this package; with `code`, of that kind. */
 export function isMrcnnError(error: unknown, code?: ErrorCode): error is MrcnnError {
   if (!(error instanceof Error) || !("code" in error)) return false;
   const known: readonly unknown[] = [

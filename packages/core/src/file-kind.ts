@@ -1,8 +1,8 @@
-/** Tells what a file is that was meant to be JSON, by its first bytes. */
+/** Recognition, by its first bytes, of a file that was expected to be JSON but isn't. */
 
 const CONVERT = "Export the data as COCO JSON";
 
-// Bytes that files of a kind begin with.
+// Bytes that files of each kind begin with.
 const MAGIC: readonly (readonly [start: string, what: string])[] = [
   ["\x1f\x8b", "it is compressed with gzip. Unpack it (gunzip)"],
   ["PK\x03\x04", "it is a zip archive. Unpack it (unzip)"],
@@ -25,7 +25,7 @@ const MAGIC: readonly (readonly [start: string, what: string])[] = [
   ["version https://git-lfs", "it is a pointer of Git LFS, not the file itself. Get it with `git lfs pull`"],
 ];
 
-// Patterns of text, the telling ones first.
+// Patterns of text, the most specific first.
 const TEXTS: readonly (readonly [pattern: RegExp, what: string])[] = [
   [
     /^\s*(<!doctype html|<html)/i,
@@ -56,7 +56,10 @@ const TEXTS: readonly (readonly [pattern: RegExp, what: string])[] = [
   [/^\s*\{[^\n]*\}[ \t]*\r?\n\s*\{/, "it is JSON lines, a value in each line. One file must hold one value"],
 ];
 
-/** What a file is that holds no JSON, and what to do, as a sentence; undefined when its first bytes don't tell. */
+/**
+ * Returns a sentence that says what a file without JSON is and what to do; undefined when its first bytes
+ * don't tell.
+ */
 export function whatFile(head: Uint8Array): string | undefined {
   const bytes = Array.from(head.subarray(0, 32), (byte) => String.fromCharCode(byte)).join("");
   const magic = MAGIC.find(([start]) => bytes.startsWith(start));

@@ -1,13 +1,16 @@
-/** Ids of COCO files, in the order that Python's `sorted` gives them. */
+/** Ids of COCO files, with the order of Python's `sorted`. */
 import { quote } from "./json.ts";
 
 /**
- * An id of a COCO file, kept as it stands there: a whole number (a bigint beyond 2^53, where a double would round it), or text.
- * The text "1" and the number 1 are different ids.
+ * An id of a COCO file, kept exactly: a whole number (a bigint beyond 2^53, where a double would round it),
+ * or text. The text "1" and the number 1 are different ids.
  */
 export type CocoId = number | bigint | string;
 
-/** Whether a value can be an id: a whole number that is exact, or text. A number beyond 2^53 that is no bigint was rounded. */
+/**
+ * Tells whether a value can be an id: an exact whole number, or text. A number beyond 2^53 that is no bigint
+ * has been rounded, so it can't.
+ */
 export const isCocoId = (value: unknown): value is CocoId =>
   typeof value === "string" || typeof value === "bigint" || Number.isSafeInteger(value);
 
@@ -23,14 +26,14 @@ export function compareIds(a: CocoId, b: CocoId): number {
   );
 }
 
-// UTF-16 would sort characters beyond U+FFFF before some below.
+// Comparing UTF-16 units would sort characters beyond U+FFFF before some below.
 function compareText(a: string, b: string): number {
   let i = 0;
   while (i < a.length && a[i] === b[i]) i++;
   return (a.codePointAt(i) ?? -1) - (b.codePointAt(i) ?? -1);
 }
 
-/** "1, 2, 3, …": the first ten of some ids, quoted. */
+/** Quotes the first ten ids for a message: "1, 2, 3, …". */
 export const quoteIds = (ids: readonly CocoId[]): string =>
   ids
     .slice(0, 10)

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/core that need no TensorFlow.js. */
 export { didYouMean, parseConfig } from "./config.ts";
 export {
   BackendError,

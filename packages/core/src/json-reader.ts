@@ -1,28 +1,32 @@
 /**
- * Reads JSON of any length piece by piece, with whole numbers kept exact (bigints beyond 2^53) and the place of what is
- * wrong. Otherwise its values are JSON.parse's. It takes about twice as long as JSON.parse, whose text ends at 512 MB.
+ * A JSON reader for texts of any length, read piece by piece: keeps whole numbers exact (bigints beyond 2^53)
+ * and reports the place of errors. Otherwise its values are those of JSON.parse. It takes about twice as long
+ * as JSON.parse, which is limited to texts of 512 MB.
  */
 
-/** How JSON is read. */
+/** Options of reading JSON. */
 export interface ReadJsonOptions {
-  /** NaN, Infinity and -Infinity, which Python writes and JSON has not: an error (default), or kept as numbers. */
+  /**
+   * Whether NaN, Infinity and -Infinity, which Python writes although JSON has none, are an error or kept as
+   * numbers. Default "error".
+   */
   readonly nonFinite?: "error" | "keep";
-  /** Called with each entry of the outermost list, which is then not kept: the result is an empty list. */
+  /** Called with each entry of the outermost list, which is then discarded: the result is an empty list. */
   readonly onEntry?: (entry: unknown, index: number) => void;
-  /** About how much memory the values may take, in bytes. Default: any. */
+  /** Most memory that the values may take, in bytes (estimated). Default unlimited. */
   readonly maxBytes?: number;
 }
 
 /** A place in a JSON text. */
 export interface JsonPlace {
-  /** Counted from 1, in characters. */
+  /** Counted from 1, as `column`, which counts characters. */
   readonly line: number;
   readonly column: number;
   /** The value being read, as in `annotations[3].bbox`; empty for the outermost. */
   readonly path: string;
 }
 
-/** What is wrong with a JSON text, and where. */
+/** An error in a JSON text, with its place. */
 export class JsonError extends SyntaxError implements JsonPlace {
   readonly line: number;
   readonly column: number;
@@ -36,13 +40,14 @@ export class JsonError extends SyntaxError implements JsonPlace {
   }
 }
 
-// Python reads whole numbers of so many digits.
+// Longest whole number in digits that Python reads.
 const LONGEST_NUMBER = 4300;
-// So many characters are looked at together, if they come: no word of JSON is longer, nor what messages show.
+// Characters of lookahead, where that many have come: no word of JSON is longer, nor what messages show.
 const AHEAD = 20;
-// Text that is cut in pieces is put together only up to here.
+// Longest text value that is joined from pieces.
 const LONGEST_TEXT = 2 ** 27;
-// Where a key of an object is likely the one that stood there in the object before.
+// Limits of the memory for keys: a key of an object is likely the key at the same position of the previous
+// object.
 const REMEMBERED = { levels: 8, keys: 64 };
 
 const POWERS_OF_10 = Array.from({ length: 16 }, (_, i) => 10 ** i);
@@ -65,18 +70,21 @@ const END = 5;
 interface Frame {
   readonly isList: boolean;
   readonly object: Record<string, unknown>;
-  /** Where the list's entries begin among `items`. */
+  /** Index in `items` of the list's first entry. */
   readonly start: number;
   key: string;
-  /** Entries so far; of a list those handed over too. */
+  /** Number of entries so far, including those of a list that were handed over. */
   count: number;
 }
 
-/** A text that comes in pieces: `push` each, then `end` gives the value. Both throw a JsonError. */
+/**
+ * A reader for a text that comes in pieces: `push` each, then `end` returns the value. Both throw a
+ * JsonError.
+ */
 export interface JsonReader {
   push(piece: string): void;
   end(): unknown;
-  /** Ends reading with an error about what stands so many characters after the pieces so far. */
+  /** Ends reading with an error `reason`, placed after `characters` that follow the pieces so far. */
   failAfter(characters: string, reason: string): never;
 }
 
@@ -88,10 +96,10 @@ export function createJsonReader({
 }: ReadJsonOptions = {}): JsonReader {
   let text = "";
   let pos = 0;
-  // What has come since, but isn't worth joining yet.
+  // Pieces that have come since, not yet worth joining.
   let waiting: string[] = [];
   let waitingLength = 0;
-  // Lines before `text`, and characters of its first line before it.
+  // Number of lines before `text`, and of characters before it in its first line.
   let linesBefore = 0;
   let columnsBefore = 0;
 
@@ -100,7 +108,8 @@ export function createJsonReader({
   let bytes = 0;
   const frames: Frame[] = [];
   let frame: Frame | undefined;
-  // Entries of all open lists. The numbers that the innermost begins with wait among `numbers`: a copy of those is compact.
+  // Entries of all open lists. Leading numbers of the innermost list are kept in `numbers` instead, since a
+  // copy of those is compact.
   const items: unknown[] = [];
   const numbers = [0.5];
   let numberCount = -1;
@@ -142,7 +151,7 @@ export function createJsonReader({
     numberCount = -1;
     frame = frames.at(-1);
   };
-  // Puts `value` where it belongs.
+  // Puts `value` into the list or object that it belongs to.
   const place = (at: number): void => {
     if (frame === undefined) {
       state = END;
@@ -170,7 +179,7 @@ export function createJsonReader({
       if (frames.length === 1 && onEntry !== undefined) {
         numberCount = -1;
         onEntry(value, frame.count);
-        bytes = 0; // what was handed over is no longer ours
+        bytes = 0; // entries that were handed over don't count
       }
       bytes += 8;
     }
@@ -178,7 +187,7 @@ export function createJsonReader({
     if (bytes > maxBytes) takes(0, at);
   };
 
-  // Where a text beginning at `from` ends (its closing quote), or -1.
+  // Returns the position of the closing quote of a text beginning at `from`, or -1.
   const closingQuote = (from: number): number => {
     let quote = text.indexOf('"', from + 1);
     while (quote >= 0 && text.charCodeAt(quote - 1) === 92) {
@@ -206,7 +215,7 @@ export function createJsonReader({
     }
   };
 
-  // Reads as far as tokens are whole; with `isLast` to the end.
+  // Reads all complete tokens; with `isLast` reads to the end.
   const run = (isLast: boolean): void => {
     const source = text;
     const { length } = source;
@@ -334,7 +343,8 @@ export function createJsonReader({
           );
         if (at - start > LONGEST_NUMBER)
           fail(start, `a number has ${at - start} characters, more than ${LONGEST_NUMBER}`);
-        // Fifteen digits and their power of ten are exact, so their quotient is rounded once, as the number itself would be.
+        // Fifteen digits and their power of ten are exact, so their quotient is rounded only once, as the
+        // number itself would be.
         if (digits <= 15) value = (isNegative ? -mantissa : mantissa) / POWERS_OF_10[decimals]!;
         else {
           const number = source.slice(start, at);
@@ -345,7 +355,7 @@ export function createJsonReader({
           }
         }
         p = at;
-        // Most of a file are lists of numbers.
+        // A short cut, since most of a file are lists of numbers.
         if (numberCount > 0 && c === 44 && typeof value === "number") {
           numbers[numberCount++] = value;
           frame!.count++;
@@ -388,7 +398,7 @@ export function createJsonReader({
       fail(at, `${name}${which} is no number in JSON; Python writes it for one that is missing or too large`);
     return number;
   };
-  // Joins what was left with what has come.
+  // Joins the unread rest with the pieces that have come since.
   const advance = (): void => {
     const dropped = text.slice(0, pos);
     const lines = countLines(dropped);
@@ -404,7 +414,7 @@ export function createJsonReader({
     push(piece) {
       waiting.push(piece);
       waitingLength += piece.length;
-      // A long text that is cut would be joined again and again.
+      // Otherwise a long text that is cut would be joined again and again.
       if (waitingLength < text.length - pos) return;
       advance();
       run(false);
@@ -421,7 +431,7 @@ export function createJsonReader({
     failAfter(characters, reason) {
       waiting.push(characters);
       whyItEnds = reason;
-      this.end(); // throws, if not for something before
+      this.end(); // throws this error, or an earlier one
       return fail(text.length, reason);
     },
   };
@@ -467,22 +477,23 @@ function unexpected(text: string, at: number): string {
   return `a value must come here, not ${shown(text, at)}`;
 }
 
-// Whole numbers that a double may round. Others JSON.parse reads as well, and faster.
+// Matches whole numbers that a double may round. JSON.parse reads other texts equally well, and faster.
 const LARGE = /(?:^|[[:,\s])-?\d{16,}\s*(?:[\]},]|$)/;
-// Of longer texts the memory of their values is counted.
+// In texts of at least this many characters the memory of the values is counted.
 const SHORT = 2 ** 26;
 
 /**
- * Parses a JSON text as `JSON.parse` does, but gives whole numbers beyond 2^53 as bigints. `toJson` writes them as they stood.
+ * Parses a JSON text as `JSON.parse` does, but returns whole numbers beyond 2^53 as bigints, which `toJson`
+ * writes with the same digits.
  *
- * @throws JsonError, which is a SyntaxError, with the place of what is wrong.
+ * @throws JsonError, which is a SyntaxError, with the place of the error.
  */
 export function parseJson(text: string, options: ReadJsonOptions = {}): unknown {
   if (text.length < SHORT && options.onEntry === undefined && !LARGE.test(text)) {
     try {
       return JSON.parse(text);
     } catch {
-      // Read again, to say where.
+      // Read again, for the place of the error.
     }
   }
   const reader = createJsonReader(options);

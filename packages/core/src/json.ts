@@ -1,17 +1,20 @@
-/** Writes JSON whose whole numbers stay exact beyond 2^53, and quotes values for messages. */
+/** Writing of JSON with whole numbers kept exact beyond 2^53, and quoting of values for messages. */
 
-/** Whether a value is what JSON calls an object: neither null nor a list. */
+/** Tells whether a value is what JSON calls an object: neither null nor a list. */
 export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Writes JSON as `JSON.stringify` does, and bigints as their digits; `indent` is the number of spaces per level. */
+/**
+ * Writes JSON as `JSON.stringify` does, and bigints as their digits; `indent` is the number of spaces per
+ * level.
+ */
 export function toJson(value: unknown, { indent = 0 }: { readonly indent?: number } = {}): string {
   return write(value, { indent, number: (n) => JSON.stringify(n) }, 0);
 }
 
 /**
- * A value as messages quote it: JSON, so that the text "1" and the number 1 differ; bigints as their digits, NaN and
- * Infinity by name, undefined as nothing, a function as such. Longer than `most` characters it is cut.
+ * Quotes a value for a message: as JSON, so that the text "1" and the number 1 differ; bigints as their
+ * digits, NaN and Infinity by name, undefined as nothing, a function as such. Cut after `most` characters.
  */
 export function quote(value: unknown, { most = 60 }: { readonly most?: number } = {}): string {
   if (value === undefined) return "nothing";
@@ -23,7 +26,7 @@ export function quote(value: unknown, { most = 60 }: { readonly most?: number } 
 interface Writing {
   readonly indent: number;
   readonly number: (value: number) => string;
-  /** No more than so many entries of a list or object, and levels, are needed. */
+  /** Most entries of a list or object, and most levels, that are written. */
   readonly atMost?: number;
 }
 

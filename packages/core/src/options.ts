@@ -1,18 +1,19 @@
+/** Validation of the options of public functions. */
 import { didYouMean } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import { quote } from "./json.ts";
 
-/** What an option's value must be. */
+/** A rule for the value of an option. */
 export interface OptionRule {
   readonly fits: (value: unknown) => boolean;
-  /** In words, to follow "must be". */
+  /** Description to follow "must be". */
   readonly what: string;
 }
 
-/** The rule of each option that a function knows. */
+/** The rules of all options of a function, by name. */
 export type OptionRules = Readonly<Record<string, OptionRule>>;
 
-/** A rule for numbers. */
+/** Returns a rule for numbers from `least` to `most`. */
 export const numberFrom = (
   least: number,
   most: number,
@@ -23,7 +24,7 @@ export const numberFrom = (
   what: `a ${whole ? "whole " : ""}number from ${least} to ${most}`,
 });
 
-/** A rule for one of some texts. */
+/** Returns a rule for one of some known texts. */
 export const oneOf = (...known: readonly string[]): OptionRule => ({
   fits: (value) => known.includes(value as string),
   what: known
@@ -32,16 +33,18 @@ export const oneOf = (...known: readonly string[]): OptionRule => ({
     .replace(/, ([^,]*)$/, " or $1"),
 });
 
-/** A rule for a type. */
+/** Returns a rule for values of a type, which `what` describes. */
 export const ofType = (type: "boolean" | "string" | "function" | "object", what: string): OptionRule => ({
   fits: (value) => typeof value === type && value !== null && !Array.isArray(value),
   what,
 });
 
 /**
- * Throws unless every option is one that the function `where` knows, with a value it can have; undefined is as good as left out.
+ * Throws unless every option is known to the function `where` and has a valid value; undefined counts as left
+ * out.
  *
- * @param elsewhere options of the same name's function in another environment, and what to say of them.
+ * @param elsewhere options of the function of the same name in another environment, each with a hint for the
+ * message.
  * @throws ConfigError naming the option, the nearest name of an unknown one, and the value as JSON.
  */
 export function assertOptions(

@@ -1,20 +1,22 @@
-/** A seeded stream of random numbers whose state can be saved and put back exactly. */
+/** Seeded random numbers: xoshiro128** (Blackman and Vigna, 2018). */
+
+/** A seeded stream of random numbers whose state can be saved and restored exactly. */
 export interface Random {
-  /** Uniform in [0, 1), 32 bits of resolution. */
+  /** Returns a uniform number in [0, 1) of 32 bits of resolution. */
   uniform(): number;
-  /** Uniform integer in [0, n). */
+  /** Returns a uniform integer in [0, n). */
   int(n: number): number;
-  /** Standard normal. */
+  /** Returns a standard normal number. */
   normal(): number;
-  /** Shuffles in place (Fisher-Yates) and returns its argument. */
+  /** Shuffles `values` in place (Fisher-Yates) and returns them. */
   shuffle<T extends unknown[] | Int32Array>(values: T): T;
-  /** An independent stream; the same label from the same state gives the same stream. */
+  /** Returns an independent stream; the same label from the same state gives the same stream. */
   fork(label: number): Random;
-  /** The four words of state. */
+  /** Returns the four words of state. */
   state(): readonly [number, number, number, number];
 }
 
-// splitmix32: spreads a small seed over the whole state.
+// splitmix32, which spreads a small seed over the whole state.
 function splitmix(seed: number): () => number {
   let a = seed | 0;
   return () => {
@@ -74,8 +76,8 @@ export function createRandom(seed: number | readonly [number, number, number, nu
 }
 
 /**
- * Draws nothing: `normal()` is 0, `uniform()` in the middle. For a network whose weights are replaced at
- * once: they begin as zeros, which take no time, and no memory until something is written.
+ * A generator that draws nothing: `normal()` is 0, `uniform()` 0.5. Meant for networks whose weights are
+ * replaced at once: they begin as zeros, which take no time, and no memory until something is written.
  */
 export const noRandom: Random = {
   uniform: () => 0.5,

@@ -1,9 +1,9 @@
-/** Reads JSON from bytes: tells their encoding, and what a file is that holds no JSON. */
+/** Reading of JSON from bytes: detects their encoding, and recognises files that hold no JSON. */
 import { whatFile } from "./file-kind.ts";
 import { createJsonReader, JsonError, parseJson } from "./json-reader.ts";
 import type { JsonReader, ReadJsonOptions } from "./json-reader.ts";
 
-/** A file that holds something else than JSON; the message says what, and what to do. */
+/** An error for a file that is not JSON; the message says what it is, and what to do. */
 export class NotJsonError extends SyntaxError {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -13,17 +13,17 @@ export class NotJsonError extends SyntaxError {
 
 type Encoding = "utf-8" | "utf-16le" | "utf-16be";
 
-// Bytes that are decoded at once.
+// Number of bytes that are decoded at once.
 const PIECE = 2 ** 20;
-// As much of a file's beginning tells what it is.
+// Number of bytes at the beginning of a file that tell its kind.
 const HEAD = 4096;
 
 /**
- * Reads a JSON text of any length from its bytes, as they come: a Node file stream and the body of a `fetch` are such bytes.
- * They are UTF-8 or UTF-16, with a byte order mark or without.
+ * Reads a JSON text of any length from a stream of its bytes, such as a Node file stream or the body of a
+ * `fetch`, in UTF-8 or UTF-16 with or without a byte order mark.
  *
- * @throws JsonError with the place of what is wrong; NotJsonError when the bytes are something else (a zip, a web page, XML,
- *   YOLO's text).
+ * @throws JsonError with the place of the error; NotJsonError when the bytes are something else (a zip, a web
+ * page, XML, YOLO's text).
  */
 export async function readJson(
   chunks: AsyncIterable<Uint8Array>,
@@ -34,13 +34,17 @@ export async function readJson(
   return reader.end();
 }
 
-/** Reads a JSON text that is here whole. @throws as `readJson`. */
+/**
+ * Reads a JSON text whose bytes are all in memory.
+ *
+ * @throws as `readJson`.
+ */
 export function readJsonBytes(bytes: Uint8Array, options: ReadJsonOptions = {}): unknown {
   let text: string;
   try {
     text = new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes);
   } catch {
-    const reader = createBytesReader(options); // says where
+    const reader = createBytesReader(options); // for the place of the error
     reader.push(bytes);
     return reader.end();
   }
@@ -52,7 +56,7 @@ function createBytesReader(options: ReadJsonOptions): { push(bytes: Uint8Array):
   let head: Uint8Array = new Uint8Array(0);
   let decode: ((bytes?: Uint8Array) => string) | undefined;
   const decodePart = (part: Uint8Array): void => named(head, () => reader.push(decode!(part)));
-  // The encoding shows in the first bytes.
+  // The first bytes tell the encoding.
   const begin = (): void => {
     decode = decoder(encodingOf(head), reader);
     decodePart(head);
@@ -94,7 +98,7 @@ function decoder(encoding: Encoding, reader: JsonReader): (bytes?: Uint8Array) =
   };
 }
 
-// As Python's json tells it: JSON begins with two characters of ASCII.
+// Detected as by Python's json: JSON begins with two ASCII characters.
 function encodingOf(bytes: Uint8Array): Encoding {
   const [a, b, c, d] = bytes;
   if ((a === 0xff && b === 0xfe && c === 0 && d === 0) || (a === 0 && b === 0 && (c === 0xfe || c === 0))) {
@@ -105,7 +109,8 @@ function encodingOf(bytes: Uint8Array): Encoding {
   return "utf-8";
 }
 
-// Where text is no JSON, what the file is says more than the first wrong character does.
+// Runs `read`. Where the text is not JSON, the kind of the file says more than the first wrong character
+// does.
 function named<T>(head: Uint8Array, read: () => T): T {
   try {
     return read();

@@ -1,4 +1,9 @@
-/** To the nearest whole number, halves to the even neighbour: as numpy, torch and Python round, unlike `Math.round`. */
+/** Rounding as in Python. */
+
+/**
+ * Rounds to the nearest whole number, halves to the even neighbour, as numpy, torch and Python do, unlike
+ * `Math.round`.
+ */
 export function roundHalfToEven(value: number): number {
   const low = Math.floor(value);
   const rest = value - low;

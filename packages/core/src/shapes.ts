@@ -1,11 +1,12 @@
+/** Checks of shapes and lengths. */
 import { ShapeError } from "./errors.ts";
 import type { NamedArrays } from "./types.ts";
 
 const show = (shape: readonly (number | null)[]): string => `[${shape.map((n) => n ?? "*").join(", ")}]`;
 
 /**
- * Throws a ShapeError unless `value.shape` equals `shape`; null stands for any size.
- * `where` is the function's name and `argument` the parameter's.
+ * Throws a ShapeError unless `value.shape` equals `shape`, where null stands for any size. `where` is the
+ * function's name and `argument` the parameter's.
  */
 export function assertShape(
   value: { readonly shape: readonly number[] },
@@ -34,8 +35,10 @@ const some = (all: readonly string[]): string =>
   all.slice(0, 5).join(", ") + (all.length > 5 ? ` and ${all.length - 5} more` : "");
 
 /**
- * Says why `arrays` are not the weights that `shapes` names: what is missing, unexpected and of another shape, five of each
- * by name. With `strict` false only shapes count. @returns undefined where nothing is wrong.
+ * Describes how `arrays` differ from the weights that `shapes` lists: which are missing, unexpected or of
+ * another shape, naming up to five of each. With `strict` false only shapes count.
+ *
+ * @returns undefined where nothing is wrong.
  */
 export function misfitOf(
   shapes: ReadonlyMap<string, readonly number[]>,

@@ -1,10 +1,10 @@
 /**
- * The records that travel between the stages of Mask R-CNN, declared once so that the rooms
- * (rpn, heads, targets, losses, model, trainer) stay independent of each other.
+ * The records passed between the stages of Mask R-CNN, declared once so that the packages (rpn, heads,
+ * targets, losses, model, trainer) stay independent of each other.
  *
- * Conventions everywhere: boxes are (x1, y1, x2, y2), float32 pixels of the network input, with
- * exclusive continuous right and bottom edges; images and features are NHWC; label 0 is background;
- * pyramids list the finest level first; host arrays are flat and row-major.
+ * Conventions of all packages: boxes are (x1, y1, x2, y2), float32 pixels of the network input, with
+ * exclusive continuous right and bottom edges; images and features are NHWC; label 0 is background; pyramids
+ * list the finest level first; host arrays are flat and row-major.
  */
 import type { CocoId } from "./ids.ts";
 
@@ -19,7 +19,7 @@ export interface RawImage extends ImageSize {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
-/** An image as the network sees it: float32 [height, width, 3], row-major. */
+/** An image in the network's input format: float32 [height, width, 3], row-major. */
 export interface FloatImage extends ImageSize {
   readonly data: Float32Array;
 }
@@ -31,8 +31,8 @@ export interface Rle {
 }
 
 /**
- * A binary mask stored only where it can be set: a window (`left`, `top`, `width`, `height`) of an
- * image of `size`; `data` is row-major, 0 or 1, `width * height` long. Outside the window it is 0.
+ * A binary mask stored only within a window (`left`, `top`, `width`, `height`) of an image of `size`; `data`
+ * is row-major, 0 or 1, `width * height` long. Outside the window it is 0.
  */
 export interface Bitmap {
   readonly size: ImageSize;
@@ -43,7 +43,10 @@ export interface Bitmap {
   readonly data: Uint8Array;
 }
 
-/** The objects of one image, all arrays indexed alike. Boxes [N * 4]; labels 1..K-1. */
+/**
+ * The objects of one image; the entries of all arrays belong to the same objects. Boxes [N * 4]; labels
+ * 1..K-1.
+ */
 export interface GroundTruth {
   readonly boxes: Float32Array;
   readonly labels: Int32Array;
@@ -56,7 +59,7 @@ export interface GroundTruth {
 export interface Sample {
   /** The image's id in its data set (COCO's `image.id`). */
   readonly id: CocoId;
-  /** What errors and reports call it: usually its file name. */
+  /** The name that errors and reports use: usually the file name. */
   readonly name: string;
   readonly image: RawImage;
   readonly groundTruth: GroundTruth;
@@ -66,11 +69,15 @@ export interface Sample {
 export interface Dataset {
   readonly length: number;
   readonly classNames: readonly string[];
-  /** Reads image `index`, from 0. @throws DatasetError naming the image when it can't be read. */
+  /**
+   * Reads image `index`, counted from 0.
+   *
+   * @throws DatasetError naming the image when it can't be read.
+   */
   get(index: number): Promise<Sample>;
 }
 
-/** Images normalised and padded to one size: `data` float32 [B, size.height, size.width, 3]. */
+/** Images normalised and padded to the same size: `data` float32 [B, size.height, size.width, 3]. */
 export interface ImageBatch {
   readonly data: Float32Array;
   readonly size: ImageSize;
@@ -78,7 +85,7 @@ export interface ImageBatch {
   readonly imageSizes: readonly ImageSize[];
 }
 
-/** What a training step eats: images and their ground truth in the pixels of the network input. */
+/** The input of a training step: images and their ground truth in the pixels of the network input. */
 export interface TrainingBatch {
   readonly images: ImageBatch;
   readonly groundTruth: readonly GroundTruth[];
@@ -86,7 +93,7 @@ export interface TrainingBatch {
   readonly names: readonly string[];
 }
 
-/** Regions of interest on the host: boxes [R * 4]; `imageIndex` [R], the image of the batch. */
+/** Regions of interest on the host: boxes [R * 4]; `imageIndex` [R], each one's image in the batch. */
 export interface Rois {
   readonly boxes: Float32Array;
   readonly imageIndex: Int32Array;
@@ -99,29 +106,32 @@ export interface Proposals extends Rois {
 
 /** Sampled anchors of a batch; indices are flat: `image * A + anchor`. */
 export interface RpnTargets {
-  /** Anchors that should see an object, ascending within each image. */
+  /** Anchors labelled object, ascending within each image. */
   readonly positive: Int32Array;
-  /** Anchors that should see background. */
+  /** Anchors labelled background. */
   readonly negative: Int32Array;
   /** Regression targets of `positive`, [P * 4]. */
   readonly deltas: Float32Array;
 }
 
-/** Sampled RoIs of a batch and what they should become. */
+/** Sampled RoIs of a batch and their targets. */
 export interface RoiTargets {
-  /** In image order. */
+  /** The sampled RoIs, in image order. */
   readonly rois: Rois;
-  /** [R]; 0 = background. */
+  /** Class of each RoI, [R]; 0 is background. */
   readonly labels: Int32Array;
   /** Indices into `rois` of the P positives, ascending. */
   readonly positive: Int32Array;
   /** Index of the matched object within its image's ground truth, [P]. */
   readonly matchedGt: Int32Array;
-  /** Regression targets of the positives (already times the coder's weights), [P * 4]. */
+  /** Regression targets of the positives (already multiplied by the coder's weights), [P * 4]. */
   readonly deltas: Float32Array;
 }
 
-/** Detections of one image without masks, best first: boxes [N * 4] in the network input, labels [N] from 1, scores [N] in 0..1. */
+/**
+ * Detections of one image without masks, best first: boxes [N * 4] in the network input, labels [N] from 1,
+ * scores [N] in 0..1.
+ */
 export interface BoxDetections {
   readonly boxes: Float32Array;
   readonly labels: Int32Array;
@@ -130,42 +140,45 @@ export interface BoxDetections {
 
 /** The keypoints of N objects, `count` of each. */
 export interface Keypoints {
-  /** K: 17 for COCO's persons. */
+  /** Number of keypoints K: 17 for COCO's persons. */
   readonly count: number;
-  /** (x, y, visibility) in pixels of the boxes' image, [N * K * 3]; a detected keypoint's visibility is 1. */
+  /**
+   * Coordinates (x, y, visibility) in pixels of the boxes' image, [N * K * 3]; a detected keypoint's
+   * visibility is 1.
+   */
   readonly points: Float32Array;
-  /** The heatmap's value there, [N * K]. */
+  /** Score of each point, [N * K]: the heatmap's value there, or with detectron2's rule its probability. */
   readonly scores: Float32Array;
 }
 
 /** Detections of one image in its original pixels, best first. */
 export interface Detections extends BoxDetections {
-  /** Of the original image. */
+  /** Size of the original image. */
   readonly imageSize: ImageSize;
-  /** One per box; absent when the model has no mask head. */
+  /** Masks, one per box; absent when the model has no mask head. */
   readonly masks?: readonly Rle[];
-  /** Of every box; absent when the model has no keypoint head. */
+  /** Keypoints of every box; absent when the model has no keypoint head. */
   readonly keypoints?: Keypoints;
 }
 
-/** An evaluated image: what was found and what was there, in the image's original pixels. */
+/** An evaluated image: its detections and ground truth, in the image's original pixels. */
 export interface EvaluatedImage {
-  /** `Sample.id`. */
+  /** The image's id, `Sample.id`. */
   readonly id: CocoId;
   readonly detections: Detections;
   readonly groundTruth: GroundTruth;
 }
 
-/** A tensor's values outside any engine: `data` row-major, as many as `shape` says. */
+/** A tensor's values outside TensorFlow.js: `data` row-major, as many as `shape` says. */
 export interface HostArray {
   readonly shape: readonly number[];
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
-/** Weights on the host, by state_dict name: what files hold. */
+/** Weights on the host by state_dict name: the contents of weight files. */
 export type NamedArrays = ReadonlyMap<string, HostArray>;
 
-/** Something that holds device memory until told otherwise. */
+/** An object that holds device memory until it is disposed. */
 export interface Disposable {
-  /** Frees it; the object is of no use afterwards. */
+  /** Frees the memory; the object can't be used afterwards. */
   dispose(): void;
 }

@@ -1,29 +1,37 @@
-/** Kernels of this house: contracts that ops and backends share, the choice between kernel and composition, and registration. */
+/**
+ * Kernels of this project: contracts shared by operations and backends, the choice between kernel and
+ * composition, and registration.
+ */
 import { engine, getBackend, getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { getGradient, registerGradient, registerKernel } from "@tensorflow/tfjs-core";
 import type { GradConfig, NamedAttrMap } from "@tensorflow/tfjs-core";
 import { BackendError, ConfigError } from "../errors.ts";
 
-/** What an accelerated op and the backends agree on: a kernel's name, its attributes and, if it differentiates, its gradient. */
+/**
+ * What an accelerated operation and the backends agree on: a kernel's name, its attributes and, if it is
+ * differentiable, its gradient.
+ */
 export interface KernelContract<Attrs extends object = object> {
   /** Name in the registry, which is one per process; it begins with "Mrcnn". */
   readonly name: string;
-  /** Names of all attributes. No kernel is asked with another: it would ignore what it has never heard of. */
+  /**
+   * Names of all attributes. Other attributes are refused, since a kernel would ignore those it doesn't know.
+   */
   readonly attributes: readonly (keyof Attrs & string)[];
-  /** How TensorFlow.js differentiates it; backends register it with the kernel. */
+  /** The gradient, which backends register with the kernel. */
   readonly gradient?: GradConfig;
 }
 
-/** A kernel that covers part of its contract says so here; without it, it covers everything. */
+/** A kernel function that may cover only part of its contract; without `supports` it covers everything. */
 export interface PartialKernelFunc extends KernelFunc {
-  /** Whether it can do these attributes; where not, the composition runs. */
+  /** Tells whether the kernel supports these attributes; where it doesn't, the composition runs. */
   supports?: (attrs: object) => boolean;
 }
 
 /**
- * Tells whether `runKernel` would run the current backend's kernel, for a caller that arranges more by it than one call. A kernel
- * that covers part of its contract is asked with `attrs`.
+ * Tells whether `runKernel` would run the current backend's kernel, for callers that need to know before the
+ * call. A kernel that covers part of its contract decides by `attrs`.
  *
  * @throws ConfigError for an attribute that the contract does not list.
  */
@@ -45,7 +53,7 @@ export function hasKernel<Attrs extends object>(
 }
 
 /**
- * Runs the current backend's kernel; undefined where it has none, or none that supports `attrs`.
+ * Runs the current backend's kernel; returns undefined where it has none, or none that supports `attrs`.
  *
  * @throws ConfigError for an attribute that the contract does not list.
  */
@@ -59,7 +67,7 @@ export function runKernel<T extends Tensor | Tensor[], Attrs extends object = ob
 }
 
 /**
- * Runs the current backend's kernel as `runKernel`, else `compose()`. Gradients flow through either way.
+ * Runs the current backend's kernel as `runKernel` does, or else `compose()`. Gradients flow through either.
  *
  * @throws ConfigError for an attribute that the contract does not list.
  */
@@ -73,9 +81,9 @@ export function runKernelOr<T extends Tensor | Tensor[], Attrs extends object = 
 }
 
 /**
- * Registers kernels and gradients once each; a second call is a no-op.
+ * Registers kernels and gradients once each; a second call has no effect.
  *
- * @throws BackendError when another library holds one of the names.
+ * @throws BackendError when another library has registered one of the names.
  */
 export function registerKernels(
   kernels: readonly KernelConfig[],
@@ -97,8 +105,8 @@ export function registerKernels(
 const replaced = new WeakSet<KernelFunc>();
 
 /**
- * Puts kernels that are made from TensorFlow.js's own, by their names, in those's place on a backend; a second call is a
- * no-op, and so is a name that the backend does not have.
+ * Replaces a backend's kernels, by name, with kernels made from the originals of TensorFlow.js. A second call
+ * has no effect, nor has a name that the backend does not know.
  */
 export function replaceKernels(
   backendName: string,

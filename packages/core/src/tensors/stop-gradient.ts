@@ -1,9 +1,10 @@
+/** Detaching tensors from the gradient tape, as torch's `detach` and `no_grad`. */
 import { engine } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 
 /**
- * The same values, cut from the tape: no gradient flows through, and ops without a gradient
- * (comparisons, top-k) may follow. Shares memory with `x`; the caller owns the result.
+ * Returns the same values detached from the tape: no gradient flows through, and operations without a
+ * gradient (comparisons, top-k) may follow. Shares memory with `x`; the caller owns the result.
  */
 export function stopGradient<T extends Tensor>(x: T): T {
   const backend = engine().backend;
@@ -16,11 +17,11 @@ type Runner = {
 };
 
 /**
- * What `compute` returns, none of it recorded on a tape: nothing is kept for a gradient, and none flows
- * back. For layers that aren't trained and see only such layers' outputs.
+ * Returns the result of `compute` without recording it on a tape: nothing is kept for a gradient, and none
+ * flows back. For layers that aren't trained and whose inputs come only from such layers.
  */
 export function offTape<T extends Tensor | Tensor[]>(compute: () => T): T {
-  // An op without inputs; `runKernelFunc` is private in the types, and what tf.customGrad itself calls.
+  // An operation without inputs. `runKernelFunc`, which tf.customGrad itself calls, is private in the types.
   return (engine() as unknown as Runner).runKernelFunc<T>({
     inputs: {},
     forwardFunc: compute,
