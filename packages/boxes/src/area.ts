@@ -1,6 +1,8 @@
+/** Areas of boxes, in torchvision's float32. */
+
 const f = Math.fround;
 
-/** Areas of xyxy boxes [N * 4] to [N], rounded as torchvision's float32 `box_area`. */
+/** Returns the areas of xyxy boxes [N * 4] as [N], rounded as torchvision's float32 `box_area`. */
 export function boxAreaOnHost(boxes: Float32Array): Float32Array {
   const areas = new Float32Array(boxes.length / 4);
   for (let i = 0; i < areas.length; i++) {

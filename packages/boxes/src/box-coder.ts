@@ -1,3 +1,7 @@
+/**
+ * The box coder (R-CNN's parametrisation) over typed arrays, as torchvision's BoxCoder and matterport's
+ * apply_box_deltas.
+ */
 import { assertLength } from "@mrcnn/core";
 
 const f = Math.fround;
@@ -5,22 +9,23 @@ const f = Math.fround;
 /** Factors on (dx, dy, dw, dh): [1, 1, 1, 1] in torchvision's RPN, [10, 10, 5, 5] in its box head. */
 export type BoxCoderWeights = readonly [wx: number, wy: number, ww: number, wh: number];
 
-// Growth by more than 1000 / 16 would send exp too far; the bound is torchvision's and detectron2's.
+// Largest log growth of a side; beyond a factor of 1000 / 16 exp would grow too large. torchvision's and
+// detectron2's bound.
 export const MAX_LOG_SCALE: number = Math.log(1000 / 16);
 
-/** Of decoding. */
+/** Options of decoding. */
 export interface DecodeOptions {
-  /** dw and dh are held below this; Infinity lets them be (matterport). Default ln(1000 / 16). */
+  /** Upper bound on dw and dh; Infinity leaves them unbounded (matterport). Default ln(1000 / 16). */
   readonly maxLogScale?: number;
   /**
-   * The order of float32 operations: torchvision's (and detectron2's), the default, divides by the weights and adds half
-   * the size on both sides of the centre; matterport's multiplies by 1 / weight, and its far corner is the near one plus
-   * the size.
+   * The order of float32 operations. "torchvision" (and detectron2) divides by the weights and adds half the
+   * size on both sides of the centre; "matterport" multiplies by 1 / weight and computes the far corner as
+   * the near one plus the size. Default "torchvision".
    */
   readonly rounding?: "torchvision" | "matterport";
 }
 
-/** `encodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's float32. */
+/** Computes `encodeBoxes` over typed arrays [N * 4], each step rounded as torchvision's float32. */
 export function encodeBoxesOnHost(
   boxes: Float32Array,
   reference: Float32Array,
@@ -42,7 +47,10 @@ export function encodeBoxesOnHost(
   return deltas;
 }
 
-/** `decodeBoxes` on flat arrays [N * 4], rounded step by step as torchvision's (or matterport's) float32. */
+/**
+ * Computes `decodeBoxes` over typed arrays [N * 4], each step rounded as torchvision's (or matterport's)
+ * float32.
+ */
 export function decodeBoxesOnHost(
   deltas: Float32Array,
   reference: Float32Array,

@@ -1,8 +1,10 @@
+/** Removal of small boxes, as torchvision's `remove_small_boxes`. */
+
 const f = Math.fround;
 
 /**
- * Indices, ascending, of the xyxy boxes [N * 4] whose width and height are both at least `minSize`
- * pixels (torchvision's `remove_small_boxes`).
+ * Returns the indices, ascending, of the xyxy boxes [N * 4] whose width and height are both at least
+ * `minSize` pixels (torchvision's `remove_small_boxes`).
  */
 export function filterSmallBoxesOnHost(boxes: Float32Array, minSize: number): Int32Array {
   const least = f(minSize);

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/boxes that need no TensorFlow.js. */
 export { boxAreaOnHost } from "./area.ts";
 export { decodeBoxesOnHost, encodeBoxesOnHost } from "./box-coder.ts";
 export type { BoxCoderWeights, DecodeOptions } from "./box-coder.ts";

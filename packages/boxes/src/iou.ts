@@ -1,10 +1,11 @@
+/** Pairwise intersection over union of boxes, in torchvision's float32. */
 import { boxAreaOnHost } from "./area.ts";
 
 const f = Math.fround;
 
 /**
- * Intersection over union of every pair of xyxy boxes: [N * 4] and [M * 4] to [N * M], row-major,
- * rounded as torchvision's float32 `box_iou`. Two empty boxes give NaN.
+ * Computes the intersection over union of every pair of xyxy boxes: [N * 4] and [M * 4] to [N * M],
+ * row-major, rounded as torchvision's float32 `box_iou`. Two empty boxes give NaN.
  */
 export function pairwiseIouOnHost(a: Float32Array, b: Float32Array): Float32Array {
   const areasA = boxAreaOnHost(a);

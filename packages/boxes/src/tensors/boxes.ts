@@ -1,4 +1,7 @@
-/** Boxes as tensors [N, 4]: area, IoU, clipping and the box coder, for code that differentiates or stays on the device. */
+/**
+ * Operations on boxes as tensors [N, 4]: area, IoU, clipping and the box coder, as torchvision's, for code
+ * that is differentiated or stays on the device.
+ */
 import {
   add,
   concat,
@@ -24,7 +27,7 @@ import type { Boxes } from "@mrcnn/core/tensors";
 import { MAX_LOG_SCALE } from "../box-coder.ts";
 import type { BoxCoderWeights } from "../box-coder.ts";
 
-/** Areas of xyxy boxes: float32 [N, 4] to [N], in square pixels. Negative when one side is. */
+/** Returns the areas of xyxy boxes: float32 [N, 4] to [N], in square pixels. Negative when one side is. */
 export function boxArea(boxes: Boxes): Tensor1D {
   assertShape(boxes, [null, 4], "boxArea", "boxes");
   return tidy(() => {
@@ -45,8 +48,8 @@ function centersAndSizes(boxes: Boxes): CentersAndSizes {
 }
 
 /**
- * What moves `reference` onto `boxes`, both xyxy [N, 4]: deltas (dx, dy, dw, dh) [N, 4] with
- * `dx = wx (x - xr) / wr`, `dw = ww ln(w / wr)` of centres and sizes (R-CNN's parametrisation;
+ * Returns the transformation of `reference` into `boxes`, both xyxy [N, 4], as deltas (dx, dy, dw, dh) [N, 4]
+ * with `dx = wx (x - xr) / wr`, `dw = ww ln(w / wr)` of centres and sizes (R-CNN's parametrisation;
  * torchvision's BoxCoder). Sides must be positive.
  */
 export function encodeBoxes(boxes: Boxes, reference: Boxes, weights: BoxCoderWeights): Tensor2D {
@@ -65,8 +68,8 @@ export function encodeBoxes(boxes: Boxes, reference: Boxes, weights: BoxCoderWei
 }
 
 /**
- * Applies deltas (dx, dy, dw, dh) to `reference` boxes, all [N, 4]: the inverse of `encodeBoxes`,
- * except that dw and dh are held below ln(1000 / 16). Returns xyxy boxes, not clipped to any image.
+ * Applies deltas (dx, dy, dw, dh) to `reference` boxes, all [N, 4]: the inverse of `encodeBoxes`, except that
+ * dw and dh are bounded by ln(1000 / 16). Returns xyxy boxes, not clipped to any image.
  */
 export function decodeBoxes(deltas: Tensor2D, reference: Boxes, weights: BoxCoderWeights): Boxes {
   assertShape(deltas, [null, 4], "decodeBoxes", "deltas");
@@ -80,7 +83,7 @@ export function decodeBoxes(deltas: Tensor2D, reference: Boxes, weights: BoxCode
   });
 }
 
-/** Moves the corners of xyxy boxes [N, 4] into [0, width] and [0, height]. */
+/** Clips xyxy boxes [N, 4] to [0, width] and [0, height]. */
 export function clipBoxes(boxes: Boxes, size: ImageSize): Boxes {
   assertShape(boxes, [null, 4], "clipBoxes", "boxes");
   const { height, width } = size;
@@ -88,7 +91,7 @@ export function clipBoxes(boxes: Boxes, size: ImageSize): Boxes {
 }
 
 /**
- * Intersection over union of every pair of xyxy boxes: [N, 4] and [M, 4] to [N, M], in [0, 1].
+ * Computes the intersection over union of every pair of xyxy boxes: [N, 4] and [M, 4] to [N, M], in [0, 1].
  * Two empty boxes give NaN, as in torchvision's `box_iou`.
  */
 export function pairwiseIou(a: Boxes, b: Boxes): Tensor2D {
