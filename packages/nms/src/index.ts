@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/nms. */
 export { argsortDescending } from "./argsort.ts";
 export { nms } from "./nms.ts";
 export { batchedNmsOnHost, nmsOnHost } from "./nms-host.ts";

@@ -1,3 +1,4 @@
+/** Greedy and batched non-maximum suppression on the host, in torchvision's order. */
 import { assertLength, ConfigError } from "@mrcnn/core";
 import { boxAreaOnHost } from "@mrcnn/boxes";
 import { argsortDescending } from "./argsort.ts";
@@ -5,24 +6,24 @@ import { torchSortDescending } from "./torch-sort.ts";
 
 const f = Math.fround;
 
-/** Of greedy suppression. */
+/** Options of greedy suppression. */
 export interface NmsOptions {
-  /** A box is suppressed when its IoU with a kept, better one is strictly greater than this. */
+  /** IoU with a kept, better box strictly above which a box is suppressed. */
   readonly iouThreshold: number;
-  /** Stop after keeping this many; all by default. */
+  /** Number of boxes after which to stop. Default all. */
   readonly maxOutput?: number;
 }
 
-/** Of suppression within groups. */
+/** Options of suppression within groups. */
 export interface BatchedNmsOptions extends NmsOptions {
   /**
-   * How groups are kept apart: "shifted", the default, as torchvision's `batched_nms` (and with it
-   * detectron2's); "separate" compares boxes where they lie, however few.
+   * How groups are kept apart. "shifted" follows torchvision's `batched_nms` (which detectron2 uses);
+   * "separate" compares boxes unshifted, whatever their number. Default "shifted".
    */
   readonly grouping?: "shifted" | "separate";
 }
 
-// torchvision's CPU rule: above this many values (4 per box) it goes group by group.
+// torchvision's rule on the CPU: above this many values (4 per box) groups are processed one by one.
 const MOST_VALUES_OFFSET = 4000;
 
 function check(boxes: Float32Array, scores: Float32Array, options: NmsOptions, where: string): void {
@@ -33,8 +34,8 @@ function check(boxes: Float32Array, scores: Float32Array, options: NmsOptions, w
 }
 
 /**
- * Which of 32 equal stripes of the boxes' extent each box covers along one axis (0 = x, 1 = y), as
- * bits. Boxes with no stripe in common don't overlap: one AND settles most pairs.
+ * Returns which of 32 equal stripes of the boxes' extent each box covers along one axis (0 = x, 1 = y), as
+ * bits. Boxes without a common stripe don't overlap, so one AND decides most pairs.
  */
 function stripes(boxes: Float32Array, axis: 0 | 1): Int32Array {
   let low = Infinity;
@@ -53,7 +54,7 @@ function stripes(boxes: Float32Array, axis: 0 | 1): Int32Array {
 }
 
 /**
- * Greedy NMS among boxes of the same slot (0..slots-1): each box, best first, is kept unless it
+ * Applies greedy NMS among boxes of the same slot (0..slots-1): keeps each box, best first, unless it
  * overlaps a kept one too much.
  */
 function greedy(
@@ -68,7 +69,7 @@ function greedy(
   const areas = boxAreaOnHost(boxes);
   const stripesX = stripes(boxes, 0);
   const stripesY = stripes(boxes, 1);
-  // The kept boxes of a slot lie together, so that the inner loop reads memory in order.
+  // The kept boxes of a slot are contiguous, so that the inner loop reads memory in order.
   const start = new Int32Array(slots + 1);
   for (let i = 0; i < total; i++) start[slot[i]! + 1]!++;
   for (let s = 0; s < slots; s++) start[s + 1]! += start[s]!;
@@ -109,9 +110,9 @@ function greedy(
 }
 
 /**
- * Greedy non-maximum suppression of xyxy boxes [N * 4] by scores [N]. Returns the indices of the
- * kept boxes, best score first, ties by lower index: exactly those of torchvision's CPU `nms`, whose
- * float32 arithmetic it repeats.
+ * Applies greedy non-maximum suppression to xyxy boxes [N * 4] by scores [N]. Returns the indices of the kept
+ * boxes, best score first, ties by lower index: exactly those of torchvision's CPU `nms`, whose float32
+ * arithmetic it reproduces.
  */
 export function nmsOnHost(boxes: Float32Array, scores: Float32Array, options: NmsOptions): Int32Array {
   check(boxes, scores, options, "nmsOnHost");
@@ -124,12 +125,12 @@ function hasEqual(scores: Float32Array): boolean {
 }
 
 /**
- * NMS in which only boxes of the same group (class, pyramid level; any integers) suppress each other.
- * Returns indices over all groups, best score first: exactly those of torchvision 0.14's CPU
- * `batched_nms`. Up to 1000 boxes that function shifts each group out of the others' way in float32,
- * whose rounding can move an IoU across the threshold; this one repeats it. Above, groups are
- * compared where they lie, and equal scores come in the order of torch's unstable sort
- * (`torchSortDescending`), which is repeated too. "separate" orders equal scores by index.
+ * Applies NMS in which only boxes of the same group (class, pyramid level; any integers) suppress each other.
+ * Returns indices over all groups, best score first: exactly those of torchvision 0.14's CPU `batched_nms`.
+ * Up to 1000 boxes that function shifts the groups apart in float32, whose rounding can move an IoU across
+ * the threshold; this one reproduces it. For more boxes groups are compared unshifted, and equal scores come
+ * in the order of torch's unstable sort (`torchSortDescending`), which is reproduced too. "separate" orders
+ * equal scores by index.
  */
 export function batchedNmsOnHost(
   boxes: Float32Array,
@@ -147,7 +148,7 @@ export function batchedNmsOnHost(
     });
     if (options.grouping === "separate" || !hasEqual(scores))
       return greedy(boxes, scores, slot, slotOf.size, options);
-    // Which equals come first depends on all that is kept.
+    // The order of equal scores depends on all boxes that are kept.
     const kept = greedy(boxes, scores, slot, slotOf.size, { iouThreshold: options.iouThreshold }).sort();
     const order = torchSortDescending(Float32Array.from(kept, (i) => scores[i]!));
     return order.subarray(0, options.maxOutput ?? order.length).map((i) => kept[i]!);

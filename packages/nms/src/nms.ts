@@ -1,3 +1,4 @@
+/** Non-maximum suppression of tensors. */
 import type { Tensor1D } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
 import type { Boxes } from "@mrcnn/core/tensors";
@@ -5,8 +6,8 @@ import { nmsOnHost } from "./nms-host.ts";
 import type { NmsOptions } from "./nms-host.ts";
 
 /**
- * `nmsOnHost` for tensors: boxes float32 [N, 4] and scores [N] are read back once and decided on the
- * host, so that every backend keeps the same boxes.
+ * Applies `nmsOnHost` to tensors: boxes float32 [N, 4] and scores [N] are read once and decided on the host,
+ * so that every backend keeps the same boxes.
  */
 export async function nms(boxes: Boxes, scores: Tensor1D, options: NmsOptions): Promise<Int32Array> {
   assertShape(boxes, [null, 4], "nms", "boxes");

@@ -1,10 +1,12 @@
-// Where std::sort stops dividing and leaves the rest to insertion.
+/** torch's unstable descending sort on the CPU. */
+
+// Length up to which std::sort stops dividing and uses insertion sort.
 const SMALL = 16;
 
 /**
- * Indices that sort `values` from highest to lowest as torch's CPU `sort(descending=True)` does, equal
- * values included: it is the C++ library's introsort (libstdc++), whose order of equals is arbitrary but
- * always the same. NaN counts as the highest.
+ * Returns the indices that sort `values` from highest to lowest as torch's CPU `sort(descending=True)` does,
+ * including the order of equal values: it is the C++ library's introsort (libstdc++), whose order of equals
+ * is arbitrary but deterministic. NaN counts as the highest.
  */
 export function torchSortDescending(values: Float32Array): Int32Array {
   const order = Int32Array.from(values.keys());
@@ -18,7 +20,7 @@ export function torchSortDescending(values: Float32Array): Int32Array {
     order[j] = held;
   };
 
-  // Puts the median of places a, b and c to place `to`.
+  // Moves the median of positions a, b and c to position `to`.
   const medianTo = (to: number, a: number, b: number, c: number): void => {
     const less = (i: number, j: number): boolean => before(order[i]!, order[j]!);
     if (less(a, b))
@@ -53,7 +55,8 @@ export function torchSortDescending(values: Float32Array): Int32Array {
   const divide = (first: number, end: number, depth: number): void => {
     let last = end;
     for (let left = depth; last - first > SMALL; left--) {
-      // The C++ library sorts by heap here, as inputs made to defeat quicksort want; equals then come in another order.
+      // The C++ library switches to heapsort here, as on inputs made to defeat quicksort; there the order of
+      // equals differs.
       if (left === 0) {
         order.subarray(first, last).sort((a, b) =>
           before(a, b) ? -1
