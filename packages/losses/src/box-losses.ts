@@ -1,3 +1,4 @@
+/** The losses of the box head, as torchvision's `fastrcnn_loss`. */
 import { mean, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar } from "@tensorflow/tfjs-core";
 import { assertLength, assertShape } from "@mrcnn/core";
@@ -8,9 +9,9 @@ import { connectedZero } from "./gather-rows.ts";
 import { regressionLoss } from "./regression-loss.ts";
 
 /**
- * The box head's losses, torchvision's normalisation: cross-entropy averaged over the RoIs, and
- * smooth-L1 (beta 1/9) of the positives' deltas, of their own class only, divided by the number of
- * RoIs. What has no samples is 0.
+ * Computes the box head's losses with torchvision's normalisation: cross-entropy averaged over the RoIs, and
+ * smooth-L1 (beta 1/9) of the positives' deltas, of their own class only, divided by the number of RoIs. A
+ * loss without samples is 0.
  */
 export function boxLosses(
   output: BoxHeadOutput,

@@ -1,3 +1,4 @@
+/** Binary and softmax cross-entropy per value, with their gradients. */
 import {
   abs,
   customGrad,
@@ -21,8 +22,8 @@ import { assertLength, assertShape } from "@mrcnn/core";
 import type { GradSaveFunc, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs-core";
 
 /**
- * Binary cross-entropy of logits x and targets z in [0, 1], per value: max(x, 0) - x · z +
- * ln(1 + e^-|x|), which no logit overflows. The gradient, sigmoid(x) - z, goes to the logits only.
+ * Computes the binary cross-entropy of logits x and targets z in [0, 1], per value: max(x, 0) - x ·
+ * z + ln(1 + e^-|x|), which overflows for no logit. The gradient, sigmoid(x) - z, goes to the logits only.
  */
 export function sigmoidCrossEntropy<T extends Tensor>(logits: T, targets: T): T {
   assertShape(targets, logits.shape, "sigmoidCrossEntropy", "targets");
@@ -36,7 +37,8 @@ export function sigmoidCrossEntropy<T extends Tensor>(logits: T, targets: T): T 
 }
 
 /**
- * Cross-entropy of logits [R, K] with the class of each row: [R]. The gradient is softmax - one-hot.
+ * Computes the cross-entropy of logits [R, K] with the class of each row: [R]. The gradient is
+ * softmax - one-hot.
  *
  * @param labels int32 [R], each in 0..K-1.
  */

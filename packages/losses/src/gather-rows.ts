@@ -1,3 +1,4 @@
+/** Differentiable selection of rows, and the loss of no samples. */
 import {
   customGrad,
   gather,
@@ -11,7 +12,7 @@ import {
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 
 /**
- * Rows of `x` [N, C] by index, each at most once. Its gradient is one scatter: the library's own
+ * Returns rows of `x` [N, C] by index, each at most once. The gradient is one scatter: TensorFlow.js's own
  * gather differentiates through a segment sum that is slow or absent on some backends.
  */
 export function gatherRows(x: Tensor2D, indices: Int32Array): Tensor2D {
@@ -23,7 +24,9 @@ export function gatherRows(x: Tensor2D, indices: Int32Array): Tensor2D {
   return tidy(() => op(x) as Tensor2D);
 }
 
-/** An exact 0, whatever `x` holds, whose gradient towards `x` is 0: the loss of no samples. */
+/**
+ * Returns an exact 0, whatever `x` holds, whose gradient with respect to `x` is 0: the loss of no samples.
+ */
 export function connectedZero(x: Tensor): Scalar {
   const shape = x.shape;
   const op = customGrad(() => ({ value: scalar(0), gradFunc: () => zeros(shape) }));

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/losses. */
 export { boxLosses } from "./box-losses.ts";
 export { sigmoidCrossEntropy, softmaxCrossEntropy } from "./cross-entropy.ts";
 export { maskLoss } from "./mask-loss.ts";

@@ -1,3 +1,4 @@
+/** The loss of the mask head (Mask R-CNN, section 3), as torchvision's `maskrcnn_loss`. */
 import {
   customGrad,
   matMul,
@@ -14,10 +15,10 @@ import { sigmoidCrossEntropy } from "./cross-entropy.ts";
 import { connectedZero } from "./gather-rows.ts";
 
 /**
- * Binary cross-entropy averaged over all pixels of the positives' masks, each of its own class only
- * (Mask R-CNN section 3: classes do not compete). Without positives it is an exact 0.
+ * Computes the binary cross-entropy averaged over all pixels of the positives' masks, each of its own class
+ * only (Mask R-CNN section 3: classes do not compete). Without positives it is an exact 0.
  *
- * @param logits [P, side, side, K].
+ * @param logits float32 [P, side, side, K].
  * @param labels int32 [P], the class of each positive RoI, in 1..K-1.
  * @param targets float32 [P * side * side] in [0, 1].
  */
@@ -34,7 +35,7 @@ export function maskLoss(logits: Tensor4D, labels: Int32Array, targets: Float32A
 }
 
 /**
- * Channel `labels[p]` of item p: [P, pixels, K] to [P, pixels, 1]. A product with one-hot vectors
+ * Returns channel `labels[p]` of item p: [P, pixels, K] to [P, pixels, 1]. A product with one-hot vectors
  * reads it fastest, a scatter writes its gradient fastest (both measured on wasm).
  */
 function pickChannel(x: Tensor3D, labels: Int32Array): Tensor3D {

@@ -1,3 +1,4 @@
+/** The losses of the RPN, as torchvision's `compute_loss`. */
 import { div, reshape, sum, tensor2d, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar } from "@tensorflow/tfjs-core";
 import { assertLength } from "@mrcnn/core";
@@ -8,9 +9,9 @@ import { connectedZero, gatherRows } from "./gather-rows.ts";
 import { regressionLoss } from "./regression-loss.ts";
 
 /**
- * The RPN's losses, torchvision's normalisation: binary cross-entropy averaged over the sampled
- * anchors, and smooth-L1 (beta 1/9) of the positives' deltas divided by the number of sampled
- * anchors. What has no samples is 0.
+ * Computes the RPN's losses with torchvision's normalisation: binary cross-entropy averaged over the sampled
+ * anchors, and smooth-L1 (beta 1/9) of the positives' deltas divided by the number of sampled anchors. A loss
+ * without samples is 0.
  */
 export function rpnLosses(
   output: RpnOutput,

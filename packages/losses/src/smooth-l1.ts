@@ -1,12 +1,13 @@
+/** Smooth-L1 per value (Fast R-CNN, equation 3), as torchvision. */
 import { abs, clipByValue, customGrad, div, minimum, mul, neg, sub, tidy } from "@tensorflow/tfjs-core";
 import { assertShape } from "@mrcnn/core";
 import type { GradSaveFunc, Tensor } from "@tensorflow/tfjs-core";
 
 /**
- * d² / (2 · beta) where |d| = |prediction - target| is below beta, |d| - beta / 2 beyond: per value.
+ * Returns per value d² / (2 · beta) where |d| = |prediction - target| is below beta, |d| - beta / 2 beyond.
  *
- * Fast R-CNN equation 3 with torchvision's `beta` (1 in the paper, 1/9 in torchvision). Both
- * arguments have one shape, and both get gradients.
+ * Fast R-CNN equation 3 with torchvision's `beta` (1 in the paper, 1/9 in torchvision). Both arguments have
+ * the same shape, and both get gradients.
  */
 export function smoothL1<T extends Tensor>(prediction: T, target: T, beta: number): T {
   assertShape(target, prediction.shape, "smoothL1", "target");
