@@ -1,4 +1,6 @@
-/** Typed arrays of one kind, end to end. */
+/** Concatenation of typed arrays. */
+
+/** Concatenates typed arrays of the same kind. */
 export function concat<T extends Float32Array | Int32Array>(
   kind: new (length: number) => T,
   parts: readonly T[],

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/targets. */
 export { maskTargets } from "./mask-targets.ts";
 export { BELOW_LOW, BETWEEN, matchBoxes, matchToGroundTruth } from "./matcher.ts";
 export type { MatchOptions } from "./matcher.ts";

@@ -1,14 +1,16 @@
+/** Targets of the mask head, as torchvision's `project_masks_on_boxes`. */
 import { gatherBoxesOnHost } from "@mrcnn/boxes";
 import { ShapeError } from "@mrcnn/core";
 import type { Bitmap, GroundTruth, RoiTargets } from "@mrcnn/core";
 import { cropMasks } from "@mrcnn/masks";
 
 /**
- * The masks that the positive RoIs should produce: each RoI's object, seen through the RoI.
+ * Returns the target masks of the positive RoIs: the mask of each RoI's object, cropped to the RoI and
+ * resized.
  *
  * @param side the mask head's resolution (28 in the paper).
- * @returns float32 [P * side * side] in [0, 1], in the order of `targets.positive`; the values are
- * soft at the borders, as torchvision's.
+ * @returns float32 [P * side * side] in [0, 1], in the order of `targets.positive`; the values are soft at
+ * the borders, as torchvision's.
  * @throws ShapeError when an image has objects without masks.
  */
 export function maskTargets(

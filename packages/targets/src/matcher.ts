@@ -1,3 +1,4 @@
+/** Matching of anchors and proposals to objects, as torchvision's Matcher. */
 import { assertLength, ConfigError } from "@mrcnn/core";
 import type { GroundTruth } from "@mrcnn/core";
 import { indexOverlaps } from "./overlaps.ts";
@@ -7,20 +8,20 @@ export const BELOW_LOW = -1;
 /** The match of a candidate whose best IoU is in [`low`, `high`): neither positive nor negative. */
 export const BETWEEN = -2;
 
-/** When a candidate (an anchor or a proposal) matches an object. */
+/** Conditions under which a candidate (an anchor or a proposal) matches an object. */
 export interface MatchOptions {
-  /** A candidate whose best IoU is at least this is positive. */
+  /** IoU from which a candidate, by its best IoU, is positive. */
   readonly high: number;
-  /** A candidate whose best IoU is below this is negative. */
+  /** IoU below which a candidate, by its best IoU, is negative. */
   readonly low: number;
-  /** Also make positive, for each object, every candidate that overlaps it as much as any does. */
+  /** Whether, for each object, the candidates of the highest IoU with it also become positive. */
   readonly allowLowQuality: boolean;
 }
 
-/** Writes the candidates that overlap an object, and by how much; returns how many. */
+/** Writes the candidates that overlap an object, and their IoU; returns their number. */
 type Overlaps = (gt: number, candidates: Int32Array, ious: Float32Array) => number;
 
-// Object by object, and only what overlaps: a crowded image must not need the whole matrix.
+// Works object by object and on overlapping pairs only, so that crowded images don't need the whole matrix.
 function match(
   gtCount: number,
   candidateCount: number,
@@ -65,12 +66,12 @@ function match(
 }
 
 /**
- * Gives each candidate the object it overlaps most, or BELOW_LOW or BETWEEN.
+ * Assigns to each candidate the object that it overlaps most, or BELOW_LOW or BETWEEN.
  *
- * The rules are those of torchvision's `Matcher`: of equal overlaps the first object wins, and the
- * low-quality pass (section 3.1.2 of Faster R-CNN) gives a candidate the object that the candidate
- * overlaps most, which need not be the object that chose it. An object that nothing overlaps chooses
- * every candidate, as in torchvision. Without objects all are BELOW_LOW.
+ * The rules are those of torchvision's `Matcher`: among equal overlaps the first object wins, and the
+ * low-quality pass (section 3.1.2 of Faster R-CNN) assigns to a candidate the object that the candidate
+ * overlaps most, which need not be the object whose best candidate it is. An object that nothing overlaps
+ * makes every candidate positive, as in torchvision. Without objects all are BELOW_LOW.
  *
  * @param iou float32 [gtCount * candidateCount], object-major.
  * @returns int32 [candidateCount].
@@ -96,14 +97,17 @@ export function matchBoxes(
   });
 }
 
-/** Indices of the objects that take part in training: crowd regions have no single object to learn. */
+/**
+ * Returns the indices of the objects that take part in training: all but crowd regions, which have no single
+ * object to learn.
+ */
 export function trainableObjects(groundTruth: GroundTruth): Int32Array {
   return Int32Array.from(groundTruth.labels.keys()).filter((g) => groundTruth.isCrowd[g] !== 1);
 }
 
 /**
- * Matches boxes [N * 4] with the objects of one image: `matchBoxes` on their IoU, in the float32
- * of torchvision's `box_iou`. Crowd objects take no part. Memory is O(N), however many objects.
+ * Matches boxes [N * 4] to the objects of one image: `matchBoxes` on their IoU, in the float32 of
+ * torchvision's `box_iou`. Crowd objects take no part. Memory is O(N), whatever the number of objects.
  *
  * @returns int32 [N]: an index into `groundTruth`, BELOW_LOW or BETWEEN.
  */

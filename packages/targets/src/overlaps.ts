@@ -1,11 +1,17 @@
+/** Search for overlapping boxes, with IoU in torchvision's float32. */
+
 const f = Math.fround;
-// Neighbours in an array are neighbours in the image (anchors come row by row): blocks far away are skipped whole.
+// Number of boxes in a block. Neighbours in the array are neighbours in the image (anchors come row by row),
+// so distant blocks are skipped as a whole.
 const BLOCK = 64;
 
-/** Finds the boxes that overlap a given one: writes which and their IoU, returns how many. */
+/** Finds the boxes that overlap a given one: writes their indices and IoU, returns their number. */
 export type FindOverlaps = (box: ArrayLike<number>, found: Int32Array, ious: Float32Array) => number;
 
-/** Prepares boxes [N * 4] for `FindOverlaps`; IoU is rounded to float32 step by step, as torchvision's `box_iou`. */
+/**
+ * Returns a `FindOverlaps` for boxes [N * 4]; IoU is rounded to float32 step by step, as in torchvision's
+ * `box_iou`.
+ */
 export function indexOverlaps(boxes: Float32Array): FindOverlaps {
   const count = boxes.length / 4;
   const areas = new Float32Array(count);

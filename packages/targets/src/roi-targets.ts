@@ -1,3 +1,4 @@
+/** Sampling and targets of RoIs, as torchvision's `select_training_samples`. */
 import { encodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength } from "@mrcnn/core";
 import type { GroundTruth, Proposals, Random, RoiTargets, Rois } from "@mrcnn/core";
@@ -6,23 +7,26 @@ import { BELOW_LOW, matchToGroundTruth, trainableObjects } from "./matcher.ts";
 import { sampleBalanced } from "./sampler.ts";
 import type { SampleOptions } from "./sampler.ts";
 
-/** The paper and torchvision use high = low = 0.5, 512 RoIs per image, a quarter positive. */
+/**
+ * Options of the sampling of RoIs. The paper and torchvision use high = low = 0.5, 512 RoIs per image, a
+ * quarter positive.
+ */
 export interface RoiTargetConfig extends SampleOptions {
-  /** RoIs of at least this IoU with an object are positive. */
+  /** IoU with an object from which a RoI is positive. */
   readonly high: number;
-  /** RoIs below this IoU are background. */
+  /** IoU with every object below which a RoI is background. */
   readonly low: number;
-  /** Weights of (dx, dy, dw, dh). @defaultValue [10, 10, 5, 5] */
+  /** Weights of (dx, dy, dw, dh). Default [10, 10, 5, 5]. */
   readonly weights?: readonly [number, number, number, number];
 }
 
 /**
- * Chooses the RoIs that the heads learn from, and what each should become.
+ * Samples the RoIs that the heads learn from, and computes their targets.
  *
- * The objects' own boxes join the proposals, after them, as in torchvision; so every object has a
- * RoI from the first step. An image without objects gives background only.
+ * The objects' own boxes are appended to the proposals, as in torchvision, so every object has a RoI from the
+ * first step. An image without objects yields background only.
  *
- * @param proposals of the whole batch; `scores` are not looked at.
+ * @param proposals proposals of the whole batch; `scores` are not used.
  * @param groundTruth one entry per image.
  * @returns RoIs in image order, within an image in the order of the proposals.
  */

@@ -1,3 +1,4 @@
+/** Sampling and targets of anchors, as torchvision's RPN. */
 import { encodeBoxesOnHost, gatherBoxesOnHost } from "@mrcnn/boxes";
 import { assertLength } from "@mrcnn/core";
 import type { GroundTruth, Random, RpnTargets } from "@mrcnn/core";
@@ -6,19 +7,22 @@ import { sampleBalanced } from "./sampler.ts";
 import type { SampleOptions } from "./sampler.ts";
 import { concat } from "./concat.ts";
 
-/** The papers and torchvision use high 0.7, low 0.3, 256 anchors per image, at most half positive. */
+/**
+ * Options of the sampling of anchors. The papers and torchvision use high 0.7, low 0.3, 256 anchors per
+ * image, at most half positive.
+ */
 export interface RpnTargetConfig extends SampleOptions {
-  /** Anchors of at least this IoU are positive, and for each object those that overlap it most. */
+  /** IoU from which an anchor is positive, as are those that overlap an object most. */
   readonly high: number;
-  /** Other anchors below this IoU are negative. */
+  /** IoU below which the other anchors are negative. */
   readonly low: number;
 }
 
 /**
- * Chooses the anchors that the RPN learns from, and what each positive should become.
+ * Samples the anchors that the RPN learns from, and computes the targets of the positives.
  *
- * All anchors take part, including those that cross the image's border (torchvision; Faster R-CNN's
- * first paper left these out). An image without objects gives negatives only.
+ * All anchors take part, including those that cross the image's border (torchvision; Faster R-CNN's first
+ * paper left these out). An image without objects yields negatives only.
  *
  * @param anchors float32 [A * 4], the same for every image of the batch.
  * @param groundTruth one entry per image.

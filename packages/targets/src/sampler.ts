@@ -1,14 +1,15 @@
+/** Balanced sampling of positives and negatives, as torchvision's BalancedPositiveNegativeSampler. */
 import type { Random } from "@mrcnn/core";
 
-/** How many are drawn per image. */
+/** Options of the sampling. */
 export interface SampleOptions {
-  /** How many to draw at most. */
+  /** Largest number of samples per image. */
   readonly batchSize: number;
   /** The largest share of positives, in [0, 1]; missing positives are made up with negatives. */
   readonly positiveFraction: number;
 }
 
-// The first `count` places of a Fisher-Yates shuffle, in ascending order again.
+// Returns the first `count` values of a Fisher-Yates shuffle, in ascending order again.
 function draw(from: Int32Array, count: number, random: Random): Int32Array {
   if (count >= from.length) return from;
   for (let i = 0; i < count; i++) {
@@ -21,8 +22,8 @@ function draw(from: Int32Array, count: number, random: Random): Int32Array {
 }
 
 /**
- * Draws positives (label > 0) and negatives (label 0) without replacement; other labels are left out.
- * The numbers are those of torchvision's `BalancedPositiveNegativeSampler`; the draw is this project's.
+ * Draws positives (label > 0) and negatives (label 0) without replacement; other labels are left out. The
+ * numbers of each are those of torchvision's `BalancedPositiveNegativeSampler`, the random choice is not.
  *
  * @param labels int32 [N].
  * @returns indices into `labels`, ascending.
