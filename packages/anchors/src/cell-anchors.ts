@@ -1,8 +1,9 @@
+/** Anchors of one cell, as torchvision, detectron2 and matterport. */
 import { roundHalfToEven } from "@mrcnn/core";
 
 const f = Math.fround;
 
-/** How the anchors of a cell are computed. */
+/** Options of the anchors of a cell. */
 export interface CellOptions {
   /** Whether corners are rounded to whole pixels, halves to even. */
   readonly round: boolean;
@@ -11,11 +12,11 @@ export interface CellOptions {
 }
 
 /**
- * The anchors of one cell, centred at 0: every size in every aspect ratio (height / width). A size is
- * the square root of the anchor's area in pixels.
+ * Computes the anchors of one cell, centred at 0: every size in every aspect ratio (height / width). A size
+ * is the square root of the anchor's area in pixels.
  *
- * Rounded they are torchvision's (`AnchorGenerator.generate_anchors`, in float32 until they are
- * rounded); otherwise computed in float64, as by detectron2 and matterport.
+ * Rounded, they are torchvision's (`AnchorGenerator.generate_anchors`, in float32 until they are rounded);
+ * otherwise computed in float64, as by detectron2 and matterport.
  *
  * Returns xyxy [ratios * sizes * 4].
  */
@@ -27,7 +28,7 @@ export function cellAnchors(
   return Float32Array.from(exactCellAnchors(sizes, aspectRatios, options));
 }
 
-/** The same before they are rounded to float32. */
+/** Computes `cellAnchors` before the rounding to float32. */
 export function exactCellAnchors(
   sizes: readonly number[],
   aspectRatios: readonly number[],
@@ -42,14 +43,14 @@ export function exactCellAnchors(
     : sizes.flatMap((size) => aspectRatios.flatMap((ratio) => cell(size, ratio)));
 }
 
-// Half the width and half the height, as torchvision computes them.
+// Returns half the width and half the height, as torchvision computes them.
 function singleHalves(size: number, ratio: number): [number, number] {
   const heightFactor = f(Math.sqrt(f(ratio)));
   const widthFactor = f(1 / heightFactor);
   return [f(widthFactor * f(size)) / 2, f(heightFactor * f(size)) / 2];
 }
 
-// As detectron2 does.
+// Returns half the width and half the height, as detectron2 computes them.
 function doubleHalves(size: number, ratio: number): [number, number] {
   const width = Math.sqrt(size ** 2 / ratio);
   return [width / 2, (ratio * width) / 2];

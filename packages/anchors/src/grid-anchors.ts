@@ -1,3 +1,4 @@
+/** Anchors of a feature pyramid, as torchvision's AnchorGenerator, detectron2 and matterport. */
 import { ConfigError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { exactCellAnchors } from "./cell-anchors.ts";
@@ -6,14 +7,14 @@ import { exactCellAnchors } from "./cell-anchors.ts";
 export interface AnchorConfig {
   /** Square roots of the anchors' areas, in pixels of the network input. */
   readonly sizes: readonly (readonly number[])[];
-  /** Height / width. */
+  /** Aspect ratios, height / width. */
   readonly aspectRatios: readonly (readonly number[])[];
   /**
-   * Pixels between neighbouring cells. "image-over-grid" is torchvision's: floor(image / grid) by axis,
-   * 61 rather than 64 for a grid of 13 over 800 pixels.
+   * Pixels between neighbouring cells. "image-over-grid" is torchvision's floor(image / grid) per axis: 61
+   * rather than 64 for a grid of 13 over 800 pixels.
    */
   readonly strides: "image-over-grid" | readonly number[];
-  /** Where in its cell an anchor is centred, in strides: 0 (torchvision, detectron2) or 0.5. */
+  /** Position of an anchor's centre in its cell, in strides: 0 (torchvision, detectron2) or 0.5. */
   readonly centerOffset: number;
   /** Whether anchors are rounded to whole pixels about their centre, as torchvision does. */
   readonly roundCells: boolean;
@@ -23,13 +24,13 @@ export interface AnchorConfig {
    */
   readonly order?: "ratios-first" | "sizes-first";
   /**
-   * "pixels" of the network input, the default; or matterport's "fractions" of it: corners are those of the
-   * box's first and last pixels, over side - 1.
+   * Units of the anchors: "pixels" of the network input, or matterport's "fractions" of it: the corners are
+   * those of the box's first and last pixels, divided by side - 1. Default "pixels".
    */
   readonly units?: "pixels" | "fractions";
 }
 
-/** torchvision's anchors: one size per level, each in every aspect ratio. */
+/** Returns the configuration of torchvision's anchors: one size per level, each in every aspect ratio. */
 export function torchvisionAnchors(
   sizes: readonly number[] = [32, 64, 128, 256, 512],
   aspectRatios: readonly number[] = [0.5, 1, 2],
@@ -43,12 +44,15 @@ export function torchvisionAnchors(
   };
 }
 
-/** Anchors in each cell, per level. */
+/** Returns the number of anchors in each cell, per level. */
 export function anchorsPerLocation(config: AnchorConfig): number[] {
   return config.sizes.map((sizes, level) => sizes.length * (config.aspectRatios[level]?.length ?? 0));
 }
 
-/** Anchors per level for feature maps of these sizes; they add up to the length of `gridAnchors` / 4. */
+/**
+ * Returns the number of anchors per level for feature maps of these sizes; they sum to the length of
+ * `gridAnchors` / 4.
+ */
 export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageSize[]): number[] {
   return anchorsPerLocation(config).map((count, level) => {
     const { height, width } = featureSizes[level] ?? { height: 0, width: 0 };
@@ -57,14 +61,14 @@ export function anchorCounts(config: AnchorConfig, featureSizes: readonly ImageS
 }
 
 /**
- * All anchors of an image, xyxy, in the order level, row, column,
- * anchor: [A * 4]. Anchors may reach beyond the image. With `torchvisionAnchors` the values are
- * those of torchvision's `AnchorGenerator`; unrounded, sizes first and with offset 0 those of
- * detectron2's; unrounded and in fractions those of matterport's `get_anchors`.
+ * Computes all anchors of an image, xyxy, in the order level, row, column, anchor: [A * 4]. Anchors may reach
+ * beyond the image. With `torchvisionAnchors` the values are those of torchvision's `AnchorGenerator`;
+ * unrounded, sizes first and with offset 0, those of detectron2; unrounded and in fractions, those of
+ * matterport's `get_anchors`.
  *
  * @param featureSizes Sizes of the feature maps, finest first.
  * @param imageSize Size of the padded network input.
- * @throws ConfigError when the levels of config and features differ in number.
+ * @throws ConfigError when config and features differ in the number of levels.
  */
 export function gridAnchors(
   config: AnchorConfig,
