@@ -1,3 +1,4 @@
+/** The feature pyramid network (Lin et al. 2017), as torchvision's FeaturePyramidNetwork. */
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ShapeError } from "@mrcnn/core";
@@ -14,17 +15,20 @@ export interface FpnConfig {
   readonly inChannels: readonly number[];
   /** Channels of every map of the pyramid; the paper's 256. */
   readonly outChannels: number;
-  /** After every convolution, which then has no bias (torchvision's v2 detectors). Default none. */
+  /** Norm after every convolution, which then has no bias (torchvision's v2 detectors). Default none. */
   readonly norm?: Norm;
 }
 
-/** Under torchvision's names: `inner_blocks.0.0.weight` is the 1 × 1 on the finest map, `inner_blocks.0.1.weight` its norm's. */
+/**
+ * Parameters of the pyramid under torchvision's names: `inner_blocks.0.0.weight` is the 1 × 1 convolution of
+ * the finest map, `inner_blocks.0.1.weight` that of its norm.
+ */
 export type FpnParams = {
   readonly inner_blocks: readonly ConvLayer[];
   readonly layer_blocks: readonly ConvLayer[];
 };
 
-/** Random weights, kaiming uniform with gain 1 and zero biases, as torchvision. */
+/** Creates random weights, kaiming uniform with gain 1 and zero biases, as torchvision. */
 export function initFpn(config: FpnConfig, random: Random): FpnParams {
   const { inChannels, outChannels, norm } = config;
   const layer = (size: number, channels: number): ConvLayer =>
@@ -39,12 +43,13 @@ export function initFpn(config: FpnConfig, random: Random): FpnParams {
 }
 
 /**
- * The feature pyramid (Lin et al. 2017) over the backbone's maps, finest first ("c2".."c5"): each
- * coarser level, resized to the finer map by nearest neighbour, is added to a 1 × 1 of it, then a
- * 3 × 3. The last level is every second pixel of the one before. Returns "p2".."p6", all
- * [B, H, W, outChannels]; torchvision's FeaturePyramidNetwork with LastLevelMaxPool.
+ * Applies the feature pyramid to the backbone's maps, finest first ("c2".."c5"): each coarser level, enlarged
+ * by nearest neighbours, is added to a 1 × 1 convolution of the next finer map; a 3 × 3 convolution follows.
+ * The last level is every second pixel of the one before. Returns "p2".."p6", all [B, H, W, outChannels]. As
+ * torchvision's FeaturePyramidNetwork with LastLevelMaxPool.
  *
- * @throws ShapeError when the number of maps is not the number of blocks; ConfigError when blocks have norms of no kind.
+ * @throws ShapeError when the number of maps is not the number of blocks; ConfigError when blocks have norms
+ * and `options.norm` doesn't say which kind.
  */
 export function applyFpn(
   params: FpnParams,
@@ -69,7 +74,7 @@ export function applyFpn(
         const lateral = (addend?: Tensor4D): Tensor4D =>
           applyConvLayer(params.inner_blocks[i]!, map, { ...options, addend }, "applyFpn");
         if (coarser === undefined) return lateral();
-        // Elsewhere the convolution itself may take the sum along.
+        // Without that kernel, one for the convolution may include the addition.
         return hasKernel(upsampleAddContract, {}) ?
             upsampleAdd(coarser, lateral())
           : lateral(upsampleNearest(coarser, { height, width }));

@@ -1,2 +1,3 @@
+/** The public names of @mrcnn/fpn. */
 export { applyFpn, initFpn } from "./fpn.ts";
 export type { FpnConfig, FpnParams } from "./fpn.ts";
