@@ -1,15 +1,23 @@
+/** Batching of images, as torchvision's `batch_images`. */
 import { ShapeError, type FloatImage, type ImageBatch, type ImageSize } from "@mrcnn/core";
 
-/** How images of different sizes become one array. */
+/** Options of the batch's size. */
 export interface BatchOptions {
-  /** Both edges of the batch are multiples of this. Default 32, the stride of the coarsest backbone level. */
+  /**
+   * Number of which both edges of the batch are multiples. Default 32, the stride of the coarsest backbone
+   * level.
+   */
   readonly divisor?: number;
-  /** A fixed size of the batch, rounded up to `divisor`. Default: the smallest that holds every image. */
+  /**
+   * Fixed size of the batch, rounded up to multiples of `divisor`. Default the smallest that holds every
+   * image.
+   */
   readonly size?: ImageSize | undefined;
 }
 
 /**
- * Puts images into one array, zeros to the right and below (after normalising, as torchvision).
+ * Copies images into one array, with zeros to the right and below (padding follows normalisation, as in
+ * torchvision).
  *
  * @throws ShapeError without images, or for an image larger than `size`.
  */

@@ -1,7 +1,12 @@
+/** Cropping of images. */
 import { ShapeError, type ImageSize, type Random, type RawImage } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
 
-/** Cuts `window` out of an image. */
+/**
+ * Cuts `window` out of an image.
+ *
+ * @throws ShapeError when the window doesn't lie within the image.
+ */
 export function cropImage(image: RawImage, window: PixelWindow): RawImage {
   const { left, top, height, width } = window;
   if (!(left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height)) {
@@ -18,7 +23,10 @@ export function cropImage(image: RawImage, window: PixelWindow): RawImage {
   return { height, width, data };
 }
 
-/** A window of `crop`'s size anywhere within `size`, uniformly; along an edge shorter than the crop, all of it. */
+/**
+ * Draws a window of `crop`'s size uniformly within `size`; along an edge shorter than the crop, it spans the
+ * edge.
+ */
 export function randomWindow(size: ImageSize, crop: ImageSize, random: Random): PixelWindow {
   const height = Math.min(size.height, crop.height);
   const width = Math.min(size.width, crop.width);

@@ -1,10 +1,11 @@
+/** Ground truth under resizing, orientation and cropping of its image. */
 import type { Bitmap, GroundTruth, ImageSize } from "@mrcnn/core";
 import { bitmapBox, cropBitmap, resizeBitmap, type PixelWindow } from "@mrcnn/masks";
 import { orientBitmap, orientBoxes, type Orientation } from "./orient.ts";
 
 /**
- * Boxes [N * 4] of an image of size `from`, in the pixels of the same image at size `to`; in float32
- * as torchvision's resize_boxes. The way back is the same with the sizes swapped.
+ * Scales boxes [N * 4] of an image of size `from` to the same image at size `to`, in float32 as torchvision's
+ * resize_boxes. With the sizes swapped it is the inverse.
  */
 export function mapBoxes(boxes: Float32Array, from: ImageSize, to: ImageSize): Float32Array {
   const x = Math.fround(to.width / from.width);
@@ -12,19 +13,22 @@ export function mapBoxes(boxes: Float32Array, from: ImageSize, to: ImageSize): F
   return boxes.map((v, i) => v * (i % 2 === 0 ? x : y));
 }
 
-/** Masks in the pixels of the same image at size `to`, by nearest neighbour as torchvision. */
+/** Resizes masks to the same image at size `to`, by nearest neighbours as torchvision. */
 export function mapMasks(masks: readonly Bitmap[], to: ImageSize): Bitmap[] {
   return masks.map((mask) => resizeBitmap(mask, to));
 }
 
-/** Ground truth of an image of size `from`, for the same image at size `to`. Every object stays, even where nothing of its mask is left. */
+/**
+ * Resizes the ground truth of an image of size `from` to the same image at size `to`. Every object is kept,
+ * even where nothing of its mask is left.
+ */
 export function resizeGroundTruth(groundTruth: GroundTruth, from: ImageSize, to: ImageSize): GroundTruth {
   if (from.height === to.height && from.width === to.width) return groundTruth;
   const { boxes, masks } = groundTruth;
   return { ...groundTruth, boxes: mapBoxes(boxes, from, to), masks: mapMasks(masks, to) };
 }
 
-/** Ground truth turned with its image; `size` is the image's before turning. */
+/** Orients ground truth with its image; `size` is the image's size before. */
 export function orientGroundTruth(
   groundTruth: GroundTruth,
   size: ImageSize,
@@ -44,8 +48,8 @@ const countSet = (mask: Bitmap): number => {
 };
 
 /**
- * Ground truth of a window of an image. An object cut by the window gets the box of what is left of
- * its mask (without masks: its clipped box); objects with fewer than `minArea` pixels left are dropped.
+ * Crops ground truth to a window of its image. An object cut by the window gets the box of the rest of its
+ * mask (without masks: its clipped box); objects with fewer than `minArea` visible pixels are dropped.
  */
 export function cropGroundTruth(
   groundTruth: GroundTruth,

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/transforms. */
 export { batchImages } from "./batch.ts";
 export type { BatchOptions } from "./batch.ts";
 export { cropImage, randomWindow } from "./crop.ts";

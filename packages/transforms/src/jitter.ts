@@ -1,20 +1,24 @@
+/**
+ * Colour changes of images, as torchvision's `adjust_brightness`, `adjust_contrast`, `adjust_saturation` and
+ * `adjust_hue`.
+ */
 import type { RawImage } from "@mrcnn/core";
 
-/** How far colours move; what is absent stays. */
+/** Amounts of the changes of an image's colours. */
 export interface ColorChange {
-  /** Multiplies brightness. Default 1. */
+  /** Factor of the brightness. Default 1. */
   readonly brightness?: number;
-  /** Multiplies contrast about the image's mean grey. Default 1. */
+  /** Factor of the contrast about the image's mean grey. Default 1. */
   readonly contrast?: number;
-  /** Multiplies the distance of every pixel from its own grey: 0 is a grey image. Default 1. */
+  /** Factor of the distance of every pixel from its own grey: 0 gives a grey image. Default 1. */
   readonly saturation?: number;
-  /** Turns of the hue, -0.5 to 0.5: 1/3 turns red into green. Default 0. */
+  /** Rotation of the hue in turns, -0.5 to 0.5: 1/3 turns red into green. Default 0. */
   readonly hue?: number;
 }
 
 /**
- * Changes an image's colours: brightness, contrast, saturation, then hue, as torchvision's functions of
- * these names (grey is ITU-R 601's), without rounding in between. Values stay within 0..255.
+ * Changes an image's colours: brightness, contrast, saturation, then hue, as torchvision's functions of these
+ * names (grey is ITU-R 601's), without rounding in between. Values are clipped to 0..255.
  */
 export function adjustColor(
   image: RawImage,
@@ -49,7 +53,8 @@ export function adjustColor(
 const within = (x: number): number => Math.min(Math.max(x, 0), 255);
 const greyOf = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;
 
-// Largest and smallest channel stay (HSV's value and saturation); the hexagon of hues is turned.
+// Rotates the hue about HSV's hexagon; the largest and smallest channel (HSV's value and saturation) stay the
+// same.
 function turnHue(r: number, g: number, b: number, turns: number): [number, number, number] {
   const high = Math.max(r, g, b);
   const span = high - Math.min(r, g, b);

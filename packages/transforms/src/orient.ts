@@ -1,16 +1,17 @@
+/** Orientation of images, masks and boxes by flips and transposition. */
 import type { Bitmap, ImageSize, RawImage } from "@mrcnn/core";
 
-/** One of the eight ways to lay a picture down: transposed first, then mirrored. */
+/** One of the eight orientations of a picture: transposed first, then mirrored. */
 export interface Orientation {
-  /** Swaps rows and columns. */
+  /** Whether rows and columns are swapped. Default false. */
   readonly transpose?: boolean;
-  /** Mirrors left and right. */
+  /** Whether left and right are mirrored. Default false. */
   readonly flipHorizontal?: boolean;
-  /** Mirrors top and bottom. */
+  /** Whether top and bottom are mirrored. Default false. */
   readonly flipVertical?: boolean;
 }
 
-/** The size of a picture of `size` after `orientation`. */
+/** Returns the size of a picture of `size` after `orientation`. */
 export function orientSize({ height, width }: ImageSize, { transpose = false }: Orientation): ImageSize {
   return transpose ? { height: width, width: height } : { height, width };
 }
@@ -45,12 +46,12 @@ function orientPixels(
   return data;
 }
 
-/** Turns an image. */
+/** Orients an image. */
 export function orientImage(image: RawImage, orientation: Orientation): RawImage {
   return { ...orientSize(image, orientation), data: orientPixels(image.data, image, 3, orientation) };
 }
 
-/** Turns a mask with its image. */
+/** Orients a mask with its image. */
 export function orientBitmap(bitmap: Bitmap, orientation: Orientation): Bitmap {
   const { transpose = false, flipHorizontal = false, flipVertical = false } = orientation;
   const size = orientSize(bitmap.size, orientation);
@@ -66,7 +67,7 @@ export function orientBitmap(bitmap: Bitmap, orientation: Orientation): Bitmap {
   };
 }
 
-/** Turns boxes [N * 4] with their image; `size` is the image's before turning. */
+/** Orients boxes [N * 4] with their image; `size` is the image's size before. */
 export function orientBoxes(boxes: Float32Array, size: ImageSize, orientation: Orientation): Float32Array {
   const { transpose = false, flipHorizontal = false, flipVertical = false } = orientation;
   const { height, width } = orientSize(size, orientation);

@@ -1,19 +1,23 @@
+/** Bilinear resizing of bytes, as Pillow. */
 import type { ImageSize, RawImage } from "@mrcnn/core";
 
-// Fractional bits of a weight: 8 of the pixel, and 2 in which sums of rounded weights may overflow.
+// Fractional bits of a weight: 32, less 8 for the pixel and 2 into which sums of rounded weights may
+// overflow.
 const PRECISION = 32 - 8 - 2;
 const HALF = 1 << (PRECISION - 1);
 
 interface Filter {
-  /** Per output position: its first source position, and how many it draws on. */
+  /**
+   * First source position of each output position; `count` is the number of source positions that it reads.
+   */
   readonly first: Int32Array;
   readonly count: Int32Array;
-  /** Fixed-point weights, `taps` places per output position. */
+  /** Fixed-point weights, `taps` entries per output position. */
   readonly weights: Int32Array;
   readonly taps: number;
 }
 
-// A triangle as wide as two source pixels, or as two output pixels where those are larger.
+// Returns a triangle filter as wide as two source pixels, or as two output pixels where those are larger.
 function triangleFilter(from: number, to: number): Filter {
   const scale = from / to;
   const support = Math.max(scale, 1);
@@ -84,9 +88,9 @@ function resizeColumns(source: Bytes, { height, width }: ImageSize, to: number):
 }
 
 /**
- * Resizes bytes as Pillow's `Image.resize` with BILINEAR, to the bit: a triangle filter that widens
- * when shrinking (so it does not alias), rows before columns, each rounded to a byte; an edge that
- * keeps its length is left alone.
+ * Resizes bytes as Pillow's `Image.resize` with BILINEAR, bit for bit: with a triangle filter that widens
+ * when shrinking (antialiasing), rows before columns, each rounded to a byte; an edge whose length doesn't
+ * change is not filtered.
  */
 export function resizeLikePillow(image: RawImage, { height, width }: ImageSize): RawImage {
   const rows = width === image.width ? image.data : resizeRows(image.data, image, width);

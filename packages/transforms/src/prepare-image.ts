@@ -1,3 +1,4 @@
+/** Preparation of images for inference, as torchvision, detectron2 and matterport. */
 import type { FloatImage, ImageSize, RawImage } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
 import { normalizeImage, normalizeImageBy, type Normalization } from "./normalize.ts";
@@ -6,31 +7,32 @@ import { resizeImage, roundedShortestEdgeSize, shortestEdgeSize, type ShortestEd
 import { resizeLikeScikitImage } from "./scikit-image.ts";
 import { centreInSquare, squareFit } from "./square.ts";
 
-/** What the network expects of an image. */
+/** Options of the preparation of an image. */
 export interface ImageOptions extends Normalization, Partial<ShortestEdge> {
   /**
-   * Whose way of resizing, and of rounding, to follow. Default "torchvision".
+   * The library whose resizing and rounding are followed. Default "torchvision".
    * - "torchvision": normalised floats, bilinear without antialiasing; sizes rounded down.
    * - "detectron2": bytes, Pillow's antialiased bilinear; sizes rounded to the nearest.
-   * - "matterport": bytes, scikit-image's bilinear; never made smaller than need be, then centred in a
-   *   black square of `maxSize` pixels; the mean is taken off in float64, of the black too.
+   * - "matterport": bytes, scikit-image's bilinear; shrunk only as far as needed, then centred in a black
+   *   square of `maxSize` pixels; the mean is subtracted in float64, from the black too.
    *
-   * Without `minSize` the image keeps its size, but for what `maxSize` demands of matterport's square.
+   * Without `minSize` the image keeps its size, except where it must fit into matterport's square.
    */
   readonly resize?: "torchvision" | "detectron2" | "matterport";
 }
 
-/** An image as the network sees it, and where in it the photo is. */
+/** An image in the network's input format, and the position of the photo in it. */
 export interface PreparedImage {
   readonly image: FloatImage;
-  /** The part of `image` that the photo fills: all of it, except in matterport's square. */
+  /** Part of `image` that the photo fills: all of it, except in matterport's square. */
   readonly window: PixelWindow;
-  /** Of the photo. */
+  /** Size of the photo. */
   readonly originalSize: ImageSize;
 }
 
 /**
- * The size in pixels that `prepareImage` gives a photo of this size: matterport's is a square, whose sides are `maxSize`.
+ * Returns the size in pixels to which `prepareImage` brings a photo of this size; for matterport it is a
+ * square of side `maxSize`.
  *
  * @throws ConfigError when an edge would vanish, or for matterport's square without a `maxSize`.
  */
@@ -43,7 +45,7 @@ export function preparedSize(
   }: Pick<ImageOptions, "resize" | "minSize" | "maxSize">,
 ): ImageSize {
   if (resize === "matterport") {
-    squareFit(photo, { minSize, side: maxSize }); // throws where nothing fits
+    squareFit(photo, { minSize, side: maxSize }); // for its errors
     return { height: maxSize, width: maxSize };
   }
   if (minSize === undefined) return photo;
@@ -51,7 +53,8 @@ export function preparedSize(
 }
 
 /**
- * An image normalised and resized for inference, with what maps results back.
+ * Normalises and resizes an image for inference; the result includes what is needed to map detections back to
+ * the photo.
  *
  * @throws ConfigError when an edge would vanish, or for matterport's square without a `maxSize`.
  */

@@ -1,3 +1,4 @@
+/** Augmentation and preparation of training samples. */
 import type { FloatImage, GroundTruth, ImageSize, Random, Sample } from "@mrcnn/core";
 import { cropImage, randomWindow } from "./crop.ts";
 import { cropGroundTruth, orientGroundTruth, resizeGroundTruth } from "./ground-truth.ts";
@@ -6,33 +7,41 @@ import { normalizeImage, type Normalization } from "./normalize.ts";
 import { orientImage } from "./orient.ts";
 import { resizeImage, shortestEdgeSize } from "./resize.ts";
 
-/** How training images vary; plain data, so that it can come from a file. What is absent is not done. */
+/** Options of the augmentation, as plain data that can come from a file. Options left out are not applied. */
 export interface Augmentation {
   /** Probability of mirroring left and right. */
   readonly flip?: number;
   /** Probability of mirroring top and bottom. */
   readonly verticalFlip?: number;
-  /** Probability of a quarter turn; 0.5 together with both flips at 0.5 makes all eight orientations alike. */
+  /**
+   * Probability of a quarter turn; 0.5 together with both flips at 0.5 makes all eight orientations equally
+   * likely.
+   */
   readonly rotate90?: number;
-  /** Lengths of the shorter edge; one is drawn per sample. Without it the image keeps its size. */
+  /**
+   * Lengths of the shorter edge, of which one is drawn per sample. Default none: the image keeps its size.
+   */
   readonly minSizes?: readonly number[];
-  /** Limit of the longer edge when resizing. */
+  /** Largest length of the longer edge when resizing. Default unlimited. */
   readonly maxSize?: number;
-  /** A random window of this size is cut out after resizing; an image smaller than it stays whole along that edge. */
+  /**
+   * Size of a random window that is cut out after resizing; an image shorter than it along an edge is kept
+   * whole along that edge.
+   */
   readonly crop?: ImageSize;
-  /** Objects with fewer visible pixels are dropped. Default 1. */
+  /** Fewest visible pixels of an object that is kept. Default 1. */
   readonly minArea?: number;
-  /** Brightness is multiplied by a factor within 1 ± this. */
+  /** Range of the brightness factor, drawn within 1 ± this. */
   readonly brightness?: number;
-  /** Contrast is multiplied by a factor within 1 ± this. */
+  /** Range of the contrast factor, drawn within 1 ± this. */
   readonly contrast?: number;
-  /** Saturation is multiplied by a factor within 1 ± this. */
+  /** Range of the saturation factor, drawn within 1 ± this. */
   readonly saturation?: number;
-  /** The hue is turned by at most this share of the circle, either way; at most 0.5. */
+  /** Largest rotation of the hue in either direction, in turns; at most 0.5. */
   readonly hue?: number;
 }
 
-/** How a sample becomes what the network is trained on. */
+/** Options of the preparation of a training sample. */
 export interface TrainingOptions extends Normalization, Augmentation {}
 
 /** A sample in the pixels of the network's input. */
@@ -43,8 +52,9 @@ export interface PreparedSample {
 }
 
 /**
- * Augments one sample: turned, resized, cropped, recoloured, normalised, image and objects alike. All
- * chance comes from `random`. Objects of which nothing is left are dropped; none left is a valid negative.
+ * Augments one sample: orients, resizes, crops, recolours and normalises the image, and transforms the
+ * objects alike. All random choices come from `random`. Objects of which nothing is left are dropped; a
+ * sample without objects is a valid negative.
  */
 export function prepareTrainingSample(
   sample: Sample,
@@ -56,7 +66,7 @@ export function prepareTrainingSample(
   let { image, groundTruth } = sample;
 
   const turn = random.uniform() < rotate90;
-  const flipHorizontal = random.uniform() < flip !== turn; // a quarter turn is a transposition mirrored
+  const flipHorizontal = random.uniform() < flip !== turn; // a quarter turn is a transposition and a flip
   const flipVertical = random.uniform() < verticalFlip;
   if (turn || flipHorizontal || flipVertical) {
     const orientation = { transpose: turn, flipHorizontal, flipVertical };

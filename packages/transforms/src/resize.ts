@@ -1,20 +1,21 @@
+/** Sizes by the shorter edge and bilinear resizing, as torchvision and detectron2. */
 import { ConfigError, type FloatImage, type ImageSize } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
 
-/** How large an image should be for the network. */
+/** Size limits of an image for the network. */
 export interface ShortestEdge {
-  /** Length of the shorter edge, pixels. */
+  /** Length of the shorter edge in pixels. */
   readonly minSize: number;
-  /** Limit of the longer edge, pixels; it wins over `minSize`. */
+  /** Largest length of the longer edge in pixels; it takes precedence over `minSize`. */
   readonly maxSize: number;
 }
 
 /**
- * The size at which the shorter edge is `minSize`, unless the longer would pass `maxSize`.
+ * Returns the size at which the shorter edge is `minSize`, unless the longer edge would exceed `maxSize`.
  *
- * torchvision 0.14 to the pixel: the scale is a float32 reciprocal times the wanted edge, and the result
- * is floored, so that an edge may end one pixel short (799 for a height of 103). Later versions compute
- * the scale in float64 and end short less often.
+ * As torchvision 0.14 to the pixel: the scale is a float32 reciprocal times the wanted edge, and the result
+ * is floored, so that an edge may be one pixel short (799 for a height of 103). Later versions compute the
+ * scale in float64, where that is rarer.
  *
  * @throws ConfigError when an edge would be smaller than one pixel.
  */
@@ -28,8 +29,8 @@ export function shortestEdgeSize(size: ImageSize, { minSize, maxSize }: Shortest
 }
 
 /**
- * The same by detectron2's `ResizeShortestEdge.get_output_shape`: float64, each edge rounded to the
- * nearest whole pixel, halves up.
+ * Returns the size for the shorter edge as detectron2's `ResizeShortestEdge.get_output_shape`: in float64,
+ * each edge rounded to the nearest whole pixel, halves up.
  *
  * @throws ConfigError when an edge would be smaller than one pixel.
  */
@@ -68,7 +69,8 @@ interface Taps {
   readonly weight: Float32Array;
 }
 
-// For each output position of [start, start + count): its two source positions and the second's weight.
+// Returns for each output position of [start, start + count) its two source positions and the second's
+// weight.
 function taps(from: number, to: number, start: number, count: number, step: number): Taps {
   const low = new Int32Array(count);
   const high = new Int32Array(count);
@@ -108,7 +110,7 @@ export function resizeImage(
   const row = width * 3;
   const data = new Float32Array(height * row);
 
-  // Separable: a source row is stretched once, and kept while output rows still need it.
+  // The filter is separable: a source row is stretched once, and kept while output rows still need it.
   const stretch = (sourceRow: number, out: Float32Array): void => {
     const base = sourceRow * image.width * 3;
     for (let i = 0, o = 0; i < width; i++, o += 3) {

@@ -1,3 +1,4 @@
+/** Bilinear resizing of bytes, as scikit-image. */
 import type { ImageSize, RawImage } from "@mrcnn/core";
 
 interface Taps {
@@ -7,7 +8,7 @@ interface Taps {
   readonly highWeight: Float64Array;
 }
 
-// For each output position its two source positions and their weights; outside the image lies black.
+// Returns for each output position its two source positions and their weights; outside of the image is black.
 function taps(from: number, to: number, step: number): Taps {
   const [low, high] = [new Int32Array(to), new Int32Array(to)];
   const [lowWeight, highWeight] = [new Float64Array(to), new Float64Array(to)];
@@ -26,8 +27,8 @@ function taps(from: number, to: number, step: number): Taps {
 
 /**
  * Resizes bytes as scikit-image's `transform.resize(image, size, order=1, mode="constant",
- * preserve_range=True, anti_aliasing=False).astype(uint8)`: bilinear in float64 with black around the
- * image, clipped to the image's own range of values, fractions dropped.
+ * preserve_range=True, anti_aliasing=False).astype(uint8)`: bilinear in float64 with black around the image,
+ * clipped to the image's own range of values and truncated to whole numbers.
  */
 export function resizeLikeScikitImage(image: RawImage, { height, width }: ImageSize): RawImage {
   if (height === image.height && width === image.width) return image;
@@ -45,7 +46,7 @@ export function resizeLikeScikitImage(image: RawImage, { height, width }: ImageS
     for (let j = 0; j < width; j++) {
       const [left, right, before, after] = [x.low[j]!, x.high[j]!, x.lowWeight[j]!, x.highWeight[j]!];
       for (let c = 0; c < 3; c++, o++) {
-        // Fractions are dropped, so the order of operations shows: scipy.ndimage.zoom's.
+        // Values are truncated, so the order of operations matters: it is scipy.ndimage.zoom's.
         const value =
           source[top + left + c]! * above * before +
           source[top + right + c]! * above * after +

@@ -1,9 +1,10 @@
+/** Fitting of images into a black square, as matterport's resize_image in mode "square". */
 import { ConfigError, roundHalfToEven, type ImageSize, type RawImage } from "@mrcnn/core";
 import type { PixelWindow } from "@mrcnn/masks";
 
 /**
- * The size at which an image fits into a square of `side`: enlarged until its shorter edge is `minSize`,
- * never made smaller than the square demands (matterport's resize_image in mode "square").
+ * Returns the size at which an image fits into a square of `side`: enlarged until its shorter edge is
+ * `minSize`, and shrunk only as far as the square requires.
  *
  * @throws ConfigError when `side` is no whole number of pixels, or an edge would be smaller than one.
  */
@@ -28,7 +29,10 @@ export function squareFit(
   return size;
 }
 
-/** An image in the middle of a black square of `side`, half a pixel to the top left where it must; and where it lies. */
+/**
+ * Centres an image in a black square of `side`, half a pixel to the top left where the margin is odd; returns
+ * the square and the image's window in it.
+ */
 export function centreInSquare(image: RawImage, side: number): { image: RawImage; window: PixelWindow } {
   const { height, width } = image;
   const left = Math.floor((side - width) / 2);
