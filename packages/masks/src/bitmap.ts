@@ -1,3 +1,4 @@
+/** Binary masks stored as bitmaps of a window. */
 import { assertLength } from "@mrcnn/core";
 import type { Bitmap, ImageSize, Rle } from "@mrcnn/core";
 import { decodeRle } from "./rle.ts";
@@ -8,10 +9,10 @@ export interface PixelWindow extends ImageSize {
   readonly top: number;
 }
 
-/** Whether a mask is a bitmap; else it is run lengths. */
+/** Tells whether a mask is a bitmap; otherwise it is run lengths. */
 const isBitmap = (mask: Bitmap | Rle): mask is Bitmap => "data" in mask;
 
-/** A mask as one byte (0 or 1) per pixel of its whole image, row-major, [height * width]. */
+/** Returns a mask as one byte (0 or 1) per pixel of its whole image, row-major, [height * width]. */
 export function toFullBitmap(mask: Bitmap | Rle): Uint8Array {
   const { size, left, top, width, height, data } = isBitmap(mask) ? mask : decodeRle(mask);
   const full = new Uint8Array(size.height * size.width);
@@ -20,13 +21,19 @@ export function toFullBitmap(mask: Bitmap | Rle): Uint8Array {
   return full;
 }
 
-/** A bitmap of a whole row-major image, not 0 = set, kept only within its tight window. */
+/**
+ * Returns the bitmap of a whole row-major image, where non-zero pixels are set, stored within its tight
+ * window only.
+ */
 export function bitmapFromFull(data: ArrayLike<number>, size: ImageSize): Bitmap {
   assertLength(data, size.height * size.width, "bitmapFromFull", "data");
   return cut(size, 0, 0, size, (x, y) => data[y * size.width + x]!);
 }
 
-/** The tight box (x1, y1, x2, y2) of the pixels set, right and bottom exclusive; zeros when none is. */
+/**
+ * Returns the tight box (x1, y1, x2, y2) of the pixels set, right and bottom exclusive; zeros when none is
+ * set.
+ */
 export function bitmapBox(bitmap: Bitmap): readonly [x1: number, y1: number, x2: number, y2: number] {
   const { left, top, width, height, data } = bitmap;
   const box = tightWindow({ width, height }, (x, y) => data[y * width + x]!);
@@ -34,7 +41,7 @@ export function bitmapBox(bitmap: Bitmap): readonly [x1: number, y1: number, x2:
   return [left + box.left, top + box.top, left + box.left + box.width, top + box.top + box.height];
 }
 
-/** The part of a mask within `window`, as a mask of an image of the window's size. */
+/** Returns the part of a mask within `window`, as a mask of an image of the window's size. */
 export function cropBitmap(bitmap: Bitmap, window: PixelWindow): Bitmap {
   const left = Math.max(bitmap.left, window.left);
   const top = Math.max(bitmap.top, window.top);
@@ -50,7 +57,7 @@ export function cropBitmap(bitmap: Bitmap, window: PixelWindow): Bitmap {
   );
 }
 
-/** The mask of the image mirrored left to right. */
+/** Returns the mask of the image mirrored left to right. */
 export function flipBitmap(bitmap: Bitmap): Bitmap {
   const { size, left, top, width, height, data } = bitmap;
   const flipped = new Uint8Array(data.length);
@@ -61,8 +68,8 @@ export function flipBitmap(bitmap: Bitmap): Bitmap {
 }
 
 /**
- * The mask of the image resized to `size`, nearest pixel as `torch.nn.functional.interpolate` chooses
- * it: floor(i * in / out) in float32.
+ * Returns the mask of the image resized to `size` by nearest neighbours as in
+ * `torch.nn.functional.interpolate`: the source pixel is floor(i * in / out) in float32.
  */
 export function resizeBitmap(bitmap: Bitmap, size: ImageSize): Bitmap {
   const columns = sources(bitmap.size.width, size.width, bitmap.left, bitmap.width);
@@ -77,7 +84,8 @@ export function resizeBitmap(bitmap: Bitmap, size: ImageSize): Bitmap {
   );
 }
 
-// For each output place whose source lies in the window [start, start + length): that source, from the window's start.
+// Returns, for each output position whose source lies in the window [start, start + length), that source
+// relative to the window's start.
 function sources(
   from: number,
   to: number,
@@ -96,7 +104,7 @@ function sources(
   return { first, index };
 }
 
-// A bitmap of what `at` says about a window at (left, top), cut down to the pixels set.
+// Returns the bitmap of the values `at` of a window at (left, top), cropped to the pixels set.
 function cut(
   size: ImageSize,
   left: number,

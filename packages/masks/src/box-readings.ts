@@ -1,4 +1,4 @@
-// Boxes that mean something else than (x, y, width, height) in pixels, told by the masks beside them.
+/** Recognition of boxes in other forms than (x, y, width, height) in pixels, by comparison with the masks. */
 import { quote } from "@mrcnn/core";
 import type { FindingList } from "./findings.ts";
 import { boxIou } from "./iou.ts";
@@ -7,17 +7,17 @@ import type { Look } from "./review-options.ts";
 type Numbers = readonly [number, number, number, number];
 type Seen = Look & { readonly box: Numbers };
 
-// What four numbers may mean, as (x, y, width, height).
+// Possible meanings of four numbers, each converted to (x, y, width, height).
 const READINGS: readonly { readonly name: string; readonly read: (box: Numbers) => Numbers }[] = [
   { name: "corners (x1, y1, x2, y2)", read: ([a, b, c, d]) => [a, b, c - a, d - b] },
   { name: "corners, rows first (y1, x1, y2, x2)", read: ([a, b, c, d]) => [b, a, d - b, c - a] },
   { name: "(y, x, height, width), rows first", read: ([a, b, c, d]) => [b, a, d, c] },
   { name: "centres and sizes (cx, cy, width, height)", read: ([a, b, c, d]) => [a - c / 2, b - d / 2, c, d] },
 ];
-// So many of the boxes must agree before a cause is named, and there must be so many of them.
+// A cause is named when at least this share of the boxes agrees, of at least ENOUGH boxes.
 const MOST = 0.9;
 const ENOUGH = 3;
-// Annotation tools round, and pixels have an extent: boxes this far off are the same.
+// Tolerances within which boxes count as equal, since annotation tools round and pixels have an extent.
 const PIXELS = 2;
 const SHARE = 0.05;
 
@@ -35,7 +35,10 @@ const isNear = (box: Numbers, bounds: Numbers): boolean => {
 const within = (values: readonly number[]): boolean => values.every((value) => value >= 0 && value <= 1);
 const isFraction = (values: readonly number[]): boolean => values.some((value) => !Number.isInteger(value));
 
-/** Says what boxes were meant as, when most of them are not (x, y, width, height) in pixels; else which differ from their masks. */
+/**
+ * Reports the form in which most boxes were probably written, when it is not (x, y, width, height) in pixels;
+ * otherwise reports the boxes that differ from their masks.
+ */
 export function readBoxesAs(
   looks: readonly Look[],
   { found, isFatal }: { readonly found: FindingList; readonly isFatal: boolean },
@@ -97,7 +100,8 @@ export function readBoxesAs(
   }
 }
 
-// Sets of boxes have nothing to compare with: all of them are corners within their images, and as sizes most reach over the edge.
+// Data sets of boxes have no masks to compare with: reported are boxes that would all lie within their images
+// as corners, while as sizes most reach over an edge.
 function sayCornersWithoutMasks(boxed: readonly Seen[], compared: number, found: FindingList): void {
   if (compared > 0 || boxed.length < ENOUGH) return;
   let over = 0;

@@ -1,19 +1,23 @@
+/** Types of COCO's JSON files, and conversion of segmentations to run lengths. */
 import { DatasetError, isRecord, quote } from "@mrcnn/core";
 import type { CocoId, ImageSize, Rle } from "@mrcnn/core";
 import { rasterizePolygons } from "./polygon.ts";
 import { rleFromString } from "./rle-string.ts";
 import { rleFromCounts } from "./rle.ts";
 
-/** (x, y, width, height) in pixels. */
+/** A box (x, y, width, height) in pixels. */
 export type CocoBox = readonly [x: number, y: number, width: number, height: number];
 
-/** Run lengths in a COCO file: `size` is [height, width]; counts are plain or COCO's compressed text. */
+/**
+ * Run lengths in a COCO file: `size` is [height, width]; `counts` are plain numbers or COCO's compressed
+ * text.
+ */
 export interface CocoRle {
   readonly size: readonly [height: number, width: number];
   readonly counts: string | readonly number[];
 }
 
-/** Polygons (x1, y1, x2, y2, ...) whose union is the object, or run lengths. */
+/** A segmentation: polygons (x1, y1, x2, y2, ...) whose union is the object, or run lengths. */
 export type CocoSegmentation = readonly (readonly number[])[] | CocoRle;
 
 /** An entry of a COCO file's `images`. */
@@ -38,16 +42,16 @@ export interface CocoAnnotation {
   readonly category_id: CocoId;
   readonly bbox: CocoBox;
   readonly segmentation?: CocoSegmentation;
-  /** In pixels; what COCO's size ranges go by. */
+  /** Area in pixels, by which COCO's size ranges are decided. */
   readonly area?: number;
   readonly iscrowd?: number;
   /** (x, y, visibility) of each keypoint, flat; visibility 0 is unmarked. */
   readonly keypoints?: readonly number[];
-  /** How many are marked. */
+  /** Number of marked keypoints. */
   readonly num_keypoints?: number;
 }
 
-/** A COCO annotation file ("instances_*.json"); further keys are allowed and left alone. */
+/** A COCO annotation file ("instances_*.json"); further keys are allowed and left unchanged. */
 export interface CocoJson {
   readonly images: readonly CocoImage[];
   readonly annotations: readonly CocoAnnotation[];
@@ -63,7 +67,10 @@ export interface CocoResult {
   readonly segmentation?: CocoSegmentation;
   /** (x, y, visibility) of each keypoint, flat; the evaluation reads x and y. */
   readonly keypoints?: readonly number[];
-  /** Of each keypoint, as the model gives them: logits or probabilities. COCO's format has none and ignores them. */
+  /**
+   * Score of each keypoint as the model gives it, a logit or a probability. COCO's format has no such key and
+   * ignores it.
+   */
   readonly keypoint_scores?: readonly number[];
 }
 function isSegmentation(value: unknown): value is CocoSegmentation {
@@ -74,8 +81,8 @@ function isSegmentation(value: unknown): value is CocoSegmentation {
 }
 
 /**
- * The mask of a COCO segmentation, polygons or run lengths, on an image of `size`.
- * `where` names the file and annotation in errors.
+ * Returns the mask of a COCO segmentation, polygons or run lengths, on an image of `size`. `where` names the
+ * file and annotation in errors.
  *
  * @throws DatasetError when it is not a segmentation, is of another size, or its counts don't add up.
  */

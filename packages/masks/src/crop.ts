@@ -1,16 +1,17 @@
+/** Training targets of the mask head, as torchvision's `project_masks_on_boxes`. */
 import { assertLength } from "@mrcnn/core";
 import type { Bitmap } from "@mrcnn/core";
 
 const f = Math.fround;
 
 /**
- * Training targets of the mask head: under each box (x1, y1, x2, y2; [N * 4]) its mask (`masks[i]`),
- * averaged into side * side bins: [N * side * side], row-major, values in [0, 1].
+ * Computes training targets of the mask head: crops to each box (x1, y1, x2, y2; [N * 4]) its mask `masks[i]`
+ * and averages it into side * side bins: [N * side * side], row-major, values in [0, 1].
  *
- * torchvision's `project_masks_on_boxes`: RoIAlign of the whole bitmap, not aligned, with as many
- * samples per bin as it has pixels. RoIAlign is separable, so only the window's rows and columns are read.
+ * As torchvision's `project_masks_on_boxes`: unaligned RoIAlign of the whole bitmap, with as many samples per
+ * bin as the bin has pixels. RoIAlign is separable, so only the window's rows and columns are read.
  *
- * @throws ShapeError when there is not one mask per box.
+ * @throws ShapeError unless there is one mask per box.
  */
 export function cropMasks(masks: readonly Bitmap[], boxes: Float32Array, side: number): Float32Array {
   assertLength(boxes, masks.length * 4, "cropMasks", "boxes");
@@ -28,7 +29,8 @@ export function cropMasks(masks: readonly Bitmap[], boxes: Float32Array, side: n
       start: top,
       count: height,
     });
-    // Each source row once: its sum per column of bins, then its share of each row of bins.
+    // Each source row is read once: summed per column of bins, then added with its weight to each row of
+    // bins.
     const sums = new Float64Array(side * side);
     for (let y = ys.lowest; y < ys.highest; y++) {
       row.fill(0);
@@ -51,19 +53,19 @@ export function cropMasks(masks: readonly Bitmap[], boxes: Float32Array, side: n
   return targets;
 }
 
-/** Per bin the window's pixels [first, end) it reads and their weights, from `bin * stride` on. */
+/** The window's pixels [first, end) that each bin reads, and their weights from `bin * stride` on. */
 interface BinWeights {
   readonly first: Int32Array;
   readonly end: Int32Array;
   readonly weights: Float64Array;
   readonly stride: number;
-  /** The pixels read by any bin: [lowest, highest). */
+  /** The range of pixels read by any bin: [lowest, highest). */
   readonly lowest: number;
   readonly highest: number;
   readonly samples: number;
 }
 
-// One axis of RoIAlign, positions rounded to float32 in torchvision's order.
+// Computes one axis of RoIAlign, with positions rounded to float32 in torchvision's order.
 function binWeights(
   from: number,
   to: number,
@@ -97,7 +99,7 @@ function binWeights(
         end[b] = inWindow + 1;
       }
     }
-    // A bin beside the window keeps its empty range 0 to 0.
+    // A bin outside of the window keeps its empty range 0 to 0.
     if (origin < 0) continue;
     lowest = Math.min(lowest, origin);
     highest = Math.max(highest, end[b]!);

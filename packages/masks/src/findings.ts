@@ -1,23 +1,26 @@
-// What is wrong or odd in a data set, gathered by kind, and the error that says so.
+/** Findings of the review of annotations, grouped by kind, and the error that reports them. */
 import { DatasetError } from "@mrcnn/core";
 
-/** A choice that makes a finding harmless; each surface has words of its own for it. */
+/** A choice that makes a finding harmless; each surface (functions, command line) words it differently. */
 export type CocoRemedy =
   "drop degenerate" | "drop empty categories" | "boxes alone" | "more pixels" | "turn photos";
 
-/** How a surface says what to do instead of mending the file; by default the options of the functions. */
+/** A surface's wording of each remedy. Default the options of the functions. */
 export type CocoAdvice = Readonly<Partial<Record<CocoRemedy, string>>>;
 
-/** Something wrong or odd, and how often. */
+/** An error or oddity in annotations, and its number of occurrences. */
 export interface CocoFinding {
-  /** What it is, in a few words: "box without area". */
+  /** Kind of the finding in a few words: "box without area". */
   readonly kind: string;
-  /** An error stops what the annotations were read for; a note does not. */
+  /** Severity: an error prevents the use for which the annotations were read; a note does not. */
   readonly severity: "error" | "note";
   readonly count: number;
-  /** The first five, each a clause that names the entry: "annotation 4 of a.png: bbox must be …, got [1,2,0,4]". */
+  /**
+   * The first five occurrences, each a clause that names the entry: "annotation 4 of a.png: bbox must be …,
+   * got [1,2,0,4]".
+   */
   readonly examples: readonly string[];
-  /** What to do, in whole sentences. */
+  /** Advice in whole sentences. */
   readonly advice: string;
 }
 
@@ -29,7 +32,7 @@ const functionOptions: Readonly<Record<CocoRemedy, string>> = {
   "boxes alone": 'Or read boxes alone with masks: "unneeded".',
 };
 
-/** What a rule says of one entry. */
+/** A rule's report on one entry. */
 export interface Said {
   readonly severity?: CocoFinding["severity"];
   readonly example: string;
@@ -37,10 +40,10 @@ export interface Said {
   readonly remedy?: CocoRemedy | undefined;
 }
 
-/** Gathers findings. */
+/** A collection of findings. */
 export interface FindingList {
   add(kind: string, said: Said): void;
-  /** Errors first. */
+  /** Returns the findings, errors first. */
   all(): CocoFinding[];
 }
 
@@ -76,7 +79,7 @@ export function createFindingList(advice: CocoAdvice = {}): FindingList {
   };
 }
 
-/** A finding in one line, without the file's name. */
+/** Describes a finding in one line, without the file's name. */
 export function describeFinding({ count, examples, advice }: CocoFinding): string {
   const others =
     count === 1 ? ""
@@ -85,10 +88,12 @@ export function describeFinding({ count, examples, advice }: CocoFinding): strin
   return `${examples[0]}${others}. ${advice}`;
 }
 
-// "annotation 4 of a.png" of "annotation 4 of a.png: bbox must be …"
+// Returns "annotation 4 of a.png" for "annotation 4 of a.png: bbox must be …".
 const nameOf = (example: string): string => example.split(": ")[0]!;
 
-/** The error of what is wrong in a file, or undefined when nothing is. */
+/**
+ * Returns the error that reports the findings of a file, or undefined when there are no errors among them.
+ */
 export function errorOf(findings: readonly CocoFinding[], where: string): DatasetError | undefined {
   const [first, ...others] = findings.filter(({ severity }) => severity === "error");
   if (first === undefined) return undefined;

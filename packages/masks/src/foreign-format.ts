@@ -1,4 +1,4 @@
-/** Tells whose format a JSON value is in that is not COCO's. */
+/** Recognition of JSON in formats other than COCO's. */
 import { isRecord } from "@mrcnn/core";
 
 type Loose = Readonly<Record<string, unknown>>;
@@ -12,8 +12,8 @@ const someValue = (value: Loose): unknown => {
 const EXPORT = "Export the data as COCO JSON.";
 
 /**
- * Says what a JSON value is that was meant to be COCO annotations, and what to do; undefined for what looks like COCO
- * annotations, and for what is of no known kind.
+ * Describes a JSON value that was expected to be COCO annotations but is in another known format, with
+ * advice; returns undefined for what looks like COCO annotations, and for unknown formats.
  */
 export function foreignAnnotations(value: unknown): string | undefined {
   if (has(value, "images", "annotations")) {
@@ -60,7 +60,8 @@ export function foreignAnnotations(value: unknown): string | undefined {
 }
 
 /**
- * Says what a JSON value is that was meant to be a list of COCO results, and what to do; undefined when that is not known.
+ * Describes a JSON value that was expected to be a list of COCO results but is in another known format, with
+ * advice; returns undefined for unknown formats.
  */
 export function foreignResults(value: unknown): string | undefined {
   if (has(value, "images", "annotations"))

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/masks. */
 export { bitmapBox, bitmapFromFull, cropBitmap, flipBitmap, resizeBitmap, toFullBitmap } from "./bitmap.ts";
 export type { PixelWindow } from "./bitmap.ts";
 export { segmentationToRle } from "./coco.ts";

@@ -1,10 +1,12 @@
+/** Pairwise IoU of boxes and of run lengths, as pycocotools. */
 import { assertLength, DatasetError } from "@mrcnn/core";
 import type { Rle } from "@mrcnn/core";
 import { rleArea, rleToBox } from "./rle.ts";
 
 /**
- * Pairwise IoU of boxes (x, y, width, height), flat, in double: [N * M], one row per detection.
- * For a crowd (`isCrowd[j]` not 0) the union is the detection alone, as in COCO: any part of a crowd may be found.
+ * Computes the pairwise IoU of boxes (x, y, width, height), flat, in float64: [N * M], one row per detection.
+ * For a crowd (`isCrowd[j]` not 0) the union is the detection alone, as in COCO: a detection may be any part
+ * of a crowd.
  */
 export function boxIou(
   detections: ArrayLike<number>,
@@ -38,10 +40,10 @@ const boxAt = (boxes: ArrayLike<number>, i: number): [number, number, number, nu
 ];
 
 /**
- * Pairwise IoU of masks of one image: [N * M], one row per detection; crowds as in `boxIou`. Runs are
- * walked side by side, never decoded, and only where the boxes overlap.
+ * Computes the pairwise IoU of masks of one image: [N * M], one row per detection; crowds as in `boxIou`.
+ * Runs are compared without decoding, and only where the boxes overlap.
  *
- * @throws DatasetError when sizes differ.
+ * @throws DatasetError when the masks' sizes differ.
  */
 export function rleIou(
   detections: readonly Rle[],
@@ -69,7 +71,7 @@ export function rleIou(
   return iou;
 }
 
-/** Pixels that two masks of one image share, from their `counts`. */
+/** Returns the number of pixels that two masks of one image share, from their `counts`. */
 export function runsIntersection(a: Uint32Array, b: Uint32Array): number {
   let i = 1;
   let j = 1;

@@ -1,10 +1,10 @@
-/** How much annotations may ask for. */
+/** Limits on the size of annotations, which bound memory and work. */
 
-/** Images of more pixels are refused unless an option says otherwise: where Pillow stops too. */
+/** Largest number of pixels of an image, where Pillow stops too; an option can change it. */
 export const MAX_PIXELS = 178_956_970;
 
-/** The masks of one image take so many bytes for each pixel of the largest image that is allowed, or fewer. */
+/** Most bytes that the masks of one image take per pixel of the largest image allowed. */
 export const MASK_BYTES_PER_PIXEL = 3;
 
-/** Neither side of an image is longer, and no coordinate is farther away. */
+/** Largest side of an image, and bound on the absolute value of coordinates. */
 export const MAX_SIDE = 1e6;

@@ -1,9 +1,11 @@
+/** Interpolation of a pasted mask along one axis, as torchvision, detectron2 and matterport. */
+
 const f = Math.fround;
 
 /**
- * Where the pixels of an image lie among those of a mask, along one axis. Pixel `first + i` lies
- * between the mask's positions `low[i]` and `low[i] + 1`, whose share is `share[i]`; outside of
- * [0, side) the mask is zero. `low` ascends from -1 or above to `side` or below.
+ * Positions of an image's pixels relative to a mask's, along one axis. Pixel `first + i` lies between the
+ * mask's positions `low[i]` and `low[i] + 1`, where the latter has the weight `share[i]`; outside of [0,
+ * side) the mask is zero. `low` ascends from -1 or above to `side` or below.
  */
 export interface PasteAxis {
   readonly first: number;
@@ -11,7 +13,7 @@ export interface PasteAxis {
   readonly share: Float32Array | Float64Array;
 }
 
-/** A place among the mask's positions for each pixel of [first, end). */
+/** Computes the position in the mask of each pixel of [first, end). */
 function axis<T extends Float32Array | Float64Array>(
   first: number,
   end: number,
@@ -28,7 +30,10 @@ function axis<T extends Float32Array | Float64Array>(
   return result;
 }
 
-/** torchvision's expand_boxes, whole pixels, and interpolate of the mask with a zero on each side; float32. */
+/**
+ * Follows torchvision's expand_boxes, truncation to whole pixels, and interpolation of the mask with a zero
+ * on each side; float32.
+ */
 export function axisLikeTorchvision(from: number, to: number, side: number, length: number): PasteAxis {
   const padded = side + 2;
   const half = f(f(f(to - from) * 0.5) * f(padded / side));
@@ -48,11 +53,14 @@ export function axisLikeTorchvision(from: number, to: number, side: number, leng
   );
 }
 
-/** The grid of detectron2's _do_paste_mask within its region of interest, unnormalised as by torch's grid_sample; float32. */
+/**
+ * Follows the grid of detectron2's _do_paste_mask within its region of interest, unnormalised as by torch's
+ * grid_sample; float32.
+ */
 export function axisLikeDetectron2(from: number, to: number, side: number, length: number): PasteAxis {
   const extent = f(to - from);
   const begin = Math.max(Math.floor(from) - 1, 0);
-  // An empty box samples nowhere.
+  // An empty box has no samples.
   const end = extent > 0 ? Math.min(Math.ceil(to) + 1, length) : begin;
   const position = (pixel: number): number => {
     const at = f(f(f(f(f(pixel + 0.5) - from) / extent) * 2) - 1);
@@ -74,7 +82,10 @@ export function axisLikeDetectron2(from: number, to: number, side: number, lengt
   );
 }
 
-/** scikit-image's resize (scipy's zoom on a grid, zeros around) of the mask to the whole pixels of a box; float64. */
+/**
+ * Follows scikit-image's resize (scipy's zoom on a grid, zeros around) of the mask to the whole pixels of a
+ * box; float64.
+ */
 export function axisLikeScikitImage(from: number, to: number, side: number, length: number): PasteAxis {
   const scale = side / (to - from);
   return axis(

@@ -1,33 +1,40 @@
+/** Plans for pasting masks on a device, and run lengths from the result. */
 import type { ImageSize, Rle } from "@mrcnn/core";
 import { pasteMethods } from "./paste.ts";
 import type { PasteMethod } from "./paste.ts";
 import { createRunWriter } from "./run-writer.ts";
 
-/** Masks of one image that are to be pasted. */
+/** The masks of one image that are to be pasted. */
 export interface PasteTarget {
-  /** float32 [N * 4], x1, y1, x2, y2 in pixels of the image. */
+  /** Boxes, float32 [N * 4], x1, y1, x2, y2 in pixels of the image. */
   readonly boxes: Float32Array;
-  /** int32 [N]: which mask belongs to each box. */
+  /** Index of each box's mask, int32 [N]. */
   readonly rows: Int32Array;
   readonly size: ImageSize;
 }
 
-/** What pasting masks needs to know, as plain arrays for a device. Each mask covers a window of pixels. */
+/** The inputs of pasting masks as plain arrays for a device. Each mask covers a window of pixels. */
 export interface PastePlan {
   /**
-   * int32 [N * 8], of each mask in the order of the targets: its row, the first word of its bits; left, width, top and height
-   * of its window; where its columns and its rows begin in `low` and `share`.
+   * int32 [N * 8], for each mask in the order of the targets: its row; the first word of its bits; left,
+   * width, top and height of its window; the starts of its columns and of its rows in `low` and `share`.
    */
   readonly windows: Int32Array;
-  /** int32: the mask's position left of (or above) each column (or row) of a window, from -1 to side. */
+  /** int32: the mask's position left of each column, or above each row, of a window, from -1 to side. */
   readonly low: Int32Array;
-  /** float32: the share of the position after it. */
+  /** float32: the weight of the next position. */
   readonly share: Float32Array;
-  /** 32-bit words that hold all bits: a window's are column-major from the lowest of its first word up. */
+  /**
+   * Number of 32-bit words that hold all bits; a window's bits are column-major, from the lowest bit of its
+   * first word up.
+   */
   readonly words: number;
 }
 
-/** `pasteMasks` prepared for elsewhere than the host: which pixels lie where among a mask's. matterport's arithmetic is double, and stays here. */
+/**
+ * Prepares `pasteMasks` for another device: computes the position of each pixel in its mask. matterport's
+ * method needs float64 and runs on the host only.
+ */
 export function planPaste(
   targets: readonly PasteTarget[],
   side: number,
@@ -64,7 +71,9 @@ export function planPaste(
   return { windows, low, share, words };
 }
 
-/** Run lengths of the bits that were computed by a plan of these targets: of each target, each mask. */
+/**
+ * Returns run lengths from the bits computed by a plan of these targets: for each target those of each mask.
+ */
 export function rlesFromBits(
   bits: Int32Array,
   { windows }: PastePlan,
@@ -97,7 +106,7 @@ export function rlesFromBits(
   );
 }
 
-// The first bit from `at` on that differs from those of `skipped` (all 0 or all 1), or `end`.
+// Returns the first bit from `at` on that differs from those of `skipped` (all 0 or all 1), or `end`.
 function nextOf(bits: Int32Array, at: number, end: number, skipped: 0 | -1): number {
   while (at < end) {
     const rest = (bits[at >>> 5]! ^ skipped) >>> (at & 31);

@@ -1,18 +1,21 @@
+/** Pasting of masks into the image, as torchvision, detectron2 and matterport. */
 import { assertLength, ConfigError } from "@mrcnn/core";
 import type { ImageSize, Rle } from "@mrcnn/core";
 import { axisLikeDetectron2, axisLikeScikitImage, axisLikeTorchvision } from "./paste-axis.ts";
 import type { PasteAxis } from "./paste-axis.ts";
 import { createRunWriter } from "./run-writer.ts";
 
-/** Whose way of pasting to follow; the box of a mask is in pixels of the image. */
+/** The library whose pasting is followed; the box of a mask is in pixels of the image. */
 export type PasteMethod = "torchvision" | "detectron2" | "matterport";
 
-/** How to decide which pixels are the object. */
+/** Options that decide which pixels belong to the object. */
 export interface PasteOptions {
-  /** A pixel is set when its probability is above, or for detectron2 and matterport at least this; 0.5 by default. */
+  /**
+   * Probability above which, or for detectron2 and matterport at or above which, a pixel is set. Default 0.5.
+   */
   readonly threshold?: number;
   /**
-   * Default "torchvision".
+   * The library whose pasting is followed. Default "torchvision".
    * - "torchvision": one pixel of zeros around the mask, the box widened to match and truncated to whole
    *   pixels, then bilinear without aligned corners (`paste_masks_in_image`).
    * - "detectron2": bilinear samples at the image's pixel centres, zeros around the mask
@@ -23,25 +26,26 @@ export interface PasteOptions {
 }
 
 const f = Math.fround;
-// Far above float32's rounding of probabilities: beyond it, neighbours decide all pixels between them.
+// Far above the rounding of probabilities in float32: where neighbours differ from the threshold by more,
+// they decide all pixels between them.
 const SURE = 1e-5;
 
-/** The value between four neighbours, of which the right ones weigh `x` and the lower ones `y`. */
+/** Interpolates between four neighbours, of which the right ones have weight `x` and the lower ones `y`. */
 export type Blend = (nw: number, ne: number, sw: number, se: number, x: number, y: number) => number;
 
-/** How a library pastes. */
+/** The parts in which the libraries' pasting differs. */
 export interface Method {
-  /** One axis of a box in an image of `length` pixels. */
+  /** Computes one axis of a box in an image of `length` pixels. */
   readonly axis: (from: number, to: number, side: number, length: number) => PasteAxis;
-  /** In the library's order of float32 operations. */
+  /** Interpolates in the library's order of float32 operations. */
   readonly blend: Blend;
   /** Whether a pixel at the threshold is set. */
   readonly atLeast: boolean;
-  /** Whether values are held within the mask's own range, so that the zeros around a mask don't reach below. */
+  /** Whether values are clipped to the mask's own range, so that the zeros around a mask don't lower them. */
   readonly clips: boolean;
 }
 
-/** Of each library. */
+/** The pasting of each library. */
 export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
   torchvision: {
     axis: axisLikeTorchvision,
@@ -70,9 +74,9 @@ export const pasteMethods: Readonly<Record<PasteMethod, Method>> = {
 };
 
 /**
- * The mask head's probabilities ([N * side * side], row-major) put back under their boxes
- * (x1, y1, x2, y2; [N * 4], pixels of an image of `size`) and thresholded, as run lengths: pixel for
- * pixel what the library does that `method` names. Boxes may lie beyond the image, or be empty.
+ * Resizes the mask head's probabilities ([N * side * side], row-major) to their boxes (x1, y1, x2, y2;
+ * [N * 4], pixels of an image of `size`) and thresholds them, into run lengths: pixel for pixel as the
+ * library that `method` names. Boxes may lie beyond the image, or be empty.
  *
  * @throws ShapeError when the lengths don't agree; ConfigError when the threshold is not a number.
  */
@@ -105,19 +109,19 @@ function pasteMask(
   { threshold, method }: { threshold: number; method: Method },
 ): Rle {
   const { axis, blend, atLeast, clips } = method;
-  // Where every probability counts, so does every value held above the least of them.
+  // Where every probability passes, so does every value clipped to at least the smallest of them.
   const limit = clips && mask.every((value) => value >= f(threshold)) ? -Infinity : f(threshold);
   const runs = createRunWriter(size);
   const xs = axis(box[0]!, box[2]!, side, size.width);
   const ys = axis(box[1]!, box[3]!, side, size.height);
   if (xs.low.length === 0 || ys.low.length === 0) return runs.finish();
-  // The image's rows between the mask's rows r - 1 and r: [start[r], start[r + 1]).
+  // Ranges of the image's rows between the mask's rows r - 1 and r: [start[r], start[r + 1]).
   const end = ys.first + ys.low.length;
   const start = new Int32Array(side + 2).fill(end);
   for (let y = end - 1; y >= ys.first; y--) start[ys.low[y - ys.first]! + 1] = y;
   for (let r = side; r >= 0; r--) start[r] = Math.min(start[r]!, start[r + 1]!);
 
-  // Columns of the mask left and right of a column of the image, with zeros above and below.
+  // The mask's columns left and right of a column of the image, with zeros above and below.
   const lefts = new Float64Array(side + 2);
   const rights = new Float64Array(side + 2);
   for (let i = 0; i < xs.low.length; i++) {

@@ -1,24 +1,27 @@
+/** Rasterization of polygons and boxes, as pycocotools. */
 import { DatasetError } from "@mrcnn/core";
 import type { ImageSize, Rle } from "@mrcnn/core";
 import { MAX_SIDE } from "./limits.ts";
 import { checkSize, mergeRles } from "./rle.ts";
 import { createRunWriter } from "./run-writer.ts";
 
-// COCO walks a polygon's edges on a grid this many times finer than the pixels.
+// COCO traces a polygon's edges on a grid this many times finer than the pixels.
 const FINE = 5;
 const toFine = (value: number): number => Math.trunc(FINE * value + 0.5);
-// An outline that crosses each column at every pixel is as rugged as can be. Coarse ones of small images may well go twice.
+// Limit on the complexity of an outline: crossing each column at every pixel is as rugged as can be. Coarse
+// outlines of small images may exceed that, hence CROSSINGS_AT_LEAST.
 const CROSSINGS_PER_PIXEL = 4;
 const CROSSINGS_AT_LEAST = 2 ** 20;
 
 /**
- * The union of filled polygons, each a flat list (x1, y1, x2, y2, ...) in pixels, pixel for pixel as
- * COCO's `frPyObjects` and `merge` draw it: a column is filled between the crossings of the outline,
- * found on a five times finer grid, with its centre line (the even-odd rule).
- * `where` names the file or annotation in errors.
+ * Draws the union of filled polygons, each a flat list (x1, y1, x2, y2, ...) in pixels, pixel for pixel as
+ * COCO's `frPyObjects` and `merge`: a column is filled by the even-odd rule between the crossings of its
+ * centre line with the outline, which are found on a five times finer grid. `where` names the file or
+ * annotation in errors.
  *
- * @throws DatasetError when a polygon has fewer than 3 points, a coordinate is not a finite number, or its outline crosses
- *   columns of pixels more often than any object's does (four times the image's pixels, and 2^20).
+ * @throws DatasetError when a polygon has fewer than 3 points, a coordinate is not a finite number, or its
+ * outline crosses columns of pixels more often than any object's does (four times the image's pixels, and
+ * 2^20).
  */
 export function rasterizePolygons(
   polygons: readonly ArrayLike<number>[],
@@ -31,7 +34,7 @@ export function rasterizePolygons(
 }
 
 /**
- * A filled box (x, y, width, height) as COCO's `frPyObjects` draws it: the polygon of its corners.
+ * Draws a filled box (x, y, width, height) as COCO's `frPyObjects` does: as the polygon of its corners.
  *
  * @throws DatasetError when a number is not finite.
  */
@@ -52,7 +55,7 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
   const fine = new Int32Array(length);
   for (let i = 0; i < length; i++) {
     const value = polygon[i]!;
-    // The bound keeps a corrupt coordinate from drawing an endless edge.
+    // The bound prevents endless edges from corrupt coordinates.
     if (!(Math.abs(value) < MAX_SIDE))
       throw new DatasetError(`${where} must have finite pixel coordinates, got ${value}.`);
     fine[i] = toFine(value);
@@ -63,8 +66,9 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
     throw new DatasetError(`${where} ${tangle} It is no outline of an object; correct or remove it.`);
   const { count, first, last } = measureCrossings(fine, width);
   const runs = createRunWriter({ height, width });
-  // Where the outline crosses columns' centres, as places in the column-major image. Few are sorted; many are marked in bits,
-  // which take less memory, and two at one place cancel out there as they do when sorted.
+  // Crossings of the outline with the columns' centres, as positions in the column-major image. Few are
+  // sorted; many are marked in bits, which take less memory: two at one position cancel there, as they do
+  // when sorted.
   const bits = (last - first + 1) * height + 1;
   const start = first * height;
   const crossings = new Uint32Array(32 * count < bits ? count : Math.max(0, Math.ceil(bits / 32)));
@@ -101,8 +105,8 @@ function rasterizePolygon(polygon: ArrayLike<number>, { height, width }: ImageSi
 }
 
 /**
- * Says why a polygon is no outline of anything in an image of `size`: its edges go back and forth over it more often than
- * any object's. Undefined for others. Nothing is drawn.
+ * Describes why a polygon is no outline in an image of `size`: its edges cross columns more often than any
+ * object's. Returns undefined for other polygons. Draws nothing.
  */
 export function tangleOf(polygon: ArrayLike<number>, { height, width }: ImageSize): string | undefined {
   if (polygon.length * (Math.min(width, MAX_SIDE) / 2) <= CROSSINGS_AT_LEAST) return undefined;
@@ -112,7 +116,7 @@ export function tangleOf(polygon: ArrayLike<number>, { height, width }: ImageSiz
   return `goes back and forth over its image of ${width}x${height} pixels: ${polygon.length / 2} points, whose edges cross columns of pixels ${count} times, more than ${most}.`;
 }
 
-// How many columns' centres the edges cross, and the first and the last.
+// Returns how many times the edges cross columns' centres, and the first and the last column crossed.
 function measureCrossings(fine: Int32Array, width: number): { count: number; first: number; last: number } {
   let count = 0;
   let first = width;
@@ -127,7 +131,8 @@ function measureCrossings(fine: Int32Array, width: number): { count: number; fir
   return { count, first, last };
 }
 
-// The columns whose centres an edge between two fine x crosses, from the first to the last; none when the last is lower.
+// Returns the first and last column whose centre an edge between two x on the fine grid crosses; there are
+// none when the last is lower.
 function columnsOf(x0: number, x1: number, width: number): readonly [first: number, last: number] {
   if (x0 === x1) return [0, -1];
   return [
@@ -136,9 +141,10 @@ function columnsOf(x0: number, x1: number, width: number): readonly [first: numb
   ];
 }
 
-// COCO visits an edge's points one fine step apart along its longer side, rounding the other coordinate. Of
-// these only the two steps about a column's centre matter, u = 5 column + 2 and the next: they are found
-// directly. Steps count from the same end whichever way the edge runs, so two polygons sharing it round alike.
+// COCO visits the points of an edge one fine step apart along its longer side, rounding the other coordinate.
+// Only the two steps about a column's centre matter, u = 5 column + 2 and the next: they are computed
+// directly. Steps count from the same end in both directions of the edge, so two polygons that share it round
+// alike.
 function crossEdge(
   x0: number,
   y0: number,
@@ -166,7 +172,7 @@ function crossEdge(
       const t = u - ax;
       v = Math.min(Math.trunc(ay + slope * t + 0.5), Math.trunc(ay + slope * (t + 1) + 0.5));
     } else {
-      // The first step on the column's far side: estimated, then set right by the very rounding.
+      // The first step on the column's far side: estimated, then corrected with the same rounding.
       const rises = slope > 0;
       let t = Math.min(dy, Math.max(0, Math.ceil((u + 0.5 - ax) / slope)));
       while (t > 0 && Math.trunc(ax + slope * (t - 1) + 0.5) > u === rises) t--;

@@ -1,4 +1,7 @@
-// The rules for COCO annotations: what training and evaluation take, judged in one place when a file is opened.
+/**
+ * The review of COCO annotations: all rules that training and evaluation require, checked when a file is
+ * opened.
+ */
 import { DatasetError, isCocoId, isRecord, quote, quoteIds } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import type { CocoAnnotation, CocoCategory, CocoJson } from "./coco.ts";
@@ -9,23 +12,26 @@ import type { CocoReviewOptions, Look, Loose } from "./review-options.ts";
 import { reviewSegmentation } from "./review-segmentation.ts";
 import { reviewImageSizes, reviewMaskSizes } from "./review-sizes.ts";
 
-/** What a look at annotations found. */
+/** The result of a review of annotations. */
 export interface CocoReview {
   readonly findings: readonly CocoFinding[];
-  /** The annotations as they are used: without what was dropped, and without parts of fewer than three points. The value itself where that is all of it. */
+  /**
+   * The annotations to use: without dropped objects, and without parts of fewer than three points. The
+   * reviewed value itself where nothing changed.
+   */
   readonly json: CocoJson;
-  /** Annotations that `degenerate: "drop"` left out. */
+  /** Annotations dropped by `degenerate: "drop"`. */
   readonly dropped: readonly CocoAnnotation[];
-  /** Whether every object that is left has a mask that can be used. */
+  /** Whether every remaining object has a usable mask. */
   readonly hasMasks: boolean;
-  /** Ids of the categories that no object is of. */
+  /** Ids of the categories without objects. */
   readonly emptyCategories: readonly CocoId[];
 }
 
 const CORRECT = "Correct it or remove it.";
 
 /**
- * Looks parsed annotations over by all rules, without stopping at the first mistake. `where` is the file's name.
+ * Reviews parsed annotations by all rules, without stopping at the first mistake. `where` is the file's name.
  *
  * @throws DatasetError when the value is no COCO annotation object at all.
  */
@@ -89,9 +95,10 @@ export function reviewCoco(value: unknown, where: string, options: CocoReviewOpt
 }
 
 /**
- * Checks parsed annotations by the rules of `reviewCoco` and returns them typed, without what was dropped.
+ * Checks parsed annotations by the rules of `reviewCoco` and returns them typed, without dropped objects.
  *
- * @throws DatasetError naming the file and the first entry of the first kind of error, how many there are, and the other kinds.
+ * @throws DatasetError naming the file and the first entry of the first kind of error, their number, and the
+ * other kinds.
  */
 export function parseCocoJson(value: unknown, where: string, options: CocoReviewOptions = {}): CocoJson {
   const { findings, json } = reviewCoco(value, where, options);
@@ -295,7 +302,7 @@ function lookAt(annotation: Loose, { image, category, named }: Context, review: 
   return look;
 }
 
-// Why an id that looks like one of the list is none.
+// Explains why an id that looks like one of the list is not in it.
 function otherType(id: unknown, listed: ReadonlySet<unknown>, what: string): string {
   if (typeof id === "string" && /^-?\d{1,30}$/.test(id) && (listed.has(Number(id)) || listed.has(BigInt(id))))
     return `, and those of ${what} are numbers: ${id} without quotes`;
@@ -388,7 +395,7 @@ function reviewKeypoints(
   }
 }
 
-// Whether objects have masks, and whether that will do. Masks that are wrong have their own findings.
+// Checks whether objects have masks, and whether that suffices. Wrong masks are reported by other findings.
 function judgeMasks(looks: readonly Look[], { found, masks = "consistent", degenerate }: Review): boolean {
   const without = looks.filter(({ mask }) => mask === "none" || mask === "empty");
   const all = looks.every(({ mask }) => mask === "sound");

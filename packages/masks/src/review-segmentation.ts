@@ -1,15 +1,17 @@
-// The rules for one segmentation, without drawing it.
+/** The review of one segmentation, without drawing it. */
 import { isMrcnnError, quote } from "@mrcnn/core";
 import type { Said } from "./findings.ts";
 import { MAX_SIDE } from "./limits.ts";
 import { readCounts } from "./rle-string.ts";
 import { measureCounts, rleFromCounts } from "./rle.ts";
 
-/** What a mask spans: (x, y, width, height). */
+/** The bounds of a mask: (x, y, width, height). */
 export type Bounds = readonly [x: number, y: number, width: number, height: number];
 
 export interface SegmentationReview {
-  /** "none": there is none (missing, null, [] or [[]]); "empty": no part of it has an area. */
+  /**
+   * State of the mask. "none": there is none (missing, null, [] or [[]]); "empty": no part of it has an area.
+   */
   readonly mask: "none" | "empty" | "wrong" | "sound";
   readonly bounds: Bounds | undefined;
   /** The parts that count, where others were left out. */
@@ -21,7 +23,7 @@ type Add = (kind: string, said: Said) => void;
 const WRONG: SegmentationReview = { mask: "wrong", bounds: undefined, parts: undefined };
 const CORRECT = "Correct it, or remove the annotation.";
 
-/** Looks at a segmentation on an image of this size. */
+/** Reviews a segmentation on an image of this size. */
 export function reviewSegmentation(
   segmentation: unknown,
   size: { readonly height: unknown; readonly width: unknown },

@@ -1,4 +1,4 @@
-// The rules for sizes: what images, masks and outlines would take in memory and work is bounded before any of it begins.
+/** The review of sizes, which bounds the memory and work of images, masks and outlines in advance. */
 import { quote } from "@mrcnn/core";
 import type { FindingList } from "./findings.ts";
 import { MASK_BYTES_PER_PIXEL, MAX_PIXELS, MAX_SIDE } from "./limits.ts";
@@ -8,7 +8,7 @@ import type { CocoReviewOptions, Look } from "./review-options.ts";
 type Loose = Readonly<Record<string, unknown>>;
 type Needs = Pick<CocoReviewOptions, "images" | "masks" | "maxPixels"> & { readonly found: FindingList };
 
-/** Looks at the sizes of images. */
+/** Reviews the sizes of images. */
 export function reviewImageSizes(
   images: readonly Loose[],
   { images: files, maxPixels = MAX_PIXELS, found }: Needs,
@@ -26,7 +26,7 @@ export function reviewImageSizes(
   }
 }
 
-/** Looks at outlines, and at what the masks of each image take together. */
+/** Reviews outlines, and the memory of each image's masks in all. */
 export function reviewMaskSizes(
   looks: readonly Look[],
   { images: files, masks, maxPixels = MAX_PIXELS, found }: Needs,
@@ -60,7 +60,7 @@ export function reviewMaskSizes(
   }
 }
 
-// The pixels of a box that lie in an image.
+// Returns the number of a box's pixels that lie in an image.
 function within(
   [x, y, w, h]: readonly [number, number, number, number],
   { width, height }: { readonly width: number; readonly height: number },

@@ -1,9 +1,11 @@
+/** COCO's compressed text form of run lengths, as pycocotools. */
 import { DatasetError } from "@mrcnn/core";
 import type { ImageSize, Rle } from "@mrcnn/core";
 import { rleFromCounts } from "./rle.ts";
 
-// COCO's text: each count is a signed number in groups of 5 bits, low first, one character (48 + bits)
-// each, bit 32 = "more follow". From the fourth on, a count is written less the one two before it.
+// COCO's text: each count is a signed number in groups of 5 bits, low first, one character (48 + bits) each,
+// bit 32 = "more follow". From the fourth on, a count is written as its difference from the one two before
+// it.
 const FIRST = 48;
 const MORE = 32;
 const SIGN = 16;
@@ -11,7 +13,7 @@ const SIGN = 16;
 // Longer argument lists may overflow the stack.
 const MOST_ARGUMENTS = 4096;
 
-/** A mask in COCO's compressed text form (`counts` of pycocotools, as a string). */
+/** Returns a mask in COCO's compressed text form (`counts` of pycocotools, as a string). */
 export function rleToString({ counts }: Rle): string {
   let text = "";
   let codes: number[] = [];
@@ -34,7 +36,7 @@ export function rleToString({ counts }: Rle): string {
 /**
  * Reads COCO's compressed text form. `where` names the file or annotation in errors.
  *
- * @throws DatasetError when the text is cut or foreign, or doesn't add up to the image.
+ * @throws DatasetError when the text is cut or of another format, or the counts don't add up to the image.
  */
 export function rleFromString(text: string, size: ImageSize, where = "rleFromString"): Rle {
   const counts = new Uint32Array(text.length);
@@ -46,10 +48,11 @@ export function rleFromString(text: string, size: ImageSize, where = "rleFromStr
 }
 
 /**
- * Reads the counts of COCO's compressed text, in bytes, into `out`, which has room for as many as there are
- * bytes. Whether they add up to an image is not checked. @returns how many there are.
+ * Reads the counts of COCO's compressed text, in bytes, into `out`, which has room for one per byte. Doesn't
+ * check whether they add up to an image.
  *
- * @throws DatasetError when the text is cut or foreign, or a count is negative.
+ * @returns the number of counts.
+ * @throws DatasetError when the text is cut or of another format, or a count is negative.
  */
 export function readCounts(text: Uint8Array, out: Uint32Array, where: string): number {
   const { length } = text;
@@ -57,7 +60,7 @@ export function readCounts(text: Uint8Array, out: Uint32Array, where: string): n
   for (let at = 0; at < length; n++) {
     const first = text[at]! - FIRST;
     let value: number;
-    // Most counts have one character; shifting there and back extends the sign.
+    // Most counts have one character; shifting left and back extends the sign.
     if (first >= 0 && first < MORE) {
       value = (first << 27) >> 27;
       at++;

@@ -1,8 +1,13 @@
+/** Run lengths of masks in COCO's form: construction, decoding, measures and merging, as pycocotools. */
 import { DatasetError } from "@mrcnn/core";
 import type { Bitmap, ImageSize, Rle } from "@mrcnn/core";
 import { createRunWriter } from "./run-writer.ts";
 
-/** Throws a DatasetError unless a size is of whole pixels. */
+/**
+ * Checks a size.
+ *
+ * @throws DatasetError unless both sides are whole numbers of pixels and their product is below 2^32.
+ */
 export function checkSize(size: ImageSize, where: string): void {
   const { height, width } = size;
   if (
@@ -17,10 +22,10 @@ export function checkSize(size: ImageSize, where: string): void {
 }
 
 /**
- * Run lengths from plain counts (COCO's uncompressed form): column-major, zeros first.
- * `where` names the file or annotation in errors.
+ * Returns run lengths from plain counts (COCO's uncompressed form): column-major, zeros first. `where` names
+ * the file or annotation in errors.
  *
- * @throws DatasetError when a count is not a whole number >= 0, or they don't add up to the image.
+ * @throws DatasetError when a count is not a whole number >= 0, or the counts don't add up to the image.
  */
 export function rleFromCounts(counts: ArrayLike<number>, size: ImageSize, where = "rleFromCounts"): Rle {
   checkSize(size, where);
@@ -42,7 +47,7 @@ export function rleFromCounts(counts: ArrayLike<number>, size: ImageSize, where 
   return { size: { height, width }, counts: Uint32Array.from(counts) };
 }
 
-/** Run lengths of a bitmap, over its whole image. */
+/** Returns the run lengths of a bitmap over its whole image. */
 export function encodeRle(bitmap: Bitmap): Rle {
   const { size, left, top, width, height, data } = bitmap;
   const runs = createRunWriter(size);
@@ -59,7 +64,7 @@ export function encodeRle(bitmap: Bitmap): Rle {
   return runs.finish();
 }
 
-/** The bitmap of run lengths, its window as tight as can be; an empty mask has a window of 0 by 0. */
+/** Returns the bitmap of run lengths in its tight window; an empty mask has a window of 0 by 0. */
 export function decodeRle(rle: Rle): Bitmap {
   const [left, top, width, height] = rleToBox(rle);
   const data = new Uint8Array(width * height);
@@ -87,29 +92,29 @@ function forEachRun(rle: Rle, visit: (start: number, end: number) => void): void
   }
 }
 
-/** Number of pixels set. */
+/** Returns the number of pixels set. */
 export function rleArea(rle: Rle): number {
   let area = 0;
   for (let i = 1; i < rle.counts.length; i += 2) area += rle.counts[i]!;
   return area;
 }
 
-/** The tight box of a mask as (x, y, width, height), COCO's `toBbox`; zeros when it is empty. */
+/** Returns the tight box of a mask as (x, y, width, height), as COCO's `toBbox`; zeros when it is empty. */
 export function rleToBox({ counts, size }: Rle): RleMeasures["box"] {
   return measureCounts(counts, size.height).box;
 }
 
-/** What one walk over a mask's counts tells. */
+/** Measures of a mask. */
 export interface RleMeasures {
   /** The sum of all counts. */
   readonly total: number;
-  /** Pixels set. */
+  /** Number of pixels set. */
   readonly pixels: number;
-  /** The tight box; zeros when none is set. */
+  /** The tight box; zeros when no pixel is set. */
   readonly box: readonly [x: number, y: number, width: number, height: number];
 }
 
-/** Measures the mask of these counts on an image of so many rows. */
+/** Measures the mask of these counts on an image of `rows` rows, in one pass. */
 export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
   const { length } = counts;
   let left = -1;
@@ -117,7 +122,7 @@ export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
   let top = rows;
   let bottom = -1;
   let pixels = 0;
-  // Where the next run starts. Stepping from run to run saves the divisions.
+  // Start of the next run. Stepping from run to run saves the divisions.
   let column = 0;
   let row = 0;
   for (let i = 0; i < length; i++) {
@@ -131,7 +136,7 @@ export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
         if (row < top) top = row;
         if (end > bottom) bottom = end;
       } else {
-        // A run over a column's end holds both the last row and the first.
+        // A run over a column's end includes both the last row and the first.
         right = column + Math.floor((end - 1) / rows);
         top = 0;
         bottom = rows;
@@ -155,13 +160,14 @@ export function measureCounts(counts: Uint32Array, rows: number): RleMeasures {
 }
 
 /**
- * The union of masks of one image, or what they all share with `intersect`.
+ * Returns the union of masks of one image, or with `intersect` their intersection.
  *
  * @throws DatasetError when there are none or their sizes differ.
  */
 export function mergeRles(rles: readonly Rle[], options: { readonly intersect?: boolean } = {}): Rle {
   if (rles.length === 0) throw new DatasetError("mergeRles: rles must hold at least one mask, got none.");
-  // In pairs, then pairs of those: one after the other would walk the growing union again for each.
+  // Merged in pairs, then pairs of pairs: one after the other would read the growing union again for each
+  // mask.
   let masks = rles;
   const intersect = options.intersect ?? false;
   while (masks.length > 1) {

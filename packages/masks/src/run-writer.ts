@@ -1,13 +1,14 @@
+/** Writer of run lengths. */
 import type { ImageSize, Rle } from "@mrcnn/core";
 
-/** Collects the runs of a mask in column-major order; touching runs become one. */
+/** A collector of the runs of a mask in column-major order, which joins touching runs. */
 export interface RunWriter {
-  /** Sets the pixels [start, end); starts ascend, empty runs are ignored. */
+  /** Sets the pixels [start, end); starts must ascend, empty runs are ignored. */
   add(start: number, end: number): void;
   finish(): Rle;
 }
 
-/** Starts an empty mask. The runs it makes are the shortest there are, as COCO's encoder writes them. */
+/** Starts an empty mask. The resulting runs are the shortest possible, as COCO's encoder writes them. */
 export function createRunWriter(size: ImageSize): RunWriter {
   const counts: number[] = [];
   const total = size.height * size.width;
