@@ -1,22 +1,23 @@
+/** Checkpoints of a training run in memory: saving and restoring the model and its optimizer. */
 import { WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import type { TrainableModel } from "@mrcnn/core/tensors";
 import { assignWeights, toArrays } from "@mrcnn/weights";
 import type { Optimizer } from "./sgd.ts";
 
-/** Everything a run needs to go on exactly where it stopped. Randomness depends on (seed, step) alone. */
+/** State from which a run continues exactly where it stopped. Randomness depends on (seed, step) alone. */
 export interface CheckpointState {
-  /** Updates done. */
+  /** Number of updates done. */
   readonly step: number;
-  /** Of the run; it goes on with no other. */
+  /** Seed of the run; a state is resumed with this seed only. */
   readonly seed: number;
   /** Every weight and buffer of the model. */
   readonly weights: NamedArrays;
-  /** `Optimizer.state()`. */
+  /** State of the optimizer, as `Optimizer.state()` returns it. */
   readonly optimizer: NamedArrays;
 }
 
-/** Reads model and optimizer from the device. */
+/** Reads the state of model and optimizer from the device. */
 export async function saveState(
   model: Pick<TrainableModel, "variables">,
   optimizer: Optimizer,
@@ -26,9 +27,10 @@ export async function saveState(
 }
 
 /**
- * Puts a state back.
+ * Restores a saved state.
  *
- * @throws WeightsError when the weights or velocities are of another architecture; nothing is changed then.
+ * @throws WeightsError when the weights or velocities belong to another architecture; nothing is changed
+ * then.
  */
 export function restoreState(
   model: Pick<TrainableModel, "variables">,

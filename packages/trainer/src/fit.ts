@@ -1,3 +1,4 @@
+/** The training loop: steps, reports, evaluations and checkpoints. */
 import { ConfigError, createRandom, TrainingError } from "@mrcnn/core";
 import type { TrainingBatch } from "@mrcnn/core";
 import type { TrainableModel } from "@mrcnn/core/tensors";
@@ -8,65 +9,75 @@ import type { Optimizer } from "./sgd.ts";
 import { submitStep } from "./step.ts";
 import type { StepReport, SubmittedStep } from "./step.ts";
 
-/** A training run. */
+/** Options of `fit`. */
 export interface FitOptions {
-  /** What is trained, in place. */
+  /** The model to train, in place. */
   readonly model: TrainableModel;
-  /** Batches from micro-batch `start` on; what the k-th one holds depends on k alone, so that a resumed run sees the same. */
+  /**
+   * Returns the batches from micro-batch `start` on. The content of the k-th micro-batch depends on k alone,
+   * so that a resumed run sees the same data.
+   */
   readonly batches: (start: number) => AsyncIterable<TrainingBatch>;
-  /** Stays the caller's: dispose it after the run. */
+  /** The optimizer. It stays the caller's: dispose it after the run. */
   readonly optimizer: Optimizer;
   /** The learning rate of each step. */
   readonly schedule: Schedule;
-  /** Updates in the whole run. */
+  /** Number of updates in the whole run. */
   readonly steps: number;
-  /** Decides what is sampled in each step. */
+  /** Seed of the random sampling in each step. */
   readonly seed: number;
-  /** Micro-batches per update; gradients are averaged. Default 1. */
+  /** Number of micro-batches per update; their gradients are averaged. Default 1. */
   readonly accumulate?: number;
-  /** Scales gradients whose global L2 norm exceeds this. Default: no clipping. */
+  /**
+   * Maximum global L2 norm of the gradients; larger gradients are scaled down to it. Default: no clipping.
+   */
   readonly clipNorm?: number | undefined;
-  /** Continues this state instead of starting at step 0. */
+  /** State to continue from, instead of starting at step 0. */
   readonly resume?: CheckpointState | undefined;
-  /** Stops after the current step; a checkpoint is saved. */
+  /** Stops the run after the current step; a checkpoint is saved. */
   readonly signal?: AbortSignal | undefined;
-  /** Called between steps. */
+  /** Callbacks that run between steps. */
   readonly hooks?: FitHooks;
 }
 
-/** Called between steps, with no tape open: they may use the device. */
+/** Callbacks that run between steps, with no tape open: they may use the device. */
 export interface FitHooks {
   /**
-   * In the order of the steps. The variables may be those after the next step already, whose forward pass the device was
-   * given before this one was known to have ended. `waited`: seconds spent waiting for the step's data.
+   * Called for each step, in order. On a device that computes asynchronously the variables may already be
+   * those after the next step, whose forward pass was submitted before the end of this one was known.
+   * `waited`: seconds spent waiting for the step's data.
    */
   afterStep?(report: StepReport & { readonly waited: number }): void | Promise<void>;
   /**
-   * Run every so many steps but after the last one, when all steps before are done and reported; once more when a run goes
-   * on at such a step, as it may have been stopped in the midst of it.
+   * Runs after every `every` steps except the last one, when all earlier steps are done and reported. A run
+   * that resumes at such a step evaluates it again, as it may have been stopped during the evaluation.
    */
   readonly evaluation?: { readonly every: number; run(step: number): Promise<void> };
   /**
-   * Saved every so many steps, at the end, when stopped, and before an error ends the run; all steps before are done, and
-   * reported unless reporting is what failed.
+   * Saves a checkpoint after every `every` steps, at the end, when stopped, and before an error ends the run.
+   * All earlier steps are done, and reported unless the report itself failed.
    */
   readonly checkpoint?: {
     readonly every: number;
     save(state: CheckpointState): Promise<void>;
-    /** Told why the steps since the last checkpoint are lost, when an error ends the run and they can't be saved. */
+    /**
+     * Called with the reason when an error ends the run and the steps since the last checkpoint can't be
+     * saved.
+     */
     unsaved?(reason: unknown): void;
   };
 }
 
 /**
  * Trains for `steps` updates. A run stopped at any step and resumed from its checkpoint does the same
- * arithmetic as an uninterrupted one. An error of any kind (a picture that can't be read, a hook that throws) ends it
- * with a checkpoint of the updates that are done, unless the weights can't be read any more or an update was cut in the middle.
+ * arithmetic as an uninterrupted one. An error of any kind (an unreadable image, a hook that throws) ends the
+ * run with a checkpoint of the updates done so far, unless the weights can't be read any more or an update
+ * was interrupted halfway.
  *
- * @returns how many updates are done, and whether the signal stopped it.
- * @throws TrainingError when a loss is not finite (the next step may have begun then, but has changed nothing either) or
- *   the batches end early; WeightsError or ConfigError
- *   when the state to resume is of another model or seed.
+ * @returns the number of updates done, and whether the signal stopped the run.
+ * @throws TrainingError when a loss is not finite (the next step may have begun by then, but has changed
+ * nothing) or the batches end early; WeightsError or ConfigError when the state to resume belongs to another
+ * model or seed.
  */
 export async function fit(
   options: FitOptions,
@@ -87,10 +98,10 @@ export async function fit(
     throw new ConfigError(`fit: seed must be ${resume.seed}, that of the run to resume, got ${seed}.`);
   }
   if (resume !== undefined) restoreState(model, optimizer, resume);
-  // Updates whose commands are given, and of those the ones known to have been done.
+  // `step` counts the updates submitted to the device, `done` those known to have finished.
   let step = resume?.step ?? 0;
   let done = step;
-  // The step that was saved last, or that saving failed at.
+  // The last step that was saved, or whose saving failed.
   let saved = step;
   const save = async (): Promise<void> => {
     if (hooks.checkpoint === undefined || saved === done) return;
@@ -107,7 +118,8 @@ export async function fit(
     },
   };
 
-  // The step whose report is still to come: it is waited for only when the next one's commands are given.
+  // The submitted step whose report is outstanding: it is awaited only after the next step has been
+  // submitted.
   let pending: { readonly submitted: SubmittedStep; readonly waited: number } | undefined;
   const settle = async (): Promise<void> => {
     if (pending === undefined) return;
@@ -117,7 +129,7 @@ export async function fit(
     done = report.step + 1;
     await hooks.afterStep?.({ ...report, waited });
   };
-  // Never without an interval.
+  // Without an interval, never.
   const isDue = (every = NaN): boolean => step % every === 0;
 
   const source = options.batches(step * accumulate)[Symbol.asyncIterator]();
@@ -143,7 +155,8 @@ export async function fit(
         after: pending?.submitted,
       });
       await settle().catch(async (error: unknown) => {
-        // A step after one that was not finite has changed nothing; after one whose report was refused it has.
+        // A step after one that was not finite changes nothing; a step after one whose report a hook rejected
+        // does.
         const isDone = done === step;
         await submitted.report().then(
           () => isDone && (done = step + 1),
@@ -153,9 +166,9 @@ export async function fit(
       });
       pending = { submitted, waited };
       step++;
-      // Where it was waited for anyway.
+      // The backend has already waited for the step.
       if (submitted.scale === undefined) await settle();
-      // A backend that computes synchronously never waits: signals, timers and workers get their turn here.
+      // A backend that computes synchronously never yields: signals, timers and workers get their turn here.
       await new Promise((resolve) => setTimeout(resolve));
       const isEvaluated = isDue(hooks.evaluation?.every) && step < steps;
       const isSaved = isDue(hooks.checkpoint?.every);
@@ -167,7 +180,7 @@ export async function fit(
     await save();
     return { step, stopped: step < steps };
   } catch (error) {
-    // What went wrong before comes first.
+    // An error of the outstanding step is the earlier one, so it is the one to report.
     const first = await settle().then(
       () => error,
       (earlier: unknown) => earlier,

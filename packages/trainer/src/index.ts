@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/trainer. */
+
 export { restoreState, saveState } from "./checkpoint.ts";
 export type { CheckpointState } from "./checkpoint.ts";
 export { fit } from "./fit.ts";

@@ -1,4 +1,4 @@
-/** Checkpoints on disk: whole or absent, and known to be what was written. */
+/** Checkpoints on disk: written atomically, and verified by checksums when they are read. */
 import { createHash } from "node:crypto";
 import { lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,16 +7,19 @@ import type { NamedArrays } from "@mrcnn/core";
 import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "@mrcnn/weights";
 import type { CheckpointState } from "./checkpoint.ts";
 
-/** 1: without checksums. 2: state.json has those of the other files and one of itself. */
+/**
+ * Version of the format. 1: without checksums. 2: state.json holds the checksums of the other files and its
+ * own.
+ */
 const VERSION = 2;
 
-/** What state.json has in each version. */
+/** Fields of state.json in each version. */
 const FIELDS: Readonly<Record<1 | 2, readonly string[]>> = {
   1: ["version", "step", "seed"],
   2: ["version", "step", "seed", "sha256", "checksum"],
 };
 
-/** state.json takes some 300 bytes. */
+/** Maximum size of state.json, which takes some 300 bytes. */
 const MAX_STATE_BYTES = 100_000;
 
 const NAME = /^step-(\d{8,15})$/;
@@ -26,7 +29,7 @@ const stepOf = (name: string): number => Number(NAME.exec(name)![1]);
 const files = { weights: "weights.safetensors", optimizer: "optimizer.safetensors" } as const;
 type Part = keyof typeof files;
 
-/** What state.json says. The checksums are absent in a checkpoint of version 1. */
+/** Content of state.json. The checksums are absent in a checkpoint of version 1. */
 interface State {
   readonly step: number;
   readonly seed: number;
@@ -35,7 +38,7 @@ interface State {
 
 const sha256 = (data: Uint8Array | string): string => createHash("sha256").update(data).digest("hex");
 
-// Values in this order, whatever the order in the file.
+// The values are hashed in this order, whatever their order in the file.
 const stateChecksum = ({ step, seed, sha256: sums }: Required<State>): string =>
   sha256(JSON.stringify([VERSION, step, seed, sums.weights, sums.optimizer]));
 
@@ -49,14 +52,14 @@ async function writeWhole(file: string, bytes: Uint8Array | string): Promise<voi
   }
 }
 
-// A folder's entries reach the disk on their own; not every system lets a folder be opened.
+// A folder's entries are flushed to disk separately; not every system allows a folder to be opened.
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r").catch(() => undefined);
   await handle?.sync().catch(() => {});
   await handle?.close();
 }
 
-/** The first tensor with a value that is no number, or undefined. */
+/** Describes the first value that is not finite, with its tensor's name; undefined when all are. */
 function notFinite(arrays: NamedArrays): string | undefined {
   for (const [name, { data }] of arrays) {
     const at = firstNotFinite(data);
@@ -66,17 +69,18 @@ function notFinite(arrays: NamedArrays): string | undefined {
 }
 
 /**
- * Writes `folder/step-N/{weights,optimizer}.safetensors` and `state.json`, then points `folder/latest`
- * to it. Everything is written under a temporary name and renamed, so that a crash or a full disk at
- * any moment leaves the previous checkpoint whole. `state.json` has the SHA-256 of the other files, and
- * one of itself.
+ * Writes `folder/step-N/{weights,optimizer}.safetensors` and `state.json`, then points `folder/latest` to it.
+ * Everything is written under a temporary name and renamed, so that a crash or a full disk at any moment
+ * leaves the previous checkpoint whole. `state.json` holds the SHA-256 of the other files, and its own
+ * checksum.
  *
- * Deletes an earlier step's checkpoint once `keep` newer ones are whole, this one among them. The other `keep` - 1 are
- * read for their checksums each time, which takes half as long as writing them (0.6 s for 340 MB): one that was damaged
- * since must not be all that is left.
+ * Deletes checkpoints of earlier steps once `keep` newer ones are whole, including this one. Default 2. The
+ * other `keep` - 1 are verified by their checksums each time, which takes half as long as writing them (0.6 s
+ * for 340 MB): a checkpoint damaged in the meantime must not be the only one left.
  *
  * @returns the checkpoint's folder.
- * @throws WeightsError when a weight or velocity is not finite (nothing is written then), or the files can't be written.
+ * @throws WeightsError when a weight or velocity is not finite (nothing is written then), or the files can't
+ * be written.
  */
 export async function writeCheckpoint(
   folder: string,
@@ -98,7 +102,7 @@ export async function writeCheckpoint(
   let isWritten = false;
   try {
     await mkdir(folder, { recursive: true });
-    // What a write that was killed has left.
+    // Left by a write that was killed.
     for (const entry of await readdir(folder))
       if (entry.endsWith(".tmp")) await rm(join(folder, entry), { recursive: true, force: true });
     await mkdir(temporary);
@@ -121,7 +125,7 @@ export async function writeCheckpoint(
     await rename(`${latest}.tmp`, latest);
     await syncFolder(folder);
   } catch (cause) {
-    // What can't be cleared away now is cleared away by the next write.
+    // What can't be removed now is removed by the next write.
     await Promise.allSettled([temporary, `${latest}.tmp`].map((left) => rm(left, { recursive: true })));
     const why = withoutStop((cause as Error).message);
     throw new WeightsError(
@@ -140,7 +144,7 @@ export async function writeCheckpoint(
   return target;
 }
 
-/** What is in `folder`; nothing when there is no such folder. */
+/** Lists the entries of `folder`; none when there is no such folder. */
 function entriesOf(folder: string): Promise<string[]> {
   return readdir(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return [];
@@ -151,20 +155,23 @@ function entriesOf(folder: string): Promise<string[]> {
   });
 }
 
-/** Names of the checkpoints in `folder`, the latest step first. */
+/** Lists the names of the checkpoints in `folder`, the latest step first. */
 async function checkpointsIn(folder: string): Promise<string[]> {
   return (await entriesOf(folder))
     .filter((entry) => NAME.test(entry))
     .toSorted((a, b) => stepOf(b) - stepOf(a));
 }
 
-/** How a run's checkpoint is looked for. */
+/** Options of the functions that read a run's checkpoint. */
 export interface ReadCheckpointOptions {
-  /** Told in a sentence what a caller should know: that a damaged checkpoint was passed over, or that an old one can't be checked. */
+  /**
+   * Called with a sentence for the user: that a damaged checkpoint was skipped, or that an old one has no
+   * checksums to verify.
+   */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
-// Nothing that a checkpoint consists of is a link: a run folder from elsewhere must not lead out of itself.
+// No part of a checkpoint may be a link: a run folder from elsewhere must not refer to files outside itself.
 async function readRegular(file: string, most = Infinity): Promise<Uint8Array> {
   const fail = (what: string, cause?: unknown): never => {
     throw new WeightsError(`${file} ${what}`, { cause });
@@ -234,7 +241,7 @@ async function openCheckpoint(path: string): Promise<Opened> {
   return { path, state };
 }
 
-/** The bytes of a part, as they were written where there are checksums. */
+/** Reads the bytes of a part, and verifies them where there is a checksum. */
 async function readBytes({ path, state }: Opened, part: Part): Promise<Uint8Array> {
   const file = join(path, files[part]);
   const bytes = await readRegular(file);
@@ -250,7 +257,7 @@ async function readPart(opened: Opened, part: Part): Promise<NamedArrays> {
   const file = join(opened.path, files[part]);
   const bytes = await readBytes(opened, part);
   const arrays = readSafetensors(bytes, file);
-  // Files that have a step are of version 2, whatever state.json says now.
+  // Files whose metadata name a step are of version 2, whatever state.json says now.
   const { step } = readSafetensorsMetadata(bytes, file);
   if (opened.state.sha256 === undefined && step !== undefined)
     throw new WeightsError(
@@ -268,7 +275,9 @@ const readWhole = async (opened: Opened): Promise<CheckpointState> => ({
   optimizer: await readPart(opened, "optimizer"),
 });
 
-/** Whether a checkpoint would be read: by its checksums, or by what its files hold where it has none. */
+/**
+ * Tells whether a checkpoint can be read: by its checksums, or by the content of its files where it has none.
+ */
 async function isWhole(path: string): Promise<boolean> {
   try {
     const opened = await openCheckpoint(path);
@@ -282,7 +291,7 @@ async function isWhole(path: string): Promise<boolean> {
 
 type Pointed = { readonly name: string } | { readonly problem: string };
 
-/** What `latest` says, unless it can't be meant. */
+/** Reads the checkpoint's name from `latest`, unless it can't be a valid one. */
 async function pointedTo(folder: string): Promise<Pointed> {
   const file = join(folder, "latest");
   try {
@@ -301,7 +310,8 @@ async function pointedTo(folder: string): Promise<Pointed> {
 const withoutStop = (text: string): string => text.replace(/\.$/, "");
 
 /**
- * Takes the newest checkpoint that `read` finds whole: the one that `latest` names, else the ones before it, else any.
+ * Returns what `read` finds in the newest whole checkpoint: the one that `latest` names, else those before
+ * it, else any.
  */
 async function newest<T>(
   folder: string,
@@ -348,7 +358,7 @@ async function newest<T>(
 }
 
 /**
- * The folder of the newest checkpoint in `folder` whose `state.json` is whole.
+ * Returns the folder of the newest checkpoint in `folder` whose `state.json` is whole.
  *
  * @throws WeightsError when there is none.
  */
@@ -357,21 +367,21 @@ export function latestCheckpoint(folder: string, options: ReadCheckpointOptions 
 }
 
 /**
- * Reads the weights of the newest whole checkpoint in `folder`, without the optimizer. One that is damaged is passed
- * over, and `onNote` told.
+ * Reads the weights of the newest whole checkpoint in `folder`, without the optimizer. Damaged checkpoints
+ * are skipped, and reported to `onNote`.
  *
- * @throws WeightsError naming each file that is wrong when none is whole.
+ * @throws WeightsError naming each damaged file when no checkpoint is whole.
  */
 export function readLatestWeights(folder: string, options: ReadCheckpointOptions = {}): Promise<NamedArrays> {
   return newest(folder, (opened) => readPart(opened, "weights"), options);
 }
 
 /**
- * Reads the newest whole checkpoint in `folder`, to go on from it: the one that `latest` names unless a part of it is
- * missing or not as it was written, else the one before; `onNote` is told then.
+ * Reads the newest whole checkpoint in `folder` to resume from: the one that `latest` names unless a part of
+ * it is missing or fails its checksum, else the one before, which is reported to `onNote`.
  *
- * @throws WeightsError naming each file that is wrong when none is whole, or when `latest` is a folder, so that the next
- *   checkpoint could not be written.
+ * @throws WeightsError naming each damaged file when no checkpoint is whole, or when `latest` is a folder, so
+ * that the next checkpoint could not be written.
  */
 export async function readLatestCheckpoint(
   folder: string,
@@ -388,9 +398,9 @@ export async function readLatestCheckpoint(
 }
 
 /**
- * Whether `folder` has a checkpoint, or `latest`, whole or not.
+ * Tells whether `folder` contains a checkpoint or `latest`, whole or not.
  *
- * @throws WeightsError when there is something at `folder` that can't be read, or is no folder.
+ * @throws WeightsError when `folder` exists but can't be read, or is not a folder.
  */
 export async function hasCheckpoints(folder: string): Promise<boolean> {
   return (await entriesOf(folder)).some((entry) => NAME.test(entry) || entry === "latest");

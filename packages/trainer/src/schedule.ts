@@ -1,25 +1,26 @@
+/** Learning rate schedules, as in Detectron and torchvision's reference scripts. */
 import { ConfigError } from "@mrcnn/core";
 
-/** Warm-up and steps of a learning rate. */
+/** Options of `warmupMultiStep`. */
 export interface ScheduleOptions {
   /** The rate after warm-up, before the first milestone. */
   readonly baseRate: number;
-  /** Steps of linear warm-up from `baseRate * warmupFactor`. Default 0. */
+  /** Number of steps of linear warm-up from `baseRate * warmupFactor`. Default 0. */
   readonly warmupSteps?: number;
-  /** Default 1/1000. */
+  /** Factor of the rate at the first step of the warm-up. Default 1/1000. */
   readonly warmupFactor?: number;
   /** Steps at which the rate is multiplied by `gamma`, ascending. */
   readonly milestones?: readonly number[];
-  /** Default 0.1. */
+  /** Factor of the rate at each milestone. Default 0.1. */
   readonly gamma?: number;
 }
 
-/** The learning rate of a step (from 0). */
+/** Returns the learning rate of a step (counted from 0). */
 export type Schedule = (step: number) => number;
 
 /**
- * Linear warm-up, then steps down: the schedule of Detectron and torchvision's reference. Step k uses
- * the rate after k updates; a milestone m first takes effect at step m.
+ * Returns a schedule of linear warm-up followed by decay at milestones, that of Detectron and torchvision's
+ * reference. Step k uses the rate after k updates; a milestone m first takes effect at step m.
  *
  * @throws ConfigError for milestones out of order or negative rates.
  */

@@ -1,3 +1,4 @@
+/** Stochastic gradient descent with momentum, as `torch.optim.SGD`. */
 import {
   add,
   greaterEqual,
@@ -19,40 +20,51 @@ import { toArrays } from "@mrcnn/weights";
 import { sgdContract } from "./kernel.ts";
 import type { SgdAttrs } from "./kernel.ts";
 
-/** Updates variables from gradients, and can be saved and put back exactly. */
+/** Updates variables from gradients; its state can be saved and restored exactly. */
 export interface Optimizer extends Disposable {
-  /** One update in place; `gradients` are not disposed. A variable without a gradient is left alone. */
+  /**
+   * Performs one update in place. The `gradients` are not disposed; a variable without a gradient is
+   * unchanged.
+   */
   apply(variables: NamedVariables, gradients: ReadonlyMap<string, Tensor>, options: ApplyOptions): void;
-  /** What it remembers (velocities by variable name), read from the device. */
+  /** Reads the state (velocities by variable name) from the device. */
   state(): Promise<NamedArrays>;
-  /** Puts a state back in place of its own. @throws WeightsError when it is not one. */
+  /**
+   * Replaces the state by a saved one.
+   *
+   * @throws WeightsError when it is not a valid state.
+   */
   load(state: NamedArrays): void;
 }
 
-/** How far one update goes. */
+/** Options of one update. */
 export interface ApplyOptions {
   /** The learning rate. */
   readonly rate: number;
   /**
-   * Multiplies every gradient (clipping, accumulation); at least 0, default 1. A scalar on the device may be below 0:
-   * then everything stays as it was.
+   * Factor of every gradient (for clipping and accumulation); at least 0. A scalar on the device may be below
+   * 0: the update then changes nothing. Default 1.
    */
   readonly scale?: number | Scalar;
 }
 
-/** Of `sgd`. */
+/** Options of `sgd`. */
 export interface SgdOptions {
-  /** Default 0.9. */
+  /** Momentum factor. Default 0.9. */
   readonly momentum?: number;
-  /** L2 penalty added to the gradient, as torch.optim.SGD does. Default 1e-4. */
+  /** L2 penalty added to the gradient, as in torch.optim.SGD. Default 1e-4. */
   readonly weightDecay?: number;
-  /** Which variables decay: "all" (torchvision's reference), or "weights": not norms and biases (rank 1). */
+  /**
+   * The variables that decay: "all" (torchvision's reference), or "weights", without norms and biases (rank
+   * 1). Default "all".
+   */
   readonly decay?: "all" | "weights";
 }
 
 /**
- * Stochastic gradient descent with momentum, as torch.optim.SGD: `v = momentum·v + (g + decay·w)`,
- * `w = w - rate·v`, v starting as the first gradient. Velocities are kept on the device until disposed.
+ * Creates an optimizer for stochastic gradient descent with momentum, as torch.optim.SGD:
+ * `v = momentum·v + (g + decay·w)`, `w = w - rate·v`, where v starts as the first gradient. Velocities stay
+ * on the device until the optimizer is disposed.
  */
 export function sgd({ momentum = 0.9, weightDecay = 1e-4, decay = "all" }: SgdOptions = {}): Optimizer {
   const velocities = new Map<string, Tensor>();

@@ -1,3 +1,4 @@
+/** One training step: forward, backward, gradient clipping as in torch, and the optimizer's update. */
 import { add, addN, concat, dispose, keep, sqrt, square, stack, sum, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs-core";
 import { createRandom, firstNotFinite, TrainingError } from "@mrcnn/core";
@@ -9,31 +10,36 @@ import type { StepScaleAttrs } from "./kernel.ts";
 import type { Optimizer } from "./sgd.ts";
 import { onTape } from "./tape.ts";
 
-/** Of one update. */
+/** Options of one update. */
 export interface StepOptions {
-  /** Counted from 0; used in messages. */
+  /** Number of the step, counted from 0; used in messages. */
   readonly step: number;
   /** The learning rate. */
   readonly rate: number;
-  /** What the model samples with; drawn from, so give each step its own. */
+  /** Random numbers for the model's sampling. The step advances their state, so give each step its own. */
   readonly random: Random;
-  /** Scales gradients whose global L2 norm exceeds this. */
+  /**
+   * Maximum global L2 norm of the gradients; larger gradients are scaled down to it. Default: no clipping.
+   */
   readonly clipNorm?: number | undefined;
 }
 
-/** What happened in a step. Loss values are means over the micro-batches. */
+/** Result of a step. Loss values are means over the micro-batches. */
 export interface StepReport {
   readonly step: number;
   readonly rate: number;
   /** The sum of `losses`. */
   readonly loss: number;
-  /** Each term by name. */
+  /** Loss terms by name. */
   readonly losses: Readonly<Record<string, number>>;
-  /** Global L2 norm before clipping; absent without clipping. */
+  /** Global L2 norm of the gradients before clipping; absent without clipping. */
   readonly gradientNorm?: number;
-  /** In all micro-batches. */
+  /** Number of images in all micro-batches. */
   readonly images: number;
-  /** Wall time of forward, backward and update, without waiting for data. In `fit` on a device that is not waited for: until the next step may begin. */
+  /**
+   * Wall time of forward, backward and update, without waiting for data. In `fit`, on a device that computes
+   * asynchronously: the time until the next step may begin.
+   */
   readonly seconds: number;
 }
 
@@ -42,14 +48,14 @@ type Gradients = Map<string, Tensor>;
 // One micro-batch's forward pass.
 interface Forward {
   readonly batch: TrainingBatch;
-  /** The state of the random numbers before it. */
+  /** State of the random numbers before the pass. */
   readonly random: ReturnType<Random["state"]>;
   readonly names: readonly string[];
-  /** Its losses, in that order. */
+  /** The losses, in the order of `names`. */
   readonly terms: Tensor1D;
 }
 
-/** A model's running statistics as they are now: kept by reference, nothing is copied. */
+/** Keeps a model's running statistics as they are now, by reference, without copying. */
 function keepStatistics({ variables, statistics = [] }: TrainableModel): {
   putBack(): void;
   dispose(): void;
@@ -79,7 +85,7 @@ const imageOf = ({ images, groundTruth, names }: TrainingBatch, i: number): Trai
   };
 };
 
-// Which image of the batch is to blame: the first whose loss alone is not finite.
+// Finds the image that caused the failure: the first whose loss alone is not finite.
 async function blame(model: TrainableModel, { batch, random }: Forward): Promise<string> {
   const own = createRandom(random);
   for (let i = 0; i < batch.names.length; i++) {
@@ -119,7 +125,11 @@ async function gradientsOf(
   );
 }
 
-/** The means of the losses over the micro-batches. @throws TrainingError when one is not finite. */
+/**
+ * Returns the means of the losses over the micro-batches.
+ *
+ * @throws TrainingError when one is not finite.
+ */
 async function meanLosses(
   model: TrainableModel,
   forwards: readonly Forward[],
@@ -155,17 +165,22 @@ async function globalNorm(gradients: Gradients): Promise<number> {
   return value!;
 }
 
-/** A step whose commands are all given. */
+/** A step whose commands have all been submitted to the device. */
 export interface SubmittedStep {
-  /** What the gradients were multiplied by, where the device found it; -1 where the step was none. */
+  /** Factor of the gradients, where the device computed it; -1 where the step was skipped. */
   readonly scale: Scalar | undefined;
-  /** Waits for the step; to be called once, with no tape open. @throws TrainingError as `trainStep`. */
+  /**
+   * Waits for the step; to be called once, with no tape open.
+   *
+   * @throws TrainingError as `trainStep`.
+   */
   report(): Promise<StepReport>;
 }
 
 /**
- * `trainStep` without waiting for its end, where the backend decides on its own device how far the update goes; elsewhere
- * it waits. A step `after` one that turns out not to be finite changes nothing either.
+ * Performs `trainStep` without waiting for its end, where the backend computes the scale of the update on its
+ * own device; elsewhere it waits. When the step `after` turns out not to be finite, this one changes nothing
+ * either.
  */
 export async function submitStep(
   model: TrainableModel,
@@ -217,7 +232,7 @@ export async function submitStep(
       }) as [Scalar, Tensor1D];
       optimizer.apply(model.variables, total, { rate, scale });
       const read = found.data() as Promise<Float32Array>;
-      // Until it is asked for.
+      // A failure is reported when `report` awaits it, not as an unhandled rejection.
       read.catch(() => {});
       const seconds = elapsed();
       isOpen = true;
@@ -253,7 +268,7 @@ export async function submitStep(
     if (clipNorm !== undefined) {
       norm = (await globalNorm(total)) * share;
       assertNorm(norm, batches, step);
-      // torch.nn.utils.clip_grad_norm_'s rule, including its 1e-6.
+      // The rule of torch.nn.utils.clip_grad_norm_, including its 1e-6.
       scale *= Math.min(1, clipNorm / (norm + 1e-6));
     }
     optimizer.apply(model.variables, total, { rate, scale });
@@ -269,11 +284,11 @@ export async function submitStep(
 }
 
 /**
- * One update: forward and backward of every micro-batch (gradients are averaged), clipping, optimizer.
- * One forward per micro-batch; nothing is left on the device but the updated variables.
+ * Performs one update: forward and backward of every micro-batch (their gradients are averaged), clipping,
+ * optimizer. Each micro-batch takes one forward pass; only the updated variables stay on the device.
  *
- * @throws TrainingError naming the image and the loss term when a loss or the gradient is not finite;
- *   the variables are then those from before the step.
+ * @throws TrainingError naming the image and the loss term when a loss or the gradient is not finite; the
+ * variables then have their values from before the step.
  */
 export async function trainStep(
   model: TrainableModel,

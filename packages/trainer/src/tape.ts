@@ -1,11 +1,11 @@
 /**
- * A gradient tape that stays open across an await, and gives memory back as the gradients go along it.
+ * A gradient tape that stays open across an await and frees memory during the backward pass.
  *
- * `tf.variableGrads` wants a synchronous function, but the proposals of a two-stage detector are
- * chosen on the host in the middle of the forward pass. The engine's own pieces allow more: the tape
- * is opened by hand, the forward may await, and the backward runs over the finished tape. The engine's
- * own backward pass keeps every activation and every gradient until its end; ours frees what no earlier
- * node needs. The members used are private to TensorFlow.js; everything that knows them is in this file.
+ * `tf.variableGrads` requires a synchronous function, but a two-stage detector selects its proposals on the
+ * host in the middle of the forward pass. The engine's own parts allow more: the tape is opened by hand, the
+ * forward pass may await, and the backward pass runs over the finished tape. TensorFlow.js's own backward
+ * pass keeps every activation and every gradient until its end; this one frees what no earlier node needs.
+ * The members used are private to TensorFlow.js, and only this file knows them.
  */
 import { add, clone, dispose, engine, scalar, tensor_util, tidy } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, TensorContainer, Variable } from "@tensorflow/tfjs-core";
@@ -16,7 +16,7 @@ interface TapeNode {
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly outputs: readonly Tensor[];
   readonly saved: readonly Tensor[];
-  /** By input name; `null` stands for an output that the loss does not depend on. */
+  /** Gradients by input name; `null` stands for an output that the loss does not depend on. */
   readonly gradient?: (dys: readonly (Tensor | null)[]) => Readonly<Record<string, () => Tensor>>;
 }
 interface PrivateEngine {
@@ -29,7 +29,7 @@ interface PrivateEngine {
 }
 const privateEngine = (): PrivateEngine => engine() as unknown as PrivateEngine;
 
-/** The nodes on a path from one of `xs` to `loss`, with the names of their inputs on it. */
+/** Finds the nodes on a path from one of `xs` to `loss`, with the names of their inputs on that path. */
 function nodesBetween(
   tape: readonly TapeNode[],
   xs: readonly Variable[],
@@ -52,7 +52,7 @@ function nodesBetween(
   return found;
 }
 
-// The gradients of a node's inputs, in the order of `names`; tensors of their own.
+// Returns the gradients of a node's inputs, in the order of `names`, as new tensors.
 function inputGradients(node: TapeNode, names: readonly string[], dys: readonly (Tensor | null)[]): Tensor[] {
   const { kernelName, gradient } = node;
   if (gradient === undefined) {
@@ -74,8 +74,8 @@ function inputGradients(node: TapeNode, names: readonly string[], dys: readonly 
 }
 
 /**
- * The gradients of `loss` by tensor id. On its way back it disposes what every node saved and put out,
- * but for what is in `spared`, and the gradients of what lies between.
+ * Returns the gradients of `loss` by tensor id. During the pass it disposes every node's saved tensors and
+ * outputs, except those in `spared`, and all intermediate gradients.
  */
 function backward(
   tape: readonly TapeNode[],
@@ -106,28 +106,29 @@ function backward(
   return gradients;
 }
 
-// No node before this one uses its outputs. To dispose a tensor twice is harmless.
+// No earlier node uses the outputs of this one. Disposing a tensor twice is harmless.
 function free({ saved, outputs }: TapeNode, spared: ReadonlySet<number>): void {
   dispose([...saved]);
   for (const tensor of outputs) if (!tensor.kept && !spared.has(tensor.id)) tensor.dispose();
 }
 
-/** What `onTape` hands to its caller once the forward pass is done. */
+/** What `onTape` passes to `use` after the forward pass. */
 export interface OpenTape<T> {
-  /** What `forward` returned; lives until `use` is done. */
+  /** The result of `forward`; lives until `use` is done. */
   readonly result: T;
   /**
-   * Gradients of `loss` with respect to `xs`, in their order; undefined where `loss` does not depend
-   * on one. Closes the tape and disposes what was on it, but for `result`; the caller disposes the gradients.
+   * Returns the gradients of `loss` with respect to `xs`, in their order; undefined where `loss` does not
+   * depend on one. Closes the tape and disposes the tensors on it, except `result`; the caller disposes the
+   * gradients.
    */
   gradients(loss: Scalar, xs: readonly Variable[]): (Tensor | undefined)[];
 }
 
 /**
- * Runs `forward` with the tape open, then `use` with its result. Every tensor made in between is
- * disposed at the end, except what `gradients` returned.
+ * Runs `forward` with the tape open, then `use` with its result. Every tensor made in between is disposed at
+ * the end, except those that `gradients` returned.
  *
- * @throws BackendError when a tape is open already: the engine has only one, so steps must not overlap.
+ * @throws BackendError when a tape is already open: the engine has only one, so steps must not overlap.
  */
 export async function onTape<T, R>(
   forward: () => Promise<T>,
