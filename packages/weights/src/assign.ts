@@ -1,29 +1,29 @@
+/** Copies named arrays into a model's variables, and back. */
 import { tensor } from "@tensorflow/tfjs-core";
 import { misfitOf, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import type { NamedTensors, NamedVariables } from "@mrcnn/core/tensors";
 
-/** How names must agree. */
+/** Options of `assignWeights`. */
 export interface AssignOptions {
-  /** Default true: every variable must be there and nothing else. */
+  /** Requires an array for every variable, and no others. Default true. */
   readonly strict?: boolean;
 }
 
-/** What happened to each name. `missing` and `unexpected` are empty when strict. */
+/** Result of `assignWeights`. `missing` and `unexpected` are empty when strict. */
 export interface AssignReport {
   readonly assigned: readonly string[];
-  /** Variables without an array, left as they were. */
+  /** Names of variables without an array, which keep their values. */
   readonly missing: readonly string[];
-  /** Arrays without a variable. */
+  /** Names of arrays without a variable. */
   readonly unexpected: readonly string[];
 }
 
 /**
- * Copies arrays into the variables of the same name. Everything is checked first: on an error no
- * variable has changed. A wrong shape is always an error; missing and unexpected names only when
- * strict.
+ * Copies arrays into the variables of the same name. Everything is checked first: on an error no variable has
+ * changed. A wrong shape is always an error; missing and unexpected names only when strict.
  *
- * @throws WeightsError listing what is missing, unexpected and of the wrong shape.
+ * @throws WeightsError listing the names that are missing, unexpected or of the wrong shape.
  */
 export function assignWeights(
   variables: NamedVariables,
@@ -46,7 +46,7 @@ export function assignWeights(
   for (const name of assigned) {
     const variable = variables.get(name)!;
     const { shape, data } = arrays.get(name)!;
-    // A copy: some backends keep the array itself.
+    // Copied, because some backends keep the array itself.
     const value = tensor(data.slice(), [...shape], variable.dtype as "float32");
     variable.assign(value);
     value.dispose();
@@ -54,11 +54,11 @@ export function assignWeights(
   return { assigned, missing, unexpected };
 }
 
-/** Downloads variables (or tensors) as arrays by the same names. */
+/** Downloads variables (or tensors) as arrays of the same names. */
 export async function toArrays(variables: NamedTensors): Promise<NamedArrays> {
   const arrays = new Map<string, HostArray>();
   for (const [name, variable] of variables) {
-    // A copy: some backends hand out their own memory.
+    // Copied, because some backends return their own memory.
     const data = (await variable.data()).slice() as HostArray["data"];
     arrays.set(name, { shape: [...variable.shape], data });
   }

@@ -1,3 +1,4 @@
+/** Reader of the pickles of detectron2 and Detectron. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromDetectron1 } from "./detectron1.ts";
@@ -12,20 +13,23 @@ const GLOBALS = /* @__PURE__ */ withSettings(numpyGlobals);
 
 /**
  * Reads a pickle of detectron2, `{"model": {name: ndarray}}`, or of Detectron, `{"blobs": {name: ndarray}}`,
- * of any protocol, written by Python 2 or 3, or one that has its arrays under other keys, without what
- * `readTorchCheckpoint` takes off. Names are detectron2's: Detectron's are turned into them, its
- * momenta dropped. Nothing of the file is ever run. dtypes become what `readTorchCheckpoint` makes of them;
- * shapes and layouts are torch's. Where they can be, the arrays are views of `bytes`. `where` names the
- * file in errors.
+ * of any protocol, written by Python 2 or 3, or a pickle with its arrays under other keys, without the
+ * wrappers that `readTorchCheckpoint` removes. Names are detectron2's: Detectron's are translated, its
+ * momenta dropped. No code in the file is ever run. dtypes are converted as by `readTorchCheckpoint`; shapes
+ * and layouts are torch's. The arrays are views of `bytes` where possible. `where` names the file in errors.
  *
- * @throws WeightsError naming array or position when the file is cut, corrupt or holds something else.
+ * @throws WeightsError naming the array or position when the file is truncated, corrupt or holds something
+ * else.
  */
 export function readDetectronPickle(bytes: Uint8Array, where: string): NamedArrays {
   const { tensors } = detectronTensors(bytes, where);
   return loadTensors(tensors);
 }
 
-/** The same, not yet converted, which of the two it is, and what was chosen. */
+/**
+ * Reads the tensors as `readDetectronPickle` does but without converting them, and tells whether they are
+ * Detectron's and what was chosen.
+ */
 export function detectronTensors(
   bytes: Uint8Array,
   where: string,
@@ -50,7 +54,7 @@ export function detectronTensors(
 
 const isArray = (value: unknown): value is NumpyArray => value instanceof NumpyArray;
 
-/** Detectron's blobs, and the errors of what is neither. */
+/** Returns Detectron's blobs, or throws the errors for a file of neither library. */
 function arraysOf(root: ReadonlyMap<unknown, unknown>, where: string): ReadonlyMap<string, NumpyArray> {
   const holder = ["model", "blobs"].find((key) => root.get(key) instanceof Map);
   const arrays = new Map<string, NumpyArray>();
@@ -65,7 +69,7 @@ function arraysOf(root: ReadonlyMap<unknown, unknown>, where: string): ReadonlyM
       arrays.set(name, value);
       continue;
     }
-    // Detectron keeps its iteration and learning rate among the blobs.
+    // Detectron stores its iteration and learning rate among the blobs.
     if (holder === "blobs" && (value === null || typeof value !== "object")) continue;
     throw new WeightsError(
       `${where}: ${printable(name)} must be an array, got ${describe(value)}.${holder === undefined ? ' Weights stand under "model" or "blobs".' : ""}`,

@@ -1,3 +1,4 @@
+/** Translates the weights of Detectron (Caffe2) to the names of detectron2. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
@@ -22,10 +23,11 @@ const KINDS: Readonly<Record<string, string>> = {
 const SUFFIX = "(w|b|bn_s|bn_b|bn_rm|bn_riv|gn_s|gn_b)";
 const named = (pattern: string): RegExp => new RegExp(`^${pattern}_${SUFFIX}$`);
 
-// Blobs of one layer: what comes before the suffix. FPN shares its RPN's weights under its first level's name.
+// Translations of a layer's name, the part of a blob's name before the suffix. All levels of FPN share one
+// RPN, whose weights are named after the first level.
 const RENAMES: readonly Rename[] = [
   [named("conv1"), () => "{body}.stem.conv1"],
-  // The stem's norm alone is named after the network.
+  // Only the stem's norm is named after the network.
   [/^res_conv1_(bn_s|bn_b|bn_rm|bn_riv|gn_s|gn_b)$/, () => "{body}.stem.conv1"],
   [
     named(String.raw`res([2-5])_(\d+)_(branch1|branch2[abc])`),
@@ -47,24 +49,27 @@ const RENAMES: readonly Rename[] = [
   [named("kps_score_lowres"), () => "roi_heads.keypoint_head.score_lowres"],
 ];
 
-// What training kept of the ImageNet classifier: its last layer, and biases that the norms made idle.
+// Remains of the ImageNet classifier: its last layer, and biases without effect before a norm.
 const IDLE = /^(conv1|res[2-5]_\d+_branch(1|2[abc]))_b$|^(fc1000|pred)_[wb]$/;
 
-/** What the last group of a pattern, the suffix, makes of a layer's name. */
+/**
+ * Translates a blob's name: the layer by the first matching pattern, and the suffix, which is the pattern's
+ * last group.
+ */
 function rename(name: string, isPyramid: boolean): string | undefined {
   for (const [pattern, make] of RENAMES) {
     const groups = pattern.exec(name)?.slice(1);
     if (groups === undefined) continue;
     const layer = make(...groups)
       .replace(/^\{(body|res[2-4])\}/, isPyramid ? "backbone.bottom_up" : "backbone")
-      // Without a pyramid the fifth stage is the heads'.
+      // Without a pyramid the fifth stage belongs to the heads.
       .replace(/^\{res5\}/, isPyramid ? "backbone.bottom_up" : "roi_heads");
     return `${layer}.${KINDS[groups.at(-1)!]}`;
   }
   return undefined;
 }
 
-/** The rows after the first `count`. */
+/** Returns the rows after the first `count`. */
 function withoutRows({ shape, data }: HostArray, count: number): HostArray {
   const row = shape.slice(1).reduce((a, b) => a * b, 1);
   return { shape: [Math.max(0, shape[0]! - count), ...shape.slice(1)], data: data.slice(count * row) };
@@ -79,9 +84,10 @@ function firstLast({ shape, data }: HostArray): HostArray {
 }
 
 /**
- * Detectron's blobs (Caffe2) by detectron2's names: the background of `cls_score` moves from first to last,
- * that of `bbox_pred` and of the masks goes, and so do remains of the ImageNet classifier. Its affine channels, which have no statistics, get those of
- * detectron2's frozen batch norm that change nothing. Names it doesn't know keep theirs.
+ * Translates Detectron's blobs (Caffe2) to detectron2's names. The background of `cls_score` moves from first
+ * to last; that of `bbox_pred` and of the masks is dropped, as are the remains of the ImageNet classifier.
+ * Detectron's affine channels have no statistics: they get those with which detectron2's frozen batch norm
+ * changes nothing. Unknown names are kept.
  */
 export function fromDetectron1(blobs: NamedArrays): NamedArrays {
   const isPyramid = [...blobs.keys()].some((name) => name.startsWith("fpn_"));

@@ -1,3 +1,4 @@
+/** Translates the weights of detectron2 to this project's names and layouts. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromTorch } from "./torch-layout.ts";
@@ -9,10 +10,12 @@ const PREDICTORS = { deconv: "conv5_mask", predictor: "mask_fcn_logits" } as con
 const minus = (text: string, by: number): number => Number(text) - by;
 const stageOf = (prefix: string, res: string): string =>
   `${prefix.startsWith("roi") ? "roi_heads" : "backbone.body"}.layer${minus(res, 1)}`;
-/** A norm's tensors follow the convolution's: 0 and 1 in torchvision's Conv2dNormActivation. */
+/**
+ * Index of a tensor's module in torchvision's Conv2dNormActivation: 0 for the convolution, 1 for its norm.
+ */
 const slot = (norm: string | undefined): string => (norm === undefined ? "0" : "1");
 
-// The norm is the optional group before the last; the last is weight, bias or a statistic.
+// The optional group before the last is the norm; the last group is weight, bias or a statistic.
 const RENAMES: readonly Rename[] = [
   [
     /^backbone\.(?:bottom_up\.)?stem\.conv1\.(norm\.)?(\w+)$/,
@@ -69,13 +72,14 @@ const RENAMES: readonly Rename[] = [
 
 const DROPPED = /^pixel_(mean|std)$|(^|\.)anchor_generator\.cell_anchors\.|\.num_batches_tracked$/;
 
-/** Whether these are names of a detector of detectron2. */
+/** Tells whether the names are those of a detector of detectron2. */
 export const isDetectron2 = (names: Iterable<string>): boolean =>
   [...names].some((name) => /^(backbone\.bottom_up|proposal_generator\.rpn_head)\./.test(name));
 
 function rename(name: string, boxConvs: number): string {
   const [, fc, kind] = /^roi_heads\.box_head\.fc(\d+)\.(\w+)$/.exec(name) ?? [];
-  // Alone they are torchvision's fc6 and fc7; behind convolutions they count on, past the flattening and each relu.
+  // Without convolutions they are torchvision's fc6 and fc7; after convolutions the index counts on, past the
+  // flattening and each relu.
   if (fc !== undefined)
     return boxConvs === 0 ?
         `roi_heads.box_head.fc${minus(fc, -5)}.${kind}`
@@ -89,7 +93,7 @@ function rename(name: string, boxConvs: number): string {
   );
 }
 
-/** `array` with `rows` of zeros before its first. */
+/** Prepends `rows` of zeros to `array`. */
 function zerosBefore({ shape, data }: HostArray, rows: number): HostArray {
   const row = shape.slice(1).reduce((a, b) => a * b, 1);
   const out = new Float32Array(rows * row + data.length);
@@ -112,12 +116,12 @@ const BACKGROUND: Readonly<Record<string, (array: HostArray) => HostArray>> = {
 };
 
 /**
- * detectron2's weights, by its names and in torch's layout, under our names and in our layouts. There the
- * background is the last class of `cls_score` and none of `bbox_pred` and the masks; here it is label 0 of
- * all, with zeros where they have nothing. Leaves out the mean and deviation of the pixels and the anchors, which
- * are no weights: `detectron2Metadata` has them.
+ * Translates detectron2's weights, in its names and torch's layout, to this project's names and layouts. In
+ * detectron2 the background is the last class of `cls_score`, and `bbox_pred` and the masks have none; here
+ * it is label 0 of all three, with zeros in the latter two. The pixels' mean and deviation and the anchors
+ * are left out, as they are not weights: `detectron2Metadata` returns them.
  *
- * @throws WeightsError naming weights that have no counterpart, and for predictors that don't tell classes apart.
+ * @throws WeightsError naming weights that have no counterpart, and for class-agnostic predictors.
  */
 export function fromDetectron2(arrays: NamedArrays): NamedArrays {
   const boxConvs = new Set(
@@ -152,7 +156,7 @@ export function fromDetectron2(arrays: NamedArrays): NamedArrays {
       );
     }
   }
-  // One after the other, as fromTorch asks for them.
+  // Converted one after the other, as fromTorch reads them.
   const moved = new Map<string, HostArray>();
   for (const [name, array] of renamed) {
     const move = BACKGROUND[name.replace(/\.(weight|bias)$/, "")];
@@ -164,12 +168,13 @@ export function fromDetectron2(arrays: NamedArrays): NamedArrays {
 }
 
 const ANCHORS = /(?:^|\.)anchor_generator\.cell_anchors\.(\d+)$/;
-/** Levels, and anchors at a place, of any model that is known, with room to spare. */
+/** Limits of levels and of anchors per position, well above those of any known model. */
 const [MOST_LEVELS, MOST_CELLS] = [16, 4096];
 
 /**
- * What detectron2 keeps beside the weights, as JSON: the mean and deviation of the pixels it was trained with, and its anchors,
- * finest level first, of each its boxes (x1, y1, x2, y2) about the origin (`cell_anchors`).
+ * Returns what detectron2 stores beside the weights, as JSON: the mean and deviation of the pixels it was
+ * trained with, and its anchors, finest level first: for each level its boxes (x1, y1, x2, y2) about the
+ * origin (`cell_anchors`).
  *
  * @throws WeightsError for anchors of another shape, or too many.
  */

@@ -1,12 +1,13 @@
+/** The types of values in weight files, and their conversion to the types used in memory. */
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray } from "@mrcnn/core";
 import { fromHalf } from "./half.ts";
 
-/** What files hold. */
+/** Types of the values in files. */
 export type DType =
   "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool";
 
-/** Bytes of a value in a file. */
+/** Bytes per value in a file. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
   float64: 8,
   float32: 4,
@@ -20,7 +21,7 @@ export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
   bool: 1,
 };
 
-/** Bytes of the value that `toHostData` makes of it. */
+/** Bytes per value after `toHostData`. */
 export const hostBytes = (dtype: DType): number => (dtype === "uint8" || dtype === "bool" ? 1 : 4);
 
 type RawData =
@@ -46,17 +47,20 @@ const VIEWS = {
   bool: Uint8Array,
 } as const;
 
-/** Little-endian bytes as values of `dtype` (half floats as their bits): a view where they lie aligned, a copy elsewhere. */
+/**
+ * Interprets little-endian bytes as values of `dtype` (half floats as their bits): a view where the bytes are
+ * aligned, else a copy.
+ */
 export function rawData(bytes: Uint8Array, dtype: DType): RawData {
   const size = DTYPE_BYTES[dtype];
-  // Node's Buffer.slice would not copy.
+  // Not `slice`, because Node's Buffer.slice would not copy.
   const at = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new VIEWS[dtype](at.buffer as ArrayBuffer, at.byteOffset, at.byteLength / size);
 }
 
 /**
- * Values as the house has them: float32, int32, uint8 and bool as they are (the same array), other
- * floats become float32, other integers int32.
+ * Converts values to the types used in memory: float32, int32, uint8 and bool are returned as they are (the
+ * same array), other floats become float32, other integers int32.
  *
  * @throws WeightsError when an int64 doesn't fit int32.
  */
@@ -75,7 +79,7 @@ export function toHostData(raw: RawData, dtype: DType, where: string): HostArray
     case "float16":
       return fromHalf(raw as Uint16Array);
     case "int64": {
-      // As pairs of words: bigints are slow.
+      // As pairs of words, because bigints are slow.
       const words = new Int32Array(raw.buffer, raw.byteOffset, raw.length * 2);
       const data = new Int32Array(raw.length);
       for (let i = 0; i < data.length; i++) {

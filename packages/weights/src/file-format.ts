@@ -1,10 +1,11 @@
+/** Detects the format of a weights file by its first bytes. */
 import { WeightsError } from "@mrcnn/core";
 
-/** What files of weights are: the container, not what is in it. */
+/** Formats of weights files: the container, independent of its content. */
 export type WeightsFormat = "safetensors" | "torch" | "pickle" | "hdf5";
 
 const HDF5 = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
-// A pickle of the number that torch's files of before 1.6 begin with.
+// The pickle of the magic number that files of torch before 1.6 begin with.
 const TORCH_LEGACY = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 
 const hasAt = (bytes: Uint8Array, at: number, signature: readonly number[]): boolean =>
@@ -26,18 +27,18 @@ const OTHERS: readonly (readonly [what: string, at: number, signature: readonly 
 ];
 
 /**
- * Tells a file's format by its first bytes.
+ * Detects a file's format by its first bytes.
  *
- * @throws WeightsError that says what the file looks like when it is no format of weights.
+ * @throws WeightsError that says what the file looks like when it is not a format of weights.
  */
 export function formatOf(bytes: Uint8Array, where: string): WeightsFormat {
   if (hasAt(bytes, 0, ascii("PK")) && [0x0403, 0x0605].includes((bytes[3]! << 8) | bytes[2]!)) return "torch";
-  // HDF5 may begin behind a block of the user's, of 512 bytes or twice that and so on.
+  // HDF5 may begin after a user block of 512 bytes, or that doubled any number of times.
   for (let at = 0; at + 8 <= bytes.length; at = at === 0 ? 512 : 2 * at)
     if (hasAt(bytes, at, HDF5)) return "hdf5";
   if (hasAt(bytes, 257, ascii("ustar"))) return "torch";
   if (bytes[0] === 0x80 && bytes[1]! <= 5) return hasAt(bytes, 2, TORCH_LEGACY) ? "torch" : "pickle";
-  // A header's length, its bracket: the rest is checked by its reader.
+  // The header's length and its opening brace; the reader checks the rest.
   if (bytes.length > 8 && bytes[8] === 0x7b && bytes[6] === 0 && bytes[7] === 0) return "safetensors";
   const looks = looksLike(bytes);
   // Protocols 0 and 1 have no signature; they end with a full stop, and weights begin with a mark or a dict.

@@ -1,14 +1,15 @@
+/** Tensors that are converted only when they are read from their file. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { hostBytes, toHostData } from "./dtype.ts";
 import type { DType, rawData } from "./dtype.ts";
 
-/** No array of weights has more axes; a file may claim any number. */
+/** Maximum rank of a tensor; a file may claim any number of axes. */
 export const MAX_RANK = 32;
 
 /**
- * An array that still lies in its file: `data` converts it anew each time it is asked for, so that a
- * caller who rearranges one array after the other holds one at a time.
+ * An array that is still in its file: each access to `data` converts it anew, so that a caller who rearranges
+ * one array after the other holds one at a time.
  */
 export class FileTensor implements HostArray {
   readonly shape: readonly number[];
@@ -30,7 +31,7 @@ export class FileTensor implements HostArray {
 
 export type FileTensors = ReadonlyMap<string, FileTensor>;
 
-/** The number of values of a shape read from a file, or undefined when it isn't one. */
+/** Returns the number of values of a shape read from a file, or undefined when it isn't a valid shape. */
 export function countOf(shape: unknown): number | undefined {
   if (!Array.isArray(shape) || shape.length > MAX_RANK) return undefined;
   let count = 1;
@@ -48,8 +49,9 @@ export function countOf(shape: unknown): number | undefined {
 }
 
 /**
- * Refuses tensors that would take more than four times their file: a few bytes can claim any number of
- * values by strides of 0 or by naming the same storage again and again. Four is what int8 becomes.
+ * Rejects tensors that would take more than four times the size of their file: a few bytes can claim any
+ * number of values by strides of 0 or by naming the same storage repeatedly. Conversion of int8 takes four
+ * times.
  */
 export function assertTotal(tensors: FileTensors, fileLength: number, where: string): void {
   let total = 0;
@@ -63,20 +65,20 @@ export function assertTotal(tensors: FileTensors, fileLength: number, where: str
   }
 }
 
-/** What `work` gives; its errors name the file, as those that know only a tensor's name don't. */
+/** Returns the result of `work`. Errors that name only a tensor are rethrown with the name of the file. */
 export function inFile<T>(where: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
     const named = `${where}: `;
-    // As the message shows it.
+    // Compared in the form that messages have after `WeightsError` has formatted them.
     if (!(error instanceof WeightsError) || error.message.startsWith(new WeightsError(named).message))
       throw error;
     throw new WeightsError(named + error.message, { cause: error });
   }
 }
 
-/** All of them in memory. */
+/** Loads all tensors into memory. */
 export function loadTensors(tensors: NamedArrays): NamedArrays {
   const arrays = new Map<string, HostArray>();
   for (const [name, { shape, data }] of tensors) arrays.set(name, { shape, data });

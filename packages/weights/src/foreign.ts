@@ -1,4 +1,4 @@
-// Networks that are not read, told by the names of their tensors: what they are called in errors.
+/** Recognises unsupported networks by the names of their tensors, and describes them for errors. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 
@@ -6,7 +6,7 @@ type Known = readonly [what: string, all: readonly RegExp[], not?: RegExp];
 
 const PARTS_OF_OURS = /(?:^|\.)(?:rpn\.head|proposal_generator|roi_heads)\./;
 
-/** Backbones that are no ResNet, by parts of names that only they have. The first that fits counts. */
+/** Backbones other than ResNet, by name patterns that only they have. The first match counts. */
 const BACKBONES: readonly Known[] = [
   ["a Swin transformer", [/relative_position_bias_table$/]],
   [
@@ -47,7 +47,7 @@ const BACKBONES: readonly Known[] = [
   ["a ResNet with deformable convolutions", [/conv\d_offset\.|offset_conv|\.conv\d\.offset/]],
 ];
 
-/** Whole networks, by parts of names that only they have. The first that fits counts. */
+/** Whole networks, by name patterns that only they have. The first match counts. */
 const NETWORKS: readonly Known[] = [
   [
     "an SSD (SSDlite), a detector of one stage",
@@ -97,7 +97,7 @@ const NETWORKS: readonly Known[] = [
   ["a language model", [/(?:^|\.)(?:lm_head|embed_tokens|wte|word_embeddings|transformer\.h\.\d+)\b/]],
 ];
 
-/** Backbones by themselves. */
+/** Backbones alone, without a detector. */
 const CLASSIFIERS: readonly Known[] = [
   ["an ImageNet classifier for detectron2: a backbone alone", [/^(?:.*\.)?(?:stem\.conv1|res2)\./], /rpn/],
   [
@@ -125,7 +125,7 @@ const first = (list: readonly Known[], names: readonly string[]): string | undef
       (not === undefined || !names.some((name) => not.test(name))),
   )?.[0];
 
-/** What a network is that is none of ours, by its names. */
+/** Describes an unsupported network by its names. */
 export function describeNetwork(names: readonly string[]): string {
   if (names.length === 0) return "a file without weights";
   const known = first(NETWORKS, names) ?? first(CLASSIFIERS, names);
@@ -133,23 +133,23 @@ export function describeNetwork(names: readonly string[]): string {
   return `a model of another kind, with the names ${listed(names)}`;
 }
 
-/** Some names, for a message. */
+/** Lists the first names, for a message. */
 export const listed = (names: readonly string[], most = 4): string =>
   names
     .slice(0, most)
     .map((name) => printable(name, 80))
     .join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
 
-/** Whether these are names of an R-CNN of torchvision or detectron2, or of this project. */
+/** Tells whether the names are those of an R-CNN of torchvision, detectron2 or this project. */
 export const isRcnn = (names: readonly string[]): boolean =>
   names.some((name) => /^(?:rpn\.head|proposal_generator\.rpn_head|roi_heads)\./.test(name));
 
 interface Grammar {
-  /** Of a backbone that is read. */
+  /** Names of a supported backbone. */
   readonly backbone: RegExp;
-  /** Of one level of the pyramid. */
+  /** Names of one level of the pyramid. */
   readonly level: RegExp;
-  /** Of everything else that is read; absent where the translation of names finds that out. */
+  /** Names of all other supported weights; absent where their translation detects unknown names. */
   readonly rest?: RegExp;
 }
 
@@ -166,7 +166,7 @@ const GRAMMARS: Readonly<Record<"torchvision" | "detectron2", Grammar>> = {
   },
 };
 
-/** Parts that some R-CNNs have and the ones that are read don't. */
+/** Parts of R-CNNs that are not supported. */
 const OTHERS: readonly (readonly [pattern: RegExp, what: string])[] = [
   [
     /^roi_heads\.box_(?:head|predictor)\.\d+\.(?:fc\d|conv\d|cls_score|bbox_pred)\b/,
@@ -185,7 +185,7 @@ const OTHERS: readonly (readonly [pattern: RegExp, what: string])[] = [
 ];
 
 /**
- * Refuses an R-CNN that differs from those that are read: by its backbone, its pyramid, its heads.
+ * Rejects an R-CNN whose backbone, pyramid or heads are not supported.
  *
  * @throws WeightsError that says what differs, without the file's name.
  */
@@ -206,7 +206,7 @@ export function assertRcnn(tensors: NamedArrays, library: keyof typeof GRAMMARS)
   );
   const odd = bodies.filter((name) => !backbone.test(name));
   if (odd.length > 0) {
-    // A ResNet without the part that makes it a pyramid's.
+    // A ResNet without the `body` that it has in a pyramid.
     const isBare =
       /^backbone\.(?:conv1|bn1|layer[1-4]|\d+)\./.test(odd[0]!) &&
       odd.some((name) => /layer[1-4]\.\d+\.conv1|^backbone\.[4-7]\.\d+\.conv1/.test(name));

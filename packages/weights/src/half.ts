@@ -1,6 +1,8 @@
+/** Conversion between float32 and float16, as numpy's astype. */
+
 /**
- * Float32 values as the bits of the nearest float16: ties to even, subnormals kept, infinity from 65520 up,
- * as numpy's astype(float16).
+ * Converts float32 values to the bits of the nearest float16: ties to even, subnormals kept, infinity from
+ * 65520 up, as numpy's astype(float16).
  */
 export function toHalf(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -15,7 +17,7 @@ export function toHalf(values: Float32Array): Uint16Array {
     else if (size >= 0x477ff000) out = 0x7c00;
     else if (size >= 0x38800000) out = (size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13;
     else {
-      // One half has float16's subnormals as its last places: adding it rounds to them.
+      // In the sum with 0.5 the last places are those of float16's subnormals: the addition rounds to them.
       rounded[0] = Math.abs(values[i]!) + 0.5;
       out = roundedBits[0]! - 0x3f000000;
     }
@@ -24,7 +26,7 @@ export function toHalf(values: Float32Array): Uint16Array {
   return half;
 }
 
-/** The values of float16 bits, as float32: exact. */
+/** Converts the bits of float16 values to float32, exactly. */
 export function fromHalf(half: Uint16Array): Float32Array {
   const values = new Float32Array(half.length);
   const bits = new Uint32Array(values.buffer);

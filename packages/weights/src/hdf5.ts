@@ -1,3 +1,4 @@
+/** Reader of HDF5 files, as far as h5py and Keras use the format for weights. */
 import { printable, WeightsError } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
@@ -5,10 +6,10 @@ import { assertTotal, countOf, FileTensor } from "./file-tensor.ts";
 import type { FileTensors } from "./file-tensor.ts";
 
 // The HDF5 File Format Specification, version 3.0, as far as h5py's defaults and Keras use it: groups as
-// symbol tables or compact links, numeric data sets in one piece, attributes ignored. A reader of our own
-// because a file from anywhere must not harm the page that opens it. h5wasm 0.10.3, the C library, is 4 MB;
+// symbol tables or compact links, contiguous numeric data sets; attributes are ignored. It is written here
+// because an untrusted file must not harm the page that opens it. h5wasm 0.10.3, the C library, is 4 MB;
 // given 40000 damaged files its heap grew to 1.4 GB, and after one of them it failed on every other ("memory
-// access out of bounds"), without a way to start it anew. jsfive 0.4.2 follows whatever tree of nodes a file
+// access out of bounds") and could not be restarted. jsfive 0.4.2 follows whatever tree of nodes a file
 // claims, however large, and makes a JavaScript number of every value.
 
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -18,12 +19,12 @@ const MAX_NAME = 1024;
 const MAX_MESSAGES = 1 << 16;
 
 /**
- * What things cost, in bytes of the file: a header may lie anywhere, in the middle of another too, so that
- * nothing but this keeps a file from naming an object of a kilobyte of memory at each of its bytes. HDF5
- * itself spends at least 300 bytes on a data set and 800 on a group.
+ * Costs of parts, in bytes of the file. A header may lie anywhere, even in the middle of another, so that
+ * only this limit keeps a file from naming an object of a kilobyte of memory at each of its bytes. HDF5
+ * itself takes at least 300 bytes for a data set and 800 for a group.
  */
 const COST = { message: 4, entry: 8, object: 64, dataset: 128 } as const;
-/** Small files may spend this beyond their length. */
+/** Allowance beyond a file's length, for small files. */
 const FREE = 1 << 16;
 
 const MESSAGE = {
@@ -46,10 +47,11 @@ interface Message {
 }
 
 /**
- * The numeric data sets of an HDF5 file by their paths, not yet converted, views of `bytes` where they can be.
+ * Reads the numeric data sets of an HDF5 file by their paths, not yet converted, as views of `bytes` where
+ * possible.
  *
- * @throws WeightsError naming data set or position when the file is cut or corrupt, or uses what this reader
- * doesn't know: chunks, compression, big-endian or other types.
+ * @throws WeightsError naming the data set or position when the file is truncated or corrupt, or uses
+ * unsupported features: chunks, compression, big-endian or other types.
  */
 export function hdf5Tensors(bytes: Uint8Array, where: string): FileTensors {
   const tensors = new Hdf5Reader(bytes, where).read();
@@ -62,11 +64,11 @@ class Hdf5Reader {
   readonly #view: DataView;
   readonly #where: string;
   readonly #tensors = new Map<string, FileTensor>();
-  /** Everything is read once: what refers to itself ends, what is named twice keeps its first name. */
+  /** Objects read so far. Each is read once: cycles end, and an object with several names keeps its first. */
   readonly #seen = new Set<number>();
-  /** Addresses count from here. */
+  /** Base of the addresses in the file. */
   #base = 0;
-  /** What may still be spent on objects, entries and names. */
+  /** Remaining budget for objects, entries and names. */
   #work: number;
 
   constructor(bytes: Uint8Array, where: string) {
@@ -91,7 +93,7 @@ class Hdf5Reader {
     );
   }
 
-  /** Room for `length` bytes at `at`. */
+  /** Checks that `length` bytes at `at` lie in the file, and returns `at`. */
   #check(at: number, length: number): number {
     if (!(at >= 0 && at + length <= this.#bytes.length))
       this.#fail(
@@ -116,7 +118,7 @@ class Hdf5Reader {
       : Number(value);
   };
 
-  /** A position in the file; undefined when it says that there is none. */
+  /** Reads a position in the file; undefined for HDF5's undefined address. */
   #address(at: number): number | undefined {
     const value = this.#view.getBigUint64(this.#check(at, 8), true);
     if (value === UNDEFINED) return undefined;
@@ -137,7 +139,7 @@ class Hdf5Reader {
       this.#fail(Math.min(at, this.#bytes.length), `"${name}" should stand there`);
   }
 
-  /** The object header of the root group. */
+  /** Returns the position of the root group's object header. */
   #root(): number {
     let at = 0;
     while (!SIGNATURE.every((byte, i) => this.#bytes[at + i] === byte)) {
@@ -157,7 +159,7 @@ class Hdf5Reader {
       version === 0 ? at + 24
       : version === 1 ? at + 28
       : at + 12;
-    // This one counts from the file's begin.
+    // The end-of-file address counts from the beginning of the file.
     const end = this.#size(addresses + 16);
     if (end > this.#bytes.length) this.#fail(this.#bytes.length, `the file should have ${end} bytes`);
     const root = version < 2 ? this.#address(addresses + 40) : this.#address(addresses + 24);
@@ -187,7 +189,7 @@ class Hdf5Reader {
           6
         : 4
       : 8;
-    // Grows while it is read: a block may name others.
+    // Grows during the loop: a block may name others.
     for (const [begin, end] of blocks) {
       this.#check(begin, end - begin);
       let at = begin;
@@ -222,7 +224,7 @@ class Hdf5Reader {
   #object(header: number, path: string, depth: number): void {
     if (this.#seen.has(header)) return;
     this.#seen.add(header);
-    // The path counts, too: a thousand bytes of a group's name stand before each of its members'.
+    // The path is charged too: a group's name of a thousand bytes precedes the name of each of its members.
     this.#spend(COST.object + path.length, header);
     if (depth > MAX_DEPTH) this.#fail(header, `groups are nested deeper than ${MAX_DEPTH}`);
     const messages = this.#messages(header);
@@ -269,7 +271,7 @@ class Hdf5Reader {
       : width === 4 ? this.#uint32(at)
       : this.#size(at);
     if (at + width + length > end) this.#fail(begin, "a link's name is longer than the link");
-    // Soft and external links are other names of what is read anyway, or of other files.
+    // Soft and external links are other names of objects that are read anyway, or of other files.
     if (kind === 0) child(this.#text(at + width, length), this.#address(at + width + length));
   }
 
@@ -295,7 +297,7 @@ class Hdf5Reader {
           if (name >= heapSize) this.#fail(entry, "a name lies outside of its heap");
           const length = this.#bytes.subarray(names + name, names + limit).indexOf(0);
           if (length < 0) this.#fail(names + name, "a name should end");
-          // 2: a soft link.
+          // Type 2 is a soft link.
           if (this.#uint32(entry + 16) !== 2)
             child(this.#text(names + name, length), this.#address(entry + 8));
         }
@@ -363,7 +365,7 @@ class Hdf5Reader {
     if (kind < 2 && size > 1 && isBigEndian)
       this.#unknown(path, "its byte order must be little-endian, got big-endian");
     if (kind === 1) {
-      // Sizes of exponent and mantissa: IEEE's.
+      // The sizes of exponent and mantissa must be those of IEEE 754.
       const parts = `${size} ${this.#uint8(begin + 13)} ${this.#uint8(begin + 15)}`;
       if (parts === "8 11 52") return "float64";
       if (parts === "4 8 23") return "float32";
@@ -380,7 +382,7 @@ class Hdf5Reader {
     return this.#unknown(path, `its type (class ${kind}, ${size} bytes) must be a float or an integer`);
   }
 
-  /** Where the data begins, and its length. */
+  /** Returns where the data begins, and its length. */
   #layout({ begin, end }: Message, path: string): [begin: number, length: number] {
     const version = this.#uint8(begin);
     const isOld = version < 3;
@@ -388,7 +390,7 @@ class Hdf5Reader {
     const kind = this.#uint8(begin + (isOld ? 2 : 1));
     if (kind === 1) {
       const address = this.#address(begin + (isOld ? 8 : 2));
-      // Never written: nothing but its fill value.
+      // Never written: the data set consists of its fill value only.
       if (address === undefined) return [0, 0];
       return [address, isOld ? this.#bytes.length - address : this.#size(begin + 10)];
     }

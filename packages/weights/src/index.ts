@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/weights. */
+
 export { assignWeights, toArrays } from "./assign.ts";
 export type { AssignOptions, AssignReport } from "./assign.ts";
 export { fromDetectron2 } from "./detectron2.ts";

@@ -1,16 +1,17 @@
+/** Translates the weights of matterport's Mask_RCNN (Keras) to this project's names and layouts. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
-/** Of Keras's batch norm. */
+/** Epsilon of Keras's batch norm. */
 const EPS = 1e-3;
 
-/** `layer/weight:0`, whatever groups it lies in. */
+/** Splits a path into layer and weight, `layer/weight:0`, whatever groups precede them. */
 function split(path: string): [layer: string, weight: string] {
   const parts = path.split("/");
   return [parts.at(-2) ?? "", parts.at(-1)!.replace(/:0$/, "")];
 }
 
-/** Whether these are paths of matterport's model. */
+/** Tells whether the paths are those of matterport's model. */
 export const isMatterport = (paths: Iterable<string>): boolean => {
   const layers = new Set([...paths].map((path) => split(path)[0]));
   return layers.has("rpn_class_raw") || layers.has("mrcnn_class_logits");
@@ -19,11 +20,11 @@ export const isMatterport = (paths: Iterable<string>): boolean => {
 const CONVS = { "2a": "1", "2b": "2", "2c": "3" } as const;
 
 /**
- * matterport's weights, by Keras's paths and in its layouts, under our names and in our layouts. Both have
- * HWIO, background first and dense inputs in rows, columns, channels. What differs: biases before a norm
- * are taken off its running mean; deltas (dy, dx, dh, dw) become (dx, dy, dw, dh); the RPN's two logits per
- * anchor become their difference, whose sigmoid is the softmax; the box head's two convolutions become dense
- * layers with their norms (eps 1e-3) folded in.
+ * Translates matterport's weights, in Keras's paths and layouts, to this project's names and layouts. Both
+ * have HWIO, background first and dense inputs in rows, columns, channels. What differs: biases before a norm
+ * are subtracted from its running mean; deltas (dy, dx, dh, dw) become (dx, dy, dw, dh); the RPN's two logits
+ * per anchor become their difference, whose sigmoid is the softmax; the box head's two convolutions become
+ * dense layers with their norms (eps 1e-3) folded in.
  *
  * @throws WeightsError naming layers that are missing, of another shape or without counterpart.
  */
@@ -125,7 +126,7 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
   }
   return out;
 
-  /** Logits (background, foreground) per anchor to foreground - background. */
+  /** Converts logits (background, foreground) per anchor to foreground - background. */
   function pairs(layer: string, name: string): void {
     const { shape, data } = get(layer, "kernel", 4);
     const outputs = even(layer, shape.at(-1)!, 2);
@@ -136,7 +137,7 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     set(`${name}.bias`, [half], differences(vector(layer, "bias", outputs)));
   }
 
-  /** (dy, dx, dh, dw) to (dx, dy, dw, dh): neighbours change places. */
+  /** Converts (dy, dx, dh, dw) to (dx, dy, dw, dh) by swapping neighbours. */
   function swapped(layer: string, name: string, rank: number): void {
     const { shape, data } = get(layer, "kernel", rank);
     const outputs = even(layer, shape.at(-1)!, 4);
@@ -152,7 +153,10 @@ export function fromMatterport(arrays: NamedArrays): NamedArrays {
     return outputs;
   }
 
-  /** A convolution over the whole of its input, and its norm, as one dense layer; in float64 until stored. */
+  /**
+   * Folds a convolution over the whole of its input and its norm into one dense layer; in float64 until
+   * stored.
+   */
   function folded(layer: string, norm: string, name: string): void {
     const { shape, data } = get(layer, "kernel", 4);
     const outputs = shape[3]!;

@@ -1,3 +1,4 @@
+/** Numpy arrays in pickles. */
 import { WeightsError } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
@@ -7,8 +8,8 @@ import type { PickleGlobal, Stateful } from "./pickle.ts";
 import { plainGlobals } from "./plain-globals.ts";
 import { gatherStrided } from "./strided.ts";
 
-// Arrays as numpy pickles them: `_reconstruct` and a state (protocols to 4, and arrays that don't lie in one
-// piece), or `_frombuffer` (protocol 5).
+// Arrays as numpy pickles them: `_reconstruct` and a state (protocols up to 4, and arrays that are not
+// contiguous), or `_frombuffer` (protocol 5).
 
 const DTYPES: ReadonlyMap<unknown, DType> = new Map([
   ["f8", "float64"],
@@ -44,7 +45,7 @@ class NumpyDtype implements Stateful {
 type Buffer = Uint8Array | Text;
 const isBuffer = (value: unknown): value is Buffer => value instanceof Uint8Array || value instanceof Text;
 
-/** An array whose parts have been named; what they claim is checked when it is known which arrays count. */
+/** An array as pickled, not yet checked: that is done for the arrays that are used. */
 export class NumpyArray implements Stateful {
   shape: unknown;
   dtype: unknown;
@@ -73,7 +74,7 @@ function dtypeOf([code]: readonly unknown[]): NumpyDtype {
 
 const scalar = ([dtype, buffer]: readonly unknown[]): NumpyArray => frombuffer([buffer, dtype, []]);
 
-/** What makes plain data and arrays. */
+/** Globals of plain data and numpy arrays. */
 export const numpyGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ new Map([
   ...plainGlobals,
   ...pickleGlobals([
@@ -89,15 +90,15 @@ export const numpyGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ n
 ]);
 
 /**
- * What an array says of itself, checked.
+ * Checks an array's shape, dtype and data, and returns it as a tensor of its file.
  *
- * @throws WeightsError when it isn't an array of numbers, or its data is of another length.
+ * @throws WeightsError when it isn't an array of numbers, or its data has another length.
  */
 export function numpyTensor(
   { shape, dtype: numpy, isFortran, buffer: data }: NumpyArray,
   label: string,
 ): FileTensor {
-  // Python 2 doesn't tell data from text.
+  // Python 2 doesn't distinguish data from text.
   const buffer = typeof data === "string" ? Uint8Array.from(data, (c) => c.charCodeAt(0)) : data;
   const fail = (what: string): never => {
     throw new WeightsError(`${label}: ${what}. The file is corrupt, or holds something other than weights.`);
@@ -131,7 +132,7 @@ export function numpyTensor(
   return new FileTensor(shape as number[], dtype, load, label);
 }
 
-// Fortran's order: the first axis runs fastest.
+// From Fortran's order, in which the first axis varies fastest.
 function toRowMajor<T extends ReturnType<typeof rawData>>(values: T, shape: readonly number[]): T {
   const out = new (values.constructor as new (length: number) => T)(values.length);
   const strides: number[] = [];

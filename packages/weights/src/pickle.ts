@@ -1,20 +1,21 @@
+/** Reader of Python pickles, protocols 0 to 5, that never runs code. */
 import { WeightsError } from "@mrcnn/core";
 
-// Python's pickle, protocols 0 to 5: https://docs.python.org/3/library/pickle.html and the comments of
-// Lib/pickletools.py. A pickle is a program for a machine with a stack and a memo whose instructions may
-// call any function of Python. This machine makes plain data and calls nothing but the entries of a table
-// that the caller gives.
+// https://docs.python.org/3/library/pickle.html and the comments of Lib/pickletools.py. A pickle is a program
+// for a machine with a stack and a memo whose instructions may call any function of Python. This machine
+// makes plain data and calls nothing but the entries of a table that the caller supplies.
 //
-// dict: Map; list, tuple and set: array; bytes and bytearray: Uint8Array or Text; str: string or Text;
-// int: number, or bigint beyond 2^53.
+// dict: Map; list, tuple and set: array; bytes and bytearray: Uint8Array or Text; str: string or Text; int:
+// number, or bigint beyond 2^53.
 
-/** What a global of Python stands for here. */
+/** The counterpart of a Python global. */
 export class PickleGlobal {
   /** "module.name". */
   readonly name: string;
   /**
-   * What calling it gives; absent for what is only named. Must do no more work than its arguments' number:
-   * who goes through an argument's own items says so before, by `spend`.
+   * Result of a call; absent for globals that are only named. Its work must be at most proportional to the
+   * number of its arguments: before it goes through an argument's own items it announces their number by
+   * `spend`.
    */
   readonly call: ((args: readonly unknown[], spend: (items: number) => void) => unknown) | undefined;
 
@@ -24,7 +25,7 @@ export class PickleGlobal {
   }
 }
 
-/** An object that takes the state that follows it. */
+/** An object that takes the state that follows it in the pickle. */
 export interface Stateful {
   setState(state: unknown): void;
 }
@@ -32,29 +33,29 @@ export interface Stateful {
 /** Globals by "module.name". */
 export type PickleGlobals = Pick<ReadonlyMap<string, PickleGlobal>, "get">;
 
-/** A table of them. */
+/** Makes a table of globals. */
 export const pickleGlobals = (
   calls: readonly (readonly [name: string, call?: PickleGlobal["call"]])[],
 ): ReadonlyMap<string, PickleGlobal> =>
   new Map(calls.map(([name, call]) => [name, new PickleGlobal(name, call)]));
 
-/** What a pickle may use. */
+/** Options of `unpickle`. */
 export interface UnpickleOptions {
-  /** The only globals there are. */
+  /** The globals that a pickle may use. */
   readonly globals: PickleGlobals;
-  /** What torch's references to storages stand for; absent: there are none. */
+  /** Resolves torch's references to storages; without it such references are an error. */
   readonly persistent?: (id: unknown) => unknown;
-  /** The file, for errors. */
+  /** Name of the file, for errors. */
   readonly where: string;
-  /** Where the pickle begins. Default 0. */
+  /** Position where the pickle begins. Default 0. */
   readonly start?: number;
-  /** Added to the positions that errors name, when `bytes` is a part of a file. Default 0. */
+  /** Offset of the positions in errors, when `bytes` is a part of a file. Default 0. */
   readonly base?: number;
-  /** Bytes of the whole file: what is built grows with it only. Default the length of `bytes`. */
+  /** Size of the whole file, to which the memory of the result is limited. Default the length of `bytes`. */
   readonly fileLength?: number;
 }
 
-/** A string kept as it lies in the file until it is needed: arrays' data may be text. */
+/** A string kept in its encoded form until it is needed: arrays' data may be text. */
 export class Text {
   readonly encoded: Uint8Array;
   readonly encoding: "utf-8" | "latin1" | "escaped";
@@ -64,13 +65,13 @@ export class Text {
     this.encoding = encoding;
   }
 
-  /** Whether it can have this many characters, all below 256. */
+  /** Tells whether it can have this many characters, all below 256. */
   mayHold(characters: number): boolean {
     const most = { "utf-8": 2, latin1: 1, escaped: 6 }[this.encoding];
     return this.encoded.length >= characters && this.encoded.length <= characters * most;
   }
 
-  /** Its characters as bytes; undefined when one is above 255. */
+  /** Returns its characters as bytes; undefined when one is above 255. */
   toBytes(): Uint8Array | undefined {
     const { encoded, encoding } = this;
     if (encoding === "latin1") return encoded;
@@ -111,26 +112,28 @@ const hexDigit = (c: number | undefined): number => {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 };
 
-/** Longer strings stay `Text`. */
+/** Strings longer than this stay `Text`. */
 const LONG_TEXT = 512;
 const MAX_LINE = 4096;
-/** Seeds and states of random generators have 128 bits, torch's magic number 80. */
+/**
+ * Maximum size of an integer. Seeds and states of random generators have 128 bits, torch's magic number 80.
+ */
 const MAX_INT_BYTES = 64;
 /**
- * Keys of dicts that are no text: an optimizer has one per parameter. Engines hash numbers without a secret,
- * so that a file could choose a hundred thousand that all collide; beyond 2^53 all that share their last 64
- * bits do, and none is a key.
+ * Maximum number of dict keys that are not text: an optimizer has one per parameter. JavaScript engines hash
+ * numbers without a secret, so that a file could choose a hundred thousand that all collide; beyond 2^53 all
+ * numbers that share their last 64 bits collide, and none is a valid key.
  */
 const MAX_OTHER_KEYS = 1 << 14;
 const MAX_STACK = 1 << 16;
 
-// What things cost in memory, in units of about 16 bytes.
+// Memory costs of parts, in units of about 16 bytes.
 const COST = { element: 1, memo: 4, entry: 8, container: 10 } as const;
 const FREE_UNITS = 1 << 18;
 
 // Lone surrogates, which Python writes too, become U+FFFD: no name has them.
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-// Only for short ones.
+// For short strings only.
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 const FLOATS: ReadonlyMap<string, number> = new Map([
   ["inf", Infinity],
@@ -139,11 +142,11 @@ const FLOATS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Runs one pickle and returns what it made and where it ended. Memory and time grow no faster than the
- * file: what refers to itself or to the same thing many times is shared, never expanded, and what goes through
- * the items of one object again and again pays for them each time.
+ * Runs one pickle and returns the object it makes and the position of its end. Memory and time grow no faster
+ * than the file: what refers to itself, or repeatedly to the same object, is shared, never expanded, and
+ * every pass over an object's items is charged.
  *
- * @throws WeightsError naming the position: when the pickle is cut or no pickle, names a global that is
+ * @throws WeightsError naming the position when the pickle is truncated or invalid, names a global that is
  * not in `globals`, or holds more objects than a file of its size may.
  */
 export function unpickle(bytes: Uint8Array, options: UnpickleOptions): { value: unknown; end: number } {
@@ -154,14 +157,14 @@ class Machine {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #options: UnpickleOptions;
-  /** By index, with holes: an array finds its place without a hash that a file could choose. */
+  /** The memo by index, with holes: an array needs no hash, whose collisions a file could choose. */
   readonly #memo: { readonly value: unknown }[] = [];
   #memoSize = 0;
   #otherKeys = 0;
   readonly #stack: unknown[] = [];
   readonly #marks: number[] = [];
   #at: number;
-  /** Where the instruction being run begins. */
+  /** Position of the current instruction. */
   #opAt = 0;
   #units: number;
 
@@ -308,7 +311,7 @@ class Machine {
 
   #remember(index: number, value: unknown): void {
     this.#spend(COST.memo);
-    // Python numbers what it remembers, and every object takes a byte at least.
+    // Python numbers its memo entries, and every object takes at least one byte.
     if (index > this.#bytes.length)
       this.#fail(`a memo of ${index} entries is more than a file of ${this.#bytes.length} bytes may hold`);
     if (this.#memo[index] === undefined) this.#memoSize++;
@@ -341,7 +344,7 @@ class Machine {
     try {
       made = callee.call(args, (items) => this.#spend(items * COST.entry));
     } catch (cause) {
-      if (this.#units < 0) throw cause; // it says so already
+      if (this.#units < 0) throw cause; // the message says so already
       return cause instanceof WeightsError ?
           this.#fail(cause.message, { cause })
         : this.#fail(`${callee.name} can't take these arguments`, { cause });
@@ -391,7 +394,7 @@ class Machine {
       }
       return;
     }
-    // Attributes of an OrderedDict: state_dicts keep versions there.
+    // Attributes of an OrderedDict: state_dicts store versions there.
     if (target instanceof Map) return;
     this.#fail("an object that takes no state is given one");
   }
@@ -647,7 +650,7 @@ const ESCAPES: Readonly<Record<string, number>> = {
   0: 0,
 };
 
-/** The bytes of a quoted string of Python 2; undefined when an escape is unknown. */
+/** Returns the bytes of a quoted string of Python 2; undefined when an escape is unknown. */
 function unescaped(quoted: Uint8Array): Uint8Array | undefined {
   if (!quoted.includes(0x5c)) return quoted;
   const out = new Uint8Array(quoted.length);

@@ -1,22 +1,26 @@
+/** Python globals that checkpoints contain beside tensors: plain data and settings. */
 import { WeightsError } from "@mrcnn/core";
 import { PickleGlobal, pickleGlobals, Text } from "./pickle.ts";
 import type { PickleGlobals, Stateful } from "./pickle.ts";
 
-/** A record of settings, as training scripts save them beside the weights: its state is not kept, and what it was made of neither. */
+/**
+ * A placeholder for a settings object, as training scripts save them beside the weights: neither its state
+ * nor its constructor's arguments are kept.
+ */
 class Settings extends Map<unknown, unknown> implements Stateful {
   setState(): void {}
 }
 const settings = (): Settings => new Settings();
 
 /**
- * Libraries whose objects stand beside weights and hold settings: paths and dates of scripts' arguments,
- * Lightning's own classes and dicts, configs of the usual kinds, torch's types of values. They become empty
- * records; nothing of theirs is needed, or run.
+ * Libraries whose objects hold settings beside the weights: paths and dates of scripts' arguments,
+ * Lightning's own classes and dicts, the usual configuration classes, torch's types of values. They become
+ * empty records; nothing in them is needed, or run.
  */
 const SETTINGS =
   /^(?:pathlib|datetime|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|omegaconf|yacs\.config|addict\.addict|easydict|ml_collections|fvcore\.common\.config|detectron2\.config)\.|^typing\.Any$|^torch\.(?:b?float\d+|u?int\d+|bool|complex\d+|torch_version\.TorchVersion)$/;
 
-/** A table with those beside it. */
+/** Returns a table extended by these settings classes. */
 export const withSettings = (table: PickleGlobals): PickleGlobals => ({
   get: (name) => table.get(name) ?? (SETTINGS.test(name) ? new PickleGlobal(name, settings) : undefined),
 });
@@ -37,7 +41,10 @@ function dict([items = []]: readonly unknown[], spend: (items: number) => void):
   return new Map(items as [unknown, unknown][]);
 }
 
-/** The bytes of a text that stands for them, as protocols before 3 have it: `_codecs.encode(text, "latin1")`. */
+/**
+ * Returns the bytes that a text stands for, as protocols before 3 store them:
+ * `_codecs.encode(text, "latin1")`.
+ */
 function encode([text, encoding = "latin1"]: readonly unknown[]): unknown {
   if (encoding !== "latin1" && encoding !== "latin-1")
     throw new WeightsError(`bytes must be encoded as latin1, got ${JSON.stringify(encoding)}`);
@@ -53,7 +60,7 @@ const bytes = (args: readonly unknown[]): unknown =>
   : args[0] instanceof Uint8Array ? args[0]
   : encode(args);
 
-/** What makes plain data, of torch's files and of numpy's. */
+/** Globals of plain data, in torch's files and numpy's. */
 export const plainGlobals: ReadonlyMap<string, PickleGlobal> = /* @__PURE__ */ pickleGlobals([
   ["collections.OrderedDict", dict],
   ["collections.Counter", dict],

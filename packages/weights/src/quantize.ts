@@ -1,37 +1,41 @@
+/** Quantisation of weights to float16 and int8. */
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromHalf, toHalf } from "./half.ts";
 
-/** A tensor as a file holds it: besides the house's types float16, as its bits in a Uint16Array, and int8. */
+/**
+ * A tensor as a file stores it: besides the types used in memory float16, as its bits in a Uint16Array, and
+ * int8.
+ */
 export interface StoredArray {
   readonly shape: readonly number[];
   readonly data: HostArray["data"] | Uint16Array | Int8Array;
 }
 export type StoredArrays = ReadonlyMap<string, StoredArray>;
 
-/** What `quantize` makes of weights. */
+/** Target types of `quantize`. */
 export type WeightsDtype = "float32" | "float16" | "int8";
 
-/** Where a tensor's int8 scales are: in float32, of a shape that broadcasts. */
+/** Suffix of the tensor with a tensor's int8 scales, float32 of a shape that broadcasts. */
 const SCALE = ".scale";
 /** Smaller tensors stay float32: together they are a hundredth of a model, and its most sensitive part. */
 const SMALLEST = 4096;
 
-/** What a conversion did to one tensor. */
+/** Quantisation error of one tensor. */
 export interface QuantizationError {
   readonly name: string;
-  /** The largest error over the tensor's largest absolute value. */
+  /** The largest error divided by the tensor's largest absolute value. */
   readonly max: number;
-  /** The root of the summed squared errors over that of the summed squares. */
+  /** The root of the sum of squared errors divided by the root of the sum of squared values. */
   readonly rms: number;
 }
 
 /**
- * Weights in fewer bits, in this project's names and layouts. "float16" rounds to the nearest, ties to
- * even. "int8" takes round(weight / scale) from -127 to 127, where each output channel has a scale of
- * its own, its largest absolute weight / 127: the last axis of convolutions [height, width, in, out] and
- * dense layers [in, out], the third of transposed convolutions [height, width, out, in]. The scales of
- * NAME are the tensor NAME.scale. Vectors, tensors of fewer than 4096 values and integers stay as they are.
+ * Quantises weights in this project's names and layouts. "float16" rounds to the nearest, ties to even.
+ * "int8" stores round(weight / scale) from -127 to 127, where each output channel has a scale of its own, its
+ * largest absolute weight / 127. The output channels are the last axis of convolutions [height, width, in,
+ * out] and dense layers [in, out], the third of transposed convolutions [height, width, out, in]. The scales
+ * of NAME are the tensor NAME.scale. Vectors, tensors of fewer than 4096 values and integers are unchanged.
  *
  * @throws WeightsError naming the tensor that float16 can't hold, or whose int8 weights are not finite.
  */
@@ -61,7 +65,7 @@ function checkedHalf(name: string, data: Float32Array): Uint16Array {
   return half;
 }
 
-/** torchvision's names for the transposed convolutions, whose output channels are the third axis. */
+/** Names of torchvision's transposed convolutions, whose output channels are the third axis. */
 const TRANSPOSED = /(^|\.)(conv5_mask|kps_score_lowres)\.weight$/;
 
 function toInt8(
@@ -98,8 +102,8 @@ function toInt8(
 }
 
 /**
- * Undoes `quantize` after reading: tensors with a NAME.scale beside them become float32 and the scales
- * go; all others are as they were (readers make float32 of float16).
+ * Reverses `quantize` after reading: tensors with a NAME.scale beside them become float32 and the scales are
+ * dropped; all others are unchanged (readers convert float16 to float32).
  *
  * @throws WeightsError naming a tensor whose scales don't fit it.
  */
@@ -132,7 +136,10 @@ function scaled(name: string, { shape, data }: HostArray, scale: HostArray): Hos
   return { shape, data: values };
 }
 
-/** How far `stored`, as `quantize` made it, is from the weights it was made of, tensor by tensor; those it left alone are not listed. */
+/**
+ * Measures the errors of `stored`, as `quantize` made it, against the original weights, tensor by tensor;
+ * unchanged tensors are not listed.
+ */
 export function quantizationErrors(arrays: NamedArrays, stored: StoredArrays): QuantizationError[] {
   const errors: QuantizationError[] = [];
   for (const [name, { shape, data }] of arrays) {

@@ -1,3 +1,6 @@
+/**
+ * Reads a detector's weights from files of this project, torchvision, detectron2, Detectron and matterport.
+ */
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { fromClassifier, isClassifier } from "./classifier.ts";
@@ -14,38 +17,54 @@ import { readShards } from "./shards.ts";
 import { fromTorch } from "./torch-layout.ts";
 import { unwrap } from "./unwrap.ts";
 
-/** Weights of a detector, whoever trained it. */
+/** Weights of a detector, from any supported library. */
 export interface SourceWeights {
   readonly format: WeightsFormat;
-  /** The library they were made with, told by their names: its numerics belong to them. "mrcnn" is this project. */
+  /**
+   * Library the weights were made with, detected by their names: its numerics belong to them. "mrcnn" is this
+   * project.
+   */
   readonly source: "mrcnn" | "torchvision" | "detectron2" | "matterport";
-  /** Of all norms. Batch norm is told from frozen batch norm by the count of batches that torch keeps. */
+  /**
+   * Kind of all norms. Batch norm is distinguished from frozen batch norm by the count of batches that torch
+   * stores.
+   */
   readonly norm: "frozen_batch_norm" | "batch_norm" | "group_norm";
-  /** Under this project's names and in its layouts, in memory of their own. */
+  /** The weights in this project's names and layouts, in memory of their own. */
   readonly arrays: NamedArrays;
-  /** What the file says beside the weights. */
+  /** Metadata of the file. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What was chosen where the file leaves a choice, and what beside the model was left out: sentences for the user. */
+  /**
+   * Sentences for the user: what was chosen where the file is ambiguous, and what beside the model was left
+   * out.
+   */
   readonly notes?: readonly string[];
-  /** Whether these are a classifier's, of which a detector's backbone is taken; only where `classifiers` asked for such. */
+  /**
+   * Whether the weights are a classifier's, used as a detector's backbone; only where `classifiers` allows
+   * it.
+   */
   readonly isClassifier?: boolean;
 }
 
-/** What is taken beside a detector's weights. */
+/** Options of `readWeights`. */
 export interface ReadWeightsOptions {
-  /** Whether a ResNet classifier of torchvision is read too: as the backbone of a detector, without its output layer. Default false. */
+  /**
+   * Accepts a ResNet classifier of torchvision too: as the backbone of a detector, without its output layer.
+   * Default false.
+   */
   readonly classifiers?: boolean | undefined;
 }
 
 /**
- * Reads the weights of a Mask, Faster or Keypoint R-CNN. The format is told by the file's first bytes, the
- * library by the names in it; what it is called plays no part. What training scripts wrap around a model is
- * taken off: the keys that lead to it, any prefix before its names (`model.`, `_orig_mod.`, `module.`), and
- * what stands beside it. Of a model and averages of it in one file it takes the model. Nothing of the file is run. It takes about
- * twice the file's size, the file included; four times when it holds half floats or int8.
+ * Reads the weights of a Mask, Faster or Keypoint R-CNN. The format is detected by the file's first bytes,
+ * the library by the names in it; the file's name plays no part. Wrappers that training scripts put around a
+ * model are removed: the keys that lead to it, any prefix of its names (`model.`, `_orig_mod.`, `module.`),
+ * and what is stored beside it. Of a model and averages of it in one file it takes the model. No code in the
+ * file is run. Reading takes about twice the file's size, the file included; four times when it holds half
+ * floats or int8.
  *
  * @throws WeightsError that says what the file looks like and what is accepted, or names the tensor or
- * position where it is cut or corrupt.
+ * position where it is truncated or corrupt.
  */
 export async function readWeights(
   bytes: Uint8Array,
@@ -67,8 +86,8 @@ export async function readWeights(
 }
 
 /**
- * The same of weights in several files: the parsed JSON of their index, and what gives the bytes of a file
- * beside it.
+ * Reads weights from several files, as `readWeights` does from one. `index` is the parsed JSON of their
+ * index; `readShard` returns the bytes of a file beside it.
  *
  * @throws WeightsError as `readShards` and `readWeights`.
  */
@@ -87,7 +106,7 @@ function tell(
   where: string,
   { classifiers = false }: ReadWeightsOptions,
 ): SourceWeights {
-  // Names of tensors come without the file's.
+  // Errors of these functions name the tensor, not the file.
   return inFile(where, () => {
     const bare = unwrap([{ path: [], tensors }]) ?? { tensors, notes: [] };
     const classifier =
@@ -109,7 +128,7 @@ function tell(
 }
 
 interface Opened {
-  /** By the source's own names and in its layouts. */
+  /** The tensors in the source's own names and layouts. */
   readonly tensors: NamedArrays;
   readonly metadata: Readonly<Record<string, string>>;
   readonly notes?: readonly string[];
@@ -119,7 +138,7 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
   switch (format) {
     case "safetensors":
       return { tensors: safetensorsTensors(bytes, where), metadata: readSafetensorsMetadata(bytes, where) };
-    // Readers of other formats are loaded when they are needed: pages fetch what they use.
+    // Readers of other formats are loaded on demand: pages fetch only what they use.
     case "torch": {
       const { torchTensors } = await import("./torch-checkpoint.ts");
       return { ...torchTensors(bytes, where), metadata: {} };
@@ -127,7 +146,7 @@ async function open(bytes: Uint8Array, format: WeightsFormat, where: string): Pr
     case "pickle": {
       const { detectronTensors } = await import("./detectron-pickle.ts");
       const { tensors, notes, detectron1 } = detectronTensors(bytes, where);
-      // Its configs' PIXEL_MEANS; the files don't say.
+      // PIXEL_MEANS of Detectron's configs; the files don't contain them.
       return {
         tensors,
         notes,
@@ -163,7 +182,7 @@ function translate(
   );
 }
 
-// The stem reads three colours: [7, 7, 3, out] here, [out, 3, 7, 7] in torch.
+// The stem has three input channels: [7, 7, 3, out] here, [out, 3, 7, 7] in torch.
 function isOurLayout(tensors: NamedArrays): boolean {
   const shape = tensors.get("backbone.body.conv1.weight")?.shape ?? [];
   return shape.length === 4 && shape[0] === shape[1] && shape[2] === 3;
@@ -193,7 +212,7 @@ function normOf(
     );
 }
 
-/** Arrays that don't keep the file in memory. */
+/** Copies arrays that would keep the file in memory. */
 function ownMemory(arrays: NamedArrays, file: Uint8Array): NamedArrays {
   const own = new Map<string, HostArray>();
   for (const [name, { shape, data }] of arrays)

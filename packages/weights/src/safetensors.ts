@@ -1,3 +1,4 @@
+/** Reader and writer of safetensors files. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
@@ -6,13 +7,16 @@ import { FileTensor, MAX_RANK } from "./file-tensor.ts";
 import type { FileTensors } from "./file-tensor.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
 
-// https://github.com/huggingface/safetensors: 8 bytes of header length (little-endian), a JSON header
-// { name: { dtype, shape, data_offsets: [begin, end] } }, then the bytes of all tensors without gaps.
+// https://github.com/huggingface/safetensors: 8 bytes of header length (little-endian), a JSON header { name:
+// { dtype, shape, data_offsets: [begin, end] } }, then the bytes of all tensors without gaps.
 
-/** The reference implementation's limit on the header. */
+/** Maximum size of the header, as in the reference implementation. */
 const MAX_HEADER = 100_000_000;
 
-/** Up to this its objects are no burden; beyond, tensors must outweigh it, as it takes some ten times its length in memory. */
+/**
+ * Up to this size a header is accepted in any file; beyond, it may be at most an eighth of the file, as its
+ * objects take some ten times its length in memory.
+ */
 const LARGE_HEADER = 1 << 20;
 
 const DTYPES: ReadonlyMap<unknown, DType> = new Map([
@@ -28,18 +32,18 @@ const DTYPES: ReadonlyMap<unknown, DType> = new Map([
   ["BOOL", "bool"],
 ]);
 
-/** A tensor may be nested no deeper: a header full of brackets would take many times its length in memory. */
+/** Maximum nesting of the header: one full of brackets would take many times its length in memory. */
 const MAX_DEPTH = 3;
 
 type Entry = { dtype: DType; shape: number[]; begin: number; end: number };
 
 /**
- * Reads a safetensors file. F32, I32 and U8 come as they are (BOOL as U8); F16, BF16 and F64 become
+ * Reads a safetensors file. F32, I32 and U8 keep their types (BOOL becomes U8); F16, BF16 and F64 become
  * float32, I8, I16 and I64 int32. The arrays are copies: `bytes` may be freed. `where` names the file in
  * errors.
  *
- * @throws WeightsError, naming tensor and offset, when the file is cut, its header is not what the
- * format says, tensors overlap or leave gaps, or an I64 doesn't fit int32.
+ * @throws WeightsError naming the tensor and offset when the file is truncated, its header violates the
+ * format, tensors overlap or leave gaps, or an I64 doesn't fit int32.
  */
 export function readSafetensors(bytes: Uint8Array, where: string): NamedArrays {
   const arrays = new Map<string, HostArray>();
@@ -49,7 +53,10 @@ export function readSafetensors(bytes: Uint8Array, where: string): NamedArrays {
   return arrays;
 }
 
-/** The same, not yet converted, and views of `bytes` where they can be. */
+/**
+ * Reads the tensors as `readSafetensors` does, but without converting them, and as views of `bytes` where
+ * possible.
+ */
 export function safetensorsTensors(bytes: Uint8Array, where: string): FileTensors {
   const { entries, start } = readHeader(bytes, where);
   const tensors = new Map<string, FileTensor>();
@@ -67,7 +74,7 @@ export function safetensorsTensors(bytes: Uint8Array, where: string): FileTensor
   return tensors;
 }
 
-/** The `__metadata__` of a safetensors file: strings by name, empty when it has none. */
+/** Returns the `__metadata__` of a safetensors file: strings by name, empty when it has none. */
 export function readSafetensorsMetadata(bytes: Uint8Array, where: string): Readonly<Record<string, string>> {
   return readHeader(bytes, where).metadata;
 }
@@ -162,7 +169,7 @@ function readHeader(
 
 const short = (value: unknown): string => printable(JSON.stringify(value) ?? "nothing", 100);
 
-/** Whether JSON has brackets within brackets beyond `limit`; those in strings don't count. */
+/** Tells whether brackets in JSON are nested deeper than `limit`; those in strings don't count. */
 function isDeeper(json: Uint8Array, limit: number): boolean {
   let depth = 0;
   let quoted = false;
@@ -180,8 +187,9 @@ function isDeeper(json: Uint8Array, limit: number): boolean {
 }
 
 /**
- * Writes arrays (float32, int32, uint8, and what `quantize` makes of them) as a safetensors file, in the order of their names; tensors
- * begin at multiples of 8 bytes as far as their sizes allow. The same input gives the same bytes.
+ * Writes arrays (float32, int32, uint8, and the types of `quantize`) as a safetensors file, in the order of
+ * their names; tensors begin at multiples of 8 bytes as far as their sizes allow. The same input gives the
+ * same bytes.
  *
  * @throws WeightsError when a shape doesn't match its data.
  */

@@ -1,37 +1,38 @@
+/** Weights in several safetensors files with an index, as Hugging Face writes them. */
 import { isRecord, printable, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import { dequantize } from "./quantize.ts";
 import type { StoredArray, StoredArrays } from "./quantize.ts";
 import { readSafetensors, readSafetensorsMetadata, writeSafetensors } from "./safetensors.ts";
 
-/** The JSON beside shards, as Hugging Face writes it: which file holds which tensor. */
+/** The index of shards, as Hugging Face writes it in JSON: the file of each tensor. */
 export interface ShardIndex {
-  /** `total_size`: bytes of all tensors. More may stand beside it. */
+  /** `total_size`: bytes of all tensors. Other fields are allowed. */
   readonly metadata: { readonly total_size: number };
   readonly weight_map: Readonly<Record<string, string>>;
 }
 
-/** One file of several. */
+/** One of several files. */
 export interface Shard {
-  /** "model-00001-of-00003.safetensors". */
+  /** Name of the file, "model-00001-of-00003.safetensors". */
   readonly file: string;
   readonly bytes: Uint8Array;
 }
 
-/** How shards are written. */
+/** Options of `writeShards`. */
 export interface WriteShardsOptions {
-  /** What the files' names begin with. Default "model". */
+  /** Beginning of the files' names. Default "model". */
   readonly name?: string;
-  /** Of every shard, so that each says what it belongs to. */
+  /** Metadata of every shard, so that each is self-describing. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
  * Writes arrays as several safetensors files of at most `maxBytes` of tensors each, in the order of their
- * names; a tensor is never cut, so one that is larger is a file of its own. Write the index last: where
- * it is, all shards are.
+ * names. A tensor is never split: one that is larger than `maxBytes` is a file of its own. Write the index
+ * last, so that its existence means that all shards are there.
  *
- * @throws WeightsError when `maxBytes` is no size, and as `writeSafetensors`.
+ * @throws WeightsError when `maxBytes` is not a valid size, and as `writeSafetensors`.
  */
 export function writeShards(
   arrays: StoredArrays,
@@ -66,20 +67,20 @@ export function writeShards(
   };
 }
 
-/** Weights of several files. */
+/** Weights from several files. */
 export interface ShardedWeights {
   readonly arrays: NamedArrays;
-  /** What the shards say beside the weights. */
+  /** Metadata of the shards. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * Reads the shards that the parsed JSON of an index names, one after the other; `readShard` gives the
- * bytes of a file beside it. `where` names the index in errors. Files of this project (`format: "mrcnn"`)
- * are dequantised, as `readWeights` does.
+ * Reads the shards that the parsed JSON of an index names, one after the other; `readShard` returns the bytes
+ * of a file beside it. `where` names the index in errors. Files of this project (`format: "mrcnn"`) are
+ * dequantised, as by `readWeights`.
  *
- * @throws WeightsError naming the shard that can't be read, or the tensor that stands in two shards, in
- *   none, or in another than the index says; when sizes don't add up; when the index is none.
+ * @throws WeightsError naming the shard that can't be read, or the tensor that is in two shards, in none, or
+ * in another than the index says; when sizes don't add up; when the index is invalid.
  */
 export async function readShards(
   index: unknown,
@@ -150,7 +151,7 @@ function checkIndex(
     return fail("there is no weight_map of tensors to files.");
   const entries = Object.entries(index["weight_map"]);
   for (const [name, file] of entries) {
-    // A file beside the index, and nowhere else.
+    // Only a file beside the index is allowed.
     if (typeof file !== "string" || !/^[^./\\:][^/\\:]*$/.test(file))
       fail(
         `tensor ${printable(name)}: must name a file beside the index, got ${JSON.stringify(file)?.slice(0, 60)}.`,

@@ -1,15 +1,18 @@
-// Strided views of flat memory as arrays of their own.
+/** Copies strided views of flat memory into contiguous arrays. */
 
 type Values = { [index: number]: number | bigint; readonly length: number };
 
-/** Fills `out`, row-major and of `shape`, from `values` whose axes lie `strides` values apart. Takes as many steps as `out` has values. */
+/**
+ * Fills `out`, row-major and of `shape`, from `values` whose axes have the given `strides`, in values. Takes
+ * as many steps as `out` has values.
+ */
 export function gatherStrided(
   values: Values,
   out: Values,
   shape: readonly number[],
   strides: readonly number[],
 ): void {
-  // Axes of one value move nothing, but would be looked at for every value.
+  // Axes of size 1 have no effect, but would cost time for every value.
   const axes = shape.flatMap((size, axis) => (size === 1 ? [] : [{ size, stride: strides[axis]! }]));
   const index = axes.map(() => 0);
   let from = 0;
@@ -27,8 +30,8 @@ export function gatherStrided(
 }
 
 /**
- * The bytes of a strided view of values of `size` bytes, which lies in `bytes` and begins `offset` values from
- * its start, aligned or not; nothing but the view's own values is copied, however far they lie apart.
+ * Returns the bytes of a strided view of values of `size` bytes, which is in `bytes` and begins `offset`
+ * values from its start, aligned or not. Only the view's own values are copied, however far apart they are.
  */
 export function gatherBytes(
   bytes: Uint8Array,
@@ -43,7 +46,7 @@ export function gatherBytes(
   const begin = offset * size;
   if (size === 1) gatherStrided(bytes.subarray(begin), out, shape, strides);
   else if ((bytes.byteOffset + begin) % size === 0) {
-    // As words, which is several times as fast: bits are bits, whatever they stand for.
+    // Copied as words, whatever their type, which is several times as fast.
     const Words = { 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[size]!;
     const words = new Words(
       bytes.buffer as ArrayBuffer,

@@ -1,3 +1,4 @@
+/** Reader of the checkpoints of `torch.save`. */
 import { printable, WeightsError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
 import { DTYPE_BYTES, rawData } from "./dtype.ts";
@@ -12,8 +13,8 @@ import { gatherBytes } from "./strided.ts";
 import { stateDicts, unwrap } from "./unwrap.ts";
 import type { Unwrapped } from "./unwrap.ts";
 
-// torch/serialization.py. A checkpoint is a pickle that refers to storages, which lie beside it: as entries
-// of a zip archive (torch 1.6 and later), or one after the other behind it (before, and with
+// torch/serialization.py. A checkpoint is a pickle that refers to storages beside it: entries of a zip
+// archive (torch 1.6 and later), or blocks that follow the pickle (before 1.6, and with
 // `_use_new_zipfile_serialization=False`).
 
 const STORAGES: Readonly<Record<string, DType>> = {
@@ -29,14 +30,14 @@ const STORAGES: Readonly<Record<string, DType>> = {
   BoolStorage: "bool",
 };
 
-/** Flat memory that tensors are views of. */
+/** Flat memory of which tensors are views. */
 class Storage {
   readonly key: string;
   readonly dtype: DType;
   readonly length: number;
-  /** Legacy files have it behind the pickle. */
+  /** Bytes of the storage; in the older format they follow the pickle. */
   bytes: Uint8Array | undefined;
-  /** Archives have a checksum of it. */
+  /** Entry of the archive, which has a checksum; undefined in the older format. */
   entry: ZipEntry | undefined;
 
   constructor(key: string, dtype: DType, length: number) {
@@ -46,7 +47,7 @@ class Storage {
   }
 }
 
-/** A part of a storage; old files have those too. */
+/** A part of a storage, which only old files have. */
 interface StorageView {
   readonly storage: Storage;
   readonly offset: number;
@@ -91,7 +92,7 @@ function rebuildParameter([tensor]: readonly unknown[]): TorchTensor {
 
 const GLOBALS = /* @__PURE__ */ withSettings(
   new Map([
-    // Training scripts keep their scores as numpy's scalars.
+    // Training scripts store their scores as numpy's scalars.
     ...numpyGlobals,
     ...pickleGlobals([
       ["torch._utils._rebuild_tensor", rebuildTensor],
@@ -107,21 +108,22 @@ const GLOBALS = /* @__PURE__ */ withSettings(
 );
 
 /**
- * Reads what `torch.save` wrote: a state_dict, or a checkpoint that has one under any key, without what
- * torch and training scripts wrap around a model (`module.`, `_orig_mod.`; any prefix of a detector's names).
- * Of a model and averages of it, or of several under the usual keys, it takes the trained one, "model"
- * before "state_dict". The zip format of torch 1.6 and later and the one before. Nothing of the file is ever run. float32, int32, uint8 and bool (as uint8) come as they are, float16, bfloat16 and float64
- * become float32, int8, int16 and int64 int32, in torch's shapes and layouts. Where they can be, the arrays
- * are views of `bytes`. `where` names the file in errors.
+ * Reads a file of `torch.save`: a state_dict, or a checkpoint that has one under any key, without what torch
+ * and training scripts wrap around a model (`module.`, `_orig_mod.`; any prefix of a detector's names). Of a
+ * model and averages of it, or of several models under the usual keys, it takes the trained one, "model"
+ * before "state_dict". Both the zip format of torch 1.6 and later and the older one are read. No code in the
+ * file is ever run. float32, int32, uint8 and bool (as uint8) keep their types, float16, bfloat16 and float64
+ * become float32, int8, int16 and int64 int32, in torch's shapes and layouts. The arrays are views of `bytes`
+ * where possible. `where` names the file in errors.
  *
- * @throws WeightsError naming tensor, entry or position when the file is cut, corrupt or no checkpoint,
- * holds something other than tensors, or an int64 doesn't fit int32.
+ * @throws WeightsError naming the tensor, entry or position when the file is truncated, corrupt or not a
+ * checkpoint, holds something other than tensors, or an int64 doesn't fit int32.
  */
 export function readTorchCheckpoint(bytes: Uint8Array, where: string): NamedArrays {
   return loadTensors(torchTensors(bytes, where).tensors);
 }
 
-/** The same, not yet converted, and what was chosen. */
+/** Reads the tensors as `readTorchCheckpoint` does but without converting them, and tells what was chosen. */
 export function torchTensors(bytes: Uint8Array, where: string): Unwrapped<FileTensor> {
   const isZip = bytes.length >= 2 && bytes[0] === 0x50 && bytes[1] === 0x4b;
   const root = isZip ? readArchive(bytes, where) : readLegacy(bytes, where);
@@ -172,7 +174,7 @@ function describe(value: unknown): string {
   );
 }
 
-/** ("storage", type, key, location, length[, view]). */
+/** Resolves a reference ("storage", type, key, location, length[, view]). */
 function storageOf(
   id: unknown,
   storages: Map<string, Storage>,

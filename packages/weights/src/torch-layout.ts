@@ -1,15 +1,16 @@
+/** Conversion of weights between torch's layouts and those of TensorFlow.js. */
 import { WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 
-/** Values that one line of the processor's cache holds. */
+/** Number of values in a cache line of the processor. */
 const TILE = 16;
 
 const stridesOf = (shape: readonly number[]): number[] =>
   shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
 
 /**
- * Takes the axes in another order. The source is read along its rows, several at a time, so that what is
- * written lies together: several times as fast as value by value.
+ * Permutes the axes. The source is read along its rows, several at a time, so that writes are contiguous:
+ * several times as fast as value by value.
  */
 function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray {
   const newShape = axes.map((axis) => shape[axis]!);
@@ -47,13 +48,16 @@ function permute({ shape, data }: HostArray, axes: readonly number[]): HostArray
 
 const reshaped = (array: HostArray, shape: readonly number[]): HostArray => ({ shape, data: array.data });
 
-/** What can't be told from the arrays alone. */
+/** Options that the arrays alone don't determine. */
 export interface TorchLayoutOptions {
-  /** Channels of the pooled maps that `fc6` reads. Default: the pyramid's, from `layer_blocks.0`, or else those that the RPN reads. */
+  /**
+   * Channels of the pooled maps that `fc6` reads. Default: those of the pyramid, from `layer_blocks.0`, or
+   * else those that the RPN reads.
+   */
   readonly pooledChannels?: number;
 }
 
-// What the first dense layer flattens: torch channels, rows, columns; we rows, columns, channels.
+// The first dense layer flattens channels, rows, columns in torch, and rows, columns, channels here.
 function pooledShape(
   name: string,
   inputs: number,
@@ -72,7 +76,10 @@ function pooledShape(
 const FC6 = /(^|\.)fc6\.weight$/;
 const AXES = { torch: { input: 1, output: 0 }, ours: { input: 2, output: 3 } } as const;
 
-/** Channels of the maps that a dense layer flattens: of `fc6`, or of the first one behind a box head's convolutions (`box_head.5`). */
+/**
+ * Returns the number of channels of the maps that a dense layer flattens: `fc6`, or the first dense layer
+ * after a box head's convolutions (`box_head.5`).
+ */
 function flattenedChannels(
   arrays: NamedArrays,
   { pooledChannels }: TorchLayoutOptions,
@@ -80,7 +87,7 @@ function flattenedChannels(
 ): (name: string) => { flattens: boolean; channels?: number | undefined } {
   let pyramid: number | undefined;
   let rpn: number | undefined;
-  // By the head's prefix: its last convolution and its first dense layer.
+  // The last convolution and the first dense layer of each head, by its prefix.
   const convs = new Map<string, { index: number; channels: number }>();
   const dense = new Map<string, number>();
   for (const [name, { shape }] of arrays) {
@@ -103,13 +110,14 @@ function flattenedChannels(
 }
 
 /**
- * Weights in torch's layout to ours: convolutions OIHW to HWIO, transposed ones IOHW to HWOI, linear
- * [out, in] to [in, out], and the inputs of `fc6`, or of the first dense layer behind a box head's
- * convolutions (`box_head.5`), from channels-first to rows, columns, channels. Both kinds of convolution
- * are the same permutation, so names need not tell them apart. Drops `num_batches_tracked`; takes torchvision's older names (`inner_blocks.0.weight`,
- * `rpn.head.conv.weight`, `mask_fcn1`) as the newer ones.
+ * Converts weights from torch's layout to this project's: convolutions OIHW to HWIO, transposed ones IOHW to
+ * HWOI, linear [out, in] to [in, out], and the inputs of `fc6`, or of the first dense layer after a box
+ * head's convolutions (`box_head.5`), from channels-first to rows, columns, channels. Both kinds of
+ * convolution need the same permutation, so names need not distinguish them. Drops `num_batches_tracked`;
+ * translates torchvision's older names (`inner_blocks.0.weight`, `rpn.head.conv.weight`, `mask_fcn1`) to the
+ * newer ones.
  *
- * @throws WeightsError when fc6 is there and its channels can't be told.
+ * @throws WeightsError when fc6 is present and its channels can't be determined.
  */
 export function fromTorch(arrays: NamedArrays, options: TorchLayoutOptions = {}): NamedArrays {
   const out = new Map<string, HostArray>();
@@ -136,7 +144,10 @@ export function fromTorch(arrays: NamedArrays, options: TorchLayoutOptions = {})
   return out;
 }
 
-/** The inverse of `fromTorch`: our weights in torch's layout, under torchvision's present names. */
+/**
+ * Converts this project's weights to torch's layout, under torchvision's present names; the inverse of
+ * `fromTorch`.
+ */
 export function toTorch(arrays: NamedArrays, options: TorchLayoutOptions = {}): NamedArrays {
   const out = new Map<string, HostArray>();
   const flattened = flattenedChannels(arrays, options, AXES.ours);

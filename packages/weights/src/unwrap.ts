@@ -1,20 +1,26 @@
-// What training scripts wrap around a model: keys that lead to its state_dict, and prefixes before its names.
+/**
+ * Removes what training scripts wrap around a model: keys that lead to its state_dict, and prefixes of its
+ * names.
+ */
 import { printable, WeightsError } from "@mrcnn/core";
 
-/** Named tensors that lie together in a file, and the keys that lead to them. */
+/** Named tensors that are together in a file, and the keys that lead to them. */
 export interface StateDict<T> {
   readonly path: readonly string[];
   readonly tensors: ReadonlyMap<string, T>;
 }
 
-/** A model's tensors without what was wrapped around them. */
+/** A model's tensors without their wrappers. */
 export interface Unwrapped<T> {
   readonly tensors: ReadonlyMap<string, T>;
-  /** What was chosen or left out, for the user: a sentence each. */
+  /** Sentences for the user: what was chosen or left out. */
   readonly notes: readonly string[];
 }
 
-/** Modules that hold the same model: DataParallel and AveragedModel, torch.compile, FSDP, checkpointed activations, DeepSpeed. */
+/**
+ * Attributes under which wrappers hold their model: DataParallel and AveragedModel, torch.compile, FSDP,
+ * checkpointed activations, DeepSpeed.
+ */
 const WRAPPERS: ReadonlySet<string> = new Set([
   "module",
   "_orig_mod",
@@ -23,11 +29,11 @@ const WRAPPERS: ReadonlySet<string> = new Set([
   "_forward_module",
 ]);
 
-/** Where a detector of torchvision, detectron2 or this project begins, whatever stands before it. */
+/** Beginning of the names of a detector of torchvision, detectron2 or this project, after any prefix. */
 const DETECTOR =
   /(?:^|\.)(?:backbone\.(?:body|fpn|bottom_up|fpn_lateral\d|fpn_output\d|stem|res[2-5])|rpn\.head|proposal_generator\.rpn_head|roi_heads\.(?:(?:box|mask|keypoint)_(?:head|predictor)|res5|layer4))\./;
 
-/** Keys that lead to a model's own state_dict; where several do, the first of these counts. */
+/** Keys that lead to a model's own state_dict; where several do, the first in this list counts. */
 export const HOLDERS: readonly string[] = [
   "model",
   "state_dict",
@@ -38,25 +44,28 @@ export const HOLDERS: readonly string[] = [
   "weights",
 ];
 
-/** Words for averages over the steps of a training: exponential ones, stochastic weight averaging, mean teachers. */
+/**
+ * Words for averages over the steps of a training: exponential ones, stochastic weight averaging, mean
+ * teachers.
+ */
 const AVERAGED = /(?:^|[._])(?:ema|avg|averaged?|swa|shadow|polyak|teacher)(?:[._]|$)/i;
 
-/** Keys of what optimizers remember under the model's own names. */
+/** Keys of optimizers' state, which has the model's own names. */
 const NO_WEIGHTS =
   /optim|scheduler|scaler|^(?:momentum(?:_buffers?)?|velocit(?:y|ies)|exp_avg(?:_sq)?|grad(?:ient)?s?)$/i;
 
-/** Keys nested deeper hold no model. */
+/** Maximum nesting of the keys that lead to a model. */
 const MAX_DEPTH = 6;
 const MAX_DICTS = 4096;
 
 interface Candidate<T> extends StateDict<T> {
-  /** Keys and prefix, as they stand before the names. */
+  /** The keys and the prefix of the names, as in the file. */
   readonly label: string;
 }
 
 /**
- * The dicts of named tensors in an unpickled object, outermost first. Values that are no tensors are left out
- * where the names are a detector's; elsewhere a dict with such values is none of tensors.
+ * Finds the dicts of named tensors in an unpickled object, outermost first. Among a detector's names, values
+ * that are not tensors are ignored; any other dict with such values is not a dict of tensors.
  */
 export function stateDicts<T>(root: unknown, isTensor: (value: unknown) => value is T): StateDict<T>[] {
   const found: StateDict<T>[] = [];
@@ -88,15 +97,16 @@ export function stateDicts<T>(root: unknown, isTensor: (value: unknown) => value
 }
 
 /**
- * Finds the one model in a file and takes off what is wrapped around it: any prefix before names that are a
- * detector's (`model.`, `_orig_mod.`, `state_dict.net.module.`), the wrappers of torch within them, and what
- * stands beside the model (the count of an average, a loss's weights). A file of several models is decided
- * thus: the weights that were trained come before averages of them (EMA, SWA, a mean teacher), then the
- * first of the keys `model`, `state_dict`, `model_state_dict`, `model_state`, `net`, `network`, `weights`;
- * `notes` say so. Of other networks only torch's wrappers are taken off.
+ * Finds the one model in a file and removes what is wrapped around it: any prefix of a detector's names
+ * (`model.`, `_orig_mod.`, `state_dict.net.module.`), the wrappers of torch within them, and what is stored
+ * beside the model (the count of an average, a loss's weights). In a file of several models, trained weights
+ * come before averages of them (EMA, SWA, a mean teacher), then the first of the keys `model`, `state_dict`,
+ * `model_state_dict`, `model_state`, `net`, `network`, `weights`; `notes` tell the choice. From other
+ * networks only torch's wrappers are removed.
  *
  * @returns undefined where there are no tensors at all.
- * @throws WeightsError naming the models of a file where that leaves more than one, and names that become one.
+ * @throws WeightsError naming the models of a file where more than one remains, and different names that
+ * become equal.
  */
 export function unwrap<T>(dicts: readonly StateDict<T>[]): Unwrapped<T> | undefined {
   const detectors = dicts.flatMap(splitDetectors);
@@ -167,7 +177,10 @@ function choose<T>(candidates: readonly Candidate<T>[]): Candidate<T> {
   );
 }
 
-/** Where the detector's own part of a name begins: the prefix as it stands in the file, and the rest without wrappers. */
+/**
+ * Splits a name where the detector's own part begins: the prefix as in the file, and the rest without
+ * wrappers.
+ */
 function splitName(name: string): { prefix: string; rest: string } | undefined {
   const parts = name.split(".");
   const kept = parts.flatMap((part, i) => (WRAPPERS.has(part) ? [] : [i]));
@@ -185,7 +198,7 @@ function splitName(name: string): { prefix: string; rest: string } | undefined {
   };
 }
 
-/** The detectors of a dict, by what stands before their names. */
+/** Groups the tensors of a dict into detectors, by the prefix of their names. */
 function splitDetectors<T>({ path, tensors }: StateDict<T>): Candidate<T>[] {
   const groups = new Map<string, Map<string, T>>();
   const strangers: [string, T][] = [];
@@ -211,7 +224,7 @@ function splitDetectors<T>({ path, tensors }: StateDict<T>): Candidate<T>[] {
   return [...groups].map(([prefix, group]) => ({ path, tensors: group, label: joined(path) + prefix }));
 }
 
-/** Names without the wrappers that all of them begin with; the count of torch's AveragedModel goes with them. */
+/** Removes the wrappers that all names begin with, and then the count of torch's AveragedModel too. */
 function withoutCommonWrappers<T>({ path, tensors }: StateDict<T>): Candidate<T> {
   let names = [...tensors.keys()];
   const counted = names.filter((name) => name !== "n_averaged");

@@ -1,17 +1,18 @@
+/** Reader of zip archives, as `torch.save` writes them. */
 import { printable, WeightsError } from "@mrcnn/core";
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, as far as torch uses it: entries that are
-// stored, not compressed, with the sizes of the central directory, in 32 or 64 bits. A reader of our own
-// because weights can then stay where they lie: libraries copy each entry out of the archive.
+// stored, not compressed, with the sizes of the central directory, in 32 or 64 bits. It is written here
+// because weights then stay in the archive's memory: libraries copy each entry out of it.
 
 /** One file of an archive. */
 export interface ZipEntry {
   readonly name: string;
-  /** Where its data begins in the archive. */
+  /** Position of its data in the archive. */
   readonly begin: number;
-  /** A view of the archive's. */
+  /** The data, as a view of the archive. */
   readonly bytes: Uint8Array;
-  /** Its checksum as the archive has it, not yet checked. */
+  /** The checksum in the archive, not yet verified. */
   readonly crc: number;
 }
 
@@ -21,15 +22,15 @@ const END64_LOCATOR = 0x07064b50;
 const CENTRAL = 0x02014b50;
 const LOCAL = 0x04034b50;
 const MAX_COMMENT = 0xffff;
-/** One per storage: models have some hundreds. */
+/** Maximum number of entries. There is one per storage: models have some hundreds. */
 const MAX_ENTRIES = 1 << 16;
 
 /**
- * The entries of a zip archive, by name; directories are left out. Checks that each lies in the file and
- * overlaps no other; `checkZipEntry` checks its checksum.
+ * Reads the entries of a zip archive, by name; directories are left out. Checks that each lies in the file
+ * and overlaps no other; `checkZipEntry` verifies its checksum.
  *
- * @throws WeightsError naming entry and position when the archive is cut, corrupt, compressed, encrypted
- * or split.
+ * @throws WeightsError naming the entry and position when the archive is truncated, corrupt, compressed,
+ * encrypted or split.
  */
 export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, ZipEntry> {
   const fail = (at: number, what: string): never => {
@@ -81,7 +82,7 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
     if (next > begin + size) fail(at, `entry ${i} is longer than the directory`);
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
 
-    // What doesn't fit 32 bits stands in an extra field, in this order.
+    // Values that don't fit 32 bits are in an extra field, in this order.
     const fields = [
       view.getUint32(at + 24, true),
       view.getUint32(at + 20, true),
@@ -144,9 +145,9 @@ export function readZip(bytes: Uint8Array, where: string): ReadonlyMap<string, Z
 }
 
 /**
- * Checks an entry's checksum.
+ * Verifies an entry's checksum. A checksum of 0 means none, as torch writes when told to leave it out.
  *
- * @throws WeightsError when it isn't that of its bytes; 0 is none, as torch writes when told to do without.
+ * @throws WeightsError when the checksum isn't that of the entry's bytes.
  */
 export function checkZipEntry(entry: ZipEntry, where: string): void {
   if (entry.crc === 0) return;
@@ -168,7 +169,7 @@ function findEnd(view: DataView): number | undefined {
   return undefined;
 }
 
-// Eight tables let eight bytes be taken at once.
+// Eight tables process eight bytes at once.
 const TABLES = /* @__PURE__ */ (() => {
   const tables = new Uint32Array(8 * 256);
   for (let n = 0; n < 256; n++) {
@@ -183,7 +184,7 @@ const TABLES = /* @__PURE__ */ (() => {
   return tables;
 })();
 
-/** The CRC-32 of zip archives. */
+/** Computes the CRC-32 of zip archives. */
 export function crc32(bytes: Uint8Array): number {
   const t = TABLES;
   let c = -1;
