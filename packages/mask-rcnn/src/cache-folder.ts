@@ -1,10 +1,11 @@
+/** The folder of downloaded files, and the names of the files in it. */
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
-/** Where the cache is looked for. */
+/** Options that select the cache folder. */
 export interface CacheFolderOptions {
-  /** This folder; without it the one that the environment variable MRCNN_CACHE names, then the user's. */
+  /** The cache folder. Default the one that the environment variable MRCNN_CACHE names, else the user's. */
   readonly cacheDir?: string | undefined;
 }
 
@@ -12,7 +13,7 @@ const given = (path: string | undefined): string | undefined =>
   path !== undefined && isAbsolute(path) ? path : undefined;
 
 /**
- * The folder downloads are kept in: `cacheDir`, else MRCNN_CACHE, else `mrcnn` in the user's cache
+ * Returns the folder of downloaded files: `cacheDir`, else MRCNN_CACHE, else `mrcnn` in the user's cache
  * folder (XDG_CACHE_HOME or ~/.cache; ~/Library/Caches on macOS; %LOCALAPPDATA% on Windows).
  */
 export function cacheFolder(
@@ -28,7 +29,7 @@ export function cacheFolder(
   return join(given(env["XDG_CACHE_HOME"]) ?? join(homedir(), ".cache"), "mrcnn");
 }
 
-/** The file that holds `url` once it is downloaded: its own name and a hash of the whole URL. */
+/** Returns the path of `url` once it is downloaded: its file name and a hash of the whole URL. */
 export function cachedPath(url: string, options: CacheFolderOptions = {}): string {
   const last = decodeURIComponentSafely(new URL(url).pathname.split("/").at(-1) ?? "");
   const [, stem = "", extension = ""] =

@@ -1,10 +1,13 @@
-// Reads the small JSON files that the cache keeps beside its files, any of which a power cut may have damaged.
+/**
+ * Reader of the small JSON files that the cache keeps beside its files, any of which a power cut may have
+ * damaged.
+ */
 import { readFile } from "node:fs/promises";
 
 /**
- * Reads the fields of a JSON object that must be text. What is absent is undefined.
+ * Reads the fields of a JSON object that must be text. Absent fields are undefined.
  *
- * @returns "damaged" for a file that is there but is no such object.
+ * @returns "damaged" for a file that exists but holds no such object.
  */
 export async function readStringRecord<const Key extends string>(
   path: string,

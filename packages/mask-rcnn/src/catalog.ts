@@ -1,3 +1,4 @@
+/** The catalog of published weights, by the names of torchvision, detectron2, matterport and this project. */
 import { ConfigError, didYouMean } from "@mrcnn/core";
 import { nuclei, nucleiWeights } from "@mrcnn/nuclei";
 import { coco80, coco90, cocoKeypoints, cocoPerson, cocoSkeleton } from "./coco.ts";
@@ -5,7 +6,7 @@ import type { Category } from "./coco.ts";
 
 export type { Category };
 
-/** What a source says of its file's hash: the hexadecimal digits it begins with. */
+/** Hash that a source publishes for its file: the hexadecimal digits it begins with. */
 export interface Checksum {
   readonly algorithm: "sha256" | "md5";
   readonly prefix: string;
@@ -13,39 +14,45 @@ export interface Checksum {
 
 /** Average precision in percent, as the source publishes it. */
 export interface CatalogMetrics {
-  /** What it was measured on. */
+  /** The data set it was measured on. */
   readonly dataset: string;
   readonly boxAP?: number;
   readonly maskAP?: number;
   readonly keypointAP?: number;
 }
 
-/** The network the weights are of: enough to tell that a file is another's. */
+/** The network that weights belong to: enough to detect a file of another one. */
 export interface CatalogNetwork {
   readonly architecture: "fpn" | "c4" | "dc5";
   readonly depth: 18 | 50 | 101;
-  /** Groups of the 3x3 convolutions; 32 is ResNeXt. */
+  /** Number of groups of the 3x3 convolutions; 32 is ResNeXt. */
   readonly cardinality: 1 | 32;
-  /** 3x3 convolutions of the RPN's head: two tell torchvision's v2. */
+  /** Number of 3x3 convolutions in the RPN's head: two in torchvision's v2. */
   readonly rpnConvs: 1 | 2;
   readonly mask: boolean;
 }
 
-/** Weights that are published. */
+/** Published weights. */
 export interface CatalogEntry {
-  /** The source's own. */
+  /** The source's own name. */
   readonly name: string;
-  /** The library that trained them, whose arithmetic the model follows; "mrcnn" is this project, whose files say it themselves. */
+  /**
+   * The library that trained the weights, whose arithmetic the model follows; "mrcnn" is this project, whose
+   * files state it themselves.
+   */
   readonly source: "torchvision" | "detectron2" | "matterport" | "mrcnn";
-  /** Of a model that comes with this package: the installed file's, in a page that of the bundler's copy. */
+  /**
+   * URL of the file. For the model that comes with this package it is the installed file; in a page, the
+   * bundler's copy of it.
+   */
   readonly url: string;
-  /** Of the weights, as far as the source states one. */
+  /** Licence of the weights, as far as the source states one. */
   readonly licence: string;
   readonly checksum?: Checksum;
-  /** Size of the file, where the source or a server says it; torchvision rounds to kibibytes. */
+  /** Size of the file, where the source or a server states it; torchvision rounds to kibibytes. */
   readonly bytes?: number;
   readonly parameters?: number;
-  /** In the order of the labels, label 1 first. */
+  /** The classes in the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
   readonly keypoints?: {
     readonly names: readonly string[];
@@ -59,7 +66,8 @@ const mebibytes = (size: number): number => Math.round(size * 1024) * 1024;
 const person = { categories: cocoPerson, keypoints: { names: cocoKeypoints, skeleton: cocoSkeleton } };
 const val2017 = "COCO val2017";
 
-// torchvision 0.14: models/detection/{mask,faster,keypoint}_rcnn.py; sizes from 0.15's. A file's name ends in its sha256's beginning.
+// torchvision 0.14: models/detection/{mask,faster,keypoint}_rcnn.py; sizes from 0.15. A file's name ends in
+// the beginning of its sha256.
 function torchvision(
   name: string,
   file: string,
@@ -94,8 +102,8 @@ function torchvision(
   };
 }
 
-// detectron2 (02b5c4e): model_zoo/model_zoo.py and MODEL_ZOO.md, which gives the licence and says that
-// a file's name holds the beginning of its md5.
+// detectron2 (02b5c4e): model_zoo/model_zoo.py and MODEL_ZOO.md, which states the licence and that a file's
+// name contains the beginning of its md5.
 function detectron2(
   name: string,
   id: number,
@@ -122,14 +130,14 @@ function detectron2(
 }
 
 /**
- * Pretrained models by their sources' own names. URLs, figures and licences are the sources'; what a
- * source does not say is absent.
+ * Pretrained models by their sources' own names. URLs, figures and licences are the sources'; what a source
+ * does not state is absent.
  */
 export const catalog: readonly CatalogEntry[] = [
   {
     ...nuclei,
     source: "mrcnn",
-    // Only where it is asked for: a script that is no module can't tell.
+    // Computed only on access: a script that is not a module has no import.meta.url.
     get url() {
       return nucleiWeights().href;
     },
@@ -244,19 +252,20 @@ export const catalog: readonly CatalogEntry[] = [
     licence: "MIT (the repository's; none stated for the weights)",
     bytes: 257557808,
     categories: coco80,
-    // Of the release page, as the README of pytorch-mask-rcnn, which converts these weights, repeats it.
+    // Figures of the release page, as quoted in the README of pytorch-mask-rcnn, which converts these
+    // weights.
     metrics: { dataset: "COCO minival2014", boxAP: 34.7, maskAP: 29.6 },
     network: { architecture: "fpn", depth: 101, cardinality: 1, rpnConvs: 1, mask: true },
   },
 ];
 
-/** The entry of a name, or undefined. */
+/** Returns the entry of a name, or undefined. */
 export function findInCatalog(name: string): CatalogEntry | undefined {
   return catalog.find((entry) => entry.name === name);
 }
 
 /**
- * The entry of a name.
+ * Returns the entry of a name.
  *
  * @throws ConfigError with the nearest name when there is none.
  */
@@ -266,17 +275,17 @@ export function catalogEntry(name: string): CatalogEntry {
   throw new ConfigError(`${name} is not in the catalog. ${catalogHint(name)}`);
 }
 
-/** The catalog's name that somebody may have meant. */
+/** Returns the catalog's name nearest to a misspelled one. */
 export function nearestInCatalog(name: string): string | undefined {
   const names = catalog.map((entry) => entry.name);
-  // detectron2's are long: the part behind the slash is what people remember.
+  // detectron2's names are long: people remember the part after the slash.
   return (
     didYouMean(name, names) ??
     names.find((full) => full.endsWith(`/${name}`) || full.toLowerCase() === name.toLowerCase())
   );
 }
 
-/** A hint for a name that is not in the catalog. */
+/** Returns a hint for a name that is not in the catalog. */
 export function catalogHint(name: string): string {
   const near = nearestInCatalog(name);
   if (near !== undefined) return `Did you mean "${near}"?`;

@@ -1,12 +1,12 @@
-/** Anchors that detectron2 keeps in a file, as the sizes and aspect ratios that a config lists. */
+/** Converts the anchors that detectron2 stores in a file to the sizes and aspect ratios of a config. */
 import { WeightsError } from "@mrcnn/core";
 import type { MaskRcnnConfig } from "@mrcnn/model";
 
-// float32 keeps seven digits of what sizes and ratios were multiplied to.
+// Products of sizes and ratios are precise to seven digits in float32.
 const CLOSE = 1e-5;
 const isClose = (a: number, b: number): boolean => Math.abs(a - b) <= CLOSE * Math.abs(b);
 
-// A value that was meant to have three digits behind the point at most has them again.
+// Restores a value that probably had at most three decimals.
 const meant = (value: number): number => {
   const rounded = Math.round(value * 1000) / 1000;
   return isClose(value, rounded) ? rounded : Math.fround(value);
@@ -18,11 +18,12 @@ interface Cell {
 }
 
 /**
- * The anchors of a config whose boxes about the origin are `cells`: of each level its boxes, for each size those of all
- * ratios, as detectron2's `generate_cell_anchors` orders them.
+ * Returns a config's anchors from `cells`, the boxes about the origin: for each level its boxes, for each
+ * size those of all ratios, in the order of detectron2's `generate_cell_anchors`.
  *
  * @param cells parsed from a file, so of any type.
- * @throws WeightsError, beginning with `where`, for boxes that no sizes and ratios make, or ratios that differ among levels.
+ * @throws WeightsError, beginning with `where`, for boxes that don't result from sizes and ratios, or ratios
+ * that differ among levels.
  */
 export function anchorsOfCells(cells: unknown, where: string): MaskRcnnConfig["anchors"] {
   const refuse = (why: string): never => {

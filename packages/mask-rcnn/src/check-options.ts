@@ -1,4 +1,4 @@
-/** What `loadMaskRcnn` may be asked: options are looked over before anything is read. */
+/** Checks the options of `loadMaskRcnn` before anything is read. */
 import { assertOptions, ConfigError, numberFrom, ofType } from "@mrcnn/core";
 import type { OptionRule, OptionRules } from "@mrcnn/core";
 import { assertSizesAgree, detectRules } from "@mrcnn/model";
@@ -10,7 +10,7 @@ const names: OptionRule = {
   what: "a list of names, label 1 first",
 };
 
-/** In every environment. */
+/** Rules of the options that exist in every environment. */
 export const loaderRules: OptionRules = {
   ...detectRules,
   weights: {
@@ -31,7 +31,8 @@ export const loaderRules: OptionRules = {
   redownload: ofType("boolean", "true or false"),
 };
 
-// Those that say how something is downloaded, and are idle where nothing is. `offline`, a signal and a listener are kept all the same.
+// Options of downloads, without effect where nothing is downloaded. `offline`, a signal and a listener are
+// accepted all the same.
 const OF_DOWNLOADS = ["cacheDir", "fetch", "retries", "backoffMs", "idleMs", "redownload"] as const;
 
 export interface AskedOptions extends DetectOptions {
@@ -41,7 +42,11 @@ export interface AskedOptions extends DetectOptions {
   readonly redownload?: boolean | undefined;
 }
 
-/** Throws for an option that is unknown, has an impossible value, or contradicts another. @throws ConfigError naming it. */
+/**
+ * Rejects options that are unknown, have an impossible value, or contradict each other.
+ *
+ * @throws ConfigError naming the option.
+ */
 export function assertLoadOptions(
   options: AskedOptions,
   rules: OptionRules,
@@ -57,7 +62,11 @@ export function assertLoadOptions(
     throw new ConfigError("loadMaskRcnn: offline and redownload exclude each other.");
 }
 
-/** Throws for options that have no effect with weights of the kind that was found. @throws ConfigError naming one. */
+/**
+ * Rejects options that have no effect with weights of the kind that was found.
+ *
+ * @throws ConfigError naming one.
+ */
 export function assertEffect(
   options: AskedOptions,
   { isOfCatalog, isHere }: { readonly isOfCatalog: boolean; readonly isHere: boolean },

@@ -1,6 +1,7 @@
+/** The categories, keypoints and skeleton of COCO. */
 import type { CocoId } from "@mrcnn/core";
 
-/** A class of a model: the id its data set gives it, and its name. */
+/** A class of a model: its id in the data set, and its name. */
 export interface Category {
   readonly id: CocoId;
   readonly name: string;
@@ -14,7 +15,7 @@ const names =
   "orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,,dining table,,,toilet,,tv,laptop,mouse,remote,keyboard," +
   "cell phone,microwave,oven,toaster,sink,refrigerator,,book,clock,vase,scissors,teddy bear,hair drier,toothbrush";
 
-/** A class for each of COCO's 90 numbers, "N/A" where COCO has a gap: torchvision's labels. */
+/** A class for each of COCO's 90 ids, "N/A" where COCO has a gap: torchvision's labels. */
 export const coco90: readonly Category[] = names
   .split(",")
   .map((name, i) => ({ id: i + 1, name: name || "N/A" }));
@@ -22,7 +23,7 @@ export const coco90: readonly Category[] = names
 /** COCO's 80 categories in the order of their ids: detectron2's and matterport's labels. */
 export const coco80: readonly Category[] = coco90.filter(({ name }) => name !== "N/A");
 
-/** The one class that COCO has keypoints of. */
+/** The only class for which COCO has keypoints. */
 export const cocoPerson: readonly Category[] = [{ id: 1, name: "person" }];
 
 /** COCO's 17 keypoints of a person. */
@@ -46,7 +47,7 @@ export const cocoKeypoints: readonly string[] = [
   "right_ankle",
 ];
 
-/** Pairs of keypoints, from 0, that a line joins: COCO's skeleton, which counts from 1. */
+/** Pairs of keypoints joined by a line, counted from 0: COCO's skeleton, which counts from 1. */
 export const cocoSkeleton: readonly (readonly [number, number])[] = [
   [15, 13],
   [13, 11],

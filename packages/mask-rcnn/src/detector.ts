@@ -1,3 +1,4 @@
+/** The detector that `loadMaskRcnn` returns, from weights to plain objects. */
 import { engine } from "@tensorflow/tfjs-core";
 import { assertOptions, ConfigError, isMrcnnError, WeightsError } from "@mrcnn/core";
 import type { Disposable, RawImage } from "@mrcnn/core";
@@ -12,20 +13,25 @@ import { toFound } from "./found.ts";
 import type { Found } from "./found.ts";
 import { createPretrained } from "./pretrained.ts";
 
-/** A loaded model: images in, plain objects out. */
+/** A loaded model: takes images, returns plain objects. */
 export interface Detector<Image> extends Disposable {
-  /** In the order of the labels, label 1 first. */
+  /** The classes in the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
-  /** What weights can't tell and nobody said, so that it is a guess: as `Pretrained.assumed`. */
+  /**
+   * Settings that neither the weights nor the options state, so that they are guesses: as
+   * `Pretrained.assumed`.
+   */
   readonly assumed: readonly string[];
-  /** What was chosen where a file holds several sets of weights, and what was left out: as `Pretrained.notes`. */
+  /**
+   * What was chosen where a file holds several sets of weights, and what was left out: as `Pretrained.notes`.
+   */
   readonly notes: readonly string[];
-  /** What TensorFlow.js computes with. */
+  /** Name of the TensorFlow.js backend. */
   readonly backend: string;
-  /** The model itself, for more than detecting. */
+  /** The model itself, for uses other than detection. */
   readonly model: MaskRcnn;
   /**
-   * Finds the objects of an image. Calls wait for each other. What `options` leave out is as it was
+   * Detects the objects of an image. Concurrent calls run one after the other. `options` default to those
    * given to `loadMaskRcnn`.
    *
    * @throws DatasetError when the image can't be read.
@@ -33,45 +39,48 @@ export interface Detector<Image> extends Disposable {
   detect(image: Image, options?: DetectOptions): Promise<Found>;
 }
 
-/** What every environment lets one choose. */
+/** Options that exist in every environment. */
 export interface DetectorOptions extends DetectOptions {
-  /** A catalog name that weights of one's own must fit. */
+  /** Name of the catalog's model that the user's own weights must fit. */
   readonly model?: string | undefined;
-  /** Names of the classes, label 1 first, for weights that don't say them. */
+  /** Names of the classes, label 1 first, for weights that don't state them. */
   readonly classes?: readonly string[] | undefined;
-  /** Any part of the model's config, for what weights can't tell (anchors, eps, groups of norms, image sizes): `{ anchors: { sizes: … } }`. */
+  /**
+   * Any part of the model's config, for what weights don't determine (anchors, eps, groups of norms, image
+   * sizes): `{ anchors: { sizes: … } }`.
+   */
   readonly config?: Partially<MaskRcnnConfig> | undefined;
 }
 
-/** Lowest score of a detection unless another is asked for. */
+/** Default of the lowest score of a detection. */
 export const SCORE_THRESHOLD = 0.5;
 
-/** What to load: an entry of the catalog, a URL, or a place that only the environment knows. */
+/** What to load: an entry of the catalog, a URL, or a location that only the environment knows. */
 export type WeightsPlace =
   | { readonly entry: CatalogEntry; readonly url: string }
   | { readonly entry?: undefined; readonly url: string }
   | undefined;
 
-/** Whether a text names the catalog, or a place on the net. */
+/** Classifies a text as a name of the catalog or a URL. */
 export function placeOf(weights: string): WeightsPlace {
   const entry = findInCatalog(weights);
   if (entry !== undefined) return { entry, url: entry.url };
   return /^https?:\/\//i.test(weights) ? { url: weights } : undefined;
 }
 
-/** The error for a name that is neither in the catalog nor anything else. */
+/** Makes the error for a name that is neither in the catalog nor anything else. */
 export function unknownWeights(name: string, otherwise: string): ConfigError {
   return new ConfigError(
     `loadMaskRcnn: weights must be a name of the catalog, a URL${otherwise}, got "${name}". ${catalogHint(name)}`,
   );
 }
 
-/** Whether a path or URL is that of an index of shards, as `mrcnn convert --shards` writes it. */
+/** Tells whether a path or URL is that of an index of shards, as `mrcnn convert --shards` writes it. */
 export const isIndex = (name: string): boolean => /\.index\.json([?#]|$)/i.test(name);
 
 /**
- * Reads weights from one file, or from the shards beside an index. `read` gives the bytes of a path or URL,
- * one at a time: none is held while the next comes.
+ * Reads weights from one file, or from the shards beside an index. `read` returns the bytes of a path or URL;
+ * it is called for one file at a time, and none is held while the next is read.
  */
 export async function readPlace(
   name: string,
@@ -93,7 +102,7 @@ export async function readPlace(
   return readShardedWeights(index, (file) => read(beside(file)), where);
 }
 
-/** Makes a detector from weights, which are let go of once the model has them. */
+/** Makes a detector from weights, which are released once the model holds them. */
 export async function createDetector<Image>(
   bring: () => Promise<SourceWeights>,
   readImage: (image: Image) => Promise<RawImage>,
@@ -120,7 +129,7 @@ export async function createDetector<Image>(
   return detectorOf(model, { ...known, backend: name, readImage, settings });
 }
 
-// On WebGPU: many shaders at a time, where the first detection would stop for each.
+// On WebGPU: compiles many shaders at once, where the first detection would wait for each in turn.
 async function compileAhead(model: MaskRcnn, settings: DetectOptions): Promise<void> {
   const { minSize, maxSize } = model.config.image;
   const size = {
@@ -149,12 +158,12 @@ interface DetectorParts<Image> {
   readonly settings: DetectOptions;
 }
 
-/** A detector around a model that is there. It disposes the model. */
+/** Makes a detector from an existing model, which it disposes with itself. */
 export function detectorOf<Image>(
   model: MaskRcnn,
   { categories, assumed = [], notes = [], backend, readImage, settings }: DetectorParts<Image>,
 ): Detector<Image> {
-  // TensorFlow.js does one thing at a time.
+  // Detections run one after the other, as TensorFlow.js can't run them concurrently.
   let last: Promise<unknown> = Promise.resolve();
   let isDisposed = false;
   return {
@@ -183,7 +192,7 @@ export function detectorOf<Image>(
   };
 }
 
-/** Whether an image is decoded already. */
+/** Tells whether an image is already decoded. */
 export function isRawImage(image: unknown): image is RawImage {
   const { data, width, height } = (image ?? {}) as Partial<RawImage>;
   return (
@@ -194,5 +203,5 @@ export function isRawImage(image: unknown): image is RawImage {
   );
 }
 
-/** Whether an error says that a file is not weights at all, so that it is no use to keep it. */
+/** Tells whether an error means that a file does not hold valid weights, so that it is useless to keep it. */
 export const isWeightsError = (error: unknown): boolean => isMrcnnError(error, "weights");

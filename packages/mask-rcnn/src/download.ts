@@ -1,3 +1,4 @@
+/** Downloads files into the user's cache in Node, and verifies them. */
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
@@ -15,28 +16,31 @@ import type { PartialFile, WriteChunk } from "./partial-file.ts";
 import { otherFile, transfer } from "./transfer.ts";
 import type { KeepOptions } from "./transfer.ts";
 
-/** A file to have. */
+/** A file to download. */
 export interface Downloadable {
   readonly url: string;
-  /** Of the file, where its source publishes one. */
+  /** Checksum of the file, where its source publishes one. */
   readonly checksum?: Checksum | undefined;
 }
 
-/** How a file is brought and kept, and where; what a stopped transfer has brought stays for the next time. */
+/**
+ * Options of a download: how it is transferred, and where it is cached. What an interrupted transfer has
+ * received is kept for the next time.
+ */
 export interface DownloadOptions extends CacheFolderOptions, KeepOptions {}
 
-/** A file in the cache, as it was when it came. */
+/** A file in the cache, verified to be unchanged since its download. */
 export interface CachedFile {
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
-  /** Whether it came just now. */
+  /** Whether it has just been downloaded. */
   readonly downloaded: boolean;
-  /** What says that it is the right file: the checksum of its source, or only that it is what came first. */
+  /** What it was verified against: its source's checksum, or only the hash of the first download. */
   readonly checkedBy: "published checksum" | "first download";
 }
 
-// Beside each cached file.
+// The record beside each cached file.
 interface CacheRecord {
   readonly url: string;
   readonly sha256: string;
@@ -67,17 +71,20 @@ async function hashFile(path: string, { md5 }: { readonly md5: boolean }): Promi
 const fits = (hashes: Hashes, { algorithm, prefix }: Checksum): boolean =>
   hashes[algorithm]?.startsWith(prefix) === true;
 
-// Files in the formats that this project writes say themselves what they are.
+// Files in this project's formats state themselves what they are.
 const OWN_FORMATS = /\.(safetensors|index\.json)$/i;
 
-/** Finds the model of the catalog whose published file a file is, by its checksum; undefined for any other, and for files in this project's own formats. */
+/**
+ * Finds the catalog's model whose published file this is, by its checksum; undefined for any other file, and
+ * for files in this project's own formats.
+ */
 export async function fileInCatalog(path: string): Promise<CatalogEntry | undefined> {
   if (OWN_FORMATS.test(path)) return undefined;
   const hashes = await hashFile(path, { md5: true });
   return catalog.find(({ checksum }) => checksum !== undefined && fits(hashes, checksum));
 }
 
-/** Whether `url` is in the cache, or a file that is here anyway; its bytes are checked when it is used. */
+/** Tells whether `url` is in the cache, or is a local file; its bytes are verified when it is used. */
 export async function isCached(url: string, options: CacheFolderOptions = {}): Promise<boolean> {
   return (
     (
@@ -86,7 +93,7 @@ export async function isCached(url: string, options: CacheFolderOptions = {}): P
   );
 }
 
-// What came with a package is not downloaded.
+// Files that come with a package are not downloaded.
 const isFile = (url: string): boolean => url.startsWith("file:");
 
 async function installed({ url, checksum }: Downloadable): Promise<CachedFile> {
@@ -114,9 +121,9 @@ async function installed({ url, checksum }: Downloadable): Promise<CachedFile> {
 const checkedBy = (checksum: Checksum | undefined): CachedFile["checkedBy"] =>
   checksum === undefined ? "first download" : "published checksum";
 
-// The cached file, when it is what its source published and what it was when it came. What stands beside it may
-// be as wrong as the file, and a date says nothing of the bytes, so they are read: SHA-256 takes 0.3 s for 200 MB, MD5
-// 0.7 s.
+// Returns the cached file when it matches its source's checksum and its first download. The record beside it
+// may be as wrong as the file, and a date says nothing about the bytes, so they are hashed: SHA-256 takes 0.3
+// s for 200 MB, MD5 0.7 s.
 async function lookUp(
   { url, checksum }: Downloadable,
   path: string,
@@ -141,15 +148,16 @@ async function lookUp(
 }
 
 /**
- * The file of a URL: from the cache, else downloaded into it. A cut download goes on where it stopped,
- * in the next process too. A file appears under its name only when it is whole and fits the checksum
- * its source publishes, which is looked at on every use. Where nothing is published the SHA-256 of the first
- * download is kept beside the file in its place (`checkedBy` says which). A file that has changed is
- * downloaded anew; what a power cut damaged is forgotten. Several processes may do this at once. A file: URL
- * is checked and given as it is.
+ * Returns the file of a URL: from the cache, else downloaded into it. An interrupted download continues where
+ * it stopped, in another process too. A file appears under its name only when it is complete and matches the
+ * checksum that its source publishes, which is verified on every use. Where none is published, the SHA-256 of
+ * the first download is stored beside the file instead (`checkedBy` tells which). A file that has changed is
+ * downloaded again; what a power cut damaged is discarded. Several processes may do this concurrently. A
+ * file: URL is verified and returned as it is.
  *
- * @throws WeightsError naming URL or file: offline and not cached (or damaged), refused, not what its
- * source published or what came first, no room. What has come of a cut download is kept.
+ * @throws WeightsError naming URL or file: offline and not cached (or damaged), refused, different from what
+ * its source published or from the first download, no disk space. What an interrupted download has received
+ * is kept.
  */
 export async function downloadFile(
   file: Downloadable,
@@ -204,7 +212,7 @@ async function bring(
       if (wanted === undefined || fits(hashes, wanted)) {
         await writeRecord(path, { url: file.url, sha256: hashes.sha256, bytes: hashes.bytes });
         await settle(partial, path);
-        await discardAbandoned(path).catch(() => {}); // another may be at it
+        await discardAbandoned(path).catch(() => {}); // another process may be using it
         return {
           path,
           bytes: hashes.bytes,
@@ -213,7 +221,7 @@ async function bring(
           checkedBy: checkedBy(file.checksum),
         };
       }
-      // The part from an earlier time may be the bad one.
+      // The part from an earlier time may be the wrong one.
       await partial.restart(undefined);
       if (!resumed)
         throw otherFile(file.url, wanted, hashes[wanted.algorithm]!, {
@@ -225,7 +233,7 @@ async function bring(
   }
 }
 
-// Windows refuses to replace a file that another process is reading: then that one is as good.
+// Windows refuses to replace a file that another process is reading: that file is then as good.
 async function settle(partial: PartialFile, path: string): Promise<void> {
   try {
     await partial.become(path);
@@ -245,7 +253,7 @@ async function assertRoom(path: string, needed: number): Promise<void> {
 
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
 
-/** Removes a file from the cache, and what is known of it. */
+/** Removes a file and its record from the cache. */
 export async function forget(url: string, options: CacheFolderOptions = {}): Promise<void> {
   const path = cachedPath(url, options);
   await rm(path, { force: true });
@@ -262,7 +270,7 @@ const troubles: Readonly<Record<string, string>> = {
   EEXIST: "a part of the path is a file, not a folder",
 };
 
-// What the file system says, as something to do. Aborts and our own errors pass.
+// Turns errors of the file system into advice. Aborts and this project's errors are returned unchanged.
 function readable(error: unknown, path: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   const trouble = !isMrcnnError(error) && code !== undefined ? troubles[code] : undefined;

@@ -1,8 +1,9 @@
+/** Detections as plain objects, with masks in COCO's compressed run-length encoding. */
 import type { CocoId, Detections } from "@mrcnn/core";
 import { rleFromString, rleToString, toFullBitmap } from "@mrcnn/masks";
 import type { Category } from "./coco.ts";
 
-/** A mask as COCO writes it: run lengths at the image's size, compressed to text. */
+/** A mask in COCO's format: run lengths at the image's size, compressed to text. */
 export interface FoundMask {
   /** Height and width in pixels. */
   readonly size: readonly [number, number];
@@ -12,40 +13,46 @@ export interface FoundMask {
 /** A keypoint of an object. */
 export interface FoundKeypoint {
   readonly name: string;
-  /** In the image's pixels. */
+  /** Position in the image's pixels. */
   readonly x: number;
   readonly y: number;
-  /** The heatmap's value there: a logit, higher is surer. */
+  /** The heatmap's value there: a logit; higher is more certain. */
   readonly score: number;
 }
 
-/** An object in an image. */
+/** A detected object. */
 export interface FoundObject {
-  /** The model's own number of the class, from 1. */
+  /** The model's number of the class, from 1. */
   readonly label: number;
-  /** The data set's: COCO's for the catalog's models, and what stood in the annotations for models of one's own (text, or a bigint beyond 2^53, too). */
+  /**
+   * The data set's id of the class: COCO's for the catalog's models, that of the annotations for the user's
+   * own models (also text, or a bigint beyond 2^53).
+   */
   readonly categoryId: CocoId;
   readonly name: string;
-  /** 0 to 1. */
+  /** Score from 0 to 1. */
   readonly score: number;
-  /** In the image's pixels, from its top left corner. */
+  /** Bounding box in the image's pixels, from its top left corner. */
   readonly box: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
-  /** When the model has masks. */
+  /** Present when the model has masks. */
   readonly mask?: FoundMask;
-  /** When the model has keypoints. */
+  /** Present when the model has keypoints. */
   readonly keypoints?: readonly FoundKeypoint[];
 }
 
-/** What is in an image: plain data, ready for JSON. */
+/** The objects in an image: plain data, ready for JSON. */
 export interface Found {
-  /** Of the image, in pixels. */
+  /** Width of the image in pixels. */
   readonly width: number;
   readonly height: number;
-  /** Best first. */
+  /** The objects, highest score first. */
   readonly objects: readonly FoundObject[];
 }
 
-/** A model's detections as plain objects. `categories` begin with label 1's; `keypoints` are names. */
+/**
+ * Converts a model's detections to plain objects. `categories` begin with that of label 1; `keypoints` are
+ * names.
+ */
 export function toFound(
   detections: Detections,
   categories: readonly Category[],
@@ -83,19 +90,19 @@ export function toFound(
 }
 
 /**
- * A mask as one byte per pixel, row by row: 1 inside, 0 outside; `size[0] * size[1]` long.
+ * Decodes a mask to one byte per pixel, row by row: 1 inside, 0 outside; `size[0] * size[1]` long.
  *
- * @throws DatasetError when the text is cut or foreign.
+ * @throws DatasetError when the text is truncated or not a mask.
  */
 export function maskToBitmap({ size: [height, width], counts }: FoundMask): Uint8Array {
   return toFullBitmap(rleFromString(counts, { height, width }, "maskToBitmap"));
 }
 
 /**
- * A mask as pixels of one colour (red, green, blue, opacity; 0 to 255), transparent outside: in a page
- * `new ImageData(maskToRgba(mask, colour), width, height)`.
+ * Converts a mask to pixels of one colour (red, green, blue, opacity; 0 to 255), transparent outside: in a
+ * page `new ImageData(maskToRgba(mask, colour), width, height)`.
  *
- * @throws DatasetError when the text is cut or foreign.
+ * @throws DatasetError when the text is truncated or not a mask.
  */
 export function maskToRgba(
   mask: FoundMask,

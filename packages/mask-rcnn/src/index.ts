@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/mask-rcnn in a page. */
+
 export { catalog, catalogEntry, findInCatalog, nearestInCatalog } from "./catalog.ts";
 export type { CatalogEntry, CatalogMetrics, CatalogNetwork, Checksum } from "./catalog.ts";
 export type { Category } from "./coco.ts";

@@ -1,3 +1,4 @@
+/** Loads a model in Node. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -26,9 +27,12 @@ import type { NodeBackendName } from "./start-backend-node.ts";
 /** An image in Node: decoded already, a path, a file: URL, or the bytes of an image file. */
 export type NodeImage = RawImage | string | URL | Uint8Array | ArrayBuffer;
 
-/** What to load in Node, and how. */
+/** Options of `loadMaskRcnn` in Node. */
 export interface LoadOptions extends DetectorOptions, DownloadOptions {
-  /** A name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; any format that @mrcnn/weights reads, or an index of shards (`.index.json`). */
+  /**
+   * The weights: a name of the catalog, an http(s) URL, a path or file: URL, or the bytes of a file; in any
+   * format that @mrcnn/weights reads, or an index of shards (`.index.json`).
+   */
   readonly weights: string | URL | Uint8Array | ArrayBuffer;
   /**
    * "auto" takes the first that starts of native TensorFlow on a GPU, WebGPU on a GPU, native TensorFlow on the processor
@@ -42,13 +46,13 @@ export interface LoadOptions extends DetectorOptions, DownloadOptions {
 export type MaskRcnnDetector = Detector<NodeImage>;
 
 /**
- * Loads a model: `await loadMaskRcnn({ weights: "maskrcnn_resnet50_fpn" })`. Weights that the catalog
- * names are downloaded once, checked, and kept in the user's cache; a file that is one of theirs is known
- * by its checksum. The caller disposes the model.
+ * Loads a model: `await loadMaskRcnn({ weights: "maskrcnn_resnet50_fpn" })`. Weights that the catalog names
+ * are downloaded once, verified, and kept in the user's cache; a local file that is one of the catalog's is
+ * recognised by its checksum. The caller disposes the model.
  *
- * @throws ConfigError for a name that is nothing, with the nearest; WeightsError for a download that
- * fails, or weights that are cut, corrupt, or not those of `model`; BackendError when the backend does
- * not start; the signal's reason.
+ * @throws ConfigError for an unknown name, with the nearest one; WeightsError for a download that fails, or
+ * weights that are truncated, corrupt, or not those of `model`; BackendError when the backend does not start;
+ * the signal's reason.
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
   assertLoadOptions(options, rules, { wasmPath: "Pages have it; Node finds the files itself." });
@@ -70,7 +74,7 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
       backend: () => startBackend(backend, signal),
     });
   } catch (error) {
-    // What was taken for weights because nobody publishes a hash of it.
+    // Files without a published hash turned out not to be weights.
     if (isWeightsError(error)) for (const url of source.unverified) await forget(url, options);
     throw error;
   }
@@ -83,14 +87,14 @@ const rules: OptionRules = {
 };
 
 interface Source {
-  /** Whether nothing has to be downloaded. */
+  /** Whether the weights are local, so that nothing has to be downloaded. */
   readonly isHere: boolean;
   /** Whether `where` is the path of a file. */
   readonly isFile?: boolean;
   readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
-  /** What came from the net just now without a hash to check it by. */
+  /** URLs of files just downloaded without a hash to verify them. */
   readonly unverified: string[];
 }
 
@@ -102,7 +106,7 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   const text = bytes instanceof URL && bytes.protocol === "file:" ? fileURLToPath(bytes) : String(bytes);
   const place = placeOf(text);
   if (place === undefined) {
-    // Most likely a name with a slip.
+    // Probably a misspelled name.
     if (!existsSync(text)) throw unknownWeights(text, ", or the path of a file");
     return { bring: () => readWeightsFile(text), where: text, isHere: true, isFile: true, unverified };
   }
@@ -117,9 +121,9 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
 }
 
 /**
- * Reads a file of weights of any format, or the shards beside an index (`.index.json`).
+ * Reads a weights file of any format, or the shards beside an index (`.index.json`).
  *
- * @throws WeightsError naming the file when it is not there, cut, corrupt, or of no model that is known.
+ * @throws WeightsError naming the file when it is missing, truncated, corrupt, or of an unknown model.
  */
 export const readWeightsFile = (path: string): Promise<SourceWeights> => readPlace(path, readBytes, path);
 

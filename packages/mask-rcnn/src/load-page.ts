@@ -1,3 +1,4 @@
+/** Loads a model in a page. */
 import { getBackend, setBackend } from "@tensorflow/tfjs-core";
 import { startWasm } from "@mrcnn/backend-wasm";
 import { findGpu } from "@mrcnn/backend-webgpu/adapter";
@@ -16,16 +17,23 @@ import { readPageImage } from "./page-image.ts";
 import type { PageImage } from "./page-image.ts";
 import { locateWasmFiles } from "./wasm-files.ts";
 
-/** What to load in a page, and how. */
+/** Options of `loadMaskRcnn` in a page. */
 export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
-  /** A name of the catalog, a URL (relative ones are the page's), a File or Blob, or the bytes of a file; any format that @mrcnn/weights reads, or the URL of an index of shards (`.index.json`). */
+  /**
+   * The weights: a name of the catalog, a URL (relative to the page), a File or Blob, or the bytes of a file;
+   * in any format that @mrcnn/weights reads, or the URL of an index of shards (`.index.json`).
+   */
   readonly weights: string | URL | Blob | Uint8Array | ArrayBuffer;
   /**
-   * "auto", the default, takes a GPU where the browser gives one, else WebAssembly. "webgpu" takes a software adapter too,
-   * which is slow. "current" leaves TensorFlow.js's as it is.
+   * Backend of TensorFlow.js. "auto" takes a GPU where the browser offers one, else WebAssembly. "webgpu"
+   * accepts a software adapter too, which is slow. "current" keeps TensorFlow.js's current backend. Default
+   * "auto".
    */
   readonly backend?: "auto" | "webgpu" | "wasm" | "cpu" | "current" | undefined;
-  /** Where the page serves the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a folder's URL, ending in a slash. Default: where the bundler put them. */
+  /**
+   * Folder in which the page's server has the three `.wasm` files of @tensorflow/tfjs-backend-wasm: a URL
+   * that ends in a slash. Default: where the bundler put them.
+   */
   readonly wasmPath?: string | undefined;
 }
 
@@ -33,12 +41,12 @@ export interface LoadOptions extends DetectorOptions, PageDownloadOptions {
 export type MaskRcnnDetector = Detector<PageImage>;
 
 /**
- * Loads a model: `await loadMaskRcnn({ weights: "models/maskrcnn.safetensors" })`. What is downloaded is
- * kept in the page's Cache Storage. The caller disposes the model.
+ * Loads a model: `await loadMaskRcnn({ weights: "models/maskrcnn.safetensors" })`. Downloads are kept in the
+ * page's Cache Storage. The caller disposes the model.
  *
- * @throws ConfigError for a name that is nothing, with the nearest; WeightsError for a download that
- * fails, or weights that are cut, corrupt, or not those of `model`; BackendError when the backend does
- * not start; the signal's reason.
+ * @throws ConfigError for an unknown name, with the nearest one; WeightsError for a download that fails, or
+ * weights that are truncated, corrupt, or not those of `model`; BackendError when the backend does not start;
+ * the signal's reason.
  */
 export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetector> {
   assertLoadOptions(options, rules, {
@@ -61,7 +69,7 @@ export async function loadMaskRcnn(options: LoadOptions): Promise<MaskRcnnDetect
       backend: () => startBackend(backend, wasmPath),
     });
   } catch (error) {
-    // What was taken for weights and is none is no use in the cache.
+    // Files that turned out not to be weights are useless in the cache.
     if (isWeightsError(error)) for (const url of source.urls) await forgetInPage(url);
     throw error;
   }
@@ -74,12 +82,12 @@ const rules: OptionRules = {
 };
 
 interface Source {
-  /** Whether nothing has to be downloaded. */
+  /** Whether the weights are local, so that nothing has to be downloaded. */
   readonly isHere: boolean;
   readonly bring: () => Promise<SourceWeights>;
   readonly where: string;
   readonly entry?: CatalogEntry | undefined;
-  /** What came from the net or the cache. */
+  /** URLs of the files that were downloaded or cached. */
   readonly urls: string[];
 }
 
@@ -107,7 +115,7 @@ function locate(weights: LoadOptions["weights"], options: LoadOptions): Source {
   return { bring: () => readPlace(url, fetched, where), where, entry, isHere: false, urls };
 }
 
-// A misspelled name of the catalog is no relative URL: those have an ending.
+// A misspelled name of the catalog is not a relative URL: those have an extension.
 function pageUrl(text: string): string {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (base === undefined || !/\.[A-Za-z0-9]+([?#]|$)/.test(text))
@@ -153,7 +161,7 @@ async function startGpu(): Promise<ComputeDevice> {
   return { isGpu: true };
 }
 
-// Loaded on demand: a page without a GPU has no use for it.
+// Loaded on demand, as a page without a GPU doesn't need it.
 async function startWebgpu(): Promise<void> {
   const gpu = await import("@mrcnn/backend-webgpu");
   await gpu.startWebgpu();

@@ -1,14 +1,15 @@
+/** Collects a download in memory. */
 import type { Sink } from "./transfer.ts";
 
 /** A sink in memory. */
 export interface MemorySink extends Sink {
-  /** Makes room for the whole file at once, so that it is never there twice. */
+  /** Allocates the whole file at once, so that it is never in memory twice. */
   reserve(total: number): void;
-  /** What has gathered. */
+  /** Returns the bytes collected so far. */
   bytes(): Uint8Array<ArrayBuffer>;
 }
 
-/** Gathers a file in memory. */
+/** Makes a sink that collects a file in memory. */
 export function createMemorySink(): MemorySink {
   let buffer = new Uint8Array(0);
   let length = 0;

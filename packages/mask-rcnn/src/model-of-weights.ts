@@ -1,4 +1,4 @@
-/** The one way from arrays to a model: they are looked over before anything is allocated. */
+/** Makes a model from arrays, which are checked before anything is allocated. */
 import { noRandom, WeightsError } from "@mrcnn/core";
 import type { HostArray, NamedArrays } from "@mrcnn/core";
 import type { NamedVariables } from "@mrcnn/core/tensors";
@@ -6,33 +6,34 @@ import { assertWeightsFit, assertWeightsSound, createMaskRcnn } from "@mrcnn/mod
 import type { MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import { assignWeights } from "@mrcnn/weights";
 
-/** What errors call the options of whoever asks. */
+/** Names that errors use for the options of the calling function. */
 export interface OptionNames {
-  /** Other values of the config. */
+  /** Name of the option with other values of the config. */
   readonly config: string;
-  /** Names of the classes. */
+  /** Name of the option with the names of the classes. */
   readonly classes: string;
 }
 
-/** Those of this package's functions. */
+/** Option names of this package's functions. */
 export const optionNames: OptionNames = { config: "config", classes: "classes" };
 
-/** Where weights came from, and what may be done with them. */
+/** Options of `modelOfWeights`. */
 export interface ModelOfWeightsOptions {
-  /** For errors. */
+  /** Origin of the weights, for errors. */
   readonly where: string;
-  /** What to do when config and weights differ. */
+  /** Advice in errors when config and weights differ. */
   readonly advice?: string | undefined;
-  /** Takes the arrays out of the map one by one, so that they need not be there twice. Default false. */
+  /** Removes the arrays from the map one by one, so that they are not in memory twice. Default false. */
   readonly consume?: boolean | undefined;
-  /** What errors call this option. Default that of this package's functions. */
+  /** Name of the config's option in errors. Default that of this package's functions. */
   readonly configName?: string | undefined;
 }
 
 /**
- * Makes the model of `config` with these weights. The caller disposes it, and may let go of the arrays.
+ * Makes the model of `config` with these weights. The caller disposes it, and may release the arrays.
  *
- * @throws WeightsError when the weights are not the config's, or nothing can be computed with them; it names the tensor.
+ * @throws WeightsError naming the tensor when the weights don't fit the config, or nothing can be computed
+ * with them.
  */
 export function modelOfWeights(
   config: MaskRcnnConfig,
@@ -63,7 +64,7 @@ export function modelOfWeights(
   return model;
 }
 
-// As assignWeights, but nothing is held longer than needed.
+// Assigns as assignWeights does, but holds no array longer than needed.
 function moveWeights(variables: NamedVariables, arrays: Map<string, HostArray>): void {
   for (const [name, variable] of variables) {
     assignWeights(new Map([[name, variable]]), new Map([[name, arrays.get(name)!]]));

@@ -1,13 +1,14 @@
+/** Node's fetch, with support for proxies. */
 import type { Fetch } from "./transfer.ts";
 
-/** Whether the environment names a proxy. */
+/** Tells whether the environment names a proxy. */
 function proxied(env: NodeJS.ProcessEnv): boolean {
   return ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].some((name) => (env[name] ?? "") !== "");
 }
 
 /**
- * Node's fetch, through the proxy that HTTP_PROXY or HTTPS_PROXY names, except for the hosts of
- * NO_PROXY: Node's own knows none of them.
+ * Returns Node's fetch, through the proxy that HTTP_PROXY or HTTPS_PROXY names, except for the hosts of
+ * NO_PROXY: Node's own fetch ignores these variables.
  */
 export async function nodeFetch(env: NodeJS.ProcessEnv = process.env): Promise<Fetch> {
   if (!proxied(env)) return (url, init) => fetch(url, init);
@@ -16,7 +17,7 @@ export async function nodeFetch(env: NodeJS.ProcessEnv = process.env): Promise<F
   return async (url, init) => (await undici.fetch(url, { ...init, dispatcher })) as unknown as Response;
 }
 
-// This version of the agent warns on stderr that it is new.
+// This version of the agent warns on stderr that it is experimental.
 function quietly<T>(make: () => T): T {
   const warn = process.emitWarning;
   process.emitWarning = () => {};

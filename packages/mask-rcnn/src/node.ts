@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/mask-rcnn in Node. */
+
 export { cachedPath, cacheFolder } from "./cache-folder.ts";
 export type { CacheFolderOptions } from "./cache-folder.ts";
 export { catalog, catalogEntry, findInCatalog, nearestInCatalog } from "./catalog.ts";

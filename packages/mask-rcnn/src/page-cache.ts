@@ -1,3 +1,4 @@
+/** Downloads files into a page's Cache Storage, and verifies them. */
 import { WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 import { createMemorySink } from "./memory-sink.ts";
@@ -5,13 +6,13 @@ import type { MemorySink } from "./memory-sink.ts";
 import { otherFile, transfer } from "./transfer.ts";
 import type { Fetch, KeepOptions } from "./transfer.ts";
 
-/** How a file is brought into a page and kept. */
+/** Options of a download in a page. */
 export type PageDownloadOptions = KeepOptions;
 
 const CACHE = "mrcnn-weights";
 const HASH = "x-sha256";
 
-// Cache Storage is not there in insecure pages and some private windows; the page works without.
+// Cache Storage is missing in insecure pages and some private windows; the page works without it.
 async function openCache(): Promise<Cache | undefined> {
   try {
     return await globalThis.caches?.open(CACHE);
@@ -27,17 +28,18 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefine
     );
 }
 
-// Not into the browser's own cache too: once is enough.
+// Bypasses the browser's own cache: one copy is enough.
 const pageFetch: Fetch = (url, init) => fetch(url, { ...init, cache: "no-store" });
 
-// Headers beyond the simple ones make a browser ask another origin's server first, which may refuse.
+// Headers beyond the simple ones make a browser ask another origin's server for permission first, which may
+// refuse.
 const isOwnOrigin = (url: string): boolean =>
   globalThis.location === undefined || new URL(url).origin === globalThis.location.origin;
 
 const isAsLong = ({ headers }: Response, bytes: Uint8Array): boolean =>
   Number(headers.get("content-length") ?? bytes.length) === bytes.length;
 
-// What came of a download that was stopped is kept beside the whole files, under a URL of its own.
+// The part of an interrupted download is kept beside the complete files, under a URL of its own.
 const partOf = (url: string): string => `${url}${new URL(url).search === "" ? "?" : "&"}mrcnn-part`;
 const VALIDATOR = "x-validator";
 
@@ -61,19 +63,20 @@ async function keepPart(cache: Cache | undefined, url: string, sink: MemorySink)
       }),
     );
   } catch {
-    // No room: it begins anew another time.
+    // No room: the next download begins anew.
   }
 }
 
 /**
- * The bytes of a URL: from the page's Cache Storage, else downloaded into it. A download that is stopped or
- * cut goes on where it was the next time, after a reload too; from another origin, whose server would have
- * to allow it, it begins anew. What the cache holds is looked at on every use where the page is secure (https or
- * localhost): it must fit the SHA-256 that its source publishes, and the one of the first download, which stands
- * alone where nothing is published or an MD5, which pages can't compute. What does not fit is downloaded anew.
+ * Returns the bytes of a URL: from the page's Cache Storage, else downloaded into it. An interrupted download
+ * continues where it stopped the next time, after a reload too; from another origin, whose server would have
+ * to allow it, it begins anew. Cached bytes are verified on every use where the page is secure (https or
+ * localhost): they must match the SHA-256 that their source publishes, and that of the first download, which
+ * is the only check where the source publishes nothing or an MD5, which pages can't compute. Bytes that don't
+ * match are downloaded again.
  *
- * @throws WeightsError naming the URL: offline and not cached (or damaged), refused, or not what its source
- * published or what came first; the signal's reason.
+ * @throws WeightsError naming the URL: offline and not cached (or damaged), refused, or different from what
+ * its source published or from the first download; the signal's reason.
  */
 export async function downloadInPage(
   url: string,
@@ -124,7 +127,7 @@ export async function downloadInPage(
     bytes = sink.bytes();
     hash = await sha256(bytes);
     if (wanted === undefined || hash === undefined || hash.startsWith(wanted.prefix)) break;
-    // The part from an earlier time may be the bad one.
+    // The part from an earlier time may be the wrong one.
     if (!resumed) throw otherFile(url, wanted, hash, { isPublished: published !== undefined });
     await sink.restart(undefined);
   }
@@ -136,17 +139,17 @@ export async function downloadInPage(
       }),
     );
   } catch {
-    // No room: it is downloaded again another time.
+    // No room: the file is downloaded again another time.
   }
   return bytes;
 }
 
-/** Whether `url` is in the page's cache. */
+/** Tells whether `url` is in the page's cache. */
 export async function isCachedInPage(url: string): Promise<boolean> {
   return (await (await openCache())?.match(url)) !== undefined;
 }
 
-/** Removes `url` from the page's cache, and what a stopped download of it left. */
+/** Removes `url` from the page's cache, and the part of an interrupted download of it. */
 export async function forgetInPage(url: string): Promise<void> {
   const cache = await openCache();
   await cache?.delete(url);

@@ -1,10 +1,11 @@
+/** Reads images in a page, with the same pixels as Node. */
 import { ConfigError, DatasetError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import { isRawImage } from "./detector.ts";
 import { storedPixels } from "./page-pixels.ts";
 import type { Rgba } from "./page-pixels.ts";
 
-/** An image in a page: decoded already, a file, a URL, or anything that shows one. */
+/** An image in a page: decoded already, a file, a URL, or any element or object that shows one. */
 export type PageImage =
   | RawImage
   | ImageData
@@ -21,11 +22,12 @@ export type PageImage =
 type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 
 /**
- * The pixels of an image as 8-bit RGB, turned upright as its EXIF orientation says: those that Node reads
- * from the same file. Colour profiles are ignored; of transparent pixels the colour stays and the
- * transparency goes, where WebGL is there to read them. Of a video it is the frame that shows.
+ * Reads an image as 8-bit RGB, turned upright according to its EXIF orientation: the same pixels as Node
+ * reads from the same file. Colour profiles are ignored; transparent pixels keep their colour and lose their
+ * transparency, where WebGL is available to read them. Of a video the current frame is read.
  *
- * @throws DatasetError when it is not loaded, can't be decoded, or comes from another origin without CORS.
+ * @throws DatasetError when the image is not loaded, can't be decoded, or comes from another origin without
+ * CORS.
  */
 export async function readPageImage(image: PageImage): Promise<RawImage> {
   if (isRawImage(image)) return image;
@@ -38,7 +40,7 @@ export async function readPageImage(image: PageImage): Promise<RawImage> {
   return toRgb(draw(image as Drawable, sizeOf(image as Drawable)));
 }
 
-// As stored, not as shown.
+// Decodes pixels as stored, not as displayed.
 const AS_STORED = {
   imageOrientation: "from-image",
   premultiplyAlpha: "none",
@@ -55,14 +57,15 @@ async function readElement(image: HTMLImageElement): Promise<RawImage> {
     );
   }
   const size = sizeOf(image);
-  // Drawing it as it is would convert its colours. Not every browser makes bitmaps of every image (SVG).
+  // Drawing the image directly would convert its colours. Not every browser makes bitmaps of every image
+  // (SVG).
   const bitmap = await Promise.resolve()
     .then(() => createImageBitmap(image, AS_STORED))
     .catch(() => undefined);
   return bitmap === undefined ? toRgb(draw(image, size)) : readBitmap(bitmap, size);
 }
 
-/** Reads a bitmap of our own, and closes it. */
+/** Reads a bitmap made by this module, and closes it. */
 function readBitmap(bitmap: ImageBitmap, size: { width: number; height: number }): RawImage {
   try {
     const drawn = draw(bitmap, size);

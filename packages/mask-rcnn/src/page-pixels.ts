@@ -1,3 +1,5 @@
+/** Reads the stored pixels of transparent images in a page, through WebGL. */
+
 /** RGBA pixels, row by row. */
 export interface Rgba {
   readonly data: Uint8Array | Uint8ClampedArray;
@@ -6,8 +8,8 @@ export interface Rgba {
 }
 
 /**
- * The pixels of a bitmap as they are stored, through WebGL. A canvas multiplies colours by their opacity,
- * and so loses those of transparent pixels.
+ * Reads the pixels of a bitmap as they are stored, through WebGL. A canvas multiplies colours by their
+ * opacity, and so loses those of transparent pixels.
  *
  * @returns undefined where there is no WebGL, or the bitmap is too large for it.
  */
@@ -31,7 +33,7 @@ export function storedPixels(bitmap: ImageBitmap): Rgba | undefined {
     gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, data);
     return gl.getError() === gl.NO_ERROR ? { data, width, height } : undefined;
   } finally {
-    // A page may have few contexts at once.
+    // Released at once, as a page may have only few contexts.
     gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 }

@@ -1,3 +1,4 @@
+/** A download in progress on disk, which a later process can continue. */
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
@@ -6,9 +7,9 @@ import { basename, dirname, join } from "node:path";
 import { readStringRecord } from "./cache-record.ts";
 import type { Sink } from "./transfer.ts";
 
-// A download in progress is a folder beside the file it becomes: `data`, and `state.json` with the
-// validator its bytes came under. While a process works on it the folder's name ends in the owner's
-// mark; renaming the folder is atomic, so that no two ever write into one.
+// A download in progress is a folder beside the file it becomes: `data`, and `state.json` with the validator
+// of its bytes. While a process works on it the folder's name ends in the owner's mark; renaming the folder
+// is atomic, so that no two processes ever write into one.
 
 const DAY_MS = 86_400_000;
 const host = (): string =>
@@ -25,7 +26,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-// Those that nobody works on: put down, or their owner died. Of another machine only after a day of silence.
+// Lists the parts that no process works on: released, or their owner died. Those of another machine count
+// only after a day without changes.
 async function abandoned(path: string): Promise<string[]> {
   const folder = dirname(path);
   const start = `${basename(path)}.partial`;
@@ -43,15 +45,16 @@ async function abandoned(path: string): Promise<string[]> {
   return found;
 }
 
-/** Removes what is left of earlier downloads to `path`: of no use once the file is there. */
+/** Removes the parts of earlier downloads to `path`, which are useless once the file exists. */
 export async function discardAbandoned(path: string): Promise<void> {
   for (const left of await abandoned(path)) await rm(left, { recursive: true, force: true });
 }
 
-// What can stand in If-Range; anything else would make every request fail.
+// Tells whether a text is allowed in If-Range; any other would make every request fail.
 const isHeaderValue = (text: string | undefined): boolean => text !== undefined && /^[!-~][ -~]*$/.test(text);
 
-// A file that was growing when the power went may end in zeros that nobody wrote. Zeros that were meant come again.
+// A file that was growing during a power cut may end in zeros that nobody wrote. Genuine zeros are downloaded
+// again.
 async function trimZeros(file: FileHandle): Promise<number> {
   const chunk = Buffer.alloc(1 << 16);
   const { size } = await file.stat();
@@ -67,22 +70,22 @@ async function trimZeros(file: FileHandle): Promise<number> {
   return length;
 }
 
-/** What puts bytes into an open file; a test puts a full disk here. */
+/** Writes bytes into an open file; a test simulates a full disk here. */
 export type WriteChunk = (file: FileHandle, chunk: Uint8Array) => Promise<void>;
 
 /** A sink on disk that outlives the process. */
 export interface PartialFile extends Sink {
-  /** The file with the bytes, for reading once all are there. */
+  /** Path of the file with the bytes, for reading once it is complete. */
   readonly data: string;
-  /** Everything is on the disk afterwards. */
+  /** Writes everything to disk. */
   flush(): Promise<void>;
-  /** Makes the data the file at `path`, at once and whole, and forgets the rest. */
+  /** Moves the data to `path`, atomically, and removes the rest. */
   become(path: string): Promise<void>;
-  /** Puts it down, for whoever goes on with it; an empty one is removed. */
+  /** Releases the part for another process to continue; an empty one is removed. */
   release(): Promise<void>;
 }
 
-/** Takes up what is left of an earlier download of `url` to `path`, or begins one. The folder must exist. */
+/** Continues an earlier download of `url` to `path`, or begins one. The folder must exist. */
 export async function openPartial(
   path: string,
   url: string,
@@ -95,13 +98,14 @@ export async function openPartial(
       if ((await stat(own)).isDirectory()) break;
       await rm(own, { force: true });
     } catch {
-      // Somebody else was quicker.
+      // Another process was faster.
     }
   }
   await mkdir(own, { recursive: true });
   const data = join(own, "data");
   const stateFile = join(own, "state.json");
-  // A state that can't be read (a power cut may leave zeros in its place) is forgotten, and the bytes with it.
+  // A state that can't be read (a power cut may leave zeros in its place) is discarded, and the bytes with
+  // it.
   const state = await readStringRecord(stateFile, ["url", "validator"]);
   let validator =
     typeof state === "object" && state.url === url && isHeaderValue(state.validator) ?
@@ -111,7 +115,7 @@ export async function openPartial(
     validator = undefined;
     for (const left of [data, stateFile]) await rm(left, { recursive: true, force: true });
   }
-  // Appending, so that writing goes on at the end after a restart too.
+  // Opened for appending, so that writing continues at the end after a restart too.
   let file: FileHandle | undefined = await open(data, "a+");
   let length = await trimZeros(file);
 
@@ -129,7 +133,7 @@ export async function openPartial(
       return validator;
     },
     async restart(next) {
-      // Bytes never lie beside the validator of others.
+      // The state is removed first: bytes must never be beside the validator of others.
       await rm(stateFile, { force: true });
       await file!.truncate(0);
       length = 0;
@@ -153,7 +157,7 @@ export async function openPartial(
           await rename(own, `${path}.partial`);
           return;
         } catch {
-          // Another one lies there.
+          // Another process has released a part of that name.
         }
       }
       await rm(own, { recursive: true, force: true });

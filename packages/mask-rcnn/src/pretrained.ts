@@ -1,3 +1,4 @@
+/** Builds the model that weights belong to, from their metadata, names and shapes. */
 import { isMrcnnError, parseJson, quoteIds, toJson, WeightsError } from "@mrcnn/core";
 import { inferMaskRcnnConfig, mergeConfig, parseCategories, parseMaskRcnnConfig } from "@mrcnn/model";
 import type { InferredConfig, MaskRcnn, MaskRcnnConfig, Numerics, Partially } from "@mrcnn/model";
@@ -8,41 +9,45 @@ import type { Category } from "./coco.ts";
 import { modelOfWeights, optionNames } from "./model-of-weights.ts";
 import type { OptionNames } from "./model-of-weights.ts";
 
-/** What is known of weights beside what they say themselves. */
+/** Options of `createPretrained`: what is known about weights beside what they state themselves. */
 export interface PretrainedOptions {
-  /** The model they must be of. */
+  /** The catalog's model that the weights must be of. */
   readonly entry?: CatalogEntry | undefined;
-  /** Whether they are that entry's own file, of which all is known. Default false. */
+  /** Whether they are that entry's own file, about which everything is known. Default false. */
   readonly published?: boolean | undefined;
   /** Names of the classes, label 1 first. */
   readonly classes?: readonly string[] | undefined;
-  /** Any part of the model's config: it goes before what the file says, and before what would be assumed. */
+  /** Any part of the model's config; it has precedence over the file's metadata and over the defaults. */
   readonly config?: Partially<MaskRcnnConfig> | undefined;
-  /** What the weights came from, for errors. */
+  /** Origin of the weights, for errors. */
   readonly where: string;
-  /** Takes the arrays out of `weights` one by one, so that they need not be there twice. Default false. */
+  /** Removes the arrays from `weights` one by one, so that they are not in memory twice. Default false. */
   readonly consume?: boolean | undefined;
-  /** What errors call the options `config` and `classes`, where whoever asks has other names for them. */
+  /** Names of the options `config` and `classes` in errors. Default those of this package's functions. */
   readonly names?: OptionNames | undefined;
 }
 
-/** A model with its weights, and what its labels mean. */
+/** A model with its weights, and the meaning of its labels. */
 export interface Pretrained {
   readonly model: MaskRcnn;
-  /** In the order of the labels, label 1 first. */
+  /** The classes in the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
   /**
-   * What weights can't tell and nobody says, so that the library's default was taken, as `path=value` of the config with the
-   * value in JSON: "backbone.eps=0". Empty where the file says it all, and for the catalog's own files.
+   * Settings that neither the weights nor the options state, so that the library's default was taken, as
+   * `path=value` of the config with the value in JSON: "backbone.eps=0". Empty where the file states
+   * everything, and for the catalog's own files.
    */
   readonly assumed: readonly string[];
-  /** What was chosen where the file leaves a choice, and what beside the model was left out: sentences, as `SourceWeights.notes`. */
+  /**
+   * What was chosen where the file is ambiguous, and what beside the model was left out: sentences, as
+   * `SourceWeights.notes`.
+   */
   readonly notes: readonly string[];
 }
 
 const libraries: readonly Numerics[] = ["torchvision", "detectron2", "matterport"];
 
-// A file of this project's own may say whose arithmetic its weights want.
+// This project's own files may state the library whose arithmetic their weights need.
 function numericsOf({ source, metadata }: SourceWeights): Numerics | undefined {
   if (source !== "mrcnn") return source;
   return libraries.find((name) => name === (metadata["numerics"] ?? metadata["source"]));
@@ -58,7 +63,7 @@ function assertSource(weights: SourceWeights, entry: CatalogEntry, where: string
   );
 }
 
-// What a file's metadata has, as JSON, under `name`.
+// Parses the JSON under `name` in a file's metadata.
 function statedIn<T>(
   { metadata }: SourceWeights,
   name: string,
@@ -77,7 +82,7 @@ function statedIn<T>(
   }
 }
 
-// Only files of this project's own state their config and classes, and whose arithmetic they want.
+// Only this project's own files state their config, classes and arithmetic.
 function statedConfig(weights: SourceWeights, where: string): MaskRcnnConfig | undefined {
   return weights.source === "mrcnn" ?
       statedIn(weights, "config", { where, parse: parseMaskRcnnConfig })
@@ -104,7 +109,7 @@ function assertStated({ source, metadata }: SourceWeights, where: string): void 
   }
 }
 
-// Each part of a network in words, so that a difference can be told.
+// Describes each part of a network in words, to report differences.
 const inWords = (network: CatalogEntry["network"], keypoints: boolean): Record<string, string> => ({
   depth: `ResNet-${network.depth}`,
   cardinality:
@@ -138,11 +143,11 @@ const numbered = (names: readonly string[]): Category[] => names.map((name, i) =
 const unnamed = (count: number): Category[] =>
   numbered(Array.from({ length: count }, (_, i) => `class ${i + 1}`));
 
-/** Whether a model's classes have names that somebody gave them, unlike "class 1", "class 2", … */
+/** Tells whether a model's classes have been given names, other than "class 1", "class 2", … */
 export const haveNames = (categories: readonly Category[]): boolean =>
   categories.some(({ name }, i) => name !== `class ${i + 1}`);
 
-// Only who knows the model names its classes: as many as COCO has may be anything.
+// Names come only from a known model: as many classes as COCO has may be any classes.
 function categoriesOf(
   count: number,
   stated: MaskRcnnConfig | undefined,
@@ -172,7 +177,7 @@ function categoriesOf(
   return entry?.categories.length === count ? entry.categories : unnamed(count);
 }
 
-// detectron2's files may say what their input was normalised by.
+// detectron2's files may state how their input was normalised.
 function pixelsOf(weights: SourceWeights, where: string): { mean?: Triple; std?: Triple } {
   const tripleAbove =
     (least: number) =>
@@ -194,11 +199,11 @@ function pixelsOf(weights: SourceWeights, where: string): { mean?: Triple; std?:
 
 type Triple = readonly [number, number, number];
 
-// A config's names differ from each other; torchvision's gaps do not.
+// The names in a config must be distinct; those of torchvision's gaps are not.
 const distinct = (categories: readonly Category[]): string[] =>
   categories.map(({ id, name }) => (name === "N/A" ? `N/A ${id}` : name));
 
-// What a file says of its input and anchors.
+// Returns the settings of input and anchors in a file.
 function settingsIn(
   weights: SourceWeights,
   said: Partially<MaskRcnnConfig>,
@@ -221,14 +226,15 @@ function parsed(text: string): unknown {
 }
 
 /**
- * Builds the model that weights are of. Its config is what a file of this project's says in its metadata, else it is read off
- * names and shapes; `options.config` goes before both, and what neither tells is the library's default and is told as `assumed`.
- * Names of classes come from `options.classes`, the file's metadata or the catalog's entry, else they are "class 1", … Nothing
- * is allocated before names, shapes and values of the weights are seen to be right. The caller disposes the model, and may let
- * go of the weights.
+ * Builds the model that weights belong to. Its config is that in the metadata of a file of this project, else
+ * it is derived from names and shapes; `options.config` has precedence over both, and what neither states is
+ * the library's default, and is listed in `assumed`. The names of the classes are `options.classes`, those in
+ * the file's metadata or those of the catalog's entry, else "class 1", … Names, shapes and values of the
+ * weights are checked before anything is allocated. The caller disposes the model, and may release the
+ * weights.
  *
- * @throws WeightsError when they are of another library or network than `entry`, or of none that is known, or nothing can be
- * computed with them; ConfigError for a `config` that can't be meant, or contradicts the weights.
+ * @throws WeightsError when they are of another library or network than `entry`, or of an unknown one, or
+ * nothing can be computed with them; ConfigError for a `config` that is invalid, or contradicts the weights.
  */
 export function createPretrained(weights: SourceWeights, options: PretrainedOptions): Pretrained {
   const { entry, where, names = optionNames, config: said = {}, consume } = options;
@@ -265,7 +271,7 @@ function inferred(
   return inferMaskRcnnConfig(arrays, {
     numerics,
     norm,
-    // A training of this project starts from its own default.
+    // Trainings of this project start from its own default.
     ...(numericsOf(weights) === undefined && { eps: 1e-5 }),
     classes: distinct(categories),
     ...(keypoints === entry?.keypoints?.names.length && { keypoints: entry?.keypoints?.names }),
@@ -276,7 +282,11 @@ function inferred(
   });
 }
 
-/** A config with what somebody says put over it. @throws ConfigError, beginning with `where`, for what can't be meant. */
+/**
+ * Returns a config with the given values replaced.
+ *
+ * @throws ConfigError, beginning with `where`, for invalid values.
+ */
 export function amended(
   config: MaskRcnnConfig,
   categories: readonly Category[],

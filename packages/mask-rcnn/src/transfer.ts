@@ -1,68 +1,75 @@
+/** Transfers a file over HTTP, with retries and continuation after an interruption. */
 import { WeightsError } from "@mrcnn/core";
 import type { Checksum } from "./catalog.ts";
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface DownloadProgress {
   readonly url: string;
-  /** Bytes that are here, those of an earlier, cut transfer included. */
+  /** Bytes received, including those of an earlier, interrupted transfer. */
   readonly bytes: number;
-  /** Bytes of the whole file, when the server says. */
+  /** Size of the whole file in bytes, when the server states it. */
   readonly total: number | undefined;
-  /** Bytes per second over the last seconds. */
+  /** Bytes per second over the last five seconds. */
   readonly rate: number;
 }
 
-/** The part of `fetch` that is used; a test or a proxy gives its own. */
+/** The part of `fetch` that is used; a test or a proxy supplies its own. */
 export type Fetch = (
   url: string,
   init: { headers: Record<string, string>; signal: AbortSignal; redirect: "follow" },
 ) => Promise<Response>;
 
-/** Where the bytes of one file gather. What it holds may outlive the process. */
+/** Collects the bytes of one file. Its content may outlive the process. */
 export interface Sink {
-  /** How much is there. */
+  /** Number of bytes collected. */
   readonly length: number;
-  /** The strong ETag or date under which those bytes came; without one they can't be added to. */
+  /** The strong ETag or date under which those bytes were received; without one they can't be continued. */
   readonly validator: string | undefined;
-  /** Begins anew, with nothing. */
+  /** Discards the bytes and begins anew. */
   restart(validator: string | undefined): Promise<void>;
   append(chunk: Uint8Array): Promise<void>;
 }
 
-/** What whoever asks for a file may say of how it comes. */
+/** Options of a transfer that callers may set. */
 export interface FetchOptions {
-  /** Stops it. */
+  /** Cancels the transfer. */
   readonly signal?: AbortSignal | undefined;
-  /** Called as bytes come. */
+  /** Called while bytes are received. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** In place of the runtime's own; Node's goes through the proxies of the environment. */
+  /**
+   * Replaces the runtime's own fetch. Default: that of the runtime; in Node through the proxies of the
+   * environment.
+   */
   readonly fetch?: Fetch | undefined;
-  /** Tries after the first, without progress in between. Default 4. */
+  /** Number of attempts after the first, without progress in between. Default 4. */
   readonly retries?: number | undefined;
-  /** Wait before the first of them, doubled each time. Default 500 ms. */
+  /** Wait before the first of these attempts, doubled each time. Default 500 ms. */
   readonly backoffMs?: number | undefined;
-  /** A transfer that brings nothing for so long is cut. Default 30 s. */
+  /** Time without data after which a transfer is interrupted. Default 30 s. */
   readonly idleMs?: number | undefined;
 }
 
-/** How a file is brought and kept. */
+/** Options of a download into a cache. */
 export interface KeepOptions extends FetchOptions {
-  /** Nothing is downloaded: what is not in the cache is an error. Default false. */
+  /** Downloads nothing: a file that is not in the cache is an error. Default false. */
   readonly offline?: boolean | undefined;
-  /** The cached file is not used but replaced. Default false. */
+  /** Replaces the cached file by a new download. Default false. */
   readonly redownload?: boolean | undefined;
 }
 
-/** How a transfer is carried out. */
+/** Options of `transfer`. */
 export interface TransferOptions extends FetchOptions {
   readonly fetch: Fetch;
-  /** Called once the size is known, before bytes come: the place to look for room. */
+  /** Called once the size is known, before any bytes are received: the place to check for disk space. */
   readonly onTotal?: (total: number) => Promise<void>;
-  /** Whether a cut transfer may go on where it stopped; false where these headers may not be sent. Default true. */
+  /**
+   * Continues an interrupted transfer where it stopped; false where these headers may not be sent. Default
+   * true.
+   */
   readonly resume?: boolean | undefined;
 }
 
-// What a second try may mend: the network's and the server's passing troubles.
+// Temporary failures of the network or the server, which are worth another attempt.
 class Passing extends Error {
   readonly afterMs: number;
   constructor(message: string, { afterMs = 0, ...options }: ErrorOptions & { afterMs?: number } = {}) {
@@ -74,13 +81,14 @@ class Passing extends Error {
 const LONGEST_WAIT_MS = 30_000;
 
 /**
- * Brings the whole of `url` into `sink`. A cut transfer goes on where it stopped (Range with If-Range)
- * as long as the server says that the file is the same; a server that sends something else than was
- * asked for makes it begin anew. A try that came further than all before renews the number of tries.
+ * Transfers the whole of `url` into `sink`. An interrupted transfer continues where it stopped (Range with
+ * If-Range) as long as the server says that the file is the same; when a server sends anything else than was
+ * requested, the transfer begins anew. An attempt that gets further than all before resets the number of
+ * attempts.
  *
  * @returns the number of bytes.
- * @throws WeightsError, naming the URL, when the server refuses, sends a page instead of a file, or when
- * no try gets through; what the sink throws; the signal's reason.
+ * @throws WeightsError naming the URL when the server refuses, sends a page instead of a file, or when no
+ * attempt succeeds; what the sink throws; the signal's reason.
  */
 export async function transfer(url: string, sink: Sink, options: TransferOptions): Promise<number> {
   const { signal, retries = 4, backoffMs = 500 } = options;
@@ -121,7 +129,7 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
-/** Aborts when nothing happened for a while, or when the caller says so. */
+/** Aborts after a time without activity, or when the caller does. */
 function watchdog(
   idleMs: number,
   outer: AbortSignal | undefined,
@@ -149,7 +157,7 @@ function watchdog(
   };
 }
 
-// Only such a one may stand in If-Range; a weak ETag says too little.
+// Only strong validators are allowed in If-Range; a weak ETag says too little.
 function validatorOf(headers: Headers): string | undefined {
   const etag = headers.get("etag");
   if (etag !== null && !etag.startsWith("W/")) return etag;
@@ -184,7 +192,7 @@ async function attempt(url: string, sink: Sink, options: TransferOptions): Promi
   }
 }
 
-// What fetch throws, as something to say. A TypeError's cause has the network's own words.
+// Turns an error of fetch into a message. The cause of a TypeError has the network's own words.
 function unreached(url: string, error: unknown, signal: AbortSignal): Error {
   if (signal.aborted) return signal.reason as Error;
   const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -205,9 +213,9 @@ function unreached(url: string, error: unknown, signal: AbortSignal): Error {
 }
 
 /**
- * Looks at an answer's status and headers, and readies the sink for its body.
+ * Checks a response's status and headers, and prepares the sink for its body.
  *
- * @returns the size of the whole file, when it is said.
+ * @returns the size of the whole file, when it is stated.
  */
 async function accept(
   url: string,
@@ -233,7 +241,7 @@ async function accept(
   }
   if (status === 416 && held > 0) {
     await discard();
-    // All of it may be here already: a process that died before it renamed the file.
+    // The sink may be complete already: a process that died before it renamed the file.
     if (headers.get("content-range") === `bytes */${held}`) return held;
     await sink.restart(undefined);
     throw new Passing("the server has less of the file than is here already.");
@@ -247,7 +255,7 @@ async function accept(
     const encoded = headers.get("content-encoding") ?? "identity";
     const length = headers.get("content-length");
     const plain = encoded === "identity" || encoded === "";
-    // A decoded body has another length, and no place to go on at.
+    // A decoded body has another length, and can't be continued.
     await sink.restart(plain ? validatorOf(headers) : undefined);
     return plain && length !== null ? Number(length) : undefined;
   }
@@ -270,7 +278,7 @@ const page = (url: string): WeightsError =>
     `${url}: the server sent a web page instead of weights. It may be a login, an error or a proxy's page; open the URL in a browser.`,
   );
 
-// Whether a file begins as HTML or XML does. Safetensors, zip, pickle and HDF5 never do.
+// Tells whether a file begins as HTML or XML does. Safetensors, zip, pickle and HDF5 never do.
 function isMarkup(start: Uint8Array): boolean {
   const text = new TextDecoder("latin1").decode(start.subarray(0, 512));
   return /^(ï»¿)?\s*<(!doctype|html|head|body|\?xml|!--|error)/i.test(text);
@@ -308,7 +316,7 @@ async function receive(
       dog.alive();
       if (part.done || part.value === undefined) break;
       if (sink.length === 0 && isMarkup(part.value)) throw page(url);
-      // Another origin's encoding is hidden from a page: the length may be that of compressed bytes.
+      // The encoding is hidden from a page on another origin: the length may be that of compressed bytes.
       if (!resume && total !== undefined && sink.length + part.value.length > total) total = undefined;
       if (total !== undefined && sink.length + part.value.length > total) {
         await sink.restart(undefined);
@@ -326,7 +334,7 @@ async function receive(
     throw new Passing(`the transfer ended after ${sink.length} of ${total} bytes.`);
 }
 
-/** The error for a file that came whole and is another than it must be. */
+/** Makes the error for a file that is complete but differs from the expected one. */
 export function otherFile(
   url: string,
   { algorithm, prefix }: Checksum,
@@ -341,7 +349,7 @@ export function otherFile(
   );
 }
 
-// Over the last five seconds.
+// Measures the rate over the last five seconds.
 function rateMeter(start: number): (bytes: number) => number {
   const marks = [{ time: performance.now(), bytes: start }];
   return (bytes) => {

@@ -1,6 +1,10 @@
+/** The location of TensorFlow.js's WebAssembly binaries in a page. */
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-/** Tells TensorFlow.js where its binaries are: in a folder of the page's server, else where the bundler put them. */
+/**
+ * Tells TensorFlow.js the location of its binaries: a folder on the page's server, else where the bundler put
+ * them.
+ */
 export function locateWasmFiles(folder: string | undefined): void {
   const files = folder === undefined ? bundled() : inFolder(folder.replace(/\/?$/, "/"));
   if (files !== undefined) setWasmPaths(files);
@@ -13,8 +17,8 @@ const inFolder = (folder: string): Record<string, string> =>
     ),
   );
 
-// Bundlers know `new URL("…", import.meta.url)` with the name written out: they take the file along and put
-// in the URL under which the page gets it.
+// Bundlers recognise `new URL("…", import.meta.url)` with a literal name: they copy the file and substitute
+// the URL under which the page gets it.
 function bundled(): Record<string, string> | undefined {
   try {
     return {
@@ -29,11 +33,11 @@ function bundled(): Record<string, string> | undefined {
       ),
     };
   } catch {
-    return undefined; // a script that is no module has no URL: TensorFlow.js looks beside it
+    return undefined; // a script that is not a module has no URL: TensorFlow.js looks beside the script
   }
 }
 
-// Where nobody looked the name up (no bundler, or vite's server while one develops), it stands behind this
-// module's own folder, but is installed beside this package.
+// Where nothing resolved the name (no bundler, or vite's development server), the URL is below this module's
+// own folder, but the file is installed beside this package.
 const installed = ({ href }: URL): string =>
   href.replace(/\/@mrcnn\/mask-rcnn\/dist\/(?=@tensorflow\/)/, "/");
