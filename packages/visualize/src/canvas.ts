@@ -1,13 +1,14 @@
+/** Drawing of pixels, rectangles, strokes and text into an RGB image. */
 import type { ImageSize, RawImage } from "@mrcnn/core";
 import type { Color } from "./color.ts";
 import { GLYPH_ROWS, textColumns } from "./font.ts";
 
-/** A picture to draw on: what is outside is cut off. */
+/** An image to draw on; drawing outside it is clipped. */
 export interface Canvas extends ImageSize {
   readonly data: Uint8ClampedArray;
 }
 
-/** A copy of an image, each pixel made `scale` by `scale`. */
+/** Copies an image, enlarging each pixel to `scale` by `scale`. */
 export function canvasOf(image: RawImage, scale: number): Canvas {
   const width = image.width * scale;
   const height = image.height * scale;
@@ -25,21 +26,21 @@ export function canvasOf(image: RawImage, scale: number): Canvas {
   return { width, height, data };
 }
 
-/** Lays `color` over one pixel. */
+/** Blends `color` over one pixel. */
 export function blend(canvas: Canvas, x: number, y: number, color: Color, opacity: number): void {
   const at = (y * canvas.width + x) * 3;
   for (let c = 0; c < 3; c++)
     canvas.data[at + c] = canvas.data[at + c]! * (1 - opacity) + color[c]! * opacity;
 }
 
-/** Fills whole pixels from (x1, y1) up to but without (x2, y2). */
+/** Fills whole pixels from (x1, y1) up to, but not including, (x2, y2). */
 export function fillRect(canvas: Canvas, x1: number, y1: number, x2: number, y2: number, color: Color): void {
   for (let y = Math.max(0, y1); y < Math.min(canvas.height, y2); y++) {
     for (let x = Math.max(0, x1); x < Math.min(canvas.width, x2); x++) blend(canvas, x, y, color, 1);
   }
 }
 
-/** Draws the outline of a box, its line inside. */
+/** Draws the outline of a box, with the line inside it. */
 export function strokeRect(
   canvas: Canvas,
   x1: number,
@@ -55,7 +56,10 @@ export function strokeRect(
   fillRect(canvas, Math.max(x1, x2 - line), y1, x2, y2, color);
 }
 
-/** A line from one end to the other, round at both, `radius` to each side of its middle; its edges are smooth. Pixel (0, 0) covers 0 to 1. */
+/**
+ * A line between two points with round ends and smooth edges, `radius` to each side of its middle. Pixel (0,
+ * 0) covers 0 to 1.
+ */
 export interface Stroke {
   readonly from: readonly [x: number, y: number];
   readonly to: readonly [x: number, y: number];
@@ -80,12 +84,15 @@ export function drawStroke(canvas: Canvas, { from, to, radius }: Stroke, color: 
   }
 }
 
-/** Width and height in pixels of a line of text whose dots are `dot` pixels wide. */
+/** Returns width and height in pixels of a line of text whose dots are `dot` pixels wide. */
 export function textSize(text: string, dot: number): ImageSize {
   return { width: Math.ceil(textColumns(text).length * dot), height: Math.ceil(GLYPH_ROWS * dot) };
 }
 
-/** Draws a line of text, its top left at (x, y). Above one pixel per dot, corners are rounded and edges smooth. */
+/**
+ * Draws a line of text with its top left at (x, y). Above one pixel per dot, corners are rounded and edges
+ * smooth.
+ */
 export function drawText(
   canvas: Canvas,
   text: string,
@@ -105,7 +112,8 @@ export function drawText(
       if (x + u < 0 || y + v < 0) continue;
       const column = (u + 0.5) / dot - 0.5;
       const c = Math.floor(column);
-      // The dots, blurred by one dot and cut at one half, keep their width and join at corners.
+      // Blurring the dots by one dot and thresholding at one half keeps their width and joins them at
+      // corners.
       const above = bit(c, r) * (1 - column + c) + bit(c + 1, r) * (column - c);
       const below = bit(c, r + 1) * (1 - column + c) + bit(c + 1, r + 1) * (column - c);
       const inked = above * (1 - row + r) + below * (row - r);

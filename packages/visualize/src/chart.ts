@@ -1,23 +1,24 @@
+/** Line charts as static SVG. */
 import { escapeHtml } from "./html.ts";
 
-/** One line of a chart; x ascends, and values that are not numbers leave a gap. */
+/** One line of a chart. x ascends; values that are not finite leave a gap. */
 export interface ChartSeries {
   readonly name: string;
   readonly x: ArrayLike<number>;
   readonly y: ArrayLike<number>;
 }
 
-/** Curves over one pair of axes. */
+/** A chart: curves over one pair of axes. */
 export interface Chart {
   readonly title: string;
-  /** With units. */
+  /** Label of the x axis, with its unit. */
   readonly xLabel: string;
   readonly yLabel: string;
-  /** Logarithmic y. */
+  /** Makes the y axis logarithmic. Default false. */
   readonly log?: boolean;
-  /** For noisy values: a strong smoothed line over the faint measured one. */
+  /** Draws a strong smoothed line over the faint original one, for noisy values. Default false. */
   readonly smooth?: boolean;
-  /** Each line's last value in the legend; by default yes. */
+  /** Shows each line's last value in the legend. Default true. */
   readonly showLast?: boolean;
   readonly series: readonly ChartSeries[];
 }
@@ -25,12 +26,14 @@ export interface Chart {
 const WIDTH = 560;
 const HEIGHT = 300;
 const PLOT = { left: 52, right: WIDTH - 14, top: 14, bottom: HEIGHT - 44 };
-/** The page's style sheet has this many colours. */
+/** Number of series colours in the page's style sheet. */
 const SERIES_COLORS = 8;
 
 type Point = readonly [x: number, y: number];
 
-/** A chart as static SVG with its legend: it needs no script, prints, and follows the page's colours. */
+/**
+ * Renders a chart with its legend as static SVG: it needs no script, prints, and follows the page's colours.
+ */
 export function renderChart(chart: Chart): string {
   const lines = chart.series.map(({ name, x, y }, i) => {
     const raw = Array.from(x, (at, k): Point => [at, y[k] ?? NaN]);
@@ -42,7 +45,7 @@ export function renderChart(chart: Chart): string {
   const head = `<figure class="card chart"><figcaption>${escapeHtml(chart.title)}</figcaption>`;
   if (mainY.length === 0 || xs.length === 0) return `${head}<p class="none">No values yet.</p></figure>`;
 
-  // A few wild values of a noisy line may leave the picture; the smoothed line never does.
+  // A few outliers of a noisy line may leave the chart; the smoothed line never does.
   const rawY =
     chart.smooth === true ?
       lines
@@ -121,7 +124,7 @@ export function renderChart(chart: Chart): string {
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(chart.title)}">` +
     `<g class="grid">${grid}</g><line class="axis" x1="${PLOT.left}" x2="${PLOT.right}" y1="${PLOT.bottom}" y2="${PLOT.bottom}"/>` +
     `<g class="ticks">${labels}<text class="x" x="${(PLOT.left + PLOT.right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(chart.xLabel)}</text></g>` +
-    // A nested svg cuts lines off at the plot's edges without an id that must be unique in the page.
+    // A nested svg clips lines at the plot's edges without an id that must be unique in the page.
     `<svg x="${PLOT.left - 4}" y="${PLOT.top - 4}" width="${PLOT.right - PLOT.left + 8}" height="${PLOT.bottom - PLOT.top + 8}" ` +
     `viewBox="${PLOT.left - 4} ${PLOT.top - 4} ${PLOT.right - PLOT.left + 8} ${PLOT.bottom - PLOT.top + 8}"><g class="lines">${plots}</g></svg></svg></figure>`
   );
@@ -129,7 +132,7 @@ export function renderChart(chart: Chart): string {
 
 interface Axis {
   readonly ticks: readonly number[];
-  /** From 0 at the axis's start to 1 at its end. */
+  /** Position of a value, from 0 at the axis's start to 1 at its end. */
   place(value: number): number;
 }
 
@@ -149,7 +152,7 @@ function linearAxis([low, high]: [number, number], about: number, widen: boolean
       low === 0 ? [0, 1]
       : widen ? [Math.min(0, low), Math.max(0, high)]
       : [low - 1, high + 1];
-  // Zero belongs in the picture when it is near.
+  // Zero is included when it is near.
   if (widen && low > 0 && low < 0.5 * high) low = 0;
   const step = niceStep((high - low) / about);
   const first = Math.ceil(low / step - 1e-9);
@@ -174,13 +177,13 @@ function niceStep(rough: number): number {
 }
 
 function logAxis([low, high]: [number, number]): Axis {
-  // At least as wide as from 2 to 5, so that some tick is in it.
+  // At least as wide as from 2 to 5, so that it contains a tick.
   const spare = Math.max(0.02, (0.42 - Math.log10(high / low)) / 2);
   const from = Math.log10(low) - spare;
   const to = Math.log10(high) + spare;
   const decades: number[] = [];
   for (let e = Math.floor(from); e <= Math.ceil(to); e++) decades.push(e);
-  // Few decades need their 2 and 5 as well.
+  // Few decades get ticks at 2 and 5 as well.
   const parts = to - from < 2.5 ? [1, 2, 5] : [1];
   const every = Math.max(1, Math.ceil((to - from) / 7));
   const ticks = decades
@@ -190,7 +193,7 @@ function logAxis([low, high]: [number, number]): Axis {
   return { ticks, place: (v) => (Math.log10(v) - from) / (to - from) };
 }
 
-// Mean over a window of about a thirtieth of the points on either side, cut off at the ends.
+// Returns the mean over a window of about a thirtieth of the points on either side, truncated at the ends.
 function smoothed(points: readonly Point[]): Point[] {
   const reach = Math.max(2, Math.round(points.length / 30));
   const sums = [0];
@@ -206,7 +209,7 @@ function smoothed(points: readonly Point[]): Point[] {
   });
 }
 
-// A page needs no more points than pixels: the lowest and the highest of each stretch stand for it.
+// A page needs no more points than pixels: each interval is replaced by its lowest and highest point.
 function thin(points: readonly Point[]): readonly Point[] {
   const most = 400;
   if (points.length <= 2 * most) return points;
@@ -232,7 +235,7 @@ function tickText(v: number): string {
   return String(Number(v.toPrecision(6))).replaceAll("-", "−");
 }
 
-/** A number as read in a table: whole, or to three or four digits. */
+/** Formats a number for a table: whole, or to three or four digits. */
 export function valueText(v: number): string {
   if (!Number.isFinite(v)) return "–";
   const size = Math.abs(v);

@@ -1,7 +1,9 @@
-/** Rows of a glyph: seven above the baseline, one below. */
+/** A bitmap font of ASCII characters. */
+
+/** Number of rows of a glyph: seven above the baseline, one below. */
 export const GLYPH_ROWS = 8;
 
-// Five columns per character from space to tilde, two hex digits each, the lowest bit on top.
+// Five columns per character from space to tilde, two hex digits each, with the top row in the lowest bit.
 const COLUMNS =
   "0000000000 00005f0000 0007000700 147f147f14 242a7f2a12 2313086462 3649562050 0000070000 001c224100 0041221c00 " +
   "14083e0814 08083e0808 00a0600000 0008080800 0060600000 2010080402 3e5149453e 00427f4000 4261514946 2141454b31 " +
@@ -24,7 +26,10 @@ const GLYPHS: readonly (readonly number[])[] = COLUMNS.split(" ").map((hex, i) =
   return columns.slice(columns.findIndex(Boolean), columns.findLastIndex(Boolean) + 1);
 });
 
-/** Columns of a line of text, one bit per row, a column of space between letters. Accents are left out, foreign letters are "?". */
+/**
+ * Returns the columns of a line of text, one bit per row, with an empty column between letters. Accents are
+ * left out; letters outside the font become "?".
+ */
 export function textColumns(text: string): number[] {
   const plain = text.normalize("NFKD").replace(/\p{M}/gu, "");
   return Array.from(plain, (letter) => [

@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/visualize. */
+
 export type { Chart, ChartSeries } from "./chart.ts";
 export { instanceColor } from "./color.ts";
 export type { Color } from "./color.ts";

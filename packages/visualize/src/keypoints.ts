@@ -1,18 +1,22 @@
+/** Drawing of keypoints and the limbs between them. */
 import type { Keypoints } from "@mrcnn/core";
 import { drawStroke } from "./canvas.ts";
 import type { Canvas } from "./canvas.ts";
 import type { Color } from "./color.ts";
 
-/** How keypoints are drawn. */
+/** Options for drawing keypoints. */
 export interface KeypointStyle {
-  /** Pairs of keypoints, from 0, that a limb joins; none by default. */
+  /** Pairs of keypoints, counted from 0, joined by a limb. Default none. */
   readonly skeleton?: readonly (readonly [number, number])[];
-  /** Of the keypoints: what begins with "left" is green, with "right" orange, the rest and what joins the two blue. */
+  /**
+   * Names of the keypoints. Those that begin with "left" are green, with "right" orange; all others, and
+   * limbs between the two sides, are blue.
+   */
   readonly names?: readonly string[];
   /**
-   * Keypoints of a lower score are left out, and with them their limbs. torchvision's scores are
-   * logits, and 0, the default, is a sigmoid of one half. detectron2's are probabilities within a
-   * heatmap; its own pictures leave out what is below 0.05.
+   * Lowest score of a keypoint that is drawn; limbs of others are left out too. torchvision's scores are
+   * logits, and 0 corresponds to a sigmoid of one half. detectron2's are probabilities within a heatmap; its
+   * own images leave out those below 0.05. Default 0.
    */
   readonly threshold?: number;
 }
@@ -22,7 +26,10 @@ const RIGHT: Color = [255, 140, 32];
 const MIDDLE: Color = [64, 164, 255];
 const OUTLINE: Color = [16, 20, 28];
 
-/** Draws the keypoints of object `index`, whose box is `size` pixels of the canvas (its area's root), in lines of `line` pixels. */
+/**
+ * Draws the keypoints of object `index` in lines of `line` pixels. `size` is the square root of its box's
+ * area, in pixels of the canvas.
+ */
 export function drawKeypoints(
   canvas: Canvas,
   { count, points, scores }: Keypoints,
@@ -41,7 +48,7 @@ export function drawKeypoints(
     const place = (index * count + k) * 3;
     return [points[place]! * scale, points[place + 1]! * scale];
   };
-  // A small object's joints must not hide it.
+  // The joints of a small object must not hide it.
   const radius = Math.max(0.7, 1.1 * line * Math.min(1, size / 90));
   const limbs = skeleton
     .filter(([a, b]) => isShown(a) && isShown(b))

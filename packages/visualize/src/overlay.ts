@@ -1,3 +1,4 @@
+/** Draws detections and ground truth into images. */
 import { assertLength, ConfigError } from "@mrcnn/core";
 import type { Bitmap, Detections, GroundTruth, Keypoints, RawImage } from "@mrcnn/core";
 import { decodeRle } from "@mrcnn/masks";
@@ -8,24 +9,27 @@ import type { Color } from "./color.ts";
 import { drawKeypoints } from "./keypoints.ts";
 import type { KeypointStyle } from "./keypoints.ts";
 
-/** How objects are drawn. */
+/** Options for drawing objects. */
 export interface DrawOptions {
-  /** By label; place 0 is the background. */
+  /** Class names by label; index 0 is the background. */
   readonly classNames: readonly string[];
-  /** Of the masks' filling, 0 to 1; 0.45 by default. */
+  /** Opacity of the masks' filling, 0 to 1. Default 0.45. */
   readonly maskOpacity?: number;
   readonly showBoxes?: boolean;
-  /** By default only up to 40 objects: more tags than that hide the picture. */
+  /** Shows a tag on each object. Default true for up to 40 objects: more tags than that hide the image. */
   readonly showLabels?: boolean;
-  /** Enlarges small images by a whole factor first, so that lines and labels stay fine; 1 by default. */
+  /**
+   * Enlarges the image by a whole factor first, so that lines and labels stay fine on small images. Default
+   * 1.
+   */
   readonly scale?: number;
 }
 
-/** How detections are drawn. */
+/** Options for drawing detections. */
 export interface OverlayOptions extends DrawOptions {
-  /** Detections below it are left out; 0.5 by default. */
+  /** Lowest score of the detections that are drawn. Default 0.5. */
   readonly scoreThreshold?: number;
-  /** How their keypoints are drawn, where they have any. */
+  /** Options for drawing keypoints, where there are any. */
   readonly keypoints?: KeypointStyle;
 }
 
@@ -34,18 +38,19 @@ interface Instance {
   readonly mask: Bitmap | undefined;
   readonly text: string;
   readonly color: Color;
-  /** The place of its own among all objects' keypoints. */
+  /** All objects' keypoints, and the index of this object among them. */
   readonly keypoints?: { readonly of: Keypoints; readonly index: number };
 }
 
 const MOST_LABELS = 40;
 
 /**
- * An image with its detections drawn in: translucent masks with a dark contour, boxes, and tags with
- * class and score, each in a colour of its own, and keypoints with the limbs between them; small objects
- * over large ones. The image is not changed.
+ * Draws detections into a copy of an image: translucent masks with a dark contour, boxes, and tags with class
+ * and score, each object in a colour of its own, and keypoints with the limbs between them; small objects
+ * over large ones. The image itself is not changed.
  *
- * @throws ShapeError when the image's data has another length than its size says, or keypoints are not those of the boxes; ConfigError for an option out of range.
+ * @throws ShapeError when the length of the image's data differs from its size, or the keypoints don't belong
+ * to the boxes; ConfigError for an option out of range.
  */
 export function drawOverlay(image: RawImage, detections: Detections, options: OverlayOptions): RawImage {
   const { scoreThreshold = 0.5, classNames } = options;
@@ -70,7 +75,7 @@ export function drawOverlay(image: RawImage, detections: Detections, options: Ov
   return drawInstances(image, instances, options, "drawOverlay");
 }
 
-/** An image with its ground truth drawn in as `drawOverlay` draws detections; crowds are marked. */
+/** Draws ground truth into a copy of an image as `drawOverlay` draws detections; crowds are marked. */
 export function drawGroundTruth(image: RawImage, groundTruth: GroundTruth, options: DrawOptions): RawImage {
   const instances = Array.from(groundTruth.labels, (label, i): Instance => {
     const crowd = groundTruth.isCrowd[i] === 1 ? " (crowd)" : "";
@@ -171,7 +176,8 @@ interface Tagged {
   readonly color: Color;
 }
 
-// Tags go above their box, else inside its top, else below it, wherever no other tag is; always inside the image.
+// Places tags above their box, else inside its top, else below it, where no other tag is; always inside the
+// image.
 function drawTags(canvas: Canvas, instances: readonly Tagged[], dot: number): void {
   const margin = Math.max(1, Math.round(dot * 1.5));
   const taken: [number, number, number, number][] = [];

@@ -1,29 +1,30 @@
+/** Reports as a single HTML file. */
 import { ConfigError } from "@mrcnn/core";
 import { renderChart, valueText } from "./chart.ts";
 import type { Chart } from "./chart.ts";
 import { escapeHtml } from "./html.ts";
 import { STYLE } from "./style.ts";
 
-/** A table of a report. */
+/** A table in a report. */
 export interface ReportTable {
   readonly title: string;
   readonly columns: readonly string[];
-  /** Numbers are shown to three or four digits, right-aligned; null as a dash. */
+  /** Cells row by row. Numbers are shown to three or four digits, right-aligned; null as a dash. */
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
 
-/** A picture of a report. */
+/** An image in a report. */
 export interface ReportImage {
   readonly caption: string;
-  /** "data:image/png;base64,..." */
+  /** The image as a data URL: "data:image/png;base64,..." */
   readonly pngDataUrl: string;
 }
 
-/** What a report shows, top to bottom. All text is plain; it is escaped. */
+/** Content of a report, from top to bottom. All text is plain; it is escaped. */
 export interface Report {
   readonly title: string;
   readonly subtitle?: string;
-  /** The figures to see first. */
+  /** The most important figures, shown first. */
   readonly summary?: readonly {
     readonly label: string;
     readonly value: string | number;
@@ -36,8 +37,8 @@ export interface Report {
 }
 
 /**
- * A report as one HTML file that needs nothing else: no network, no script; light or dark as the
- * reader's system; prints. Charts are static SVG.
+ * Renders a report as one self-contained HTML file, without network or scripts; light or dark as the reader's
+ * system; printable. Charts are static SVG.
  *
  * @throws ConfigError when an image is not a data URL or a table's row has not one cell per column.
  */

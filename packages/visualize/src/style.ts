@@ -1,4 +1,6 @@
-// The categorical colours of series, for light and for dark pages.
+/** The style sheet of reports. */
+
+// Categorical colours of series, for light and dark pages.
 const LIGHT = ["#2563eb", "#d9580d", "#0b8f63", "#8b3fd9", "#c2255c", "#0b86a3", "#9a6700", "#59636e"];
 const DARK = ["#79aeff", "#ff9e5e", "#4ecf9f", "#c7a0ff", "#ff85b3", "#52cde0", "#e2b84e", "#a9b4bf"];
 

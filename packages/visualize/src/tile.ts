@@ -1,17 +1,18 @@
+/** Arranges images in a grid. */
 import { ConfigError } from "@mrcnn/core";
 import type { RawImage } from "@mrcnn/core";
 import type { Color } from "./color.ts";
 
-/** How images are laid side by side. */
+/** Options of `tileImages`. */
 export interface TileOptions {
   readonly columns: number;
-  /** Pixels between images; 8 by default. */
+  /** Pixels between images. Default 8. */
   readonly gap?: number;
-  /** White by default. */
+  /** Colour around the images. Default white. */
   readonly background?: Color;
 }
 
-/** Images side by side in rows of `columns`, each centred in a cell as large as the largest. */
+/** Arranges images in rows of `columns`, each centred in a cell as large as the largest image. */
 export function tileImages(
   images: readonly RawImage[],
   { columns, gap = 8, background = [255, 255, 255] }: TileOptions,
