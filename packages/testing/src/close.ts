@@ -1,3 +1,4 @@
+/** Comparison of tensors and arrays within a tolerance. */
 import { expect } from "vitest";
 import type { Tensor } from "@tensorflow/tfjs-core";
 
@@ -5,8 +6,8 @@ type Values = Tensor | ArrayLike<number>;
 const isTensor = (x: Values): x is Tensor => "dataSync" in x;
 
 /**
- * Asserts that every value of `actual` is within `atol + rtol * |expected|`; names the worst place.
- * NaN equals NaN only.
+ * Asserts that every value of `actual` is within `atol + rtol * |expected|`, and reports the largest
+ * violation. NaN equals NaN only.
  */
 export async function expectClose(
   actual: Values,

@@ -1,3 +1,4 @@
+/** Checks gradients against finite differences. */
 import { dispose, grads, sum, tensor, mul, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { createRandom } from "@mrcnn/core";
@@ -27,7 +28,7 @@ export async function expectGradients(
   const analytic = grads(project as never)([...inputs] as never) as Tensor[];
   for (const [i, input] of inputs.entries()) {
     const values = await input.data<"float32">();
-    // Read together: on a GPU each read alone is a wait.
+    // Read together: on a GPU each separate read is a wait.
     const moved = [...values.keys()].flatMap((k) =>
       [epsilon, -epsilon].map((delta) =>
         tidy(() => {

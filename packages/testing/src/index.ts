@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/testing. */
+
 export { expectClose } from "./close.ts";
 export { golden } from "./golden.ts";
 export { expectGradients } from "./gradient-check.ts";

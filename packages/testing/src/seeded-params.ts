@@ -1,10 +1,11 @@
+/** Weights and inputs that tests and the golden scripts in Python generate alike. */
 import { tensor } from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { seededUniform } from "./seeded.ts";
 
 /**
- * A weight in our layout, from its name alone (twin: `seeded_weight` in tools/golden/nn.py): kernels
- * of variance 1 / fan in, norm weights in 0.75..1.25, variances in 0.5..1.5, other vectors in ± 0.2.
+ * Makes a weight in this project's layout from its name alone (twin: `seeded_weight` in tools/golden/nn.py):
+ * kernels of variance 1 / fan in, norm weights in 0.75..1.25, variances in 0.5..1.5, other vectors in ± 0.2.
  */
 export function seededWeight(name: string, shape: readonly number[]): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
@@ -17,7 +18,10 @@ export function seededWeight(name: string, shape: readonly number[]): Tensor {
   return tensor(values, [...shape]);
 }
 
-/** `2 (u + offset)` of seeded u in [0, 1): by default in ± 1 (twin: `seeded_input` in tools/golden/nn.py). */
+/**
+ * Returns `2 (u + offset)` of seeded u in [0, 1), by default in ± 1 (twin: `seeded_input` in
+ * tools/golden/nn.py).
+ */
 export function seededInput(name: string, shape: readonly number[], offset = -0.5): Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
   return tensor(

@@ -1,7 +1,8 @@
+/** Pseudo-random values that Python and TypeScript generate alike. */
+
 /**
- * Values that Python and TypeScript make alike (twin: tools/golden/seeded.py), so that a golden
- * fixture need not carry its weights: value i of `name` is the murmur3 finaliser of
- * `i + fnv1a(name)`, as a fraction of 2³².
+ * Generates the same values as its twin in Python (tools/golden/seeded.py), so that a golden fixture need not
+ * contain its weights: value i of `name` is the murmur3 finaliser of `i + fnv1a(name)`, as a fraction of 2³².
  */
 export function seededUniform(name: string, length: number): Float64Array {
   let seed = 0x811c9dc5;
@@ -16,7 +17,7 @@ export function seededUniform(name: string, length: number): Float64Array {
   return values;
 }
 
-/** `seededUniform` as float32, centred on 0: from `-width / 2` to `width / 2`. */
+/** Returns `seededUniform` as float32, centred on 0: from `-width / 2` to `width / 2`. */
 export function seededSpread(name: string, length: number, width: number): Float32Array {
   return Float32Array.from(seededUniform(name, length), (value) => (value - 0.5) * width);
 }

@@ -1,10 +1,14 @@
+/** Compares large arrays with golden ones by their norm and projections. */
 import { dispose, variableGrads } from "@tensorflow/tfjs-core";
 import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
 import { seededUniform } from "./seeded.ts";
 import { seededWeight } from "./seeded-params.ts";
 
-/** An array as tools/golden/nn.py's `summary` keeps it: its norm and its projections on seeded signs. */
+/**
+ * Summary of an array, as `summary` of tools/golden/nn.py computes it: its norm and its projections on seeded
+ * signs.
+ */
 export interface Summary {
   readonly shape: number[];
   readonly norm: number;
@@ -20,7 +24,7 @@ export function seedVariables(variables: ReadonlyMap<string, Variable>): void {
   }
 }
 
-/** Asserts that norm and projections are the golden ones, within `tolerance` of the norm. */
+/** Asserts that norm and projections equal the golden ones within `tolerance` of the norm. */
 export async function expectSummary(
   actual: Tensor,
   expected: Summary,
@@ -44,7 +48,7 @@ export async function expectSummary(
   }
 }
 
-/** The gradients of a scalar with respect to the named variables. Disposes the scalar. */
+/** Returns the gradients of a scalar with respect to the named variables. Disposes the scalar. */
 export function gradientsOf(
   loss: () => Scalar,
   variables: ReadonlyMap<string, Variable>,

@@ -1,4 +1,4 @@
-// WebGPU in a page, on the adapter that the browser has: a software one will do.
+/** Test setup: WebGPU in a page, on the browser's adapter, which may be a software one. */
 import { startWebgpu } from "@mrcnn/backend-webgpu";
 import "@tensorflow/tfjs";
 

@@ -1,6 +1,6 @@
-// What suites use of node:fs, in a page: fixtures come from the server of the tests.
+/** Replaces the functions of node:fs that tests use, in a page: fixtures come from the tests' server. */
 
-/** The text of a file beside a test. Waits for it, as in Node. */
+/** Reads the text of a file beside a test, synchronously as in Node. */
 export function readFileSync(url: URL): string {
   const request = new XMLHttpRequest();
   request.open("GET", `/@fs${url.pathname}`, false);

@@ -1,4 +1,4 @@
-// tfjs-node, as `npm run setup:tensorflow` left it.
+/** Test setup: tfjs-node, as installed by `npm run setup:tensorflow`. */
 import { loadTensorflow, registerCudaKernels } from "@mrcnn/backend-cuda";
 import * as tf from "@tensorflow/tfjs";
 

@@ -1,4 +1,4 @@
-// TensorFlow.js's WebGPU backend in Node, on the adapter that is here: a software one will do.
+/** Test setup: the WebGPU backend in Node, on any adapter, which may be a software one. */
 import { startWebgpu } from "@mrcnn/backend-webgpu/node";
 import "@tensorflow/tfjs";
 
