@@ -1,3 +1,4 @@
+/** Convolution of a single image in bands of rows, for oneDNN on the CPU. */
 import { availableParallelism } from "node:os";
 import { backend_util, gather, pad, reshape, tensor1d, tidy } from "@tensorflow/tfjs-core";
 import type { FusedConv2DAttrs, Tensor, Tensor4D } from "@tensorflow/tfjs-core";
@@ -6,11 +7,12 @@ import type { KernelArgs } from "./tensorflow-backend.ts";
 type Shape4D = [number, number, number, number];
 type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 
-/** A band shorter than this spends too much on the rows it shares with its neighbours. */
+/** Minimum rows per band: a shorter one spends too much on the rows it shares with its neighbours. */
 const LEAST_ROWS = 8;
 const MOST_BANDS = 8;
 
-// Equal bands of whole output rows, one for each thread; 1 when the image is better left whole.
+// Returns the number of equal bands of whole output rows, one for each thread; 1 when the image is better
+// left whole.
 function bandsOf(rows: number): number {
   const threads = Math.min(MOST_BANDS, availableParallelism());
   let bands = 1;
@@ -19,11 +21,11 @@ function bandsOf(rows: number): number {
 }
 
 /**
- * FusedConv2D by `call`, on the CPU in bands. oneDNN convolves a single image with a third (AVX2) to
- * three quarters (AVX-512) of the arithmetic that it reaches on a batch. So the image is cut into bands
- * of rows, each with the rows that its filter reaches beyond, and convolved as a batch; the bands'
- * outputs lie one after the other, which is the whole. The sums are the same. 1x1 convolutions, batches
- * and what can't be cut `call` does as it is.
+ * Runs FusedConv2D by `call`, on the CPU in bands. oneDNN convolves a single image with a third (AVX2) to
+ * three quarters (AVX-512) of the arithmetic rate that it reaches on a batch. So the image is split into
+ * bands of rows, each with the additional rows that its filter covers, which are convolved as a batch; the
+ * bands' outputs are contiguous and form the whole output. The sums are the same. 1x1 convolutions, batches
+ * and images that can't be split go to `call` unchanged.
  */
 export function inBands(
   call: Call,

@@ -1,13 +1,14 @@
+/** Runs oneDNN's fused convolution through tfjs-node. */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { OpAttr, TensorflowBackend } from "./tensorflow-backend.ts";
 
-/** A convolution with what follows it. */
+/** A convolution with its epilogue. */
 export interface FusedConv2dOp {
-  /** [B, H, W, in]. */
+  /** Input, [B, H, W, in]. */
   readonly x: Tensor;
-  /** [h, w, in, out]. */
+  /** Filter, [h, w, in, out]. */
   readonly filter: Tensor;
-  /** The bias [out]; after it what is added to the output. */
+  /** The bias [out], and optionally a tensor that is added to the output. */
   readonly args: readonly [bias: Tensor, addend?: Tensor];
   readonly strides: readonly [y: number, x: number];
   readonly dilations: readonly [y: number, x: number];
@@ -16,10 +17,10 @@ export interface FusedConv2dOp {
 }
 
 /**
- * Runs it as one op of oneDNN's, and relu as one more: fused, oneDNN's makes 0 of NaN. TensorFlow's own
- * _FusedConv2D is as fast on a single image, and must not be used: its products (oneDNN's AVX-512 gemm) keep
- * data below the stack's red zone, so a signal that arrives meanwhile, Ctrl-C or a profiler's, corrupts the
- * heap (TensorFlow 2.21).
+ * Runs the convolution as one op of oneDNN, and relu as another: oneDNN's fused relu turns NaN into 0.
+ * TensorFlow's own _FusedConv2D is as fast on a single image, and must not be used: its products (oneDNN's
+ * AVX-512 gemm) keep data below the stack's red zone, so a signal that arrives meanwhile, Ctrl-C or a
+ * profiler's, corrupts the heap (TensorFlow 2.21).
  *
  * @throws where the addon can't pass it on, or the library lacks it: see `fusesOnHost`.
  */
@@ -47,10 +48,10 @@ export function runFusedConv2d(
     attr("explicit_paddings", binding.TF_ATTR_INT, isPadded ? [0, 0, top, bottom, left, right, 0, 0] : []),
     attr("data_format", binding.TF_ATTR_STRING, "NHWC"),
     attr("fused_ops", binding.TF_ATTR_STRING, ["BiasAdd", ...(given.length > 1 ? ["Add"] : [])]),
-    // Of batch norm, which is none of ours, but TensorFlow wants it said.
+    // Epsilon of batch norm, which is not used here, but TensorFlow requires the attribute.
     attr("epsilon", binding.TF_ATTR_FLOAT, 0),
     attr("is_filter_const", binding.TF_ATTR_BOOL, false),
-    // How TensorFlow tells the ops that its own rewriting puts in from those that anyone may write.
+    // Marks the ops that TensorFlow's own graph rewriting inserts, as opposed to those of users.
     attr("_kernel", binding.TF_ATTR_STRING, "MklNameChangeOp"),
   ];
   const y = backend.executeSingleOutput("_MklNativeFusedConv2D", attrs, [x, filter, ...given]);

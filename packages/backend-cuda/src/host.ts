@@ -1,10 +1,13 @@
-/** What the processor, and tfjs-node on it, can do beyond running ops one by one. */
+/** Capabilities of the processor, and of tfjs-node on it. */
 import { existsSync, readFileSync } from "node:fs";
 import { tensor1d, tensor4d } from "@tensorflow/tfjs-core";
 import { runFusedConv2d } from "./fused-op.ts";
 import type { TensorflowBackend } from "./tensorflow-backend.ts";
 
-/** What the processor can do, in the kernel's words ("avx512f"); undefined where the system doesn't say. */
+/**
+ * Returns the processor's feature flags in Linux's notation ("avx512f"); undefined where the system doesn't
+ * state them.
+ */
 export function processorFlags(cpuinfo = "/proc/cpuinfo"): readonly string[] | undefined {
   const text = existsSync(cpuinfo) ? readFileSync(cpuinfo, "utf8") : "";
   return /^(?:flags|Features)\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/);
@@ -12,10 +15,10 @@ export function processorFlags(cpuinfo = "/proc/cpuinfo"): readonly string[] | u
 
 let avx512: boolean | undefined;
 
-/** Whether the processor has AVX-512; false where the system doesn't say. */
+/** Tells whether the processor has AVX-512; false where the system doesn't state it. */
 export const hasAvx512 = (): boolean => (avx512 ??= processorFlags()?.includes("avx512f") ?? false);
 
-/** Whether oneDNN may multiply float32 values in bf16 (`precision: "bf16"`). */
+/** Tells whether oneDNN may multiply float32 values in bf16 (`precision: "bf16"`). */
 export function multipliesInBf16(): boolean {
   return /^(bf16|any)$/i.test(process.env.ONEDNN_DEFAULT_FPMATH_MODE ?? "");
 }
@@ -23,9 +26,9 @@ export function multipliesInBf16(): boolean {
 const fuses = new WeakMap<TensorflowBackend, boolean>();
 
 /**
- * Whether fused ops run here: on the CPU, with oneDNN, through an addon that passes lists of strings as
- * attributes. That of `npm run setup:tensorflow` does where it is built against a wheel; tfjs-node's
- * published one does not. Tried once.
+ * Tells whether fused ops run here: on the CPU, with oneDNN, through an addon that passes lists of strings as
+ * attributes. The addon of `npm run setup:tensorflow` does so where it is built against a wheel; tfjs-node's
+ * published one does not. Tried once per backend.
  */
 export function fusesOnHost(backend: TensorflowBackend): boolean {
   let known = fuses.get(backend);
@@ -36,7 +39,7 @@ export function fusesOnHost(backend: TensorflowBackend): boolean {
   return known;
 }
 
-// relu(2 * 3 + 1).
+// Computes relu(2 * 3 + 1).
 function triesFusing(backend: TensorflowBackend): boolean {
   const x = tensor4d([2], [1, 1, 1, 1]);
   const filter = tensor4d([3], [1, 1, 1, 1]);

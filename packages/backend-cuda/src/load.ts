@@ -1,3 +1,4 @@
+/** Finds, configures and loads tfjs-node, the native TensorFlow. */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -7,35 +8,39 @@ import { findBackend, findBackendFactory } from "@tensorflow/tfjs-core";
 import { BackendError, ConfigError } from "@mrcnn/core";
 import type { TensorflowBackend } from "./tensorflow-backend.ts";
 
-/** What float32 tensors are multiplied in; sums are float32 in each. */
+/** Precisions in which float32 tensors are multiplied; sums are float32 in each. */
 export const precisions = ["float32", "bf16", "tf32"] as const;
 export type Precision = (typeof precisions)[number];
 
-/** How TensorFlow computes; for the whole process, and fixed once it is loaded. */
+/** Options of TensorFlow, for the whole process; fixed once it is loaded. */
 export interface TensorflowOptions {
   /**
-   * "float32": true float32, on a GPU too, where TensorFlow itself takes tf32. "bf16": on a CPU; products of
-   * 8 bits of mantissa, faster on processors with AMX or AVX512_BF16. "tf32": on an NVIDIA GPU from Ampere on;
-   * products of 11 bits. By default float32, unless ONEDNN_DEFAULT_FPMATH_MODE says otherwise.
+   * Precision of products. "float32": true float32, on a GPU too, where TensorFlow's own default is tf32.
+   * "bf16": on a CPU; products of 8 bits of mantissa, faster on processors with AMX or AVX512_BF16. "tf32":
+   * on an NVIDIA GPU from Ampere on; products of 11 bits. Default float32, unless ONEDNN_DEFAULT_FPMATH_MODE
+   * says otherwise.
    */
   readonly precision?: Precision;
-  /** Threads of the CPU that an op takes at most; by default one for each processor. */
+  /** Maximum number of CPU threads of an op. Default one for each processor. */
   readonly threads?: number;
-  /** Megabytes of a GPU's memory that are taken at most; by default what is needed, up to all of it. */
+  /** Maximum GPU memory in megabytes. Default as much as needed, up to all of it. */
   readonly memoryLimitMb?: number;
 }
 
-/** How the tfjs-node that `loadTensorflow` would load got where it is. */
+/** The tfjs-node that `loadTensorflow` would load, and how it was installed. */
 export interface TensorflowSetup {
-  /** Its entry file. */
+  /** Path of its entry file. */
   readonly path: string;
-  /** The folder whose node_modules it is in. */
+  /** The folder whose node_modules contains it. */
   readonly folder: string;
-  /** In words; absent when it is not of `npm run setup:tensorflow`. */
+  /** Description of the installation; absent when it was not made by `npm run setup:tensorflow`. */
   readonly how?: string;
-  /** Whether its addon takes lists as attributes, and a ConfigProto. */
+  /** Whether its addon accepts lists as attributes, and a ConfigProto. */
   readonly patched?: boolean;
-  /** What TensorFlow was built for: versions, and GPUs by their compute capability ("sm_80"; "compute_90" and later). */
+  /**
+   * Versions that TensorFlow was built for, and GPUs by their compute capability ("sm_80"; "compute_90" and
+   * later).
+   */
   readonly cuda?: {
     readonly version: string;
     readonly cudnn: string;
@@ -46,7 +51,8 @@ export interface TensorflowSetup {
 const here = fileURLToPath(import.meta.url);
 const names = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"];
 
-// The app's own tfjs-node comes first, then the one that `npm run setup:tensorflow` left in a checkout.
+// The app's own tfjs-node takes precedence over the one that `npm run setup:tensorflow` installed in a
+// checkout.
 function folders(): string[] {
   const named = process.env.MRCNN_TENSORFLOW;
   if (named !== undefined && named !== "") return [named];
@@ -65,14 +71,14 @@ function find(): string | undefined {
       try {
         return resolve(name);
       } catch {
-        // Not there: the next one.
+        // Not found here: the next folder is tried.
       }
     }
   }
   return undefined;
 }
 
-/** Where tfjs-node is and how it got there, or undefined where there is none; looks without loading. */
+/** Returns tfjs-node's location and installation, or undefined where there is none, without loading it. */
 export function findTensorflow(): TensorflowSetup | undefined {
   const path = find();
   if (path === undefined) return undefined;
@@ -91,19 +97,20 @@ export function findTensorflow(): TensorflowSetup | undefined {
   };
 }
 
-/** Whether `loadTensorflow` would find tfjs-node; looks without loading. */
+/** Tells whether `loadTensorflow` would find tfjs-node, without loading it. */
 export function tensorflowAvailable(): boolean {
   return findBackendFactory("tensorflow") !== null || find() !== undefined;
 }
 
-// A ConfigProto with gpu_options { allow_growth: true, experimental { virtual_devices { memory_limit_mb } } }.
+// Encodes a ConfigProto with gpu_options { allow_growth: true, experimental { virtual_devices {
+// memory_limit_mb } } }.
 function memoryLimitConfig(megabytes: number): string {
   const bytes = Buffer.from([0x32, 0x0c, 0x20, 1, 0x4a, 8, 0x0a, 6, 0x0a, 4, 0, 0, 0, 0]);
   bytes.writeFloatLE(megabytes, bytes.length - 4);
   return bytes.toString("hex");
 }
 
-// Read by the addon and TensorFlow when they load. Undefined: must not be set.
+// Environment variables that the addon and TensorFlow read when they load. Undefined: must not be set.
 function variables({
   precision,
   threads,
@@ -134,7 +141,7 @@ function check(options: TensorflowOptions): void {
     throw new ConfigError(`loadTensorflow: memoryLimitMb must be a number above 0, got ${memoryLimitMb}.`);
 }
 
-// What only the loaded backend tells: where it computes.
+// Checks the options that depend on the device, which is known only after loading.
 function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
   const { isUsingGpuDevice } = findBackend("tensorflow") as unknown as TensorflowBackend;
   if (precision === "bf16" && isUsingGpuDevice)
@@ -151,8 +158,8 @@ function checkDevice({ precision, memoryLimitMb }: TensorflowOptions): void {
     );
 }
 
-// TensorFlow's libraries write to stderr while they are loaded, before they look at any variable. What setup has left in
-// `folder` turns it off for as long; a level of the log below 2 asks for all of it.
+// TensorFlow's libraries write to stderr while they are loaded, before they read any variable. An addon that
+// setup installs in `folder` silences stderr meanwhile; a log level below 2 requests all output.
 function quietly(folder: string, load: () => unknown): void {
   const file = join(folder, "quiet.node");
   if (Number(process.env.TF_CPP_MIN_LOG_LEVEL) < 2 || !existsSync(file)) return void load();
@@ -166,17 +173,17 @@ function quietly(folder: string, load: () => unknown): void {
 }
 
 /**
- * Loads tfjs-node-gpu or tfjs-node, which registers backend "tensorflow" and makes it the current
- * one; a no-op when it is registered. Looks in the folder that the environment variable
- * MRCNN_TENSORFLOW names; without it in the app's dependencies, then in `.cache/tensorflow` of a
- * checkout. Quiets TensorFlow's log, unless TF_CPP_MIN_LOG_LEVEL is set, and stderr while it loads, unless that is below 2, turns on its oneDNN
- * kernels, unless TF_ENABLE_ONEDNN_OPTS is set, and lets a GPU's memory grow with what is needed,
- * unless TF_FORCE_GPU_ALLOW_GROWTH is set. On the CPU it sets TF_DETERMINISTIC_OPS, without which RoIAlign's
+ * Loads tfjs-node-gpu or tfjs-node, which registers backend "tensorflow" and makes it the current one; does
+ * nothing when it is registered. Looks in the folder that the environment variable MRCNN_TENSORFLOW names;
+ * without it in the app's dependencies, then in `.cache/tensorflow` of a checkout. Silences TensorFlow's log,
+ * unless TF_CPP_MIN_LOG_LEVEL is set, and stderr during loading, unless that level is below 2; enables its
+ * oneDNN kernels, unless TF_ENABLE_ONEDNN_OPTS is set; and lets a GPU's memory grow as needed, unless
+ * TF_FORCE_GPU_ALLOW_GROWTH is set. On the CPU it sets TF_DETERMINISTIC_OPS, without which RoIAlign's
  * gradient is wrong; so runs repeat bit for bit. The options become environment variables of the process.
  *
- * @throws ConfigError for options that can't be meant.
- * @throws BackendError when tfjs-node is missing, does not load, is loaded already with other options, or can't do
- *   what they ask for.
+ * @throws ConfigError for invalid options.
+ * @throws BackendError when tfjs-node is missing, does not load, is already loaded with other options, or
+ * does not support the options.
  */
 export async function loadTensorflow(options: TensorflowOptions = {}): Promise<void> {
   check(options);
@@ -212,9 +219,9 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
     else process.env[name] = value;
   }
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
-  // TensorFlow turns them on by itself on Intel's newest processors only; others gain as much.
+  // TensorFlow enables them by default on Intel's newest processors only; others gain as much.
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
-  // Or it takes nearly all of a GPU's memory at once.
+  // Otherwise TensorFlow allocates nearly all of a GPU's memory at once.
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
   if (options.precision !== "tf32") process.env.NVIDIA_TF32_OVERRIDE ??= "0";
   try {
@@ -227,8 +234,9 @@ export async function loadTensorflow(options: TensorflowOptions = {}): Promise<v
     );
   }
   const { isUsingGpuDevice } = findBackend("tensorflow") as unknown as TensorflowBackend;
-  // Read by TensorFlow at its first such op. Without it the threads of CropAndResizeGradImage, RoIAlign's gradient, add to
-  // the same pixel at once, and some of what they add is lost. On a GPU additions are atomic, and the op refuses it.
+  // Read by TensorFlow at its first such op. Without it the threads of CropAndResizeGradImage, RoIAlign's
+  // gradient, add to the same pixel concurrently, and some additions are lost. On a GPU additions are atomic,
+  // and the op refuses the setting.
   if (!isUsingGpuDevice) process.env.TF_DETERMINISTIC_OPS = "1";
   checkDevice(options);
 }

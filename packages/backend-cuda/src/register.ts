@@ -1,3 +1,4 @@
+/** Registers this package's kernels with backend "tensorflow". */
 import { _FusedMatMul, Conv2DBackpropFilter, FusedConv2D } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels, replaceKernels } from "@mrcnn/core/tensors";
@@ -9,14 +10,14 @@ import { reluGrad } from "./kernels/relu-grad.ts";
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 import { stridedPointGradient } from "./kernels/strided-point-gradient.ts";
 
-/** What it puts in place of tfjs-node's own, made from that. */
+/** Replacements of tfjs-node's kernels, made from the originals. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
   [_FusedMatMul]: fusedMatMul,
   [Conv2DBackpropFilter]: stridedPointGradient,
   [FusedConv2D]: fusedConv2d,
 };
 
-/** What this package adds to backend "tensorflow". */
+/** Kernels that this package adds to backend "tensorflow". */
 export const kernels: readonly KernelConfig[] = [
   conv2dAdd,
   conv2dBackpropFilter,

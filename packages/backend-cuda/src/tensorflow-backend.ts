@@ -1,3 +1,4 @@
+/** The parts of tfjs-node's backend that this package uses. */
 import type { KernelConfig, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
 
 /** The part of tfjs-node's backend that runs TensorFlow ops by name; tfjs-node itself is never imported. */
@@ -18,21 +19,21 @@ export interface TensorflowBackend {
   executeSingleOutput(name: string, attrs: readonly OpAttr[], inputs: readonly TensorInfo[]): Tensor;
 }
 
-/** An attribute of an op; a value may be an array of its type. */
+/** An attribute of an op; its value may be an array of its type. */
 export interface OpAttr {
   readonly name: string;
   readonly type: number;
   readonly value: unknown;
 }
 
-/** What a kernel is given. tfjs passes tensors where the type says TensorInfo. */
+/** Arguments of a kernel. tfjs passes tensors where the type says TensorInfo. */
 export interface KernelArgs<Name extends string, Attrs> {
   readonly inputs: Readonly<Record<Name, Tensor>>;
   readonly attrs: Attrs;
   readonly backend: TensorflowBackend;
 }
 
-/** A kernel for backend "tensorflow"; `supports` says which attributes it covers. */
+/** Makes a kernel for backend "tensorflow"; `supports` tells which attributes it covers. */
 export function kernel<Name extends string, Attrs>(
   name: string,
   run: (args: KernelArgs<Name, Attrs>) => TensorInfo | TensorInfo[],
@@ -46,7 +47,7 @@ export function kernel<Name extends string, Attrs>(
   };
 }
 
-/** Attributes of an op on float32 values, with int32 shapes and paddings. */
+/** Returns the attributes of an op on float32 values, with int32 shapes and paddings. */
 export function opAttrs(
   { binding }: TensorflowBackend,
   strings: Readonly<Record<string, string>>,

@@ -1,3 +1,4 @@
+/** Kernels of a convolution's gradients, with dilations, explicit padding and groups. */
 import {
   backend as currentBackend,
   Conv2DBackpropFilter,
@@ -15,10 +16,10 @@ import { kernel, opAttrs } from "../tensorflow-backend.ts";
 import type { TensorflowBackend } from "../tensorflow-backend.ts";
 
 /*
- * A convolution's gradients with what tfjs-node leaves out: dilations, explicit padding; a filter's shape
- * alone tells of groups. On the CPU oneDNN does all but the padding: TensorFlow's ops with explicit
- * padding fall back on kernels without groups and dilations, up to 4 times as slow on a stem. There x
- * grows by its padding first.
+ * Gradients of a convolution with the features that tfjs-node lacks: dilations and explicit padding; groups
+ * follow from the filter's shape. On the CPU oneDNN does all but the padding: TensorFlow's ops with explicit
+ * padding fall back on kernels without groups and dilations, up to 4 times as slow on a stem. There x is
+ * padded first.
  */
 type Sides = [number, number][];
 
@@ -83,7 +84,7 @@ function filterGradient(
   const sides = grownBy(backend, attrs);
   const seen = sides === undefined ? x : pad(x as Tensor4D, sides);
   const [height, width] = attrs.filterShape;
-  // The other kernel knows how to avoid oneDNN's for a single tap.
+  // The other kernel avoids oneDNN's kernel for 1x1 filters.
   if (height * width === 1)
     return engine().runKernel(Conv2DBackpropFilter, { x: seen, dy }, {
       ...attrs,
@@ -101,8 +102,8 @@ function filterGradient(
 const differentiates = new WeakMap<object, boolean>();
 
 /**
- * Whether TensorFlow differentiates two dilated groups: on a GPU, and on a CPU where oneDNN is on. Asked
- * once, of a convolution whose gradients of ones are sums of ones.
+ * Tells whether TensorFlow differentiates a convolution of two dilated groups: on a GPU, and on a CPU where
+ * oneDNN is on. Tried once per backend, with a convolution whose gradients of ones are sums of ones.
  */
 function canGroupAndDilate(backend: TensorflowBackend): boolean {
   const known = differentiates.get(backend);
@@ -121,14 +122,15 @@ function canGroupAndDilate(backend: TensorflowBackend): boolean {
       };
       const dx = inputGradient(backend, x, filter, { ...attrs, inputShape: x.shape });
       const dw = filterGradient(backend, x, x, { ...attrs, filterShape: filter.shape });
-      // Of 3 taps two pixels apart all meet the map once along each axis, the middle one everywhere: (1 + 3 + 1)², in 8 pairs of channels.
+      // Each axis has 3 taps two pixels apart; the outer ones meet the map once, the middle one everywhere:
+      // (1 + 3 + 1)², in 8 pairs of channels.
       return [dx, dw].every((gradient) => gradient.dataSync<"float32">().reduce((a, b) => a + b) === 8 * 25);
     });
   let can = false;
   try {
     can = attempt();
   } catch {
-    // TensorFlow says which it lacks; the composition needs neither.
+    // TensorFlow throws for the feature it lacks; the composition needs neither.
   }
   differentiates.set(backend, can);
   return can;

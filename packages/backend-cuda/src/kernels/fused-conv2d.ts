@@ -1,3 +1,4 @@
+/** Kernels of a convolution with bias, relu and addition, through oneDNN on the CPU. */
 import { add, backend_util, engine, FusedConv2D, relu, tidy } from "@tensorflow/tfjs-core";
 import type { FusedConv2DAttrs, KernelConfig, KernelFunc, NamedAttrMap, Tensor } from "@tensorflow/tfjs-core";
 import { CONV2D_ADD } from "@mrcnn/nn/kernel";
@@ -12,10 +13,12 @@ type Shape4D = [number, number, number, number];
 type Inputs = Readonly<Record<"x" | "filter", Tensor>> & { readonly bias?: Tensor };
 type Call = (args: KernelArgs<"x" | "filter", FusedConv2DAttrs>) => Tensor;
 
-/** With AVX-512 cutting takes longer than it gains for fewer channels. */
+/**
+ * Number of channels from which bands pay off with AVX-512: for fewer, splitting costs more than it gains.
+ */
 const WIDE = 256;
 
-// The op that does it all, but for an addend; undefined where there is none.
+// Returns the fused op, without an addend; undefined where none applies.
 function opOf(
   backend: TensorflowBackend,
   { x, filter, bias }: Inputs,
@@ -55,9 +58,9 @@ function opOf(
 }
 
 /**
- * FusedConv2D on the CPU as one op of oneDNN's, without a pass over the output for the bias;
- * a single image in bands where that is faster. Where that op can't do it, or the addon not pass it on, it
- * goes to `original`, tfjs-node's kernel.
+ * Runs FusedConv2D on the CPU as one op of oneDNN, without a separate pass over the output for the bias; a
+ * single image in bands where that is faster. Where the op doesn't apply, or the addon can't pass it on, it
+ * calls `original`, tfjs-node's kernel.
  */
 export function fusedConv2d(original: KernelConfig): KernelConfig {
   const call = original.kernelFunc as unknown as Call;
@@ -71,7 +74,10 @@ export function fusedConv2d(original: KernelConfig): KernelConfig {
   return { ...original, kernelFunc: kernelFunc as unknown as KernelFunc };
 }
 
-/** `CONV2D_ADD`: the same op adds to the output as well; where it can't, FusedConv2D and two ops more. */
+/**
+ * Runs `CONV2D_ADD` as the same op, which adds to the output as well; where that doesn't apply, as
+ * FusedConv2D and two more ops.
+ */
 export const conv2dAdd: KernelConfig = kernel<"x" | "filter" | "bias" | "addend", FusedConv2DAttrs>(
   CONV2D_ADD,
   ({ inputs, attrs, backend }) => {

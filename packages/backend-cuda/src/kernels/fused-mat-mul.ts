@@ -1,15 +1,16 @@
+/** Kernel of a matrix product with bias and activation, through oneDNN on the CPU. */
 import { reshape, tidy } from "@tensorflow/tfjs-core";
 import type { _FusedMatMulAttrs, KernelConfig, KernelFunc, Tensor, Tensor3D } from "@tensorflow/tfjs-core";
 import { runFusedConv2d } from "../fused-op.ts";
 import { fusesOnHost } from "../host.ts";
 import type { KernelArgs } from "../tensorflow-backend.ts";
 
-/** Terms per sum up to which oneDNN's 1x1 convolution is as fast as its matrix product. */
+/** Number of terms per sum up to which oneDNN's 1x1 convolution is as fast as its matrix product. */
 const MOST_TERMS = 2048;
 
 /**
- * _FusedMatMul of one matrix on the CPU as a 1x1 convolution, which takes the bias along.
- * All else goes to `original`, tfjs-node's kernel.
+ * Runs _FusedMatMul of one matrix on the CPU as a 1x1 convolution, which includes the bias. All other
+ * products go to `original`, tfjs-node's kernel.
  */
 export function fusedMatMul(original: KernelConfig): KernelConfig {
   const call = original.kernelFunc as unknown as (args: object) => Tensor;

@@ -1,3 +1,4 @@
+/** Kernels of RoIAlign and its gradient, by TensorFlow's CropAndResize. */
 import {
   add,
   avgPool,
@@ -19,10 +20,10 @@ import type { TensorflowBackend } from "../tensorflow-backend.ts";
 type Shape4D = readonly [number, number, number, number];
 
 /*
- * RoIAlign is a bilinear resize of each roi to its grid of samples, then a mean over each bin's
- * samples. TensorFlow's CropAndResize resizes so, but takes a sample in the outermost half cell for
- * one outside the image, where RoIAlign clamps it. On features grown by one cell of their own edge
- * values both agree: a sample in [-1, H] reads the edge, one beyond reads 0.
+ * RoIAlign is a bilinear resize of each roi to its grid of samples, then a mean over each bin's samples.
+ * TensorFlow's CropAndResize does this resize, but treats a sample in the outermost half cell as outside the
+ * image, where RoIAlign clamps it. On features padded by one cell of their own edge values both agree: a
+ * sample in [-1, H] reads the edge, one beyond reads 0.
  */
 const PADDING: [number, number][] = [
   [0, 0],
@@ -31,14 +32,17 @@ const PADDING: [number, number][] = [
   [0, 0],
 ];
 /**
- * Values of the samples of one chunk of rois; a single roi may take more. Forward 32 MB: what is sampled is
- * averaged while it is near. Backward 128 MB, since every chunk sums a whole map.
+ * Maximum number of sampled values in one chunk of rois; a single roi may exceed it. Forward 32 MB, so that
+ * samples are averaged while they are in the cache. Backward 128 MB, since every chunk sums a whole map.
  */
 const FORWARD_VALUES = 1 << 23;
 const BACKWARD_VALUES = 1 << 25;
 const f = Math.fround;
 
-/** How a roi's samples lie along an axis: how many per bin, the first and the last as CropAndResize counts (0 and 1 are the padded map's outermost cells). */
+/**
+ * A roi's samples along an axis: the number per bin, and the first and last in the coordinates of
+ * CropAndResize (0 and 1 are the padded map's outermost cells).
+ */
 interface Extent {
   readonly samples: number;
   readonly first: number;
@@ -66,13 +70,13 @@ function extent(
   };
 }
 
-/** Rois with as many samples per bin: one crop serves them. */
+/** Rois with the same number of samples per bin, which share one crop. */
 interface Group {
-  /** Samples per bin along y and x; 0 for rois that are nothing. */
+  /** Samples per bin along y and x; 0 for empty rois. */
   readonly grid: readonly [number, number];
-  /** Of the rois, ascending. */
+  /** Indices of the rois, ascending. */
   readonly rows: number[];
-  /** (y1, x1, y2, x2) of each. */
+  /** Crops (y1, x1, y2, x2) of the rois. */
   readonly crops: number[];
 }
 
@@ -95,7 +99,7 @@ function groupsOf(boxes: Tensor, [, height, width]: Shape4D, attrs: RoiAlignAttr
   return [...groups.values()];
 }
 
-/** Runs of a group's rois that fit in memory: [begin, end) in `rows`. */
+/** Splits a group's rois into runs that fit in memory: [begin, end) in `rows`. */
 function chunks(
   { grid, rows }: Group,
   { outputHeight, outputWidth }: RoiAlignAttrs,
@@ -112,11 +116,14 @@ function chunks(
   ]);
 }
 
-// All rois in one group are in order already.
+// When all rois are in one group they are in order already.
 const pick = <T extends Tensor>(x: T, rows: readonly number[]): T =>
   rows.length === x.shape[0] ? x : gather(x, tensor1d([...rows], "int32"));
 
-/** An adaptive number of samples (samplingRatio 0) differs by roi: rois are grouped by it, a crop for each group. */
+/**
+ * Computes RoIAlign. An adaptive number of samples (samplingRatio 0) differs by roi: rois are grouped by it,
+ * with one crop for each group.
+ */
 export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex", RoiAlignAttrs>(
   ROI_ALIGN,
   ({ inputs: { features, boxes, imageIndex }, attrs }) =>
@@ -151,7 +158,7 @@ export const roiAlign: KernelConfig = kernel<"features" | "boxes" | "imageIndex"
     }),
 );
 
-/** The ops' own gradients in turn, which tfjs does not name. */
+/** Computes the gradient of RoIAlign by the gradients of the same ops, which tfjs does not export. */
 export const roiAlignGrad: KernelConfig = kernel<"dy" | "boxes" | "imageIndex", RoiAlignGradAttrs>(
   ROI_ALIGN_GRAD,
   ({ inputs: { dy, boxes, imageIndex }, attrs, backend }) =>

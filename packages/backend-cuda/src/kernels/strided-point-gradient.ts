@@ -1,3 +1,4 @@
+/** Kernel of the filter's gradient of strided 1x1 convolutions, which avoids an error of oneDNN. */
 import { stridedSlice, tidy } from "@tensorflow/tfjs-core";
 import type {
   Conv2DBackpropFilterAttrs,
@@ -9,10 +10,10 @@ import type {
 import type { KernelArgs } from "../tensorflow-backend.ts";
 
 /**
- * Conv2DBackpropFilter of 1x1 filters with a stride, on the CPU. oneDNN's kernel for it writes beyond its
- * workspace when the input has fewer than 16 channels and the processor AVX-512 (TensorFlow 2.21): the
- * process dies later, of a corrupted heap. Such a filter sees only the pixels it steps on, so those are
- * taken first; then the stride is 1. All else goes to `original`, tfjs-node's kernel.
+ * Computes Conv2DBackpropFilter of 1x1 filters with a stride, on the CPU. oneDNN's kernel for it writes
+ * beyond its workspace when the input has fewer than 16 channels and the processor AVX-512 (TensorFlow 2.21):
+ * the process dies later, of a corrupted heap. Such a filter reads only every stride-th pixel, so those are
+ * extracted first; then the stride is 1. All other gradients go to `original`, tfjs-node's kernel.
  */
 export function stridedPointGradient(original: KernelConfig): KernelConfig {
   const call = original.kernelFunc as unknown as (args: object) => Tensor;
