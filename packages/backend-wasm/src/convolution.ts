@@ -1,9 +1,10 @@
+/** Convolutions, matrix products and filter gradients on all threads. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { allocate, floats, release } from "./heap.ts";
 import { address, inParts, instanceOf, partsOf } from "./simd.ts";
 
-/** How a filter moves over its input. */
+/** Strides, dilations and padding of a convolution. */
 export interface Geometry {
   readonly strides: readonly [number, number];
   readonly dilations: readonly [number, number];
@@ -16,12 +17,13 @@ export interface Epilogue {
   readonly relu?: boolean;
 }
 
-/** Multiplications that are worth a part of their own: some twenty microseconds. */
+/** Number of multiplications that are worth a part of their own: some twenty microseconds. */
 const WORTH = 300_000;
 
 /**
- * x [batch, H, W, ci] under `filter` [kh, kw, ci, co]: assembly/convolution.ts on all threads. TensorFlow.js's
- * own, XNNPACK, is as fast once it has prepared a filter, but in training each filter is new.
+ * Convolves x [batch, H, W, ci] with `filter` [kh, kw, ci, co] by assembly/convolution.ts on all threads.
+ * TensorFlow.js's own kernel, XNNPACK, is as fast once it has prepared a filter, but in training each filter
+ * is new.
  */
 export function convolution(
   backend: BackendWasm,
@@ -67,7 +69,10 @@ export function convolution(
   return out;
 }
 
-/** `out` [rows, n] = `a` [rows, k] x `b` [k, n] at the given offsets (in values): a convolution of 1x1 filters. */
+/**
+ * Computes `out` [rows, n] = `a` [rows, k] x `b` [k, n] at the given offsets (in values), as a convolution of
+ * 1x1 filters.
+ */
 export function product(
   backend: BackendWasm,
   [a, offsetA]: readonly [TensorInfo, number],
@@ -126,7 +131,7 @@ function multiply(
   if (biases !== undefined) release(backend, biases);
 }
 
-/** How `filterGradient` sees x, dy and the filter. */
+/** Shapes of x, dy and the filter for `filterGradient`. */
 export interface FilterShape {
   readonly batch: number;
   readonly input: readonly [height: number, width: number, channels: number];
@@ -135,7 +140,10 @@ export interface FilterShape {
   readonly geometry: Geometry;
 }
 
-/** Adds to or writes `out` [kh, kw, ci, co], the filter's gradient, on all threads: assembly/filter-gradient.ts. */
+/**
+ * Computes the filter's gradient on all threads by assembly/filter-gradient.ts, and writes it to `out` [kh,
+ * kw, ci, co] or adds it.
+ */
 export function filterGradient(
   backend: BackendWasm,
   [x, offsetX]: readonly [TensorInfo, number],
@@ -150,7 +158,7 @@ export function filterGradient(
   const steps = [...strides, ...dilations];
   const tiles = Math.ceil(co / 8);
   const work = batch * outHeight * outWidth * kernel[0] * kernel[1] * ci * 8;
-  // Each part packs x anew: few parts, unless there is much to do in each.
+  // Each part packs x again: few parts, unless each has much to do.
   const parts = Math.max(1, Math.min(tiles, partsOf(backend), Math.floor((tiles * work) / WORTH)));
   const share = Math.ceil(tiles / parts) * 8;
   const bytes = instanceOf(backend).simd.filterGradientScratch(

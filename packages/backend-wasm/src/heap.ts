@@ -1,3 +1,4 @@
+/** Access of kernels to the memory of TensorFlow.js's wasm backend. */
 import "@tensorflow/tfjs-backend-wasm";
 import { getKernel, util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
@@ -5,19 +6,20 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
 import { instanceOf } from "./simd.ts";
 
-/** What a kernel of this package is given. */
+/** Arguments of a kernel in this package. */
 export interface KernelArgs<In, Attrs> {
   readonly inputs: In;
   readonly attrs: Attrs;
   readonly backend: BackendWasm;
 }
 
-/** The tensors of a kernel, by name. */
+/** A kernel's input tensors, by name. */
 export type Inputs<Name extends string> = Readonly<Record<Name, TensorInfo>>;
 
 /**
- * A kernel as the registry wants it. `original`, if any, is the one it replaces: its set-up, which
- * binds the compiled functions, still has to run. What a kernel that fails has allocated is freed: nobody else knows of it.
+ * Makes a kernel for the registry. `original`, if any, is the kernel it replaces: its set-up, which binds the
+ * compiled functions, still has to run. When a kernel fails, its allocations are freed, as no other code
+ * knows of them.
  */
 export function kernel<In, Attrs>(
   name: string,
@@ -43,7 +45,7 @@ export function kernel<In, Attrs>(
     kernelName: name,
     backendName: "wasm",
     kernelFunc: kernelFunc as unknown as KernelConfig["kernelFunc"],
-    // Told of a backend before anything is allocated for the user.
+    // Done for each backend before anything is allocated for the user.
     setupFunc: (backend) => {
       instanceOf(backend as BackendWasm);
       original?.setupFunc?.(backend);
@@ -51,7 +53,7 @@ export function kernel<In, Attrs>(
   };
 }
 
-/** TensorFlow.js's own kernel `name`. Call it while modules load: later it may be replaced. */
+/** Returns TensorFlow.js's own kernel `name`. Call it while modules load: later it may have been replaced. */
 export function builtin(name: string): KernelConfig {
   const config = getKernel(name, "wasm");
   if (config === undefined)
@@ -61,7 +63,7 @@ export function builtin(name: string): KernelConfig {
   return config;
 }
 
-/** Runs a kernel outside the tape; the caller owns the result and releases it with `release`. */
+/** Runs a kernel outside the tape; the caller owns the result and frees it with `release`. */
 export function call(
   config: KernelConfig,
   backend: BackendWasm,
@@ -71,12 +73,12 @@ export function call(
   return remembered(backend, config.kernelFunc({ inputs, attrs: attrs as never, backend }) as TensorInfo);
 }
 
-/** Frees what `call` or `allocate` returned. */
+/** Frees tensors that `call` or `allocate` returned. */
 export function release(backend: BackendWasm, ...infos: readonly TensorInfo[]): void {
   for (const info of infos) backend.disposeData(info.dataId);
 }
 
-/** An output or a scratch array, not initialised. */
+/** Allocates an output or a scratch array, not initialised. */
 export function allocate(backend: BackendWasm, shape: readonly number[]): TensorInfo {
   return remembered(backend, backend.makeOutput([...shape], "float32"));
 }
@@ -87,7 +89,7 @@ function remembered(backend: BackendWasm, info: TensorInfo): TensorInfo {
 }
 
 /**
- * The values of a tensor in the heap. Any allocation may move the heap: take this after the last
+ * Returns the values of a tensor in the heap. Any allocation may move the heap: call it after the last
  * `allocate`.
  */
 export function floats(backend: BackendWasm, info: TensorInfo): Float32Array {
@@ -98,7 +100,7 @@ export function ints(backend: BackendWasm, info: TensorInfo): Int32Array {
   return backend.typedArrayFromHeap(info) as Int32Array;
 }
 
-/** The same memory under another shape, counted as a reference of its own. */
+/** Returns the same memory under another shape, counted as a separate reference. */
 export function reshaped(backend: BackendWasm, info: TensorInfo, shape: readonly number[]): TensorInfo {
   backend.incRef(info.dataId);
   return { dataId: info.dataId, shape: [...shape], dtype: info.dtype };

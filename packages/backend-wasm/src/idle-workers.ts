@@ -1,14 +1,16 @@
 /**
- * TensorFlow.js's threaded build is the one whose memory workers can share, but its loader waits for eight
- * workers of its own that often do not start: in Node it makes them from a blob: URL, which worker_threads
- * refuses; in a page it gives them its own source text, which a minifier has taken out of its context. This
- * package has workers of its own and needs none of those.
+ * Replaces the workers of TensorFlow.js's threaded build, which this package doesn't use, by idle ones.
+ *
+ * That build is the only one whose memory workers can share, but its loader waits for eight workers of its
+ * own that often do not start: in Node it makes them from a blob: URL, which worker_threads refuses; in a
+ * page it gives them its own source text, which a minifier may have made dependent on its context. This
+ * package has workers of its own.
  */
 import { inNode } from "./node-module.ts";
 
 const LOADED = { cmd: "loaded" };
 
-/** Stands in for a worker of the loader's pool, to which nothing is ever given: it says that it is loaded. */
+/** Replaces a worker of the loader's pool, which never receives any work: it reports that it is loaded. */
 class IdleWorker {
   onmessage: ((event: { data: object }) => void) | undefined;
   postMessage(): void {
@@ -25,7 +27,10 @@ const isLoad = (message: unknown): boolean => {
   return cmd === "load" && wasmModule instanceof WebAssembly.Module && urlOrBlob instanceof Blob;
 };
 
-/** Workers of the page, which has others too: only those that are told to load the backend are let go, and said to be loaded. */
+/**
+ * Replaces the page's Worker, which has other uses too: only workers that are told to load the backend are
+ * terminated, and reported as loaded.
+ */
 const idleInPage = (Base: typeof Worker): typeof Worker =>
   class extends Base {
     override postMessage(message: unknown, rest?: Transferable[] | StructuredSerializeOptions): void {
@@ -38,11 +43,11 @@ const idleInPage = (Base: typeof Worker): typeof Worker =>
     }
   };
 
-/** Until the returned function is called, the loader of backend "wasm" gets idle workers. */
+/** Gives idle workers to the loader of backend "wasm", until the returned function is called. */
 export function withIdleWorkers(): () => void {
   const before = Object.getOwnPropertyDescriptor(globalThis, "Worker");
   const idle = inNode() || typeof Worker === "undefined" ? IdleWorker : idleInPage(Worker);
-  // In Node the loader sets `Worker` itself before it makes some.
+  // In Node the loader sets `Worker` itself before it makes workers.
   Object.defineProperty(globalThis, "Worker", { get: () => idle, set: () => {}, configurable: true });
   return () => {
     if (before === undefined) Reflect.deleteProperty(globalThis, "Worker");

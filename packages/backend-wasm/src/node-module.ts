@@ -1,6 +1,8 @@
+/** Loads Node's own modules, unseen by bundlers. */
+
 /**
- * A module of Node's own. Written so that bundlers for pages, which must not look for it, leave it alone;
- * only call it in Node.
+ * Loads a module of Node. Written so that bundlers for pages, which must not resolve it, ignore it; call it
+ * only in Node.
  */
 export async function nodeModule(name: "node:os"): Promise<typeof import("node:os")>;
 export async function nodeModule(name: "node:worker_threads"): Promise<typeof import("node:worker_threads")>;

@@ -1,10 +1,16 @@
-/** What the loader of backend "wasm" leaves on Node's `process`: listeners of errors anywhere in the program, which only throw them again. */
+/**
+ * Removes the listeners that the loader of backend "wasm" leaves on Node's `process`: they listen to errors
+ * anywhere in the program, and only throw them again.
+ */
 import { inNode } from "./node-module.ts";
 
 const EVENTS = ["uncaughtException", "unhandledRejection"] as const;
 const isLoaders = (listener: unknown): boolean => /ExitStatus|throw reason/.test(String(listener));
 
-/** Notes what is there. The returned function takes off what a loader has added since: otherwise each start leaves its own. */
+/**
+ * Records the present listeners. The returned function removes those that a loader has added since: otherwise
+ * each start leaves its own.
+ */
 export function withoutListeners(): () => void {
   if (!inNode()) return () => {};
   const before = EVENTS.map((event) => new Set<unknown>(process.listeners(event as "uncaughtException")));

@@ -1,3 +1,4 @@
+/** Registers this package's kernels with backend "wasm". */
 import { getKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { registerKernels } from "@mrcnn/core/tensors";
@@ -20,7 +21,7 @@ import { resizeNearestNeighborGrad } from "./kernels/resize-nearest-neighbor-gra
 import { roiAlign, roiAlignGrad } from "./kernels/roi-align.ts";
 import { unsortedSegmentSum } from "./kernels/unsorted-segment-sum.ts";
 
-/** Slow kernels of TensorFlow.js that are replaced. */
+/** Replacements of slow kernels of TensorFlow.js. */
 const replacements: readonly KernelConfig[] = [
   batchMatMul,
   conv2d,
@@ -49,12 +50,12 @@ const additions: readonly KernelConfig[] = [
   unsortedSegmentSum,
 ];
 
-/** Everything this package puts on backend "wasm". */
+/** All kernels that this package registers with backend "wasm". */
 export const kernels: readonly KernelConfig[] = [...replacements, ...additions];
 
 /**
- * Registers `kernels`, in place of TensorFlow.js's own where it has one; explicit and idempotent,
- * before or after the backend starts.
+ * Registers `kernels`, which replace TensorFlow.js's own where those exist; explicit and idempotent, before
+ * or after the backend starts.
  */
 export function registerWasmKernels(): void {
   for (const { kernelName, backendName, kernelFunc } of replacements) {

@@ -1,3 +1,4 @@
+/** This package's compiled functions on the memory of TensorFlow.js, and their division among threads. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { BackendError } from "@mrcnn/core";
@@ -13,15 +14,18 @@ interface Instance {
   readonly memory: WebAssembly.Memory;
   readonly simd: Simd;
   readonly guard: Guard;
-  /** What the kernel that runs has allocated: given back when it fails. */
+  /** Allocations of the running kernel, which are freed when it fails. */
   made: TensorInfo[];
   pool: WorkerPool | undefined;
 }
 
-// One for each started backend, gone with it.
+// One for each started backend, collected with it.
 const instances = new WeakMap<BackendWasm, Instance>();
 
-/** This package's compiled kernels on the memory of TensorFlow.js's, which is checked from then on, and the threads that run them. */
+/**
+ * Returns this package's compiled functions on the memory of TensorFlow.js, which is checked from then on,
+ * and the threads that run them.
+ */
 export function instanceOf(backend: BackendWasm): Instance {
   const present = instances.get(backend);
   if (present !== undefined) return present;
@@ -54,18 +58,18 @@ export function isShared(memory: WebAssembly.Memory): boolean {
   return typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
 }
 
-/** Parts per thread: a thread that is held up then leaves its share to the others. */
+/** Number of parts per thread: a thread that is delayed leaves its share to the others. */
 const PARTS = 4;
 
-/** How many parts `inParts` makes at most: as many scratch areas are needed. */
+/** Returns the maximum number of parts that `inParts` makes, and so the number of scratch areas needed. */
 export function partsOf(backend: BackendWasm): number {
   const { pool } = instanceOf(backend);
   return pool === undefined ? 1 : Math.min(MOST_CALLS, pool.threads * PARTS);
 }
 
 /**
- * Runs a function on [0, total) in parts that the threads share, each a multiple of `step` and about
- * `least` long or longer. `args` of a part gets its bounds and its number.
+ * Runs a function on [0, total) in parts that the threads share, each a multiple of `step` and at least about
+ * `least` long. `args` receives a part's bounds and its number.
  */
 export function inParts(
   backend: BackendWasm,
@@ -87,7 +91,7 @@ export function inParts(
   else pool.run(name, calls);
 }
 
-/** Where a tensor's values begin. */
+/** Returns the address of a tensor's values. */
 export function address(backend: BackendWasm, info: TensorInfo): number {
   return backend.getMemoryOffset(info.dataId);
 }

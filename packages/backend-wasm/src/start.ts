@@ -1,3 +1,4 @@
+/** Starts and stops backend "wasm" with threads. */
 import { engine, env, registerBackend, setBackend } from "@tensorflow/tfjs-core";
 import { setThreadsCount } from "@tensorflow/tfjs-backend-wasm";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
@@ -10,13 +11,13 @@ import { instanceOf, isShared } from "./simd.ts";
 import { createWorkerPool } from "./worker-pool.ts";
 
 export interface WasmOptions {
-  /** "auto", the default, takes all logical processors, up to 8. */
+  /** Number of threads; "auto" takes all logical processors, up to 8. Default "auto". */
   readonly threads?: number | "auto";
 }
 
 const MOST_THREADS = 8;
 const PATIENCE_MS = 20_000;
-// What makes TensorFlow.js load the build with a shared memory. It says no in Node.
+// Flag that makes TensorFlow.js load the build with shared memory. In Node its default is false.
 const SHARED = "WASM_HAS_MULTITHREAD_SUPPORT";
 
 async function processors(): Promise<number> {
@@ -24,11 +25,11 @@ async function processors(): Promise<number> {
 }
 
 /**
- * Registers this package's kernels and makes backend "wasm" the current one, with threads. In a
- * browser threads need a cross-origin-isolated page. Where they do not start, one is used. The
- * workers do not keep a process alive. A backend that broke down is started anew.
+ * Registers this package's kernels and makes backend "wasm" the current one, with threads. In a browser
+ * threads need a cross-origin-isolated page. Where they do not start, one thread is used. The workers do not
+ * keep a process alive. A backend that broke down is started again.
  *
- * @returns how many threads it runs; what runs already when the backend had been started before.
+ * @returns the number of threads; that of the running backend when it had been started before.
  * @throws BackendError when the backend does not start at all.
  */
 export function startWasm(options: WasmOptions = {}): Promise<number> {
@@ -38,8 +39,9 @@ export function startWasm(options: WasmOptions = {}): Promise<number> {
 }
 
 /**
- * Stops backend "wasm", its threads too, and gives its memory back, which otherwise never shrinks. All tensors on it are
- * gone, and the models made of them; `startWasm` starts it anew. Waits for a start that runs; a backend that does not run is left alone.
+ * Stops backend "wasm" and its threads, and frees its memory, which otherwise never shrinks. All tensors on
+ * it and the models made of them are lost; `startWasm` starts it again. Waits for a start in progress; does
+ * nothing when the backend does not run.
  */
 export function stopWasm(): Promise<void> {
   const next = last.then(stop);
@@ -59,7 +61,7 @@ function stop(): void {
   registerBackend("wasm", registered.factory, registered.priority);
 }
 
-// Tensors outlive their backend: they may be disposed as ever, but not read.
+// Tensors outlive their backend: they may still be disposed, but not read.
 function retire(backend: BackendWasm): void {
   const gone = (): never => {
     throw new BackendError("Backend wasm was stopped, and what was on it is gone. Load the model again.");
@@ -74,12 +76,12 @@ function retire(backend: BackendWasm): void {
     makeOutput: gone,
     getMemoryOffset: gone,
     typedArrayFromHeap: gone,
-    // TensorFlow.js's calls compiled code, which may have broken down.
+    // TensorFlow.js's own method calls compiled code, which may have broken down.
     dispose: () => Object.assign(backend, { wasm: null }),
   });
 }
 
-// TensorFlow.js has one backend "wasm": whoever asks for it while it starts waits.
+// TensorFlow.js has one backend "wasm": concurrent starts and stops run one after the other.
 let last: Promise<unknown> = Promise.resolve();
 
 async function start({ threads = "auto" }: WasmOptions): Promise<number> {
@@ -106,17 +108,17 @@ async function start({ threads = "auto" }: WasmOptions): Promise<number> {
   return instanceOf(backend).pool?.threads ?? 1;
 }
 
-/** Starts the build with a shared memory, where there is such memory. Its own threads stay out of the way. */
+/** Starts the build with shared memory, where such memory exists, without the threads of its own. */
 async function startShared(): Promise<boolean> {
   setThreadsCount(1);
   const restore = withIdleWorkers();
   try {
     if (inNode()) env().set(SHARED, true);
-    // A page fetches the binary first, for which there is no right time.
+    // A page first fetches the binary, which may take any time.
     const starting = setBackend("wasm");
     if (await (inNode() ? inTime(starting) : starting)) return true;
   } catch {
-    // One thread, then.
+    // Failed: one thread is used.
   } finally {
     restore();
   }
@@ -130,7 +132,7 @@ async function addWorkers(backend: BackendWasm, threads: number): Promise<void> 
   try {
     instance.pool = await inTime(createWorkerPool(instance, threads));
   } catch {
-    // No workers here: one thread.
+    // No workers here: one thread is used.
   }
 }
 

@@ -1,17 +1,18 @@
+/** Threads that run this package's compiled functions. */
 import { BackendError } from "@mrcnn/core";
 import { inNode, nodeModule } from "./node-module.ts";
 import type { Simd, SimdName } from "./simd-functions.ts";
 
 /** Threads that run this package's compiled functions on one shared memory. */
 export interface WorkerPool {
-  /** The calling thread and the workers. */
+  /** Number of threads, including the calling one. */
   readonly threads: number;
-  /** Runs `name` once for each list of arguments, at most MOST_CALLS, and returns when all are done. */
+  /** Runs `name` once for each list of arguments, at most MOST_CALLS, and returns when all calls are done. */
   run(name: SimdName, calls: readonly (readonly number[])[]): void;
   dispose(): void;
 }
 
-/** What a worker is, in Node and in a browser. */
+/** The common interface of workers in Node and in browsers. */
 interface Channel {
   postMessage(message: unknown): void;
   terminate(): unknown;
@@ -23,22 +24,22 @@ interface Channel {
 
 export const MOST_CALLS = 64;
 const MOST_ARGUMENTS = 32;
-/** Doubles for each call: how many arguments, index of the function, arguments. */
+/** Number of doubles for each call: the number of arguments, the function's index, and the arguments. */
 const SIZE = 2 + MOST_ARGUMENTS;
 
-// Cells of the shared control array. RUN moves when there is work. TICKETS holds the number of calls
-// in its upper half and the next one to take in its lower half, so that a thread that comes late
-// cannot mistake one run for another. LEFT counts calls not yet done.
+// Cells of the shared control array. RUN changes when there is work. TICKETS holds the number of calls in its
+// upper half and the next one to take in its lower half, so that a late thread cannot mistake one run for
+// another. LEFT counts calls not yet done.
 const RUN = 0;
 const TICKETS = 1;
 const LEFT = 2;
 const FAILED = 3;
 
-// Looks at the counter before going to sleep: in a training step the next run is some microseconds
-// away, and waking a thread takes as long again.
+// Number of polls before a thread sleeps: in a training step the next run is some microseconds away, and
+// waking a thread takes as long again.
 const SPINS = 5000;
 
-// Threads take calls as they get to them: on a busy machine one may be long away.
+// Threads take calls as they become free: on a busy machine one may be delayed for long.
 const source = `
 const start = ({ module, memory, control, slots, names }) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
@@ -142,7 +143,7 @@ export async function createWorkerPool(
         Atomics.sub(control, LEFT, 1);
       }
       for (let i = 0; i < SPINS && Atomics.load(control, LEFT) > 0; i++);
-      // A browser's main thread may not sleep: it looks again and again.
+      // A browser's main thread may not sleep: it polls instead.
       for (let left = Atomics.load(control, LEFT); left > 0; left = Atomics.load(control, LEFT)) {
         try {
           Atomics.wait(control, LEFT, left);
@@ -159,7 +160,7 @@ export async function createWorkerPool(
   };
 }
 
-/** The next call to make, or -1. */
+/** Returns the next call to make, or -1. */
 function take(control: Int32Array): number {
   const ticket = Atomics.add(control, TICKETS, 1);
   const call = ticket & 0xffff;

@@ -1,3 +1,4 @@
+/** Kernel of the filter's gradient of a convolution. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { filterGradient } from "../convolution.ts";
 import { allocate, kernel } from "../heap.ts";
@@ -5,7 +6,7 @@ import type { Inputs } from "../heap.ts";
 import { convInfo, geometryOf } from "./conv2d.ts";
 import type { ConvAttrs } from "./conv2d.ts";
 
-/** The filter's gradient, of any stride, padding and dilation. */
+/** Computes the filter's gradient, for any stride, padding and dilation. */
 export const conv2dBackpropFilter: KernelConfig = kernel<
   Inputs<"x" | "dy">,
   ConvAttrs & { readonly filterShape: readonly number[] }

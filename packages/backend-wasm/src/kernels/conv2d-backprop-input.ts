@@ -1,3 +1,4 @@
+/** Kernel of the input's gradient of a convolution. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { convolution } from "../convolution.ts";
@@ -10,14 +11,14 @@ import type { ConvAttrs } from "./conv2d.ts";
 const original = builtin("Conv2DBackpropInput");
 
 /**
- * One axis of the gradient, seen from the input: the pixels of phase p (those that filter taps
- * p, p + stride, ... reach) form a convolution of stride 1 over dy.
+ * One axis of the gradient, seen from the input: the pixels of phase p (those that filter taps p, p + stride,
+ * ... reach) form a convolution of stride 1 over dy.
  */
 interface Phase {
-  /** The first tap and how many there are. */
+  /** The first tap, and the number of taps. */
   readonly tap: number;
   readonly taps: number;
-  /** The first input pixel of the phase, and how many there are. */
+  /** The first input pixel of the phase, and the number of pixels. */
   readonly pixel: number;
   readonly pixels: number;
   readonly before: number;
@@ -40,7 +41,7 @@ function phases(input: number, output: number, taps: number, stride: number, pad
   });
 }
 
-/** The taps of one phase, turned about and with their channels swapped: [taps y, taps x, Co, Ci]. */
+/** Returns the taps of one phase, reversed and with their channels swapped: [taps y, taps x, Co, Ci]. */
 function phaseFilter(
   backend: BackendWasm,
   filter: TensorInfo,
@@ -71,8 +72,8 @@ function phaseFilter(
 }
 
 /**
- * The input's gradient as forward convolutions of dy: one for stride 1, one for each of the
- * stride² phases of the input's pixels otherwise, so that no multiplication is with an inserted 0.
+ * Computes the input's gradient as forward convolutions of dy: one for stride 1, otherwise one for each of
+ * the stride² phases of the input's pixels, so that no multiplication is with an inserted 0.
  */
 export const conv2dBackpropInput: KernelConfig = kernel<
   Inputs<"dy" | "filter">,
@@ -86,7 +87,7 @@ export const conv2dBackpropInput: KernelConfig = kernel<
     const rows = phases(info.inHeight, info.outHeight, kh, stride[0], info.padInfo.top);
     const columns = phases(info.inWidth, info.outWidth, kw, stride[1], info.padInfo.left);
     const isDilated = info.dilationHeight * info.dilationWidth > 1;
-    // Paddings wider than the filter: rare, and not worth a crop.
+    // Paddings wider than the filter are rare, and not worth a crop.
     if (isDilated || [...rows, ...columns].some((phase) => phase.before < 0 || phase.after < 0)) {
       return call(original, backend, { dy, filter }, attrs);
     }
@@ -107,7 +108,7 @@ export const conv2dBackpropInput: KernelConfig = kernel<
       return result;
     }
     const result = allocate(backend, attrs.inputShape);
-    // Pixels between the taps of a filter smaller than its stride get nothing.
+    // Pixels between the taps of a filter smaller than its stride have no gradient.
     if (kh < stride[0] || kw < stride[1]) floats(backend, result).fill(0);
     for (const y of rows) {
       for (const x of columns) {

@@ -1,3 +1,4 @@
+/** Kernels of a convolution, with bias and relu. */
 import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import { convolution } from "../convolution.ts";
@@ -16,7 +17,7 @@ export interface ConvAttrs {
   readonly dataFormat?: "NHWC" | "NCHW";
 }
 
-/** Everything about a convolution that follows from its shapes and attributes. */
+/** Derives the sizes of a convolution from its shapes and attributes. */
 export function convInfo(
   input: readonly number[],
   filter: readonly number[],
@@ -48,7 +49,7 @@ export function geometryOf({
   };
 }
 
-// Rounding other than down would let the last window hang over the edge: not ours.
+// Any rounding other than down could let the last window exceed the edge, which is not supported here.
 const isPlain = ({ dataFormat, dimRoundingMode }: ConvAttrs): boolean =>
   (dataFormat === undefined || dataFormat === "NHWC") && (dimRoundingMode ?? "floor") === "floor";
 
@@ -61,7 +62,10 @@ export const conv2d: KernelConfig = kernel<Inputs<"x" | "filter">, ConvAttrs>(
   originalConv2d,
 );
 
-/** With a bias per channel, and no activation or relu; any other is left to TensorFlow.js. */
+/**
+ * Convolves with a bias per channel, and without activation or with relu; other activations are left to
+ * TensorFlow.js.
+ */
 export const fusedConv2d: KernelConfig = kernel<
   Inputs<"x" | "filter"> & NamedTensorInfoMap,
   ConvAttrs & { readonly activation: string }

@@ -1,3 +1,4 @@
+/** Kernel of gather. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { allocate, builtin, call, floats, ints, kernel, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
@@ -9,7 +10,7 @@ interface Attrs {
   readonly batchDims?: number;
 }
 
-/** Whole rows are copied at once. Short ones, other types and bad indices are left to TensorFlow.js. */
+/** Copies whole rows at once. Short rows, other types and invalid indices are left to TensorFlow.js. */
 export const gather: KernelConfig = kernel<Inputs<"x" | "indices">, Attrs>(
   "GatherV2",
   ({ inputs: { x, indices }, attrs, backend }) => {

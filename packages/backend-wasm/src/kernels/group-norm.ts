@@ -1,3 +1,4 @@
+/** Kernel of group normalization. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
 import type { GroupNormAttrs, GroupNormGradAttrs } from "@mrcnn/nn/kernel";
@@ -7,11 +8,11 @@ import { address, inParts, instanceOf, partsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-/** How many images make a thread's share worth its start. */
+/** Returns the number of images that makes a thread's share worth its start. */
 const images = ({ shape }: TensorInfo): number =>
   Math.max(1, Math.ceil((200_000 * shape[0]!) / sizeOf(shape)));
 
-/** Group normalization and its moments: assembly/group-norm.ts. */
+/** Computes group normalization and its moments, by assembly/group-norm.ts. */
 export const groupNorm: KernelConfig = kernel<Inputs<"x" | "weight" | "bias">, GroupNormAttrs>(
   GROUP_NORM,
   ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {

@@ -1,8 +1,11 @@
+/** Kernel of identity, without a copy. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { builtin, kernel } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
 
-/** The same values under another tensor: one more reference, where TensorFlow.js's wasm copies. */
+/**
+ * Returns the same values as another tensor by one more reference, where TensorFlow.js's wasm backend copies.
+ */
 export const identity: KernelConfig = kernel<Inputs<"x">, object>(
   "Identity",
   ({ inputs: { x }, backend }) => {

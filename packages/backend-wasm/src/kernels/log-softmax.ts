@@ -1,7 +1,8 @@
+/** Kernel of log softmax. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { allocate, floats, kernel } from "../heap.ts";
 
-/** log(softmax) along the last axis, after the row's maximum is taken off. */
+/** Computes log(softmax) along the last axis, after subtracting the row's maximum. */
 export const logSoftmax: KernelConfig = kernel<{ logits: TensorInfo }, { axis: number }>(
   "LogSoftmax",
   ({ inputs: { logits }, backend }) => {

@@ -1,3 +1,4 @@
+/** Kernels of matrix products, with bias and relu. */
 import type { KernelConfig, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { filterGradient, product } from "../convolution.ts";
@@ -14,7 +15,7 @@ interface Attrs {
 }
 
 const plain: Geometry = { strides: [1, 1], dilations: [1, 1], padding: [0, 0, 0, 0] };
-/** Rows that the gradient of a filter sees as one line of pixels. */
+/** Number of rows that the gradient of a filter treats as one line of pixels. */
 const LINE = 256;
 
 function turned(backend: BackendWasm, x: TensorInfo): TensorInfo {
@@ -33,7 +34,7 @@ function turned(backend: BackendWasm, x: TensorInfo): TensorInfo {
   return out;
 }
 
-/** out [m, n] = aᵀ b of a [k, m] and b [k, n]: the gradient of a 1x1 filter over k pixels. */
+/** Computes out [m, n] = aᵀ b of a [k, m] and b [k, n], as the gradient of a 1x1 filter over k pixels. */
 function transposedProduct(
   backend: BackendWasm,
   [a, offsetA]: readonly [TensorInfo, number],
@@ -55,7 +56,10 @@ function transposedProduct(
   if (k % LINE > 0) part(lines * LINE, 1, k % LINE, lines > 0 ? 1 : 0);
 }
 
-/** [..., m, k] x [..., k, n], or undefined where the batches would have to be broadcast in part. */
+/**
+ * Multiplies [..., m, k] x [..., k, n]; returns undefined where the batches would have to be broadcast
+ * partially.
+ */
 function multiply(
   backend: BackendWasm,
   a: TensorInfo,
@@ -113,7 +117,10 @@ export const batchMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs>(
   original,
 );
 
-/** With a bias per column, and no activation or relu; any other is left to TensorFlow.js. */
+/**
+ * Multiplies with a bias per column, and without activation or with relu; other activations are left to
+ * TensorFlow.js.
+ */
 export const fusedMatMul: KernelConfig = kernel<NamedTensorInfoMap, Attrs & { readonly activation: string }>(
   "_FusedMatMul",
   ({ inputs, attrs, backend }) => {

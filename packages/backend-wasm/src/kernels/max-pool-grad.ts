@@ -1,3 +1,4 @@
+/** Kernel of max pooling's gradient. */
 import { backend_util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { allocate, builtin, floats, kernel } from "../heap.ts";
@@ -11,7 +12,7 @@ interface Attrs {
   readonly dimRoundingMode?: "floor" | "round" | "ceil";
 }
 
-/** Each output's gradient goes to the first largest value of its window, as in PyTorch. */
+/** Adds each output's gradient to the first largest value of its window, as in PyTorch. */
 export const maxPoolGrad: KernelConfig = kernel<Inputs<"dy" | "input">, Attrs>(
   "MaxPoolGrad",
   ({ inputs: { dy, input }, attrs: { filterSize, strides, pad, dimRoundingMode }, backend }) => {

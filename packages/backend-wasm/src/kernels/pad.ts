@@ -1,3 +1,4 @@
+/** Kernel of padding. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { allocate, builtin, call, kernel } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
@@ -10,7 +11,7 @@ interface Attrs {
   readonly constantValue: number;
 }
 
-/** Zeros around feature maps, row by row; any other padding is left to TensorFlow.js. */
+/** Pads feature maps with zeros, row by row; any other padding is left to TensorFlow.js. */
 export const pad: KernelConfig = kernel<Inputs<"x">, Attrs>(
   "PadV2",
   ({ inputs: { x }, attrs, backend }) => {

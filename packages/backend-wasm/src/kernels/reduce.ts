@@ -1,3 +1,4 @@
+/** Kernels of sum and mean over outer axes. */
 import { backend_util, util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { allocate, builtin, call, floats, kernel, sizeOf } from "../heap.ts";
@@ -8,8 +9,8 @@ interface Attrs {
 }
 
 /**
- * Sum and Mean over neighbouring axes that are not the innermost: the sums of each channel of a
- * feature map, which are the gradients of biases. TensorFlow.js would transpose the whole map first.
+ * Makes the kernel of Sum or Mean over neighbouring axes that are not the innermost: the sums of each channel
+ * of a feature map, which are the gradients of biases. TensorFlow.js would transpose the whole map first.
  */
 function reducer(name: "Sum" | "Mean"): KernelConfig {
   const original = builtin(name);

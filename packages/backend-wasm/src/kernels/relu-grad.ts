@@ -1,10 +1,11 @@
+/** Kernel of relu's gradient. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { RELU_GRAD } from "@mrcnn/nn/kernel";
 import { allocate, kernel, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
 import { address, inParts } from "../simd.ts";
 
-/** dy where the output was positive, in one pass: assembly/relu-gradient.ts. */
+/** Returns dy where the output was positive, in one pass, by assembly/relu-gradient.ts. */
 export const reluGrad: KernelConfig = kernel<Inputs<"dy" | "y">, object>(
   RELU_GRAD,
   ({ inputs: { dy, y }, backend }) => {

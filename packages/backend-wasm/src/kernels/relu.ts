@@ -1,3 +1,4 @@
+/** Kernel of relu that propagates NaN. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { allocate, builtin, call, kernel, sizeOf } from "../heap.ts";
 import type { Inputs } from "../heap.ts";
@@ -6,8 +7,9 @@ import { address, inParts } from "../simd.ts";
 const original = builtin("Relu");
 
 /**
- * max(x, 0): assembly/relu.ts. TensorFlow.js's own, XNNPACK's, compares bits as whole numbers, so that it makes 0 of a NaN whose
- * sign is set, as those are that x86 processors make of inf - inf and 0 * inf: what is broken would look sound.
+ * Computes max(x, 0) by assembly/relu.ts. TensorFlow.js's own kernel, XNNPACK's, compares bits as integers,
+ * so that it returns 0 for a NaN whose sign is set, as x86 processors produce from inf - inf and 0 * inf:
+ * broken values would look sound.
  */
 export const relu: KernelConfig = kernel<Inputs<"x">, object>(
   "Relu",

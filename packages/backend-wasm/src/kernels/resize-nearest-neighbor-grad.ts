@@ -1,3 +1,4 @@
+/** Kernel of the gradient of nearest-neighbour resizing. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { allocate, builtin, floats, kernel } from "../heap.ts";
 
@@ -6,7 +7,7 @@ interface Attrs {
   readonly halfPixelCenters: boolean;
 }
 
-/** For each output coordinate the input coordinate that the forward resize reads. */
+/** Returns for each output coordinate the input coordinate that the forward resize reads. */
 function sources(from: number, to: number, { alignCorners, halfPixelCenters }: Attrs): Int32Array {
   const scale = alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to;
   return Int32Array.from({ length: to }, (_, i) => {
@@ -15,7 +16,7 @@ function sources(from: number, to: number, { alignCorners, halfPixelCenters }: A
   });
 }
 
-/** Every output pixel's gradient is added to the pixel it was read from. */
+/** Adds every output pixel's gradient to the pixel it was read from. */
 export const resizeNearestNeighborGrad: KernelConfig = kernel<{ images: TensorInfo; dy: TensorInfo }, Attrs>(
   "ResizeNearestNeighborGrad",
   ({ inputs: { images, dy }, attrs, backend }) => {

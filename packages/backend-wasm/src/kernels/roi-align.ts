@@ -1,3 +1,4 @@
+/** Kernels of RoIAlign and its gradient. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { ROI_ALIGN, ROI_ALIGN_GRAD } from "@mrcnn/roi-align/kernel";
 import type { RoiAlignAttrs, RoiAlignGradAttrs } from "@mrcnn/roi-align/kernel";
@@ -7,7 +8,7 @@ import { address, inParts, instanceOf, partsOf } from "../simd.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-/** assembly/roi-align.ts; threads share the rois. */
+/** Computes RoIAlign by assembly/roi-align.ts; threads share the rois. */
 export const roiAlign: KernelConfig = kernel<Inputs<"features" | "boxes" | "imageIndex">, RoiAlignAttrs>(
   ROI_ALIGN,
   ({ inputs: { features, boxes, imageIndex }, attrs, backend }) => {
@@ -41,7 +42,7 @@ export const roiAlign: KernelConfig = kernel<Inputs<"features" | "boxes" | "imag
   },
 );
 
-/** Threads share the channels, because rois overlap. */
+/** Computes the gradient of RoIAlign; threads share the channels, because rois overlap. */
 export const roiAlignGrad: KernelConfig = kernel<Inputs<"dy" | "boxes" | "imageIndex">, RoiAlignGradAttrs>(
   ROI_ALIGN_GRAD,
   ({ inputs: { dy, boxes, imageIndex }, attrs, backend }) => {

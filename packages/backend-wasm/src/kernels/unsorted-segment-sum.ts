@@ -1,7 +1,8 @@
+/** Kernel of the sum of rows by segment. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { allocate, floats, ints, kernel, sizeOf } from "../heap.ts";
 
-/** Rows of `x` added up by segment: the gradient of gather. Ids outside [0, numSegments) are dropped. */
+/** Sums the rows of `x` by segment: the gradient of gather. Ids outside [0, numSegments) are dropped. */
 export const unsortedSegmentSum: KernelConfig = kernel<
   { x: TensorInfo; segmentIds: TensorInfo },
   { numSegments: number }
