@@ -1,3 +1,4 @@
+/** The table of average precision that eval prints and reports show. */
 import { shownName } from "./terminal.ts";
 import type { IouScores, Scores } from "./scores.ts";
 
@@ -37,7 +38,10 @@ function categoryTable({ perCategory }: IouScores): string[] {
   ];
 }
 
-/** The scores as text: pycocotools' lines for each IoU type, and a table of the categories when there are several. */
+/**
+ * The scores as text: pycocotools' lines for each IoU type, and a table of the categories when there are
+ * several.
+ */
 export function apTable(
   scores: Scores,
   { maxDetections = 100 }: { readonly maxDetections?: number | undefined } = {},

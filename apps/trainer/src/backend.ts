@@ -1,3 +1,4 @@
+/** Starts the backend that a command computes with, and refuses options that it can't do. */
 import { availableParallelism } from "node:os";
 import {
   precisions as tensorflowPrecisions,
@@ -27,7 +28,7 @@ export interface BackendOptions {
   readonly backend: BackendName;
   readonly precision?: Precision;
   readonly threads?: number;
-  /** Of a GPU, in MB. */
+  /** Largest memory of a GPU that is used, MB. */
   readonly memoryLimit?: number;
   /** Whether what the backends' own libraries write to stderr is seen. */
   readonly verbose?: boolean;

@@ -1,3 +1,4 @@
+/** Networks of the catalog with random weights, for bench. */
 import { ConfigError, createRandom } from "@mrcnn/core";
 import type { Random } from "@mrcnn/core";
 import type { CatalogEntry } from "@mrcnn/mask-rcnn";
@@ -35,7 +36,10 @@ export function catalogConfig({ source, categories, keypoints, network }: Catalo
   });
 }
 
-/** A model with random weights; deep residual sums are damped, for without training they would grow past what heads can read. */
+/**
+ * A model with random weights; deep residual sums are damped, for without training they would grow past what
+ * heads can read.
+ */
 export function randomModel(config: MaskRcnnConfig, random: Random = createRandom(0)): MaskRcnn {
   const model = createMaskRcnn(config, random);
   for (const [name, variable] of model.variables) {

@@ -1,13 +1,16 @@
+/** Compares the detections of two models on the same pictures. */
 import type { Detections } from "@mrcnn/core";
 import { boxIou, rleIou } from "@mrcnn/masks";
 
 /** How the detections of two models on one image differ. */
 export interface DetectionDifference {
-  /** Objects that each found, and those that are the same: of one class, their boxes' IoU at least one half. */
+  /**
+   * Objects that each found, and those that are the same: of one class, their boxes' IoU at least one half.
+   */
   readonly before: number;
   readonly after: number;
   readonly same: number;
-  /** Of the same objects; absent when there are none. */
+  /** Distances between boxes of the same objects; absent without such objects. */
   readonly boxes?: Spread;
   readonly scores?: Spread;
   /** 1 - IoU; absent too when a model has no masks. */
@@ -22,7 +25,10 @@ export interface Spread {
   readonly median: number;
 }
 
-/** Compares what two models found in one image. Each object, best first, takes the free one that overlaps it most. */
+/**
+ * Compares what two models found in one image. Each object, best first, takes the free one that overlaps it
+ * most.
+ */
 export function compareDetections(before: Detections, after: Detections): DetectionDifference {
   const pairs = pairUp(before, after);
   const differences = {

@@ -51,8 +51,8 @@ function idleSource(source: DataSource, where: string): string | undefined {
 }
 
 /**
- * Refuses settings that would do nothing, so that nothing is trained otherwise than was asked for. Toggles of the model
- * (`mask`, `norm`) leave what belongs to their other state idle; that is what they are for.
+ * Refuses settings that would do nothing, so that nothing is trained otherwise than was asked for. Toggles of
+ * the model (`mask`, `norm`) leave what belongs to their other state idle; that is what they are for.
  *
  * @throws ConfigError naming each, and what to set.
  */

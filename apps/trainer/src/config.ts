@@ -6,17 +6,26 @@ import type { Augmentation } from "@mrcnn/transforms";
 
 /** Where images and their objects come from. Paths are relative to the working directory. */
 export interface DataSource {
-  /** "coco" (default): `images` and `annotations`. "folders": `folder`, or `images` and `masks`. "shapes": generated. */
+  /**
+   * "coco" (default): `images` and `annotations`. "folders": `folder`, or `images` and `masks`. "shapes":
+   * generated.
+   */
   readonly format: "coco" | "folders" | "shapes";
   /** Folder of the images. */
   readonly images?: string | undefined;
   /** COCO instances JSON. */
   readonly annotations?: string | undefined;
-  /** COCO: what to do about objects that can't be learned: boxes without area, no mask where others have one. Default "error"; in validation they count, unless dropped. */
+  /**
+   * COCO: what to do about objects that can't be learned: boxes without area, no mask where others have one.
+   * Default "error"; in validation they count, unless dropped.
+   */
   readonly degenerate?: "error" | "drop" | undefined;
   /** COCO: whether categories without objects are classes of the model. Default "keep". */
   readonly emptyCategories?: "keep" | "drop" | undefined;
-  /** Which way up photos are read that EXIF says are turned: "stored" (default), as COCO's own tools do, or "exif", upright, where they were annotated so. */
+  /**
+   * Which way up photos are read that EXIF says are turned: "stored" (default), as COCO's own tools do, or
+   * "exif", upright, where they were annotated so.
+   */
   readonly orientation?: "stored" | "exif" | undefined;
   /** Images of more pixels are refused. Default 178,956,970. */
   readonly maxPixels?: number | undefined;
@@ -74,7 +83,10 @@ export interface TrainingConfig {
     readonly accumulate: number;
     /** Default 0. */
     readonly seed: number;
-    /** A run of `mrcnn train`, a file of torchvision (a classifier's too), detectron2, matterport or this project, or a folder of .npy files (a backbone with batch norm folded in). Default: random. */
+    /**
+     * A run of `mrcnn train`, a file of torchvision (a classifier's too), detectron2, matterport or this
+     * project, or a folder of .npy files (a backbone with batch norm folded in). Default: random.
+     */
     readonly initialWeights?: string | undefined;
     /** Steps per line of metrics.jsonl. Default 1. */
     readonly logEvery: number;
@@ -82,10 +94,13 @@ export interface TrainingConfig {
     readonly checkpointEvery: number;
     /** Steps between evaluations on `data.validation`; 0, the default: only at the end. */
     readonly evaluateEvery: number;
-    /** Threads that decode and augment ahead of the step; 0: none, at most 64. Default: by the number of processors. */
+    /**
+     * Threads that decode and augment ahead of the step; 0: none, at most 64. Default: by the number of
+     * processors.
+     */
     readonly workers?: number | undefined;
   };
-  /** Of `data.validation`; also what `mrcnn eval` and `mrcnn detect` take for this run. */
+  /** How `data.validation` is evaluated; also what `mrcnn eval` and `mrcnn detect` take for this run. */
   readonly evaluation: {
     /** Default 100. */
     readonly maxDetections: number;

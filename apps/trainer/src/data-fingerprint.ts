@@ -21,8 +21,9 @@ async function addFile(hash: ReturnType<typeof createHash>, file: string): Promi
 }
 
 /**
- * Names a data set by its content: the number of its images, and a hash of its annotations (COCO: the file, which names
- * the images; folders: names and sizes of images and masks; shapes: what they are generated from).
+ * Names a data set by its content: the number of its images, and a hash of its annotations (COCO: the file,
+ * which names the images; folders: names and sizes of images and masks; shapes: what they are generated
+ * from).
  */
 export async function dataFingerprint(source: DataSource, images: number): Promise<string> {
   const hash = createHash("sha256");

@@ -1,3 +1,4 @@
+/** Opens the data set that a config names. */
 import { resolve } from "node:path";
 import { ConfigError } from "@mrcnn/core";
 import type { CocoId, Dataset } from "@mrcnn/core";
@@ -40,7 +41,10 @@ export interface SourceUse {
   readonly masks: boolean;
 }
 
-/** The rules for COCO annotations of a source of a config, and what its user can set; `where` is its path in the config ("data.train"). */
+/**
+ * The rules for COCO annotations of a source of a config, and what its user can set; `where` is its path in
+ * the config ("data.train").
+ */
 export function reviewOptionsOf(
   {
     degenerate,
@@ -124,9 +128,10 @@ const READ_FIRST = 1e9;
 const TOLD_EVERY_MS = 10_000;
 
 /**
- * Opens a data source of a config; `where` is its path in the config ("data.train"). All headers of its pictures are looked
- * at, and the first are read, up to 1e9 pixels in all, so that what is wrong with them is told now and not when they are
- * drawn; `onNote` is told how far that is when it takes long, and how many were not read.
+ * Opens a data source of a config; `where` is its path in the config ("data.train"). All headers of its
+ * pictures are looked at, and the first are read, up to 1e9 pixels in all, so that what is wrong with them is
+ * told now and not when they are drawn; `onNote` is told how far that is when it takes long, and how many
+ * were not read.
  *
  * @throws ConfigError for what is not given; DatasetError for what is wrong with the data.
  */

@@ -1,3 +1,4 @@
+/** Detects on the images of a data set or on pictures, one after the other. */
 import { toCocoResults } from "@mrcnn/coco-eval";
 import { ConfigError, isMrcnnError, MemoryError } from "@mrcnn/core";
 import type { CocoId, Dataset, Detections, RawImage } from "@mrcnn/core";
@@ -12,7 +13,12 @@ export interface DetectionSettings extends DetectOptions {
   readonly nativeSize?: boolean | undefined;
 }
 
-/** Detects on one image. @throws ConfigError naming the image when it can't be brought to the model's size; MemoryError naming it when there is not enough. */
+/**
+ * Detects on one image.
+ *
+ * @throws ConfigError naming the image when it can't be brought to the model's size; MemoryError naming it
+ *   when there is not enough.
+ */
 export async function detectImage(
   model: MaskRcnn,
   { image, name }: NamedImage,
@@ -54,7 +60,10 @@ export const categoryIds = (categories: readonly Category[]): CocoId[] => [
 
 export interface DetectAllOptions {
   readonly settings: DetectionSettings;
-  /** Of the model's classes, label 1 first; detections of a class that has none are left out. */
+  /**
+   * Category id of each of the model's classes, label 1 first; detections of a class without one are left
+   * out.
+   */
   readonly categoryIds: readonly (CocoId | undefined)[];
   /** Only the first so many images. */
   readonly limit?: number | undefined;

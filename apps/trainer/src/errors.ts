@@ -1,3 +1,4 @@
+/** Errors of the command line, and the message of any error. */
 import { isMrcnnError } from "@mrcnn/core";
 import type { MemoryError } from "@mrcnn/core";
 

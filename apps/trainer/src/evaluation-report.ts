@@ -1,3 +1,4 @@
+/** The page that eval writes: tables, curves and the worst pictures. */
 import { COCO_AREA_RANGES } from "@mrcnn/coco-eval";
 import type { CocoEvaluation, ErrorBreakdown, ErrorKind } from "@mrcnn/coco-eval";
 import type { CocoId, Detections, ImageSize } from "@mrcnn/core";
@@ -26,7 +27,9 @@ export interface EvaluationReportInput {
   /** What was evaluated on what. */
   readonly subtitle: string;
   readonly evaluations: Evaluations;
-  /** Where pictures come from, and the detections on some of its images; without both there are no pictures. */
+  /**
+   * Where pictures come from, and the detections on some of its images; without both there are no pictures.
+   */
   readonly dataset?: CocoDataset | undefined;
   readonly resultsOf: (imageIds: ReadonlySet<CocoId>) => Promise<readonly CocoResult[]>;
 }
@@ -135,7 +138,10 @@ function toDetections(
   };
 }
 
-/** What `mrcnn eval` found, as a page: curves, classes and sizes, kinds of errors, and the images with the most of them. */
+/**
+ * What `mrcnn eval` found, as a page: curves, classes and sizes, kinds of errors, and the images with the
+ * most of them.
+ */
 export async function evaluationReport(input: EvaluationReportInput): Promise<string> {
   const entries = Object.entries(input.evaluations) as Entry[];
   const broken = entries.flatMap(([type, evaluation]) =>

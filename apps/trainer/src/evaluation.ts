@@ -1,3 +1,4 @@
+/** Evaluates a model on a data set during and after training. */
 import type { CocoId, Dataset } from "@mrcnn/core";
 import { evaluateCoco } from "@mrcnn/coco-eval";
 import type { CocoEvaluation, EvaluateCocoOptions, IouType } from "@mrcnn/coco-eval";
@@ -18,8 +19,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints keep COCO's 20, and
- * are compared in those categories whose objects have some.
+ * How results of one IoU type are evaluated. A `maxDetections` above 10 replaces the limit of 100; keypoints
+ * keep COCO's 20, and are compared in those categories whose objects have some.
  */
 export function evaluationOptions(
   groundTruth: CocoJson,
@@ -69,7 +70,10 @@ export function evaluateResults(
   );
 }
 
-/** The ids that `annotations` gives the model's classes, by name, in the order of the labels; undefined where it has no such category. */
+/**
+ * The ids that `annotations` gives the model's classes, by name, in the order of the labels; undefined where
+ * it has no such category.
+ */
 export function categoriesIn(
   annotations: readonly Category[],
   classes: readonly Category[],

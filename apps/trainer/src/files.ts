@@ -15,12 +15,18 @@ import { whyNoFile, withPath, writeFilesWhole } from "@mrcnn/datasets/node";
 import type { WriteBytes } from "@mrcnn/datasets/node";
 import { CommandError } from "./errors.ts";
 
-/** Writes a regular file whole or not at all, as @mrcnn/datasets' `writeFilesWhole`; `write` is for tests with a failing disk. */
+/**
+ * Writes a regular file whole or not at all, as @mrcnn/datasets' `writeFilesWhole`; `write` is for tests with
+ * a failing disk.
+ */
 export function writeWhole(path: string, data: string | Uint8Array, write?: WriteBytes): void {
   writeFilesWhole([{ path, data }], write === undefined ? {} : { write });
 }
 
-/** What is at a path, through links; undefined for nothing, and for what no file can be (links in circles, a name that is too long). */
+/**
+ * What is at a path, through links; undefined for nothing, and for what no file can be (links in circles, a
+ * name that is too long).
+ */
 export function stateOf(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
@@ -51,7 +57,11 @@ export function appendWhole(
   }
 }
 
-/** Parses a JSON file. @throws CommandError naming the file when it is missing, no regular file, or no JSON. */
+/**
+ * Parses a JSON file.
+ *
+ * @throws CommandError naming the file when it is missing, no regular file, or no JSON.
+ */
 export function readJson(path: string, what: string): unknown {
   const noFile = whyNoFile(path);
   if (noFile !== undefined) throw new CommandError(`${what} ${path}${noFile.replace(/^it/, "")}`);

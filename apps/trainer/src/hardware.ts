@@ -77,8 +77,8 @@ export interface CudaLibrary {
 }
 
 /**
- * The libraries that TensorFlow opens for a GPU, NVIDIA's driver (libcuda) among them, by its own word: `folder`
- * holds the program that setup left to ask it. Undefined where there is none.
+ * The libraries that TensorFlow opens for a GPU, NVIDIA's driver (libcuda) among them, by its own word:
+ * `folder` holds the program that setup left to ask it. Undefined where there is none.
  */
 export async function cudaLibraries(folder: string): Promise<CudaLibrary[] | undefined> {
   const text = await output(join(folder, "cuda-libraries"), []);

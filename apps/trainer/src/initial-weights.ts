@@ -1,3 +1,4 @@
+/** Fills a new model with weights that were trained elsewhere, by name. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, printable, WeightsError } from "@mrcnn/core";
@@ -167,12 +168,13 @@ const elements = (arrays: Iterable<readonly [string, { readonly shape: readonly 
   [...arrays].reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /**
- * Puts initial weights into a model: those of `path` (a run, a file of torchvision, detectron2, matterport or this
- * project, a classifier of torchvision, or a folder of .npy files) whose names and shapes are the model's. The others keep
- * their random start.
+ * Puts initial weights into a model: those of `path` (a run, a file of torchvision, detectron2, matterport or
+ * this project, a classifier of torchvision, or a folder of .npy files) whose names and shapes are the
+ * model's. The others keep their random start.
  *
  * @returns how many of the model's weights were found, and what was taken and left out, in sentences.
- * @throws WeightsError when nearly none fits, or nothing can be computed with one, which it names; ConfigError for settings of the model that the weights were not trained with.
+ * @throws WeightsError when nearly none fits, or nothing can be computed with one, which it names;
+ *   ConfigError for settings of the model that the weights were not trained with.
  */
 export async function loadInitialWeights(
   model: MaskRcnn,

@@ -10,7 +10,10 @@ import { shownName } from "./terminal.ts";
 /** A picture to look at. */
 export interface Input {
   readonly path: string;
-  /** What results call it: as given, or its path within the folder given; with several folders, the path with the folder. */
+  /**
+   * What results call it: as given, or its path within the folder given; with several folders, the path with
+   * the folder.
+   */
   readonly name: string;
   /** Its path within the folder given; the file's name for one that was given itself. */
   readonly within: string;
@@ -138,8 +141,8 @@ function real(path: string): string | undefined {
 }
 
 /**
- * A name for each picture's overlay, within the folder of overlays: the picture's with ".png" instead of its extension,
- * after it where two would be alike, numbered where that does not help. Sub-folders are kept.
+ * A name for each picture's overlay, within the folder of overlays: the picture's with ".png" instead of its
+ * extension, after it where two would be alike, numbered where that does not help. Sub-folders are kept.
  */
 export function overlayNames(inputs: readonly Input[]): string[] {
   const used = new Set<string>();

@@ -1,3 +1,4 @@
+/** The page that inspect writes: statistics and sample pictures. */
 import type { Dataset } from "@mrcnn/core";
 import { reportHtml } from "@mrcnn/visualize";
 import type { ReportImage, ReportTable } from "@mrcnn/visualize";

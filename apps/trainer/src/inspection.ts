@@ -136,7 +136,7 @@ export function inspectAnnotations(
   };
 }
 
-// Of an annotation that may be wrong, which the review says; undefined when it has no mask that can be drawn.
+// The mask of an annotation that may be wrong, which the review says; undefined when none can be drawn.
 function maskArea(
   { segmentation }: Partial<CocoAnnotation>,
   { width, height }: Partial<CocoImage>,

@@ -1,3 +1,4 @@
+/** Signals that end a command: the first lets it finish what it is at, the second ends it at once. */
 import { messageOf } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -20,7 +21,8 @@ export interface Interrupt {
 // A hang-up is the terminal's end, or the connection's to it.
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-// Not process.exit: that waits for threads, and one of them may wait for ever (for a pipe that nobody writes to).
+// Not process.exit: that waits for threads, and one of them may wait for ever (for a pipe that nobody writes
+// to).
 function endAtOnce(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
@@ -30,13 +32,16 @@ function endAtOnce(signal: NodeJS.Signals): void {
 const GRACE = 120_000;
 
 export interface InterruptOptions {
-  /** Whether an error that nobody catches stops the work too, instead of the process: it may yet save something. Default false. */
+  /**
+   * Whether an error that nobody catches stops the work too, instead of the process: it may yet save
+   * something. Default false.
+   */
   readonly faults?: boolean;
 }
 
 /**
- * Turns the first SIGINT, SIGTERM or SIGHUP into `signal`, saying `message`; the second ends the process at once. Two within
- * half a second count as one: npm and the terminal each send theirs.
+ * Turns the first SIGINT, SIGTERM or SIGHUP into `signal`, saying `message`; the second ends the process at
+ * once. Two within half a second count as one: npm and the terminal each send theirs.
  */
 export function onInterrupt(
   terminal: Terminal,

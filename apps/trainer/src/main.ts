@@ -1,3 +1,4 @@
+/** The `mrcnn` command: its exit codes, and how errors are shown. */
 import { CommanderError } from "commander";
 import { InterruptedError, messageOf, UsageError } from "./errors.ts";
 import { INTERRUPTED } from "./interrupt.ts";
@@ -8,8 +9,8 @@ import type { Terminal } from "./terminal.ts";
 /**
  * Runs the `mrcnn` command. Errors become one line on stderr, with the stack only under --verbose.
  *
- * @returns the exit code: 0 success, 2 wrong usage, 3 `detect` could not read some of the images, 130 stopped by
- * Ctrl-C, 1 anything else.
+ * @returns the exit code: 0 success, 2 wrong usage, 3 `detect` could not read some of the images, 130 stopped
+ *   by Ctrl-C, 1 anything else.
  */
 export async function main(
   args: readonly string[],

@@ -1,3 +1,4 @@
+/** Estimates the memory that a training takes. */
 import { noRandom } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { createMaskRcnn, parseMaskRcnnConfig } from "@mrcnn/model";
@@ -6,8 +7,9 @@ import { shortestEdgeSize } from "@mrcnn/transforms";
 import type { TrainingConfig } from "./config.ts";
 
 /**
- * Bytes that training holds at its peak, roughly: within a half either way, on the widest batch that the images may come
- * to, with as many objects as are sampled. Of backend "tensorflow"; wasm takes a few hundred megabytes less.
+ * Bytes that training holds at its peak, roughly: within a half either way, on the widest batch that the
+ * images may come to, with as many objects as are sampled. Of backend "tensorflow"; wasm takes a few hundred
+ * megabytes less.
  */
 export interface MemoryEstimate {
   readonly parameters: number;
@@ -21,7 +23,8 @@ export interface MemoryEstimate {
 // Node, a data thread, TensorFlow's library, and the kernels that it keeps for shapes it has seen.
 const PROCESS = 700e6;
 
-// A batch is as high as its highest image and as wide as its widest: portraits and landscapes together make a square.
+// A batch is as high as its highest image and as wide as its widest: portraits and landscapes together make a
+// square.
 function batchSize(
   { augment: { crop, minSizes, maxSize = Infinity, rotate90 = 0 }, training }: TrainingConfig,
   images: readonly ImageSize[],
@@ -44,8 +47,8 @@ function batchSize(
 }
 
 /**
- * The least that a batch's images come to at the network's input, where the config alone says it: crops and generated
- * shapes. Undefined where it is the data's.
+ * The least that a batch's images come to at the network's input, where the config alone says it: crops and
+ * generated shapes. Undefined where it is the data's.
  */
 export function leastImageSize({
   augment: { crop, minSizes, maxSize = Infinity },

@@ -6,9 +6,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 export interface MemoryReading {
   /** Resident memory of the process, its data threads included. */
   readonly memoryMb: number;
-  /** The most it was since the reading before; where that can't be reset (not Linux), since the process began. */
+  /**
+   * The most it was since the reading before; where that can't be reset (not Linux), since the process began.
+   */
   readonly peakMemoryMb: number;
-  /** Of a GPU, held by this process; absent without one. TensorFlow gives nothing back, so it is a peak as well. */
+  /**
+   * GPU memory held by this process; absent without a GPU. TensorFlow gives nothing back, so it is a peak as
+   * well.
+   */
   readonly gpuMemoryMb?: number;
 }
 
@@ -39,7 +44,8 @@ export function createMemoryMeter({ usesGpu }: { readonly usesGpu: boolean }): M
   };
 }
 
-// getrusage's peak has on Linux also what the process that started this one was resident with, which can't be reset.
+// getrusage's peak has on Linux also what the process that started this one was resident with, which can't be
+// reset.
 function peakKilobytes(): number {
   if (process.platform === "linux") {
     try {
@@ -52,7 +58,8 @@ function peakKilobytes(): number {
   return process.resourceUsage().maxRSS;
 }
 
-// Linux: 5 sets the high-water mark back to what is resident now (proc_pid_clear_refs(5)); a process may do it to itself.
+// Linux: 5 sets the high-water mark back to what is resident now (proc_pid_clear_refs(5)); a process may do
+// it to itself.
 function resetPeak(): void {
   if (process.platform !== "linux") return;
   try {
@@ -81,7 +88,10 @@ function gpuMeter(everyMs: number): () => number | undefined {
   };
 }
 
-/** The memory of one process, over all its GPUs, in nvidia-smi's lines "pid, MiB". Undefined when it is not listed (in a container it may have another pid). */
+/**
+ * The memory of one process, over all its GPUs, in nvidia-smi's lines "pid, MiB". Undefined when it is not
+ * listed (in a container it may have another pid).
+ */
 function ofProcess(lines: string, pid: number): number | undefined {
   const found = lines.split("\n").flatMap((line) => {
     const [id, used] = line.split(",").map(Number);

@@ -1,4 +1,6 @@
-/** What the command line says of a model that its weights don't: names of classes, and parts of its config. */
+/**
+ * What the command line says of a model that its weights don't: names of classes, and parts of its config.
+ */
 import { readFileSync } from "node:fs";
 import { isRecord } from "@mrcnn/core";
 import type { OptionNames } from "@mrcnn/mask-rcnn";
@@ -30,7 +32,8 @@ export const optionNames: OptionNames = { config: "--set or --config", classes: 
 /**
  * Reads what is said of a model.
  *
- * @throws UsageError for a key that no config has, or names that can't be; CommandError for a file that is not there.
+ * @throws UsageError for a key that no config has, or names that can't be; CommandError for a file that is
+ *   not there.
  */
 export function readModelOptions({ classes, config, set = [] }: ModelOptions): SaidOfModel {
   const start = config === undefined ? undefined : readConfig(config);
@@ -53,7 +56,11 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "image.maxSize": "--max-size",
 };
 
-/** Refuses settings that have no effect where a model detects. @throws UsageError naming the one, and what has. */
+/**
+ * Refuses settings that have no effect where a model detects.
+ *
+ * @throws UsageError naming the one, and what has.
+ */
 export function assertSettable(set: readonly string[] = []): void {
   for (const assignment of set) {
     const option = OPTIONS[assignment.split("=")[0]!];
@@ -79,7 +86,8 @@ function readConfig(file: string): object {
   return model;
 }
 
-// Names may have dots and slashes; one that alone looks like a file is more likely one with a slip in its path.
+// Names may have dots and slashes; one that alone looks like a file is more likely one with a slip in its
+// path.
 const looksLikeFile = (text: string): boolean =>
   /^[^,]*([/\\]|\.(txt|names|lst|list|csv|json|ya?ml))$/i.test(text) ||
   /^(\.{0,2}[/\\]|[A-Za-z]:\\)[^,]*$/.test(text);

@@ -1,3 +1,4 @@
+/** Loads the model that a command names: a catalog name, a file or a run folder. */
 import { existsSync, statSync } from "node:fs";
 import { assertOptions, ConfigError, isMrcnnError } from "@mrcnn/core";
 import type { NamedArrays } from "@mrcnn/core";
@@ -161,7 +162,10 @@ function loaded(
   return { model, categories, settings: {} };
 }
 
-/** What was chosen and guessed of the model in `file`: a line for each choice, one for its config and one for its names. */
+/**
+ * What was chosen and guessed of the model in `file`: a line for each choice, one for its config and one for
+ * its names.
+ */
 export function guesses(
   file: string,
   { categories, assumed, notes }: Pick<Pretrained, "categories" | "assumed" | "notes">,
@@ -220,7 +224,11 @@ async function download(
 
 const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
 
-/** The model's config of the run at `path`, and what its labels mean. @throws ConfigError or CommandError naming the file. */
+/**
+ * The model's config of the run at `path`, and what its labels mean.
+ *
+ * @throws ConfigError or CommandError naming the file.
+ */
 export function runModel(path: string): {
   readonly config: MaskRcnnConfig;
   readonly categories: readonly Category[];

@@ -11,7 +11,10 @@ import type { Terminal } from "./terminal.ts";
 export interface Output {
   /** As given: a path, or "-" for stdout. */
   readonly path: string;
-  /** The regular file that is replaced when all is there; undefined for what is written to as it comes: stdout, a pipe, a device. */
+  /**
+   * The regular file that is replaced when all is there; undefined for what is written to as it comes:
+   * stdout, a pipe, a device.
+   */
   readonly target: OutputTarget | undefined;
   /** Replaces the regular file, or writes to what isn't one. */
   write(data: string | Uint8Array): Promise<void>;
@@ -43,7 +46,8 @@ const STDOUT = "-";
 /**
  * Tries whether results can be written where the options say, before any work.
  *
- * @throws UsageError for two results in one place, or in place of what is read; the system's error naming the path.
+ * @throws UsageError for two results in one place, or in place of what is read; the system's error naming the
+ *   path.
  */
 export function openOutputs<Option extends string>(
   paths: Readonly<Record<Option, string | undefined>>,

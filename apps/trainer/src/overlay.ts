@@ -1,3 +1,4 @@
+/** Pictures with what was found drawn over them. */
 import type { Detections, GroundTruth, ImageSize, RawImage } from "@mrcnn/core";
 import { catalogEntry } from "@mrcnn/mask-rcnn";
 import type { Numerics } from "@mrcnn/model";
@@ -15,8 +16,8 @@ const namesOf = (categories: readonly Category[]): string[] => [
 const scaleOf = ({ width, height }: ImageSize): number =>
   Math.max(1, Math.floor(512 / Math.max(width, height)));
 
-// Persons get COCO's limbs. torchvision's scores are logits, shown from a sigmoid of one half; detectron2's are
-// probabilities within a heatmap, shown from where its own pictures show them.
+// Persons get COCO's limbs. torchvision's scores are logits, shown from a sigmoid of one half; detectron2's
+// are probabilities within a heatmap, shown from where its own pictures show them.
 function keypointStyle({ keypoints }: Detections, numerics: Numerics): KeypointStyle {
   const person = catalogEntry("keypointrcnn_resnet50_fpn").keypoints!;
   return {
@@ -25,7 +26,9 @@ function keypointStyle({ keypoints }: Detections, numerics: Numerics): KeypointS
   };
 }
 
-/** All of `detections` drawn over their image, as a PNG; `numerics` are those of the model that found them. */
+/**
+ * All of `detections` drawn over their image, as a PNG; `numerics` are those of the model that found them.
+ */
 export function overlayPng(
   image: RawImage,
   detections: Detections,

@@ -1,3 +1,4 @@
+/** PNG files for reports. */
 import type { RawImage } from "@mrcnn/core";
 import sharp from "sharp";
 

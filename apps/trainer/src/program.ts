@@ -1,3 +1,4 @@
+/** The commands and options of `mrcnn`. */
 import type { ImageSize } from "@mrcnn/core";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { assertBackendCan, backendNames, precisions } from "./backend.ts";
@@ -100,7 +101,7 @@ export function createProgram(terminal: Terminal, exit: (code: number) => void):
       )
       .option("--seed <n>", "makes the run repeatable", seed)
       .option("--verbose", "show the stack of an error, and what the backends' own libraries write");
-  // Of the commands that compute for long.
+  // Options of the commands that compute for long.
   const computing = (...signature: Parameters<typeof command>): Command =>
     command(...signature)
       .addOption(

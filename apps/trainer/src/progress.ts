@@ -1,3 +1,4 @@
+/** Progress of long work: a bar on a terminal, lines elsewhere. */
 import cliProgress from "cli-progress";
 import { shownName } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,8 +12,8 @@ export interface Progress {
   /** A line of results, on stdout; above the bar where both are seen. */
   out(line: string): void;
   /**
-   * Does other work than what is counted (an evaluation within a training). Its time is no part of the rate; what is
-   * left counts as many more such pauses as there were until now.
+   * Does other work than what is counted (an evaluation within a training). Its time is no part of the rate;
+   * what is left counts as many more such pauses as there were until now.
    */
   aside<T>(work: () => Promise<T>): Promise<T>;
   stop(): void;
@@ -40,9 +41,15 @@ export function duration(seconds: number): string {
 
 /** How fast a work goes, and how long it will take. Times in seconds. */
 export interface Pace {
-  /** Units a second over the last half minute, pauses left out: the first steps are slow and should not haunt the estimate. */
+  /**
+   * Units a second over the last half minute, pauses left out: the first steps are slow and should not haunt
+   * the estimate.
+   */
   rate(done: number): number;
-  /** Seconds until `total` are done, the pauses that will come among them; undefined while nothing can be told. */
+  /**
+   * Seconds until `total` are done, the pauses that will come among them; undefined while nothing can be
+   * told.
+   */
   left(done: number, total: number): number | undefined;
   /** Other work took so long. */
   pause(seconds: number): void;

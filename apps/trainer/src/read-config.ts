@@ -42,7 +42,8 @@ const dataSource = v.strictObject({
   ),
 });
 
-// The model's schema is a strict object, typed as its result: `classes` is made optional behind the type's back.
+// The model's schema is a strict object, typed as its result: `classes` is made optional behind the type's
+// back.
 const model = v.lazy((value) =>
   v.partial(maskRcnnConfigSchema(value) as unknown as v.StrictObjectSchema<v.ObjectEntries, undefined>, [
     "classes",
@@ -122,7 +123,8 @@ export const trainingConfigSchema: v.GenericSchema<unknown, TrainingConfig> = v.
 /**
  * Reads a config file, applies each --set `path=value` and fills in defaults.
  *
- * @throws ConfigError or CommandError naming the file, also for settings that would do nothing; UsageError naming the --set.
+ * @throws ConfigError or CommandError naming the file, also for settings that would do nothing; UsageError
+ *   naming the --set.
  */
 export function readTrainingConfig(file: string, assignments: readonly string[] = []): TrainingConfig {
   const config = changedConfig(readJson(file, "The config"), assignments, file);
@@ -130,7 +132,11 @@ export function readTrainingConfig(file: string, assignments: readonly string[] 
   return config;
 }
 
-/** Applies each --set to a config, and fills in defaults. @throws ConfigError naming the file; UsageError naming the --set. */
+/**
+ * Applies each --set to a config, and fills in defaults.
+ *
+ * @throws ConfigError naming the file; UsageError naming the --set.
+ */
 export function changedConfig(config: unknown, assignments: readonly string[], file: string): TrainingConfig {
   const value = assignments.reduce(
     (changed, assignment) => setOption(changed, assignment, trainingConfigSchema),

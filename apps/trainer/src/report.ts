@@ -1,3 +1,4 @@
+/** The page that a training writes: curves, scores, memory and pictures. */
 import type { MaskRcnn } from "@mrcnn/model";
 import { reportHtml } from "@mrcnn/visualize";
 import type { Report, ReportImage, ReportTable } from "@mrcnn/visualize";

@@ -29,7 +29,7 @@ const FIXED = [
 const ASKED = ["optimizer", "data.train"];
 /** Where a data set lies. */
 const PLACES = ["images", "annotations", "folder", "masks"].map((key) => `data.train.${key}`);
-/** Of no consequence, or compared in another way. */
+/** Keys that have no consequence, or are compared in another way. */
 const IGNORED = ["$schema", "description", "data.categories", "data.fingerprint"];
 
 /** A value that differs from the run's so far. */
@@ -63,8 +63,9 @@ export interface ResumeOptions {
 }
 
 /**
- * Throws unless a run may go on with `now`. What decides its arithmetic stays; optimizer and training data change only by
- * a --set beside --resume; the rest may change. Data are compared by their content, wherever they lie.
+ * Throws unless a run may go on with `now`. What decides its arithmetic stays; optimizer and training data
+ * change only by a --set beside --resume; the rest may change. Data are compared by their content, wherever
+ * they lie.
  *
  * @returns what is to be said of the changes.
  * @throws CommandError naming each value that differs, and what to do.
@@ -138,7 +139,11 @@ export function assertResumable(
   return notes;
 }
 
-/** Throws when the data have other classes than the run. @throws CommandError that says how to go on with them. */
+/**
+ * Throws when the data have other classes than the run.
+ *
+ * @throws CommandError that says how to go on with them.
+ */
 export function assertSameClasses(
   before: readonly string[] | undefined,
   classes: readonly string[],

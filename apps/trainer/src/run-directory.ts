@@ -1,3 +1,4 @@
+/** The layout of a training's folder. */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { didYouMean, parseConfig, toJson } from "@mrcnn/core";
@@ -45,11 +46,17 @@ function readConfigFile(file: string): TrainingConfig {
   return parseConfig(trainingConfigSchema, readJson(file, "The run's config"), file);
 }
 
-/** The config that a run's checkpoints were made with; that of the run where none is kept beside them, as by earlier versions. */
+/**
+ * The config that a run's checkpoints were made with; that of the run where none is kept beside them, as by
+ * earlier versions.
+ */
 export const configMadeWith = ({ madeWith, config }: RunDirectory): TrainingConfig =>
   readConfigFile(existsSync(madeWith) ? madeWith : config);
 
-/** Writes the resolved config as indented JSON: beside the checkpoints, where it stays as it is, and for people to see. */
+/**
+ * Writes the resolved config as indented JSON: beside the checkpoints, where it stays as it is, and for
+ * people to see.
+ */
 export function writeRunConfig(
   { checkpoints, madeWith, config: file }: RunDirectory,
   config: TrainingConfig,
@@ -64,7 +71,11 @@ const listed = (names: readonly string[]): string =>
     .map((name) => JSON.stringify(name))
     .join(", ") + (names.length > 10 ? " …" : "");
 
-/** Finds the label each of `names` has among a model's `classes`. @throws CommandError for one the model lacks. */
+/**
+ * Finds the label each of `names` has among a model's `classes`.
+ *
+ * @throws CommandError for one the model lacks.
+ */
 export function assertClassesKnown(
   names: readonly string[],
   classes: readonly string[],

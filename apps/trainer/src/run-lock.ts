@@ -16,12 +16,16 @@ export interface RunLock {
   release(): void;
 }
 
-/** When a process began, in words that two processes of one id don't share; undefined when none of that id runs. */
+/**
+ * When a process began, in words that two processes of one id don't share; undefined when none of that id
+ * runs.
+ */
 function startOf(pid: number): string | undefined {
   if (process.platform === "linux") {
     try {
-      // Fields 3 and 22, after the name in parentheses, which may hold anything: its state, and the clock ticks of the
-      // machine when it began. One that has ended is listed until its parent has asked how, which some never do.
+      // Fields 3 and 22, after the name in parentheses, which may hold anything: its state, and the clock
+      // ticks of the machine when it began. One that has ended is listed until its parent has asked how,
+      // which some never do.
       const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
         .replace(/^.*\) /s, "")
         .split(" ");

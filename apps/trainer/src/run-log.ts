@@ -77,7 +77,8 @@ interface Line<T> {
   readonly value: T;
 }
 
-// A last line without its end is what a kill or a full disk leaves; anything else that isn't a line of the log is not ours.
+// A last line without its end is what a kill or a full disk leaves; anything else that isn't a line of the
+// log is not ours.
 function readLines<T>(
   file: string,
   schema: v.GenericSchema<unknown, T>,
@@ -111,11 +112,19 @@ function readLines<T>(
 const valuesOf = <T>(file: string, schema: v.GenericSchema<unknown, T>, options: ReadLogOptions): T[] =>
   readLines(file, schema, options).lines.map(({ value }) => value);
 
-/** The lines of metrics.jsonl; none when there is no file. A last line that was cut is left out. @throws CommandError naming file and line. */
+/**
+ * The lines of metrics.jsonl; none when there is no file. A last line that was cut is left out.
+ *
+ * @throws CommandError naming file and line.
+ */
 export const readMetrics = (file: string, options: ReadLogOptions = {}): MetricsLine[] =>
   valuesOf(file, metricsSchema, options);
 
-/** The lines of eval.jsonl; none when there is no file. A last line that was cut is left out. @throws CommandError naming file and line. */
+/**
+ * The lines of eval.jsonl; none when there is no file. A last line that was cut is left out.
+ *
+ * @throws CommandError naming file and line.
+ */
 export const readEvaluations = (file: string, options: ReadLogOptions = {}): EvaluationLine[] =>
   valuesOf(file, evaluationSchema, options);
 
@@ -125,8 +134,8 @@ export function appendLine(file: string, line: object): void {
 }
 
 /**
- * Forgets what a run's logs say of later steps than `last`: a resumed run writes them again. All are read before one is
- * written.
+ * Forgets what a run's logs say of later steps than `last`: a resumed run writes them again. All are read
+ * before one is written.
  *
  * @throws CommandError naming file and line.
  */

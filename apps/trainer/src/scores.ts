@@ -1,3 +1,4 @@
+/** The scores of an evaluation as data: the form of `mrcnn eval --json`. */
 import type { CocoEvaluation } from "@mrcnn/coco-eval";
 
 /** COCO's numbers for one IoU type. */

@@ -1,3 +1,4 @@
+/** Values that the command line puts over a config: `--set path=value`. */
 import { didYouMean, isRecord } from "@mrcnn/core";
 import { UsageError } from "./errors.ts";
 

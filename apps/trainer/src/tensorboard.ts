@@ -60,8 +60,8 @@ const floatField = (number: number, value: number): number[] => [
   ...new Uint8Array(Float32Array.of(value).buffer),
 ];
 
-// tensorflow/core/util/event.proto: Event { 1: wall_time, 2: step, 3: file_version, 5: summary, 7: session_log }
-// tensorflow/core/framework/summary.proto: Summary { 1: value { 1: tag, 2: simple_value } }
+// tensorflow/core/util/event.proto: Event { 1: wall_time, 2: step, 3: file_version, 5: summary, 7:
+// session_log } tensorflow/core/framework/summary.proto: Summary { 1: value { 1: tag, 2: simple_value } }
 const event = (step: number, rest: readonly number[]): Uint8Array =>
   tfRecord(Uint8Array.from([...doubleField(1, Date.now() / 1000), ...integerField(2, step), ...rest]));
 const SESSION_START = [...integerField(1, 1)];

@@ -1,3 +1,4 @@
+/** What a command says: results to stdout, notes to stderr, control characters escaped. */
 import { escapeUnprintable } from "@mrcnn/core";
 
 /** Where the command speaks: results on stdout, everything else on stderr. Tests hand in their own. */
@@ -12,7 +13,10 @@ export interface Terminal {
   readonly isClosed?: boolean;
 }
 
-/** Text as it may be shown: what a terminal would obey is written as JSON writes it, so that JSON stays the same JSON. */
+/**
+ * Text as it may be shown: what a terminal would obey is written as JSON writes it, so that JSON stays the
+ * same JSON.
+ */
 export const shown = (text: string): string => escapeUnprintable(text, "\n\t");
 
 /** A name within a line: as `shown`, and newlines and tabs escaped too. */
@@ -35,8 +39,8 @@ export interface ProcessTerminal extends Terminal {
 }
 
 /**
- * Speaks on this process's stdout and stderr. Who reads a pipe may have seen enough (`mrcnn models | head -1`), and a
- * terminal may be closed: what is said then is lost, and the work goes on.
+ * Speaks on this process's stdout and stderr. Who reads a pipe may have seen enough (`mrcnn models | head
+ * -1`), and a terminal may be closed: what is said then is lost, and the work goes on.
  */
 export function createProcessTerminal(): ProcessTerminal {
   let isClosed = false;

@@ -1,3 +1,4 @@
+/** `mrcnn bench`: times detection, its stages and training steps. */
 import { availableParallelism, cpus } from "node:os";
 import { createRandom } from "@mrcnn/core";
 import type { ImageSize, RawImage } from "@mrcnn/core";
@@ -32,16 +33,16 @@ export interface BenchOptions extends BackendOptions {
   readonly seed?: number;
 }
 
-/** What a backend took; all times in seconds. */
+/** Measurements of one backend; times in seconds. */
 interface Measured {
   readonly backend: string;
-  /** Of each whole detection of the batch. */
+  /** Time of each detection of the batch. */
   readonly detect: readonly number[];
-  /** Found on all images. */
+  /** Number of objects found on all images. */
   readonly objects: number;
-  /** Of each stage, one for each round. */
+  /** Times of each stage, one for each round. */
   readonly stages: Readonly<Record<string, readonly number[]>>;
-  /** Of each training step. */
+  /** Time of each training step. */
   readonly train?: readonly number[];
   /** The most memory that the process had resident meanwhile, what an earlier backend left included. */
   readonly peakMemoryMb: number;
@@ -53,13 +54,13 @@ interface Failed {
 
 // The first runs allocate.
 const WARM_UP = 2;
-// Of backends that compute R50 in this century.
+// Backends that compute R50 in bearable time.
 const ALL: readonly BackendName[] = ["tensorflow", "wasm"];
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const short = (value: number): string => value.toPrecision(3);
 
-// Of another library's, whose weights would have to be downloaded. This project's own come along.
+// Networks of other libraries, whose weights would have to be downloaded. This project's own come along.
 function randomEntry({ model, weights }: BenchOptions): CatalogEntry | undefined {
   const entry = weights === undefined ? findInCatalog(model) : undefined;
   return entry?.source === "mrcnn" ? undefined : entry;
@@ -146,7 +147,8 @@ async function measure(
   }
 }
 
-// Gives the seconds of a step; every step is of the same batch and so small that the weights stay what they are.
+// Gives the seconds of a step; every step is of the same batch and so small that the weights stay what they
+// are.
 async function trainer(
   model: MaskRcnn,
   dataset: ReturnType<typeof shapesDataset>,

@@ -1,3 +1,4 @@
+/** `mrcnn convert`: writes weights in other formats, precisions and shards. */
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { toJson, WeightsError } from "@mrcnn/core";

@@ -1,3 +1,4 @@
+/** `mrcnn detect`: finds objects in pictures and folders of them. */
 import { join } from "node:path";
 import { toCocoResults } from "@mrcnn/coco-eval";
 import type { Detections } from "@mrcnn/core";
@@ -108,7 +109,7 @@ export async function detect(
         });
         detections = await detectImage(model, { image, name: input.path }, used);
       } catch (error) {
-        // Of the model or the settings, unless it has worked before.
+        // The error is the model's or the settings', unless a picture has worked before.
         if (detected === 0 && !isOfImage(error)) throw error;
         progress.note(name(input, reasonOf(error, input.path)));
         progress.update(i + 1);

@@ -1,3 +1,4 @@
+/** `mrcnn doctor`: tells what this machine has, and which backend suits it. */
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { findTensorflow } from "@mrcnn/backend-cuda";
 import type { TensorflowSetup } from "@mrcnn/backend-cuda";
@@ -15,19 +16,19 @@ import { version } from "../version.ts";
 interface BackendReport {
   readonly name: string;
   readonly works: boolean;
-  /** Of a 3×3 convolution, 64 to 64 channels. */
+  /** Speed of a 3×3 convolution from 64 to 64 channels. */
   readonly gflops?: number;
   /** What it computes with, in words. */
   readonly device?: string;
   readonly isGpu?: boolean;
   /** Why it does not work, and what to do. */
   readonly problem?: string;
-  /** Of backend tensorflow, where it is found. */
+  /** What is known of native TensorFlow, where it is found. */
   readonly tensorflow?: TensorflowReport;
 }
 
 interface TensorflowReport extends TensorflowSetup {
-  /** Of TensorFlow; absent when it does not load. */
+  /** TensorFlow's version; absent when it does not load. */
   readonly version?: string;
   readonly device?: "CPU" | "GPU";
   readonly libraries?: readonly CudaLibrary[];

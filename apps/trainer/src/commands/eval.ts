@@ -1,3 +1,4 @@
+/** `mrcnn eval`: average precision of a model, or of results that are there already. */
 import { createReadStream } from "node:fs";
 import { COCO_KEYPOINT_SIGMAS, evaluateCocoStream, needsOf, readCocoResults } from "@mrcnn/coco-eval";
 import type { IouType } from "@mrcnn/coco-eval";
@@ -109,7 +110,7 @@ async function ofResults(options: EvalOptions): Promise<Outcome> {
     images === undefined ? undefined : (
       await cocoDatasetFromFiles({ images, annotations, ...rulesFor(iouType) })
     );
-  // Of any length: it is read piece by piece, and once more for the pictures.
+  // A file of any length: it is read in pieces, and once more for the pictures.
   const bytes = (): AsyncIterable<Uint8Array> => createReadStream(results, { highWaterMark: 2 ** 20 });
   const evaluation = await evaluateCocoStream(groundTruth, bytes(), {
     ...evaluationOptions(groundTruth, iouType, { name: annotations, maxDetections }),
@@ -223,7 +224,7 @@ async function ofModel(
   }
 }
 
-// Of a model's results, boxes and masks are evaluated where the annotations have both.
+// Boxes and masks of a model's results are evaluated where the annotations have both.
 const rulesFor = (iouType: IouType | undefined): CocoReviewOptions => ({
   ...needsOf(iouType ?? "bbox"),
   ...(iouType === undefined ? { masks: "consistent", keypoints: "needed" } : {}),

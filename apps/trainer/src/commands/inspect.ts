@@ -1,3 +1,4 @@
+/** `mrcnn inspect`: reviews a data set by the rules that training follows. */
 import { quote, toJson } from "@mrcnn/core";
 import { cocoDatasetFromFiles, readCocoValue, reviewPictures } from "@mrcnn/datasets/node";
 import { createFindingList } from "@mrcnn/masks";
@@ -76,7 +77,8 @@ interface LooseConfig {
   readonly data?: { readonly train?: Partial<DataSource> };
 }
 
-// The training whose rules apply: that of the config, on the data of --images and --annotations where they are given.
+// The training whose rules apply: that of the config, on the data of --images and --annotations where they
+// are given.
 function intended({ images, annotations, config, set }: InspectOptions): {
   training: TrainingConfig;
   images: string;

@@ -1,3 +1,4 @@
+/** `mrcnn models`: lists the catalog. */
 import { catalog, isCached } from "@mrcnn/mask-rcnn";
 import type { CatalogEntry } from "@mrcnn/mask-rcnn";
 import { openOutputs } from "../outputs.ts";

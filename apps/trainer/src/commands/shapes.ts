@@ -1,3 +1,4 @@
+/** `mrcnn shapes`: writes a generated data set as images and COCO annotations. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cocoFromSamples, shapesDataset } from "@mrcnn/datasets";
@@ -13,7 +14,11 @@ export interface ShapesOptions {
   readonly seed?: number;
 }
 
-/** `mrcnn shapes`: OUT/images/*.png and, once they are all there, OUT/annotations.json. @returns the exit code. */
+/**
+ * `mrcnn shapes`: OUT/images/*.png and, once they are all there, OUT/annotations.json.
+ *
+ * @returns the exit code.
+ */
 export async function writeShapes(
   { out, count, seed = 0 }: ShapesOptions,
   terminal: Terminal,

@@ -1,3 +1,4 @@
+/** `mrcnn train`: trains a model from a config, or resumes a run. */
 import { existsSync, lstatSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { ConfigError, createRandom } from "@mrcnn/core";
