@@ -1,23 +1,30 @@
+/** Precision and recall over all images, as pycocotools' `accumulate`. */
 import { compareIds } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { wordsOf } from "./ledger.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ResolvedParams } from "./params.ts";
 
-/** Precision and recall over the whole set, in pycocotools' axes; -1 where there are no objects. */
+/** Precision and recall over the whole data set, with pycocotools' axes; -1 where there are no objects. */
 export interface CocoAccumulated {
-  /** [T, R, K, A, M]: IoU threshold, recall threshold, category (by id), size range, detection limit. */
+  /**
+   * Precision, [T, R, K, A, M]: IoU threshold, recall threshold, category (by id), size range, detection
+   * limit.
+   */
   readonly precision: Float64Array;
-  /** [T, R, K, A, M]: the score at which that recall is reached, 0 where it never is. */
+  /** Scores, [T, R, K, A, M]: the score at which that recall is reached, 0 where it never is. */
   readonly scores: Float64Array;
-  /** [T, K, A, M]: the highest recall reached. */
+  /** Highest recall reached, [T, K, A, M]. */
   readonly recall: Float64Array;
-  /** [K, A]: objects that count. */
+  /** Number of objects that count, [K, A]. */
   readonly objects: Int32Array;
   readonly params: ResolvedParams;
 }
 
-/** Ranks each category's detections over all images, whose ids are `imageIds`, and reads precision at the recall thresholds. */
+/**
+ * Ranks each category's detections over all images, whose ids are `imageIds`, and computes precision at the
+ * recall thresholds.
+ */
 export function accumulateLedgers(
   ledgers: readonly Ledger[],
   imageIds: readonly CocoId[],
@@ -50,7 +57,7 @@ export function accumulateLedgers(
     const limited = new Uint32Array(N);
     const right = new Uint32Array(N);
     const ignored = new Uint32Array(N);
-    // Precision falls with every wrong detection, so its peaks are where one is right: only those are kept.
+    // Precision falls with every wrong detection, so its peaks are at right ones: only those are kept.
     const peak = new Float64Array(N);
     const score = new Float64Array(N);
 
@@ -78,7 +85,7 @@ export function accumulateLedgers(
             peak[found] = (found + 1) / (counted + Number.EPSILON);
             score[found++] = ledger.score[limited[i]!]!;
           }
-          // The best precision at this recall or any higher one.
+          // The highest precision at this or any higher recall.
           for (let i = found - 1; i > 0; i--) if (peak[i]! > peak[i - 1]!) peak[i - 1] = peak[i]!;
           recall[((t * K + k) * A + a) * M + m] = found / count;
           for (let r = 0, i = 0; r < R; r++) {
@@ -86,7 +93,7 @@ export function accumulateLedgers(
             while (i < found && (i + 1) / count < wanted) i++;
             const at = (((t * R + r) * K + k) * A + a) * M + m;
             precision[at] = i < found ? peak[i]! : 0;
-            // Recall 0 is reached by the very first, right or not.
+            // Recall 0 is reached by the first detection, right or not.
             scores[at] =
               wanted <= 0 ?
                 n > 0 ?
@@ -102,7 +109,10 @@ export function accumulateLedgers(
   return { precision, scores, recall, objects, params };
 }
 
-/** The ledger's detections best first; equal scores rank by image id, then as they do within the image. */
+/**
+ * Returns the ledger's detections best first; equal scores rank by image id, then by their order within the
+ * image.
+ */
 function rank(ledger: Ledger, rankOf: Uint32Array): Uint32Array {
   const images = Array.from({ length: ledger.images }, (_, i) => i).sort(
     (a, b) => rankOf[ledger.image[a]!]! - rankOf[ledger.image[b]!]!,
@@ -113,7 +123,7 @@ function rank(ledger: Ledger, rankOf: Uint32Array): Uint32Array {
     const end = image + 1 < ledger.images ? ledger.start[image + 1]! : ledger.length;
     for (let i = ledger.start[image]!; i < end; i++) order[at++] = i;
   }
-  // A merge sort: stable, and several times as fast as sorting by a callback.
+  // A merge sort: stable, and several times as fast as sorting with a callback.
   const { score } = ledger;
   const N = order.length;
   let other = new Uint32Array(N);

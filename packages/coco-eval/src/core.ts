@@ -1,3 +1,4 @@
+/** Matching of images, with results kept per category. */
 import type { CocoId } from "@mrcnn/core";
 import type { Entries } from "./entries.ts";
 import { createLedger } from "./ledger.ts";
@@ -6,19 +7,22 @@ import { createMatcher } from "./match.ts";
 import { overlapOf } from "./overlap.ts";
 import type { ResolvedParams } from "./params.ts";
 
-/** Matches images whose entries lie in two stores, and keeps what came of it per category. */
+/** Matches images whose entries are in two stores, and keeps the results per category. */
 export interface Core {
-  /** One per category, or one for all without `useCategories`. */
+  /** One ledger per category, or one for all without `useCategories`. */
   readonly ledgers: readonly Ledger[];
-  /** Of all images that were added; ledgers go by their places. */
+  /** Ids of all images added; ledgers refer to them by index. */
   readonly imageIds: CocoId[];
-  /** Matches one image; its detections and objects are given by their places in the stores, ascending, and are sorted. */
+  /**
+   * Matches one image; its detections and objects are given as ascending indices into the stores, and are
+   * sorted in place.
+   */
   add(imageId: CocoId, detections: number[], objects: number[]): void;
 }
 
 /**
- * How an image's detections of a category are taken: all of them; those that match nothing ignored, where not all
- * objects are annotated; or none, where it isn't known whether there are any.
+ * Decides which of an image's detections of a category count: all; all but unmatched ones, which are ignored
+ * where not all objects are annotated; or none, where it isn't known whether there are objects.
  */
 export type HeedOf = (imageId: CocoId, categoryId: CocoId, hasObjects: boolean) => "all" | "matched" | "none";
 
@@ -39,7 +43,7 @@ export function createCore(
     imageIds,
     add(imageId, detections, objects) {
       const image = imageIds.push(imageId) - 1;
-      // pycocotools pools detections category by category before it sorts them all.
+      // pycocotools collects detections category by category before it sorts them all.
       const { category, score } = found;
       if (useCategories)
         detections.sort((a, b) => category[a]! - category[b]! || score[b]! - score[a]! || a - b);

@@ -1,46 +1,47 @@
+/** Column stores of detections and objects. */
 import type { MaskStore } from "./mask-store.ts";
 
-/** What an entry is compared by, and how it counts. Detections have scores, objects may be crowds. */
+/** The values of an entry. Detections have scores, objects may be crowds. */
 export interface EntryValues {
-  /** Place of its category among the evaluated ones. */
+  /** Index of the category among the evaluated ones. */
   readonly category: number;
-  /** Pixels, for the size ranges. */
+  /** Area in pixels, for the size ranges. */
   readonly area: number;
   readonly score: number;
   readonly isCrowd: boolean;
-  /** Counts for nobody, and so does what it is matched by; a crowd does so too. */
+  /** Whether the entry and its match are ignored; a crowd is ignored too. */
   readonly isIgnored: boolean;
-  /** (x, y, width, height): the entry's by "bbox" and "keypoints", the mask's tight one by "segm". */
+  /** (x, y, width, height): the entry's box for "bbox" and "keypoints", the mask's tight box for "segm". */
   readonly box: ArrayLike<number>;
-  /** By "segm": the mask's counts, their text when it is at hand, and how many pixels are set. */
+  /** For "segm": the mask's counts, their compressed text when available, and the number of pixels set. */
   readonly counts?: Uint32Array;
   readonly text?: Uint8Array | undefined;
   readonly pixels?: number;
-  /** By "keypoints": (x, y, visibility) of each. */
+  /** For "keypoints": (x, y, visibility) of each. */
   readonly keypoints?: ArrayLike<number>;
 }
 
-/** Entries of one image or of many, in columns that grow: some 60 bytes each, and their masks in bytes. */
+/** Entries of one image or of many, in growing columns: some 60 bytes each, plus the bytes of their masks. */
 export interface Entries {
-  /** How many there are. */
+  /** Number of entries. */
   length: number;
   category: Int32Array;
   area: Float64Array;
   score: Float64Array;
   isCrowd: Uint8Array;
   isIgnored: Uint8Array;
-  /** [4 * length]. */
+  /** Boxes, [4 * length]. */
   box: Float64Array;
-  /** Where in the store a mask is, and how many pixels are set. */
+  /** Position of each mask in its store; `maskPixels` is its number of pixels set. */
   maskPlace: Float64Array;
   maskPixels: Float64Array;
   readonly masks: MaskStore;
-  /** [keypointValues * length]. */
+  /** Keypoints, [keypointValues * length]. */
   keypoints: Float64Array;
   readonly keypointValues: number;
 }
 
-/** An empty store; `keypoints` is the number of keypoints per entry. */
+/** Creates an empty store; `keypoints` is the number of keypoints per entry. */
 export function createEntries(masks: MaskStore, keypoints: number): Entries {
   return {
     length: 0,
@@ -85,7 +86,7 @@ export function addEntry(entries: Entries, values: EntryValues): void {
 
 export type Column = Float64Array | Int32Array | Uint32Array | Uint8Array;
 
-/** A copy with room for `length`. */
+/** Returns a copy with room for `length` values. */
 export function widened<T extends Column>(column: T, length: number): T {
   const wider = new (column.constructor as new (length: number) => T)(length);
   wider.set(column);

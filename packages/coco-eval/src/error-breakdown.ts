@@ -1,19 +1,24 @@
+/** Breakdown of detection errors by kind, as TIDE (tidecv 1.0.1). */
 import type { CocoId } from "@mrcnn/core";
 import type { Entries } from "./entries.ts";
 import type { Overlap } from "./overlap.ts";
 
 /**
- * Why a detection is wrong, and what is missed, as in TIDE: an object of another category (`class`), too little overlap with one
- * of its own (`localization`), both at once (`both`), an object that is found already (`duplicate`), no object (`background`);
- * `missed` are objects that none of these would find if it were put right.
+ * Kind of an error, as in TIDE. A detection is wrong as it overlaps an object of another category (`class`),
+ * overlaps one of its own too little (`localization`), both at once (`both`), overlaps an object that is
+ * already found (`duplicate`), or overlaps no object (`background`); `missed` are objects that none of these
+ * would find if corrected.
  */
 export type ErrorKind = "class" | "localization" | "both" | "duplicate" | "background" | "missed";
 
-/** The errors of a set at overlap 0.5, and what they cost. */
+/** The errors of a data set at overlap 0.5, and their costs. */
 export interface ErrorBreakdown {
-  /** How many errors of each kind, and by how much AP50, in [0, 1], would rise without them. */
+  /** Number of errors of each kind, and by how much AP50, in [0, 1], would rise without them. */
   readonly kinds: Readonly<Record<ErrorKind, { readonly count: number; readonly costs: number }>>;
-  /** Every image: its objects that are not found, its wrong detections, and the sum of those and their scores. */
+  /**
+   * For every image the number of objects not found and of wrong detections, and `weight`, the number missed
+   * plus the scores of the wrong ones.
+   */
   readonly images: readonly {
     readonly imageId: CocoId;
     readonly missed: number;
@@ -22,7 +27,7 @@ export interface ErrorBreakdown {
   }[];
 }
 
-/** An image's entries: places in the stores. */
+/** An image's entries as indices into the stores. */
 export interface ImageOfEntries {
   readonly imageId: CocoId;
   readonly detections: readonly number[];
@@ -32,7 +37,7 @@ export interface ImageOfEntries {
 const KINDS: readonly ErrorKind[] = ["class", "localization", "both", "duplicate", "background", "missed"];
 const FOUND = 0.5;
 const BACKGROUND = 0.1;
-/** TIDE looks at so many of an image, whatever their categories. */
+/** Most detections per image that TIDE evaluates, over all categories. */
 const MOST = 100;
 
 interface Point {
@@ -44,13 +49,13 @@ interface Point {
 interface Failure {
   readonly kind: ErrorKind;
   readonly score: number;
-  /** What it is in the curve, unless it is ignored or an object. */
+  /** The detection's point in the precision curve, unless it is ignored or the failure is a missed object. */
   readonly point?: Point;
-  /** The free object it would find if it were put right, or that is missed. */
+  /** The free object that it would find if corrected, or that is missed. */
   readonly object?: number;
 }
 
-/** Breaks the errors down in TIDE's arithmetic (tidecv 1.0.1). */
+/** Breaks the errors down with TIDE's arithmetic (tidecv 1.0.1). */
 export function breakErrorsDown(
   images: Iterable<ImageOfEntries>,
   found: Entries,
@@ -58,10 +63,11 @@ export function breakErrorsDown(
   overlap: Overlap,
 ): ErrorBreakdown {
   const failures: Failure[] = [];
-  // In the order of images and scores: equal scores rank as they come, so order tells.
+  // In the order of images and scores, which decides the rank of equal scores.
   const points: Point[] = [];
   const objects = new Map<number, number>();
-  // The best detection that would find an object; others of the same object stay wrong when it is put right.
+  // The best detection that would find each object; others of the same object remain wrong when errors are
+  // corrected.
   const bestFor = new Map<number, Failure>();
   const perImage: ErrorBreakdown["images"][number][] = [];
 
@@ -185,7 +191,7 @@ export function breakErrorsDown(
   return { kinds, images: perImage };
 }
 
-// Precision at recalls 0, 0.01, ..., 1.
+// Returns the mean precision at recalls 0, 0.01, ..., 1.
 function averagePrecision(points: readonly Point[], positives: number): number {
   if (positives <= 0) return 0;
   const peaks: number[] = [];

@@ -1,33 +1,39 @@
+/**
+ * Instance-level average precision of Cityscapes, as cityscapesScripts' `evalInstanceLevelSemanticLabeling`.
+ */
 import { ConfigError, DatasetError } from "@mrcnn/core";
 import type { Rle } from "@mrcnn/core";
 import { rleArea, runsIntersection } from "@mrcnn/masks";
 
-/** An image of Cityscapes: its instances do not overlap. */
+/** An image of Cityscapes, whose instances do not overlap. */
 export interface CityscapesImage {
   readonly instances: readonly {
     readonly categoryId: number;
     readonly mask: Rle;
-    /** Several objects that weren't told apart (an instance id below 1000, as "cargroup"): what lies on them is left out. */
+    /**
+     * Whether these are several objects that weren't separated (an instance id below 1000, as "cargroup"):
+     * detections on them are ignored.
+     */
     readonly isGroup?: boolean;
   }[];
-  /** Pixels of labels that are not evaluated; what lies on them is left out. */
+  /** Pixels of labels that are not evaluated; detections on them are ignored. */
   readonly ignored?: Rle;
   readonly detections: readonly { readonly categoryId: number; readonly score: number; readonly mask: Rle }[];
 }
 
-/** What is evaluated. */
+/** Options of the evaluation. */
 export interface EvaluateCityscapesOptions {
   /** The classes that have instances. */
   readonly categories: readonly { readonly id: number; readonly name: string }[];
-  /** Instances of fewer pixels are left out; 100 by default. */
+  /** Smallest number of pixels of an instance that counts. Default 100. */
   readonly minRegionSize?: number;
 }
 
-/** Cityscapes' numbers; -1 without instances. */
+/** Cityscapes' metrics; -1 without instances. */
 export interface CityscapesEvaluation {
-  /** Mean over overlaps 0.5 to 0.95 and the classes that have instances. */
+  /** Mean AP over overlaps 0.5 to 0.95 and the classes that have instances. */
   readonly AP: number;
-  /** At overlap 0.5 ("AP50%"). */
+  /** AP at overlap 0.5 ("AP50%"). */
   readonly AP50: number;
   readonly perCategory: readonly {
     readonly id: number;
@@ -41,19 +47,20 @@ export interface CityscapesEvaluation {
 const OVERLAPS = Array.from({ length: 10 }, (_, i) => 0.5 + i * (0.5 + 0.05 - 0.5));
 
 interface Tally {
-  /** Of each detection that counts. */
+  /** Scores of the detections that count; `right` tells which are right. */
   readonly scores: number[];
   readonly right: boolean[];
-  /** Instances that nothing matches. */
+  /** Number of instances without a match. */
   missed: number;
 }
 
 /**
- * Cityscapes' instance-level average precision, in the arithmetic of cityscapesScripts' `evalInstanceLevelSemanticLabeling`:
- * its own matching (by overlap alone, above 0.5, so that none matches two), detections that lie on ignored pixels, groups or
- * small instances by more than the overlap left out, and the area under the curve of all distinct scores. Distances are not used.
+ * Computes Cityscapes' instance-level average precision with the arithmetic of cityscapesScripts'
+ * `evalInstanceLevelSemanticLabeling`: matching by overlap alone (above 0.5, so that no detection matches two
+ * instances); detections are ignored whose share on ignored pixels, groups or small instances exceeds the
+ * overlap; and AP is the area under the curve of all distinct scores. Distances are not used.
  *
- * @throws DatasetError naming the image's place and the detection; ConfigError when an option can't be meant.
+ * @throws DatasetError naming the image's index and the detection; ConfigError when an option is invalid.
  */
 export function evaluateCityscapes(
   images: Iterable<CityscapesImage>,
@@ -130,7 +137,7 @@ export function evaluateCityscapes(
           const scores = mine
             .flatMap(({ score }, d) => (matches(instance, d) ? [score] : []))
             .toSorted((a, b) => b - a);
-          // The best is right, others of the same instance are wrong.
+          // The best detection is right, others of the same instance are wrong.
           scores.forEach((score, i) => {
             tally.scores.push(score);
             tally.right.push(i === 0);
@@ -139,7 +146,7 @@ export function evaluateCityscapes(
         }
         mine.forEach((detection, d) => {
           if (all.some((instance) => matches(instance, d))) return;
-          // A small group is left out twice, as there.
+          // A small group is counted twice, as in cityscapesScripts.
           const out = all.reduce(
             (sum, { isGroup, pixels, shared }) =>
               sum + shared[d]! * (Number(isGroup) + Number(pixels < minRegionSize)),
@@ -169,8 +176,8 @@ export function evaluateCityscapes(
 const mean = (values: readonly number[]): number =>
   values.length === 0 ? -1 : values.reduce((sum, value) => sum + value, 0) / values.length;
 
-// Precision and recall from each distinct score on, lowest first, then (1, 0); each point's precision weighs half the
-// recall between its neighbours.
+// Precision and recall are those of all scores from each distinct one up, lowest first, then (1, 0); each
+// point's precision is weighted by half the recall between its neighbours.
 function areaUnder({ scores, right, missed }: Tally): number {
   const order = Array.from(scores.keys()).sort((a, b) => scores[a]! - scores[b]!);
   const all = right.filter(Boolean).length;

@@ -1,3 +1,4 @@
+/** Evaluation of COCO results files, as pycocotools' `loadRes` and `COCOeval`. */
 import { ConfigError, DatasetError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { measureCounts, parseCocoJson, readCounts, rleToBox, segmentationToRle } from "@mrcnn/masks";
@@ -28,35 +29,36 @@ import type { CocoDetection, CocoGroundTruth } from "./regions.ts";
 import { curvesOf, summarizeAccumulated, summarizeCategories } from "./summarize.ts";
 import type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.ts";
 
-/** How results are compared: all of `CocoParams`, and on which part of the ground truth. */
+/** Options of the evaluation: all of `CocoParams`, and the part of the ground truth to evaluate. */
 export interface EvaluateCocoOptions extends Omit<CocoParams, "categories"> {
-  /** Only these images; by default all. */
+  /** Ids of the images to evaluate. Default all. */
   readonly imageIds?: readonly CocoId[];
-  /** Only these categories; by default all. */
+  /** Ids of the categories to evaluate. Default all. */
   readonly categoryIds?: readonly CocoId[];
-  /** What errors call the annotations: usually their file. Default "evaluateCoco: groundTruth". */
+  /** Name of the annotations in errors, usually their file's. Default "evaluateCoco: groundTruth". */
   readonly groundTruthName?: string;
 }
 
-/** All that `evaluateCoco` finds. */
+/** The results of `evaluateCoco`. */
 export interface CocoEvaluation {
   readonly stats: CocoStats;
   readonly perCategory: readonly CocoCategoryStats[];
   readonly precisionRecall: PrecisionRecall;
   /** Precision, recall and scores in pycocotools' arrays. */
   readonly accumulated: CocoAccumulated;
-  /** What kinds of errors there are and what they cost, worked out when asked for; categories always count. */
+  /** Computes the kinds of errors and their costs; always by category. */
   errors(): ErrorBreakdown;
 }
 
 /**
- * Scores the entries of a COCO results file against an annotation file, as pycocotools' `loadRes` and
- * `COCOeval` do. The first entry says what gives detections their size: their box if it has one, by "segm" too;
- * else their mask, or the span of their keypoints. Leave `bbox` out of mask results to have sizes go by the mask.
+ * Evaluates the entries of a COCO results file against an annotation file, as pycocotools' `loadRes` and
+ * `COCOeval` do. The first entry decides what determines the detections' sizes: the box if it has one, for
+ * "segm" too; else the mask, or the extent of the keypoints. Leave `bbox` out of mask results to use the
+ * masks' sizes.
  *
- * @throws DatasetError naming the annotation or the place in `results`: an unknown image or category,
- * an id used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, keypoints
- * that are not as many as `sigmas`; ConfigError when an option can't be meant.
+ * @throws DatasetError naming the annotation or the index in `results`: an unknown image or category, an id
+ * used twice, a score that is not a number, a negative size, a mask that doesn't fit its image, another
+ * number of keypoints than of `sigmas`; ConfigError when an option is invalid.
  */
 export function evaluateCoco(
   groundTruth: CocoJson,
@@ -71,9 +73,9 @@ export function evaluateCoco(
 }
 
 /**
- * `evaluateCoco` on the bytes of a results file, which may be longer than any string: they are read piece by
- * piece and kept in some 60 bytes per detection, and its mask in bytes. A Node file stream and the body of a
- * `fetch` are such bytes; `name` is the file's in errors.
+ * Runs `evaluateCoco` on the bytes of a results file, such as a Node file stream or the body of a `fetch`.
+ * The file may be longer than any string: it is read piece by piece and kept in some 60 bytes per detection,
+ * plus the bytes of its mask. `name` is the file's name in errors.
  *
  * @throws DatasetError as `evaluateCoco`, and when the bytes are no JSON list.
  */
@@ -88,17 +90,17 @@ export async function evaluateCocoStream(
   return evaluation.finish();
 }
 
-/** Takes the entries of a results file one by one. */
+/** An evaluation that takes the entries of a results file one by one. */
 export interface FileEvaluation {
   add(result: CocoResult, where: string): void;
-  /** Matches all that was added. */
+  /** Matches all entries added. */
   accumulate(): CocoAccumulated;
   finish(): CocoEvaluation;
 }
 
-/** What is evaluated of an image, beyond COCO. */
+/** Rules of evaluation beyond COCO's. */
 export interface FileEvaluationRules {
-  /** Detections that are looked at per image, whatever their categories. */
+  /** Most detections per image that are evaluated, over all categories. */
   readonly mostPerImage?: number;
   readonly heedOf?: HeedOf;
 }
@@ -111,8 +113,9 @@ interface ImageEntries {
 }
 
 /**
- * What pycocotools reads of annotations when it compares by `iouType`, for `reviewCoco`: by "segm" no box, by the others no mask.
- * Of a part of the images or categories, masks are looked at when they are compared.
+ * Returns the options of `reviewCoco` for what pycocotools reads of annotations with `iouType`: no boxes for
+ * "segm", no masks for the others. When only some images or categories are evaluated, masks are checked when
+ * they are compared.
  */
 export const needsOf = (iouType: IouType): CocoReviewOptions => ({
   purpose: "evaluation",
@@ -121,7 +124,7 @@ export const needsOf = (iouType: IouType): CocoReviewOptions => ({
   keypoints: iouType === "keypoints" ? "needed" : "unneeded",
 });
 
-/** The work behind `evaluateCoco`. */
+/** Starts the evaluation that `evaluateCoco` runs. */
 export function createFileEvaluation(
   groundTruth: CocoJson,
   { imageIds, categoryIds, groundTruthName = "evaluateCoco: groundTruth", ...options }: EvaluateCocoOptions,
@@ -173,7 +176,7 @@ export function createFileEvaluation(
     addEntry(truth, regions.object(readAnnotation(annotation, image, iouType, readMask, where), where));
   }
 
-  // pycocotools takes all detections' sizes from what the first has.
+  // pycocotools derives all detections' sizes from what the first has.
   let sizedByBox: boolean | undefined;
   return {
     add(result, where) {
@@ -219,7 +222,7 @@ export function createFileEvaluation(
         accumulated,
         errors() {
           const evaluated = [...byImage].filter(([, { isEvaluated }]) => isEvaluated);
-          // As they were given: both lists have been sorted since.
+          // In the order given, as both lists have been sorted since.
           const inOrder = (entries: readonly number[]): number[] => entries.toSorted((a, b) => a - b);
           return breakErrorsDown(
             evaluated.map(([imageId, { detections, objects }]) => ({
@@ -244,7 +247,8 @@ type MaskReader = (
   key?: string,
 ) => ReadRle;
 
-// The mask of an entry; its counts may be overwritten by the next call, which saves two arrays per mask.
+// Returns a reader of an entry's mask; its counts may be overwritten by the next call, which saves two arrays
+// per mask.
 function createMaskReader(): MaskReader {
   const encoder = new TextEncoder();
   let counts = new Uint32Array(0);
@@ -264,7 +268,7 @@ function createMaskReader(): MaskReader {
     const runs = counts.subarray(0, readCounts(text, counts, where));
     const measures = measureCounts(runs, height);
     if (size?.[0] !== height || size[1] !== width || measures.total !== height * width)
-      return segmentationToRle(segmentation, image, where); // says what is wrong
+      return segmentationToRle(segmentation, image, where); // for its errors
     return { size: image, counts: runs, text, measures };
   };
 }

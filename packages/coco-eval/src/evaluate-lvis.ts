@@ -1,3 +1,4 @@
+/** Federated average precision of LVIS, as lvis-api. */
 import { DatasetError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import type { CocoCategory, CocoImage, CocoJson, CocoResult } from "@mrcnn/masks";
@@ -5,16 +6,16 @@ import { createFileEvaluation } from "./evaluate-coco.ts";
 import { meanOf, summarizeCategories } from "./summarize.ts";
 import type { CocoCategoryStats } from "./summarize.ts";
 
-/** A category of LVIS: rare, common or frequent. */
+/** A category of LVIS, which is rare, common or frequent. */
 export interface LvisCategory extends CocoCategory {
   readonly frequency: "r" | "c" | "f";
 }
 
 /** An image of LVIS. */
 export interface LvisImage extends CocoImage {
-  /** Categories that are certainly not in it. */
+  /** Ids of the categories that are certainly not in the image. */
   readonly neg_category_ids: readonly CocoId[];
-  /** Categories of which not all objects are annotated. */
+  /** Ids of the categories of which not all objects are annotated. */
   readonly not_exhaustive_category_ids: readonly CocoId[];
 }
 
@@ -24,7 +25,10 @@ export interface LvisJson extends CocoJson {
   readonly categories: readonly LvisCategory[];
 }
 
-/** LVIS' thirteen numbers, each in [0, 1], or -1 when no object is of that kind; APr, APc and APf are of rare, common and frequent categories. */
+/**
+ * LVIS' thirteen metrics, each in [0, 1], or -1 when there is no object of that kind; APr, APc and APf are of
+ * rare, common and frequent categories.
+ */
 export type LvisStats = Readonly<
   Record<
     "AP" | "AP50" | "AP75" | "APs" | "APm" | "APl" | "APr" | "APc" | "APf" | "AR" | "ARs" | "ARm" | "ARl",
@@ -35,8 +39,9 @@ export type LvisStats = Readonly<
 const MOST = 300;
 
 /**
- * LVIS' federated average precision, in the arithmetic of lvis-api: an image's best 300 detections, those of categories that are
- * neither annotated nor ruled out in it left aside, and unmatched ones of categories that are not annotated exhaustively ignored.
+ * Computes LVIS' federated average precision with the arithmetic of lvis-api: of an image's best 300
+ * detections, those of categories that are neither annotated nor ruled out in it are left out, and unmatched
+ * ones of categories that are not annotated exhaustively are ignored.
  *
  * @throws DatasetError as `evaluateCoco`, and for an image or category without LVIS' own keys.
  */

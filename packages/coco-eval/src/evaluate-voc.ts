@@ -1,9 +1,13 @@
+/** Average precision of PASCAL VOC, as py-faster-rcnn's `voc_eval`, which detectron2 has too. */
 import { ConfigError, DatasetError } from "@mrcnn/core";
 
-/** (xmin, ymin, xmax, ymax) in PASCAL VOC's pixels: corners belong to the box, so that it is xmax - xmin + 1 wide. */
+/**
+ * A box (xmin, ymin, xmax, ymax) in PASCAL VOC's pixels: both corner pixels belong to it, so it is
+ * xmax - xmin + 1 wide.
+ */
 export type VocBox = readonly [xmin: number, ymin: number, xmax: number, ymax: number];
 
-/** An image with its objects and detections; categories by name. */
+/** An image with its objects and detections; categories are given by name. */
 export interface VocImage {
   readonly objects: readonly {
     readonly category: string;
@@ -13,40 +17,41 @@ export interface VocImage {
   readonly detections: readonly { readonly category: string; readonly score: number; readonly box: VocBox }[];
 }
 
-/** How detections are scored. */
+/** Options of the evaluation. */
 export interface EvaluateVocOptions {
-  /** Overlap that a detection must exceed; 0.5 by default. */
+  /** Overlap that a detection must exceed. Default 0.5. */
   readonly iouThreshold?: number;
-  /** The area under the curve, as from 2010 on (default), or the mean of 11 points, as in 2007. */
+  /** The area under the curve, as from 2010 on, or the mean of 11 points, as in 2007. Default "area". */
   readonly metric?: "area" | "11-point";
 }
 
-/** How well one category is found. */
+/** Metrics of one category. */
 export interface VocCategory {
   readonly category: string;
-  /** -1 without objects that count. */
+  /** AP, or -1 without objects that count. */
   readonly AP: number;
-  /** Objects that count; difficult ones do not. */
+  /** Number of objects that count; difficult ones do not. */
   readonly objects: number;
-  /** After each detection, best first. */
+  /** Precision after each detection, best first; `recall` likewise. */
   readonly precision: readonly number[];
   readonly recall: readonly number[];
 }
 
-/** PASCAL VOC's numbers. */
+/** PASCAL VOC's metrics. */
 export interface VocEvaluation {
   /** Mean AP of the categories that have objects, or -1. */
   readonly mAP: number;
-  /** By name. */
+  /** Metrics of each category, ordered by name. */
   readonly perCategory: readonly VocCategory[];
 }
 
 /**
- * PASCAL VOC's average precision, in the arithmetic of the devkit's Python version (py-faster-rcnn's `voc_eval`, which
- * detectron2 has too): each detection, best first, belongs to the object it overlaps most, which counts once; what belongs
- * to a difficult object counts for nothing. Equal scores rank as given (there the order is open).
+ * Computes PASCAL VOC's average precision with the arithmetic of the devkit's Python version
+ * (py-faster-rcnn's `voc_eval`, which detectron2 has too): each detection, best first, is assigned to the
+ * object that it overlaps most, which counts once; detections assigned to a difficult object are ignored.
+ * Equal scores rank in the order given (unspecified in `voc_eval`).
  *
- * @throws DatasetError naming the image's place and the entry; ConfigError when an option can't be meant.
+ * @throws DatasetError naming the image's index and the entry; ConfigError when an option is invalid.
  */
 export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOptions = {}): VocEvaluation {
   const { iouThreshold = 0.5, metric = "area" } = options;
@@ -121,7 +126,7 @@ export function evaluateVoc(images: Iterable<VocImage>, options: EvaluateVocOpti
 
 interface Found {
   readonly score: number;
-  /** The object it belongs to. */
+  /** The object that the detection is assigned to. */
   readonly object?: { isTaken: boolean };
   readonly isDifficult: boolean;
 }
@@ -131,7 +136,7 @@ function average(
   precision: readonly number[],
   metric: "area" | "11-point",
 ): number {
-  // The best precision at each recall or any higher one.
+  // The highest precision at each or any higher recall.
   const envelope = [...precision];
   for (let i = envelope.length - 2; i >= 0; i--) envelope[i] = Math.max(envelope[i]!, envelope[i + 1]!);
   let sum = 0;

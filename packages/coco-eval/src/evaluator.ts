@@ -1,3 +1,4 @@
+/** Incremental evaluation image by image, as pycocotools' `COCOeval`. */
 import { DatasetError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import { accumulateLedgers } from "./accumulate.ts";
@@ -13,21 +14,25 @@ import type { CocoDetection, CocoGroundTruth } from "./regions.ts";
 import { curvesOf, summarizeAccumulated, summarizeCategories } from "./summarize.ts";
 import type { CocoCategoryStats, CocoStats, PrecisionRecall } from "./summarize.ts";
 
-/** Takes images one at a time, keeps some 30 bytes per detection, and says how good they were. */
+/** Evaluates images one at a time, keeping some 30 bytes per detection. */
 export interface CocoEvaluator {
   /**
-   * Matches one image's detections; what it is given may be dropped afterwards.
+   * Matches one image's detections; the arguments are not kept.
    *
-   * @throws DatasetError naming the image and the entry: an image given twice, an unknown category, a
-   * score that is not a number, a missing or impossible box, mask or keypoints.
+   * @throws DatasetError naming the image and the entry: an image given twice, an unknown category, a score
+   * that is not a number, a missing or impossible box, mask or keypoints.
    */
   add(imageId: CocoId, detections: readonly CocoDetection[], groundTruth: readonly CocoGroundTruth[]): void;
-  /** All that was added, for another evaluator's `merge`: in a worker, another process or on another machine. */
+  /**
+   * Returns the results of all images added, for another evaluator's `merge`: in a worker, another process or
+   * on another machine.
+   */
   partial(): Uint8Array;
   /**
-   * Takes what another evaluator's `partial` gave, as if its images had been added here: sums are exact.
+   * Merges the result of another evaluator's `partial`, as if its images had been added here: sums are exact.
    *
-   * @throws DatasetError when it holds an image that was added before or is no partial result, ConfigError when it was evaluated otherwise.
+   * @throws DatasetError when it holds an image that was added before or is no partial result, ConfigError
+   * when its options differ.
    */
   merge(partial: Uint8Array): void;
   accumulate(): CocoAccumulated;
@@ -37,12 +42,12 @@ export interface CocoEvaluator {
 }
 
 /**
- * Creates an evaluator whose numbers equal pycocotools' `COCOeval`: any order of images gives
- * the same numbers, equal scores rank by image id and then as given.
+ * Creates an evaluator whose metrics equal those of pycocotools' `COCOeval`. They don't depend on the order
+ * of images; equal scores rank by image id and then in the order given.
  *
- * An annotation's id 0, which pycocotools takes for "not matched", is no special case here.
+ * An annotation's id 0, which pycocotools mistakes for "not matched", is no special case here.
  *
- * @throws ConfigError when an option can't be meant.
+ * @throws ConfigError when an option is invalid.
  */
 export function createCocoEvaluator(options: CocoParams): CocoEvaluator {
   const params = resolveParams(options);
@@ -67,7 +72,7 @@ export function createCocoEvaluator(options: CocoParams): CocoEvaluator {
       claim(imageId);
       clearEntries(found);
       clearEntries(truth);
-      // All entries are read before any counts: an image that throws leaves nothing behind.
+      // All entries are read before any is counted, so an image that throws leaves nothing behind.
       groundTruth.forEach((entry, i) =>
         addEntry(truth, regions.object(entry, `image ${quote(imageId)}: groundTruth[${i}]`)),
       );

@@ -1,3 +1,4 @@
+/** Conversion of detections and ground truth to the evaluator's and COCO's forms. */
 import { assertLength } from "@mrcnn/core";
 import type { CocoId, Detections, GroundTruth, Keypoints } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString } from "@mrcnn/masks";
@@ -9,7 +10,10 @@ const boxAt = (boxes: Float32Array, i: number): CocoBox => {
   return [x1, y1, x2 - x1, y2 - y1];
 };
 
-/** The objects of an image for the evaluator. `categoryIds[label]` is the label's category id; place 0 is not used. */
+/**
+ * Converts the objects of an image for the evaluator. `categoryIds[label]` is the label's category id; index
+ * 0 is not used.
+ */
 export function toCocoGroundTruth(
   groundTruth: GroundTruth,
   categoryIds: readonly CocoId[],
@@ -20,14 +24,14 @@ export function toCocoGroundTruth(
     return {
       categoryId: categoryIds[label]!,
       bbox: boxAt(groundTruth.boxes, i),
-      // COCO's area is the mask's, by boxes too.
+      // COCO's area is the mask's, for "bbox" too.
       ...(mask === undefined ? {} : { mask, area: rleArea(mask) }),
       isCrowd: groundTruth.isCrowd[i] === 1,
     };
   });
 }
 
-/** The detections of an image for the evaluator, in its original pixels. */
+/** Converts the detections of an image for the evaluator, in its original pixels. */
 export function toCocoDetections(detections: Detections, categoryIds: readonly CocoId[]): CocoDetection[] {
   return Array.from(detections.labels, (label, i) => {
     const mask = detections.masks?.[i];
@@ -41,10 +45,10 @@ export function toCocoDetections(detections: Detections, categoryIds: readonly C
 }
 
 /**
- * The detections of an image as entries of a COCO results file: masks as compressed run lengths,
- * keypoints as (x, y, visibility) with their scores beside them.
+ * Converts the detections of an image to entries of a COCO results file: masks as compressed run lengths,
+ * keypoints as (x, y, visibility) with their scores in `keypoint_scores`.
  *
- * @throws ShapeError when keypoints are not those of the boxes.
+ * @throws ShapeError when the number of keypoints doesn't fit the boxes.
  */
 export function toCocoResults(
   imageId: CocoId,

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/coco-eval. */
 export type { CocoAccumulated } from "./accumulate.ts";
 export type { ErrorBreakdown, ErrorKind } from "./error-breakdown.ts";
 export { evaluateCityscapes } from "./evaluate-cityscapes.ts";

@@ -1,22 +1,28 @@
+/** Ledgers: the match results of each category's detections. */
 import { widened } from "./entries.ts";
 
 /**
- * What is kept of one category: its detections image by image, best first within each, and what became of
- * each of them at every size range and threshold: two bits, "right" and "ignored" (neither: wrong).
+ * The results of one category: its detections image by image, best first within each, and the outcome of each
+ * at every size range and threshold as two bits, "right" and "ignored" (neither means wrong).
  */
 export interface Ledger {
-  /** Detections. */
+  /** Number of detections. */
   length: number;
   score: Float64Array;
-  /** A detection's place within its image, best first. */
+  /** Rank of each detection within its image, best first. */
   place: Uint32Array;
-  /** [2 * words * length]: the bits "right" of a detection, then the bits "ignored"; bit a * T + t. */
+  /**
+   * Outcomes, [2 * words * length]: the bits "right" of a detection, then the bits "ignored"; bit a * T + t.
+   */
   bits: Uint32Array;
-  /** Images that have detections: the place of each among all images, and where its detections start. */
+  /**
+   * Number of images that have detections; `image` is the index of each among all images, `start` that of its
+   * first detection.
+   */
   images: number;
   image: Uint32Array;
   start: Float64Array;
-  /** Objects that count, per size range [A]. */
+  /** Number of objects that count, per size range [A]. */
   readonly objects: Float64Array;
 }
 
@@ -33,11 +39,15 @@ export function createLedger(areaRanges: number): Ledger {
   };
 }
 
-/** Words of 32 bits that hold one bit per size range and threshold. */
+/** Returns the number of 32-bit words that hold one bit per size range and threshold. */
 export const wordsOf = (areaRanges: number, iouThresholds: number): number =>
   Math.ceil((areaRanges * iouThresholds) / 32);
 
-/** Makes room for an image with `count` detections; the caller fills them in. @returns where they start. */
+/**
+ * Makes room for an image with `count` detections, which the caller fills in.
+ *
+ * @returns the index of the first.
+ */
 export function openImage(ledger: Ledger, image: number, count: number, words: number): number {
   const start = ledger.length;
   const wanted = start + count;

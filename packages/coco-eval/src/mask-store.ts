@@ -1,24 +1,29 @@
+/** Stores of the masks of entries. */
 import type { Rle } from "@mrcnn/core";
 import { readCounts, rleToString } from "@mrcnn/masks";
 import type { RleMeasures } from "@mrcnn/masks";
 
-/** Run lengths that were read from compressed text, and what was learnt meanwhile. */
+/** Run lengths read from compressed text, with the results of the reading. */
 export interface ReadRle extends Rle {
   readonly text?: Uint8Array;
   readonly measures?: RleMeasures;
 }
 
-/** The masks of entries. */
+/** A store of masks. */
 export interface MaskStore {
-  /** Keeps the mask of these counts; `text` is their compressed form when it is at hand. @returns its place. */
+  /**
+   * Adds the mask of these counts; `text` is their compressed form when available.
+   *
+   * @returns its position.
+   */
   add(counts: Uint32Array, text?: Uint8Array): number;
-  /** The counts of the mask at `place`; they may be overwritten by the next call. */
+  /** Returns the counts of the mask at `place`; they may be overwritten by the next call. */
   read(place: number): Uint32Array;
-  /** Forgets all masks. */
+  /** Removes all masks. */
   clear(): void;
 }
 
-/** For an image's masks: the arrays themselves. */
+/** Creates a store for the masks of one image, which keeps the arrays themselves. */
 export function createMaskList(): MaskStore {
   const masks: Uint32Array[] = [];
   return {
@@ -28,17 +33,21 @@ export function createMaskList(): MaskStore {
   };
 }
 
-// Blocks rather than one array: growing never copies, and there is no longest array to reach.
+// Bytes of a block. Blocks rather than one array: growing never copies, and the length isn't limited by that
+// of an array.
 const BLOCK = 2 ** 22;
 
-/** For the masks of many images: their compressed text, a byte per character and no object each. */
+/**
+ * Creates a store for the masks of many images, which keeps their compressed text: a byte per character and
+ * no object each.
+ */
 export function createMaskPool(): MaskStore {
   const encoder = new TextEncoder();
   const blocks: Uint8Array[] = [];
   let block = new Uint8Array(0);
   let at = 0;
   let counts = new Uint32Array(0);
-  // The same mask is often asked for again.
+  // The mask read last, which is often asked for again.
   let last = -1;
   let length = 0;
   return {
@@ -50,7 +59,7 @@ export function createMaskPool(): MaskStore {
       }
       const place = (blocks.length - 1) * 2 ** 32 + at;
       block.set(text, at);
-      // A zero ends it.
+      // A zero byte ends the text.
       at += text.length + 1;
       return place;
     },

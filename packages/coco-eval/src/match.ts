@@ -1,3 +1,4 @@
+/** COCO's greedy matching of detections and objects, as pycocotools' `evaluateImg`. */
 import { widened } from "./entries.ts";
 import type { Entries } from "./entries.ts";
 import { openImage, wordsOf } from "./ledger.ts";
@@ -5,14 +6,17 @@ import type { Ledger } from "./ledger.ts";
 import type { Overlap } from "./overlap.ts";
 import type { ResolvedParams } from "./params.ts";
 
-/** Places of entries of one image and category: `order` from `from` up to `to`. */
+/** Entries of one image and category: those at `order[from]` to `order[to - 1]`. */
 export interface Slice {
   readonly order: ArrayLike<number>;
   readonly from: number;
   readonly to: number;
 }
 
-/** `isOpen`: detections that match nothing are ignored. */
+/**
+ * Matches the detections and objects of one image and category. With `isOpen`, detections without a match are
+ * ignored.
+ */
 export type Match = (
   ledger: Ledger,
   image: number,
@@ -22,10 +26,11 @@ export type Match = (
 ) => void;
 
 /**
- * COCO's greedy matching: detections by score, each takes the free object it overlaps most (the later
- * of equals), objects that count before ignored ones. Crowds and objects of other sizes are ignored,
- * and so are detections matched to them; a crowd may be matched many times. An unmatched detection of
- * another size is ignored too. `detections` come best first; what became of them goes into the ledger.
+ * Creates COCO's greedy matching: each detection, by score, is matched to the free object that it overlaps
+ * most (the later among equals), to objects that count before ignored ones. Crowds and objects of other sizes
+ * are ignored, and so are detections matched to them; a crowd may be matched many times. An unmatched
+ * detection of another size is ignored too. `detections` come best first; the outcomes are written to the
+ * ledger.
  */
 export function createMatcher(
   params: ResolvedParams,
@@ -43,7 +48,8 @@ export function createMatcher(
   const low = Float64Array.from(areaRanges, ({ min }) => min);
   const high = Float64Array.from(areaRanges, ({ max }) => max);
 
-  // Pairs that overlap enough for the lowest threshold, detection by detection: pairs [first[d], first[d + 1]).
+  // Pairs that overlap enough for the lowest threshold, detection by detection: those of d are first[d] to
+  // first[d + 1] - 1.
   let first = new Uint32Array(most + 1);
   let pairObject = new Uint32Array(64);
   let pairOverlap = new Float64Array(64);
@@ -57,7 +63,7 @@ export function createMatcher(
       const detection = detections.order[detections.from + d]!;
       for (let g = 0; g < G; g++) {
         const value = overlap(detection, objects.order[objects.from + g]!, lowest);
-        // As COCO asks it: what is not below (a NaN isn't either).
+        // As in COCO, pairs not below the threshold pass (a NaN isn't below either).
         if (value < lowest) continue;
         if (pairs === pairObject.length) {
           pairObject = widened(pairObject, 2 * pairs);

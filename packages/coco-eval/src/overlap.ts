@@ -1,14 +1,16 @@
+/** Overlaps of boxes, masks and keypoints, as pycocotools. */
 import { runsIntersection } from "@mrcnn/masks";
 import type { Entries } from "./entries.ts";
 import type { IouType } from "./params.ts";
 
 /**
- * How much a detection and an object, places in `detections` and `objects`, overlap: exact from `atLeast` up,
- * below it perhaps 0. The union with a crowd is the detection alone, as in COCO: any part of a crowd may be found.
+ * Returns the overlap of a detection and an object, given as indices into `detections` and `objects`: exact
+ * from `atLeast` up, below it perhaps 0. The union with a crowd is the detection alone, as in COCO: a
+ * detection may be any part of a crowd.
  */
 export type Overlap = (detection: number, object: number, atLeast: number) => number;
 
-/** The overlap by which `iouType` compares. */
+/** Returns the overlap that `iouType` compares. */
 export function overlapOf(
   iouType: IouType,
   detections: Entries,
@@ -20,7 +22,7 @@ export function overlapOf(
   return keypointSimilarity(detections, objects, sigmas);
 }
 
-// Of the boxes alone.
+// Returns the area of the boxes' intersection.
 function boxIntersection(a: Float64Array, d: number, b: Float64Array, g: number): number {
   const i = 4 * d;
   const j = 4 * g;
@@ -57,8 +59,9 @@ function maskOverlap(detections: Entries, objects: Entries): Overlap {
   };
 }
 
-// COCO's object keypoint similarity: the mean over the object's marked keypoints of exp(-distance² / (2 area (2 sigma)²)).
-// Objects without marked keypoints take whatever lies within twice their box around it.
+// COCO's object keypoint similarity: the mean over the object's marked keypoints of exp(-distance² / (2 area
+// (2 sigma)²)). For objects without marked keypoints, distances are measured to the box enlarged by its own
+// size on each side.
 function keypointSimilarity(detections: Entries, objects: Entries, sigmas: readonly number[]): Overlap {
   const variances = sigmas.map((sigma) => (sigma * 2) ** 2);
   const values = objects.keypointValues;

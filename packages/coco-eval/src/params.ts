@@ -1,14 +1,15 @@
+/** Parameters of the evaluation, as pycocotools' `Params`. */
 import { compareIds, ConfigError, quote } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 
-/** Objects of some size: areas from `min` to `max`, both included, in pixels. */
+/** A range of object sizes: areas from `min` to `max` in pixels, both included. */
 export interface AreaRange {
   readonly name: string;
   readonly min: number;
   readonly max: number;
 }
 
-/** COCO's sizes: small up to 32², medium up to 96², large above; a limit belongs to both its sides. */
+/** COCO's size ranges: small up to 32², medium up to 96², large above; a limit belongs to both ranges. */
 export const COCO_AREA_RANGES: readonly AreaRange[] = [
   { name: "all", min: 0, max: 1e10 },
   { name: "small", min: 0, max: 32 ** 2 },
@@ -16,39 +17,49 @@ export const COCO_AREA_RANGES: readonly AreaRange[] = [
   { name: "large", min: 96 ** 2, max: 1e10 },
 ];
 
-/** How far each of a person's 17 keypoints may be off, as a share of the person's size: COCO's, nose to ankles. */
+/**
+ * Tolerance of each of a person's 17 keypoints, relative to the square root of the person's area: COCO's,
+ * nose to ankles.
+ */
 export const COCO_KEYPOINT_SIGMAS: readonly number[] = [
   0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89,
 ].map((tenths) => tenths / 10);
 
-/** Overlap of boxes, of masks, or the similarity of keypoints (OKS). */
+/** What is compared: overlap of boxes, overlap of masks, or similarity of keypoints (OKS). */
 export type IouType = "bbox" | "segm" | "keypoints";
 
-/** What is evaluated and how; pycocotools' `Params`, with its defaults. */
+/** Parameters of the evaluation, pycocotools' `Params` with its defaults. */
 export interface CocoParams {
   readonly iouType: IouType;
-  /** What is evaluated; entries of other categories are an error. */
+  /** The evaluated categories; entries of other categories are an error. */
   readonly categories: readonly { readonly id: CocoId; readonly name: string }[];
   /**
-   * Limits on detections per image and category, ascending; [1, 10, 100] by default, [20] for keypoints. AR1,
-   * AR10 and AR100 are named by place. Unlike pycocotools, which looks for 100 (or 20) by value, AP goes by the last.
+   * Limits on detections per image and category, ascending. AR1, AR10 and AR100 are those of the first,
+   * second and third limit. Unlike pycocotools, which looks for the value 100 (or 20), AP uses the last.
+   * Default [1, 10, 100], for keypoints [20].
    */
   readonly maxDetections?: readonly number[];
-  /** 0.5, 0.55, ..., 0.95 by default. */
+  /** Overlaps from which a detection matches. Default 0.5, 0.55, ..., 0.95. */
   readonly iouThresholds?: readonly number[];
-  /** Where precision is read, ascending; 0, 0.01, ..., 1 by default. */
+  /** Recalls at which precision is sampled, ascending. Default 0, 0.01, ..., 1. */
   readonly recallThresholds?: readonly number[];
-  /** COCO's by default, for keypoints without the small; the summary looks for the names all, small, medium and large. */
+  /**
+   * Size ranges; the summary looks for the names all, small, medium and large. Default COCO's, for keypoints
+   * without small.
+   */
   readonly areaRanges?: readonly AreaRange[];
-  /** false: any detection may match any object, as if all were of one category (pycocotools' `useCats = 0`). */
+  /**
+   * Whether detections match only objects of their category; false treats all as one category (pycocotools'
+   * `useCats = 0`). Default true.
+   */
   readonly useCategories?: boolean;
-  /** Of each keypoint; COCO's 17 by default. */
+  /** Tolerance of each keypoint. Default COCO's 17. */
   readonly sigmas?: readonly number[];
 }
 
 export type ResolvedParams = Required<CocoParams>;
 
-// numpy.linspace, so that the thresholds are the same doubles.
+// As numpy.linspace, so that the thresholds are the same doubles.
 function linspace(from: number, to: number, count: number): number[] {
   const step = (to - from) / (count - 1);
   return Array.from({ length: count }, (_, i) => (i === count - 1 ? to : i * step + from));
@@ -95,7 +106,7 @@ export function resolveParams(params: CocoParams): ResolvedParams {
       "of unique ids",
       params.categories.map((c) => c.id),
     );
-  // As in pycocotools, categories go by id.
+  // Categories are ordered by id, as in pycocotools.
   const categories = params.categories.toSorted((a, b) => compareIds(a.id, b.id));
   return {
     iouType,

@@ -1,3 +1,4 @@
+/** Serialization of partial results, to be merged by another evaluator. */
 import { ConfigError, DatasetError, parseJson, toJson } from "@mrcnn/core";
 import type { CocoId } from "@mrcnn/core";
 import type { Core } from "./core.ts";
@@ -5,22 +6,22 @@ import { openImage, wordsOf } from "./ledger.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ResolvedParams } from "./params.ts";
 
-// A partial result is one line of JSON (what was evaluated and how, the ids of all images, and how much there is of each
-// category), then little-endian numbers: per category the ledger's columns, doubles before words.
+// A partial result is one line of JSON (the parameters, the ids of all images, and the sizes of each
+// category's ledger), then little-endian numbers: per category the ledger's columns, doubles before words.
 const FORMAT = "@mrcnn/coco-eval partial 2";
 
 interface Head {
   readonly format: string;
   readonly params: ResolvedParams;
   readonly imageIds: readonly CocoId[];
-  /** [detections, images with detections] of each category. */
+  /** [number of detections, number of images with detections] of each category. */
   readonly ledgers: readonly (readonly [length: number, images: number])[];
 }
 
-/** Another evaluator's images. */
+/** The content of a partial result. */
 export interface Partial {
   readonly imageIds: readonly CocoId[];
-  /** Adds what is kept of category `k`; the images' places begin at `offset`. */
+  /** Adds the results of category `k` to `ledger`; the images' indices begin at `offset`. */
   addTo(ledger: Ledger, k: number, offset: number): void;
 }
 
@@ -59,14 +60,19 @@ export function writePartial(params: ResolvedParams, { ledgers, imageIds }: Core
   return bytes;
 }
 
-/** @throws DatasetError when the bytes are no partial result, ConfigError when it is one of other parameters. */
+/**
+ * Reads a partial result.
+ *
+ * @throws DatasetError when the bytes are no partial result, ConfigError when its parameters differ from
+ * `params`.
+ */
 export function readPartial(bytes: Uint8Array, params: ResolvedParams): Partial {
   const end = bytes.indexOf(10);
   let head: Head | undefined;
   try {
     head = parseJson(new TextDecoder().decode(bytes.subarray(0, Math.max(0, end)))) as Head;
   } catch {
-    // not ours
+    // not a partial result
   }
   if (head?.format !== FORMAT)
     throw new DatasetError(

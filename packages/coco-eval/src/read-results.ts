@@ -1,16 +1,18 @@
+/** Streaming reader of COCO results files. */
 import { DatasetError, quote, readJson } from "@mrcnn/core";
 import { foreignResults } from "@mrcnn/masks";
 import type { CocoResult } from "@mrcnn/masks";
 
-// An entry takes kilobytes; so many bytes of values are none.
+// Most bytes that the values of an entry may take; real entries take kilobytes.
 const LARGEST_ENTRY = 2 ** 28;
 
 /**
- * Reads a results file of any length from its bytes, piece by piece, and hands its entries over in order. In
- * memory are a few megabytes of the text at a time. A Node file stream and the body of a `fetch` are such bytes.
- * NaN and Infinity, which Python writes, are handed over as they are; ids beyond 2^53 as bigints.
+ * Reads a results file of any length from its bytes, such as a Node file stream or the body of a `fetch`, and
+ * passes its entries to `visit` in order. Only a few megabytes of the text are in memory at a time. NaN and
+ * Infinity, which Python writes, are passed on as numbers, ids beyond 2^53 as bigints.
  *
- * @throws DatasetError naming the file (`name`), and the line and the entry, when it is no JSON list, and what `visit` throws.
+ * @throws DatasetError naming the file (`name`), and the line and the entry, when it is no JSON list; and
+ * whatever `visit` throws.
  */
 export async function readCocoResults(
   chunks: AsyncIterable<Uint8Array>,

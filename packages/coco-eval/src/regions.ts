@@ -1,3 +1,4 @@
+/** Validation of the evaluator's objects and detections, and their conversion to entries. */
 import { DatasetError, quote, quoteIds } from "@mrcnn/core";
 import type { CocoId, Rle } from "@mrcnn/core";
 import { measureCounts } from "@mrcnn/masks";
@@ -6,22 +7,33 @@ import type { EntryValues } from "./entries.ts";
 import type { ReadRle } from "./mask-store.ts";
 import type { ResolvedParams } from "./params.ts";
 
-/** An object of an image. `bbox` is what "bbox" compares, `mask` what "segm" does, "keypoints" both `keypoints` and `bbox`. */
+/**
+ * An object of an image. "bbox" compares `bbox`, "segm" compares `mask`, "keypoints" compares `keypoints` and
+ * uses `bbox`.
+ */
 export interface CocoGroundTruth {
   readonly categoryId: CocoId;
   readonly bbox?: CocoBox;
   readonly mask?: Rle;
   /** (x, y, visibility) of each keypoint, flat; visibility 0 is unmarked. */
   readonly keypoints?: ArrayLike<number>;
-  /** Pixels, for the size ranges and the scale of keypoints; by default the mask's by "segm", else the box's. */
+  /**
+   * Area in pixels, for the size ranges and the scale of keypoints. Default the mask's for "segm", else the
+   * box's.
+   */
   readonly area?: number;
-  /** A crowd counts for nobody, and any number of detections may fall on it. */
+  /**
+   * Whether the object is a crowd, which is ignored and may match any number of detections. Default false.
+   */
   readonly isCrowd?: boolean;
-  /** Counts for nobody, and one detection may be on it; by default objects by "keypoints" that have none marked. */
+  /**
+   * Whether the object is ignored; one detection may match it. Default true for crowds, and for "keypoints"
+   * where no keypoint is marked.
+   */
   readonly isIgnored?: boolean;
 }
 
-/** A detection, as an object but with its score. Without a box its keypoints have the area that they span. */
+/** A detection: an object with a score. Without a box, its keypoints have the area that they span. */
 export interface CocoDetection {
   readonly categoryId: CocoId;
   readonly score: number;
@@ -31,13 +43,18 @@ export interface CocoDetection {
   readonly area?: number;
 }
 
-/** Turns objects and detections into what is compared. `where` names the entry in errors. */
+/** Converts objects and detections to entries. `where` names the entry in errors. */
 export interface Regions {
   object(entry: CocoGroundTruth, where: string): EntryValues;
   detection(entry: CocoDetection, where: string): EntryValues;
 }
 
-/** @throws DatasetError, from both functions, naming the entry: an unknown category, a missing or impossible region. */
+/**
+ * Creates the conversion.
+ *
+ * @throws DatasetError, from both of its functions, naming the entry: an unknown category, a missing or
+ * impossible region.
+ */
 export function createRegions({ iouType, categories, sigmas }: ResolvedParams): Regions {
   const places = new Map(categories.map(({ id }, k) => [id, k]));
   const placeOf = (id: CocoId, where: string): number => {
@@ -101,7 +118,7 @@ export function createRegions({ iouType, categories, sigmas }: ResolvedParams): 
       return { category, area: area ?? box[2] * box[3], score, isCrowd, isIgnored: false, box };
     }
     const keypoints = checkKeypoints(entry.keypoints, where);
-    // A detection's box is needed for its area only.
+    // A detection's box is needed only for its area.
     const box =
       "score" in entry && entry.bbox === undefined ? spanOf(keypoints) : checkBox(entry.bbox, where);
     return {

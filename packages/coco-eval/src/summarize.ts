@@ -1,23 +1,28 @@
+/** Summary metrics, as pycocotools' `summarize`. */
 import type { CocoId } from "@mrcnn/core";
 import type { CocoAccumulated } from "./accumulate.ts";
 
 /**
- * COCO's numbers, each in [0, 1], or -1 when no object is of that kind. By "bbox" and "segm" twelve: AP, AP50, AP75, APs, APm,
- * APl, AR1, AR10, AR100, ARs, ARm, ARl; by "keypoints" ten: AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl.
+ * COCO's metrics, each in [0, 1], or -1 when there is no object of that kind. For "bbox" and "segm" twelve:
+ * AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl; for "keypoints" ten: AP, AP50, AP75, APm,
+ * APl, AR, AR50, AR75, ARm, ARl.
  */
 export interface CocoStats extends Record<string, number> {
-  /** Mean over IoU thresholds, recalls and categories. */
+  /** Mean AP over IoU thresholds, recalls and categories. */
   AP: number;
   AP50: number;
   AP75: number;
-  /** By size of object: medium, large. */
+  /** Metrics by size of object: medium, large. */
   APm: number;
   APl: number;
   ARm: number;
   ARl: number;
 }
 
-/** How well one category is found; without `useCategories` all of them, as id -1. -1 when it has no object of that kind. */
+/**
+ * Metrics of one category, or without `useCategories` of all, as id -1. A metric is -1 when there is no
+ * object of that kind.
+ */
 export interface CocoCategoryStats {
   readonly id: CocoId;
   readonly name: string;
@@ -29,11 +34,11 @@ export interface CocoCategoryStats {
   readonly APl: number;
   /** Recall at the last detection limit. */
   readonly AR: number;
-  /** Objects that count (crowds do not). */
+  /** Number of objects that count (crowds do not). */
   readonly instances: number;
 }
 
-/** Precision over recall, all sizes, mean over the categories that have objects. */
+/** Precision over recall for all sizes, the mean over the categories that have objects. */
 export interface PrecisionRecall {
   readonly recall: readonly number[];
   /** One curve per IoU threshold, as long as `recall`; -1 throughout when there are no objects. */
@@ -43,10 +48,10 @@ export interface PrecisionRecall {
 interface Selection {
   readonly iouThreshold?: number;
   readonly category?: number;
-  /** Only these categories' places. */
+  /** Indices of the only categories to include. */
   readonly among?: ReadonlySet<number>;
   readonly area?: string;
-  /** Place among the detection limits; the last by default. */
+  /** Index among the detection limits. Default the last. */
   readonly limit?: number;
 }
 
@@ -124,7 +129,7 @@ export function curvesOf(accumulated: CocoAccumulated): PrecisionRecall {
   };
 }
 
-// The mean of the chosen part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
+// Returns the mean of the selected part of precision [T, R, K, A, M] or recall [T, K, A, M], without the -1s.
 export function meanOf(
   accumulated: CocoAccumulated,
   what: "precision" | "recall",
@@ -144,7 +149,7 @@ export function meanOf(
   for (let t = 0; t < iouThresholds.length; t++) {
     if (iouThreshold !== undefined && iouThresholds[t] !== iouThreshold) continue;
     for (let r = recallPlace ?? 0; r < (recallPlace === undefined ? R : recallPlace + 1); r++) {
-      let part = 0; // sums of sums keep rounding far below what is compared
+      let part = 0; // sums of sums keep rounding errors far below the tolerance of comparisons
       for (let k = category ?? 0; k < (category === undefined ? K : category + 1); k++) {
         if (among !== undefined && !among.has(k)) continue;
         const value = values[(((t * R + r) * K + k) * A + a) * M + limit]!;
