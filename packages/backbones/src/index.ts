@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/backbones. */
 export {
   applyResnet,
   applyResnetStage,

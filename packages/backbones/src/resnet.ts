@@ -1,3 +1,4 @@
+/** ResNet (He et al. 2015) and ResNeXt (Xie et al. 2017) backbones, as torchvision. */
 import { tidy } from "@tensorflow/tfjs-core";
 import type { Tensor4D } from "@tensorflow/tfjs-core";
 import { ConfigError } from "@mrcnn/core";
@@ -7,38 +8,52 @@ import type { FeatureMaps } from "@mrcnn/core/tensors";
 import { convNorm, initConv2d, initNorm, inSequence, maxPool } from "@mrcnn/nn";
 import type { Conv2dParams, ConvNormOptions, Norm, NormParams } from "@mrcnn/nn";
 
-/** Layers with weights, the classifier's included. */
+/** Depth: the number of layers with weights, including the classifier. */
 export type ResnetDepth = 18 | 34 | 50 | 101 | 152;
 
-/** A ResNet (He et al. 2015) or ResNeXt (Xie et al. 2017) as torchvision builds it, where nothing else is said. */
+/** The size of a ResNet (He et al. 2015) or ResNeXt (Xie et al. 2017), as torchvision's unless noted. */
 export interface ResnetConfig {
   readonly depth: ResnetDepth;
   readonly norm: Norm;
-  /** Channels of the stem and of the first stage's 3 × 3; default 64, the paper's. */
+  /** Channels of the stem and of the first stage's 3 × 3 convolutions. Default 64, the paper's. */
   readonly width?: number;
-  /** Groups of a bottleneck's 3 × 3: 32 in ResNeXt. Default 1. */
+  /** Number of groups of a bottleneck's 3 × 3 convolution: 32 in ResNeXt. Default 1. */
   readonly cardinality?: number;
-  /** Channels of such a group in the first stage, at width 64. Default 64. */
+  /** Channels of each of these groups in the first stage, at width 64. Default 64. */
   readonly widthPerGroup?: number;
-  /** Whether a bottleneck's stride is in its first 1 × 1, as in the paper and Caffe2, or in its 3 × 3. Default false. */
+  /**
+   * Whether a bottleneck's stride is in its first 1 × 1 convolution, as in the paper and Caffe2, or in its
+   * 3 × 3. Default false.
+   */
   readonly strideIn1x1?: boolean;
-  /** The stem's pool: "padded" (torch's, one row of padding on each side) or TensorFlow's "same". Default "padded". */
+  /**
+   * Padding of the stem's pool: "padded" (torch's, one row on each side) or TensorFlow's "same". Default
+   * "padded".
+   */
   readonly stemPool?: "padded" | "same";
-  /** 3 leaves layer4 out, for detectors that have it as their head (C4). Default 4. */
+  /** Number of stages; 3 leaves out layer4, for detectors that use it as their head (C4). Default 4. */
   readonly stages?: 3 | 4;
-  /** Whether layer4 keeps layer3's stride, all of its 3 × 3 dilated by 2 (detectron2's DC5). Default false. */
+  /**
+   * Whether layer4 keeps layer3's stride, with all of its 3 × 3 convolutions dilated by 2 (detectron2's DC5).
+   * Default false.
+   */
   readonly dilateLayer4?: boolean;
-  /** Groups of `group_norm`; default 32. Must divide `width`. */
+  /** Number of groups of `group_norm`, which must divide `width`. Default 32. */
   readonly groups?: number;
-  /** Default 1e-5; torchvision's COCO detectors with frozen batch norm want 0. */
+  /**
+   * Added to the variance of norms; torchvision's COCO detectors with frozen batch norm need 0. Default 1e-5.
+   */
   readonly eps?: number;
-  /** How many of [layer4, layer3, layer2, layer1, stem] are trained, from the deepest; default 5, all. */
+  /**
+   * Number of layers that are trained, counted from the deepest: layer4, layer3, layer2, layer1, stem.
+   * Default 5, all.
+   */
   readonly trainableLayers?: 0 | 1 | 2 | 3 | 4 | 5;
 }
 
 type DownsampleParams = readonly [Conv2dParams, NormParams];
 
-/** A residual block under torchvision's names; a basic block has no third convolution. */
+/** Parameters of a residual block under torchvision's names; a basic block has no third convolution. */
 export type BlockParams = {
   readonly conv1: Conv2dParams;
   readonly bn1: NormParams;
@@ -49,18 +64,18 @@ export type BlockParams = {
   readonly downsample?: DownsampleParams;
 };
 
-/** Everything of torchvision's ResNet but its classifier, under its names. */
+/** Parameters of torchvision's ResNet without the classifier, under its names. */
 export type ResnetParams = {
   readonly conv1: Conv2dParams;
   readonly bn1: NormParams;
   readonly layer1: readonly BlockParams[];
   readonly layer2: readonly BlockParams[];
   readonly layer3: readonly BlockParams[];
-  /** Absent with `stages: 3`. */
+  /** The last stage; absent with `stages: 3`. */
   readonly layer4?: readonly BlockParams[];
 };
 
-/** Blocks of each stage, by depth. */
+/** Number of blocks of each stage, by depth. */
 export const resnetBlocks: Readonly<Record<ResnetDepth, readonly [number, number, number, number]>> = {
   18: [2, 2, 2, 2],
   34: [3, 4, 6, 3],
@@ -71,7 +86,7 @@ export const resnetBlocks: Readonly<Record<ResnetDepth, readonly [number, number
 
 const expansionOf = (depth: ResnetDepth): number => (depth >= 50 ? 4 : 1);
 
-/** Channels of c2, c3, c4 and c5, whether or not there is a c5. */
+/** Returns the number of channels of c2, c3, c4 and c5, whether or not there is a c5. */
 export function resnetChannels(
   config: Pick<ResnetConfig, "depth" | "width">,
 ): [number, number, number, number] {
@@ -83,9 +98,10 @@ export function resnetChannels(
 type Stage = 0 | 1 | 2 | 3;
 
 /**
- * Random weights: convolutions kaiming normal (fan out), norms the identity, as torchvision.
+ * Creates random weights: convolutions kaiming normal (fan out), norms the identity, as torchvision.
  *
- * @throws ConfigError when the depth is unknown, the groups don't divide the width, or a basic block should be grouped.
+ * @throws ConfigError when the depth is unknown, the groups don't divide the width, or a basic block should
+ * be grouped.
  */
 export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
   const { width = 64, norm, trainableLayers = 5, stages = 4 } = config;
@@ -104,7 +120,7 @@ export function initResnet(config: ResnetConfig, random: Random): ResnetParams {
   };
 }
 
-/** The blocks of one stage, layer1 being 0; `initResnet` otherwise. */
+/** Creates the blocks of one stage, layer1 being 0, as `initResnet` does. */
 export function initResnetStage(config: ResnetConfig, stage: Stage, random: Random): BlockParams[] {
   const {
     depth,
@@ -134,7 +150,7 @@ export function initResnetStage(config: ResnetConfig, stage: Stage, random: Rand
   const trainable = trainableLayers >= 4 - stage;
   const planes = width << stage;
   const outChannels = planes * expansion;
-  // The channels of a bottleneck's 3 x 3: torchvision's formula.
+  // The channels of a bottleneck's 3 x 3 convolution by torchvision's formula.
   const middle = expansion === 1 ? planes : Math.floor((planes * widthPerGroup) / 64) * cardinality;
   const conv = (size: number, from: number, to: number, convGroups = 1): Conv2dParams =>
     initConv2d({ size, inChannels: from, outChannels: to, groups: convGroups }, random, {
@@ -174,16 +190,19 @@ export function initResnetStage(config: ResnetConfig, stage: Stage, random: Rand
   });
 }
 
-/** How batch norm is computed. */
+/** Options of the computation of batch norm. */
 export interface ResnetOptions {
-  /** "batch" trains ordinary batch norm (see `convNorm`). Default "running". */
+  /**
+   * "batch" normalizes by the statistics of the batch, to train ordinary batch norm (see `convNorm`). Default
+   * "running".
+   */
   readonly statistics?: "running" | "batch";
 }
 
 /**
- * Runs the network on `x` [B, H, W, 3] and returns c2 to c5 (c4 with `stages: 3`), at strides 4, 8, 16
- * and 32 (16 with `dilateLayer4`); each side is rounded up at every halving. What `trainableLayers`
- * leaves out is not recorded on a tape: no gradient reaches `x` through it.
+ * Runs the network on `x` [B, H, W, 3] and returns c2 to c5 (c4 with `stages: 3`), at strides 4, 8, 16 and 32
+ * (16 with `dilateLayer4`); each side is rounded up at every halving. Layers that `trainableLayers` excludes
+ * are not recorded on a tape: no gradient reaches `x` through them.
  */
 export function applyResnet(
   params: ResnetParams,
@@ -200,22 +219,22 @@ export function applyResnet(
   return new Map(maps.map((map, i) => [`c${i + 2}`, map]));
 }
 
-/** One step of a backbone, from the map before it to its own, both [B, H, W, C]. */
+/** One layer of a backbone, from the previous map to its own, both [B, H, W, C]. */
 export interface BackboneLayer {
   readonly name: string;
-  /** What its map is called where others read it: "c2" to "c5"; the stem's has no name. */
+  /** Name of its map among the backbone's outputs, "c2" to "c5"; undefined for the stem. */
   readonly level: string | undefined;
   readonly apply: (x: Tensor4D) => Tensor4D;
 }
 
-/** The steps that `applyResnet` takes one after the other: "stem", then "layer1" to "layer4". */
+/** Returns the layers that `applyResnet` applies one after the other: "stem", then "layer1" to "layer4". */
 export function resnetLayers(
   params: ResnetParams,
   config: ResnetConfig,
   options: ResnetOptions = {},
 ): BackboneLayer[] {
   const { trainableLayers = 5 } = config;
-  // Layers count from the deepest: layer4 is 1, the stem 5.
+  // Layers are counted from the deepest: layer4 is 1, the stem 5.
   const unlessFrozen =
     (layer: number, apply: (x: Tensor4D) => Tensor4D) =>
     (x: Tensor4D): Tensor4D =>
@@ -236,7 +255,7 @@ export function resnetLayers(
   ];
 }
 
-/** What comes before the stages: 7 × 7 of stride 2 and the pool, of `x` [B, H, W, 3]. */
+/** Applies the stem to `x` [B, H, W, 3]: a 7 × 7 convolution of stride 2 and the pool. */
 export function applyResnetStem(
   { conv1, bn1 }: ResnetParams,
   config: ResnetConfig,
@@ -254,7 +273,10 @@ export function applyResnetStem(
   });
 }
 
-/** One stage alone, layer1 being 0: `x` [B, H, W, C] as the stage before gives it, not empty. */
+/**
+ * Applies one stage, layer1 being 0, to `x` [B, H, W, C], the previous stage's output, which must not be
+ * empty.
+ */
 export function applyResnetStage(
   blocks: readonly BlockParams[],
   config: ResnetConfig,
