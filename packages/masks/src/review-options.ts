@@ -37,8 +37,8 @@ export interface CocoReviewOptions {
   /** Whether categories without objects remain classes. Default "keep". */
   readonly emptyCategories?: "keep" | "drop";
   /**
-   * Largest number of pixels of an image, where images are needed, and a third of the most pixels of the
-   * masks of one image in all. Default 178,956,970.
+   * Largest number of pixels of an image, where images are needed; the masks of one image may have three
+   * times as many in all. Default 178,956,970.
    */
   readonly maxPixels?: number;
   /** A surface's wording of the remedies. Default the options of the functions. */
