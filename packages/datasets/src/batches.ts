@@ -1,28 +1,29 @@
+/** Training batches that depend only on the data, a plan and the step. */
 import { createRandom, DatasetError, type Dataset, type ImageSize, type TrainingBatch } from "@mrcnn/core";
 import { batchImages, prepareTrainingSample, type TrainingOptions } from "@mrcnn/transforms";
 
-/** What a batch is made of; plain data. */
+/** Options of training batches, as plain data. */
 export interface BatchPlan {
-  /** Images per batch. */
+  /** Number of images per batch. */
   readonly batchSize: number;
-  /** Decides the order and every augmentation. */
+  /** Seed of the order and of every augmentation. */
   readonly seed: number;
-  /** How each sample is prepared. */
+  /** Options of the preparation of each sample. */
   readonly prepare: TrainingOptions;
-  /** Whether each epoch has an order of its own. Default true. */
+  /** Whether each epoch is shuffled anew. Default true. */
   readonly shuffle?: boolean;
-  /** Both edges of a batch are multiples of this. Default 32. */
+  /** Number of which both edges of a batch are multiples. Default 32. */
   readonly divisor?: number;
-  /** A fixed size of the batches. Default: what their images need. */
+  /** Fixed size of the batches. Default the size that their images need. */
   readonly size?: ImageSize;
 }
 
 /**
- * The batch of training step `step`, counted from 0. It depends on the data, the plan and `step` only, so
- * that a resumed run sees what an uninterrupted one sees, whoever prepares the batches. Epochs follow each
- * other without a gap: a batch may hold the last images of one and the first of the next.
+ * Returns the batch of training step `step`, counted from 0. It depends on the data, the plan and `step`
+ * only, so a resumed run gets the same batches as an uninterrupted one, whichever thread prepares them.
+ * Epochs follow each other without a gap: a batch may hold the last images of one and the first of the next.
  *
- * @throws DatasetError for an empty data set, and what the data set throws.
+ * @throws DatasetError for an empty data set, and whatever the data set throws.
  */
 export async function trainingBatch(dataset: Dataset, step: number, plan: BatchPlan): Promise<TrainingBatch> {
   const { batchSize, seed, prepare, shuffle = true, divisor = 32, size } = plan;
@@ -46,7 +47,7 @@ export async function trainingBatch(dataset: Dataset, step: number, plan: BatchP
   };
 }
 
-/** The order in which epoch `epoch` visits the images of a data set. */
+/** Returns the order in which epoch `epoch` visits the images of a data set. */
 export function epochOrder(length: number, seed: number, epoch: number): Int32Array {
   return createRandom(seed)
     .fork(2)

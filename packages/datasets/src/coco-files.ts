@@ -1,3 +1,4 @@
+/** COCO data sets on disk. */
 import { join } from "node:path";
 import { DatasetError, toJson, type RawImage } from "@mrcnn/core";
 import {
@@ -15,23 +16,23 @@ import type { PictureReviewOptions } from "./image-review.ts";
 import { readJsonFile } from "./json-file.ts";
 import { writeOutput } from "./output-file.ts";
 
-/** A COCO data set on disk; plain data. */
+/** A description of a COCO data set on disk, as plain data. */
 export interface CocoFiles extends Omit<CocoDatasetOptions, "name"> {
-  /** Folder that `file_name`s are relative to. */
+  /** Folder to which `file_name`s are relative. */
   readonly images: string;
-  /** The COCO instances JSON. */
+  /** Path of the COCO instances JSON file. */
   readonly annotations: string;
   /**
-   * What is looked at of the images when the data set is opened: the headers of all, and what is wrong with one is an error
-   * at once (default, "checked"), or when it is read ("later"; `notes` says what is odd). "unread": nothing, as when the
-   * data set has been opened before.
+   * How images are reviewed when the data set is opened. "checked" reads the headers of all and throws for
+   * wrong ones at once. "later" reads them too, but throws for wrong ones only when they are read; `notes`
+   * lists oddities. "unread" reads nothing, for a data set that has been opened before. Default "checked".
    */
   readonly pictures?: "checked" | "later" | "unread";
 }
 
 /**
- * Reads a COCO annotation file as it stands; `reviewCoco` of @mrcnn/masks judges what it holds. NaN and Infinity, which
- * Python writes, are kept.
+ * Reads a COCO annotation file without a review of its content, which `reviewCoco` of @mrcnn/masks does. NaN
+ * and Infinity, which Python writes, are kept.
  *
  * @throws DatasetError naming the file when it is missing, no JSON, or in another known format.
  */
@@ -51,19 +52,21 @@ export async function readCocoAnnotations(path: string, options: CocoReviewOptio
   return parseCocoJson(await readCocoValue(path), path, options);
 }
 
-/** Writes COCO annotations, whole or not at all. */
+/** Writes COCO annotations, completely or not at all. */
 export async function writeCocoAnnotations(path: string, json: CocoJson): Promise<void> {
   await writeOutput(path, toJson(json));
 }
 
 /**
- * Opens a COCO data set on disk. Pixels are read when asked for, but that all images are there, and what their headers say,
- * is looked at at once, some thousands a second; `onImage` is told how many are done. Photos that EXIF says are turned are
- * read as `orientation` says: "stored" (default), as COCO's own tools and torchvision do, or "exif", upright, where they
- * were annotated so; `notes` says which are turned in a way that their size doesn't tell.
+ * Opens a COCO data set on disk. Pixels are read on demand, but the existence of all images and their headers
+ * are checked at once, some thousands a second; `onImage` receives the number done. Photos with an EXIF
+ * orientation are read according to `orientation`: "stored" (default), as COCO's own tools and torchvision
+ * do, or "exif", upright, where they were annotated so; `notes` lists those whose size doesn't reveal the
+ * orientation.
  *
- * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming the images that are missing, with what lies
- *   there instead, that can't be read, that have another size than annotated, and photos that were annotated the other way up.
+ * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming the images that are missing, with
+ * similar files that exist, that can't be read or have another size than annotated, and photos that were
+ * annotated in the other orientation.
  */
 export async function cocoDatasetFromFiles(
   { images, annotations, pictures = "checked", ...options }: CocoFiles,

@@ -1,3 +1,4 @@
+/** Data sets from parsed COCO annotations. */
 import {
   compareIds,
   DatasetError,
@@ -20,44 +21,45 @@ import type {
   CocoReviewOptions,
 } from "@mrcnn/masks";
 
-/** How a COCO data set is read: for what, and what is left out. */
+/** Options of reading a COCO data set. */
 export interface CocoDatasetOptions extends Pick<
   CocoReviewOptions,
   "purpose" | "boxes" | "masks" | "degenerate" | "emptyCategories" | "maxPixels" | "advice"
 > {
-  /** What errors call the annotations: usually their file. Default "annotations". */
+  /** Name of the annotations in errors, usually their file's. Default "annotations". */
   readonly name?: string;
-  /** How `readImage` reads photos that EXIF says are turned; for messages. Default "stored". */
+  /** How `readImage` reads photos with an EXIF orientation; used in messages. Default "stored". */
   readonly orientation?: "stored" | "exif";
 }
 
-/** A COCO data set: labels number the categories from 1 in the order of their ids. */
+/** A COCO data set, whose labels number the categories from 1 in the order of their ids. */
 export interface CocoDataset extends Dataset {
-  /** Sorted by id; label `l` is `categories[l - 1]`. */
+  /** Categories sorted by id; label `l` is `categories[l - 1]`. */
   readonly categories: readonly CocoCategory[];
-  /** The annotations as they are used, without what was left out. */
+  /** The annotations used, without what was left out. */
   readonly json: CocoJson;
-  /** What the annotations say about each image, in the order of `get`. */
+  /** The annotations' entry of each image, in the order of `get`. */
   readonly imageInfo: readonly CocoImage[];
-  /** Annotations left out by `degenerate: "drop"`. */
+  /** Annotations dropped by `degenerate: "drop"`. */
   readonly dropped: readonly CocoAnnotation[];
-  /** Ids of the categories that no object is of. */
+  /** Ids of the categories without objects. */
   readonly emptyCategories: readonly CocoId[];
-  /** What is odd about the annotations, but no error. */
+  /** Oddities of the annotations that are no errors. */
   readonly notes: readonly CocoFinding[];
   /** Whether all objects have masks. */
   readonly hasMasks: boolean;
-  /** The objects of an image without reading the image. */
+  /** Returns the objects of an image without reading the image. */
   groundTruth(index: number): GroundTruth;
 }
 
 /**
- * Makes a data set of parsed COCO annotations, judged by the rules of `reviewCoco` of @mrcnn/masks. Masks are rasterised when
- * an image is asked for; images come from `readImage`, in the pixels of the annotations (stored ones, without EXIF's turns,
- * as in COCO, unless `readImage` and `orientation` say otherwise). Boxes are clipped to the image; for evaluation, objects of which nothing is left then are no part of `get`.
+ * Creates a data set from parsed COCO annotations, which are reviewed by `reviewCoco` of @mrcnn/masks. Masks
+ * are rasterised when an image is read; images come from `readImage`, in the pixels of the annotations (those
+ * stored, without EXIF's orientation, as in COCO, unless `readImage` and `orientation` say otherwise). Boxes
+ * are clipped to the image; for evaluation, `get` leaves out objects of which nothing remains.
  *
- * @throws DatasetError at once for all that is wrong with the annotations; from `get` for an unreadable image or one whose
- *   size is not the annotated one. It names the file or id.
+ * @throws DatasetError at once for errors in the annotations; from `get` for an image that can't be read or
+ * has another size than annotated. It names the file or id.
  */
 export function cocoDataset(
   json: CocoJson,
@@ -132,11 +134,11 @@ export function cocoDataset(
   };
 }
 
-// Where boxes are not needed they may be missing: the mask's stands in.
+// Where boxes are not needed they may be missing, so the mask's box is used.
 const maskBox = ({ id, segmentation }: CocoAnnotation, image: CocoImage, name: string): CocoBox =>
   rleToBox(segmentationToRle(segmentation!, image, `${name}: annotation ${quote(id)} of ${image.file_name}`));
 
-// Corners within the image.
+// Returns the corners of the box clipped to the image.
 function clippedBox(
   { bbox: [x, y, w, h] }: CocoAnnotation,
   { width, height }: CocoImage,

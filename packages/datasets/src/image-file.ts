@@ -1,3 +1,4 @@
+/** Reading and writing of image files, with Pillow's pixels. */
 import { stat } from "node:fs/promises";
 import { ConfigError, DatasetError, type ImageSize, type RawImage } from "@mrcnn/core";
 import { MAX_PIXELS } from "@mrcnn/masks";
@@ -5,36 +6,36 @@ import sharp from "sharp";
 import { writeOutput } from "./output-file.ts";
 import { whyNoFile } from "./regular-file.ts";
 
-/** How an image is decoded. */
+/** Options of decoding an image. */
 export interface DecodeImageOptions {
   /**
-   * Turns the image as its EXIF orientation says: right for photos, and the default. Data sets read with
-   * false: their annotations are in the stored pixels. (AVIF stores the turn in the picture itself, so it
-   * is always applied.)
+   * Whether the image is turned upright by its EXIF orientation, which is right for photos; data sets use
+   * false, as their annotations are in the stored pixels. (AVIF stores the orientation in the picture itself,
+   * so it is always applied.) Default true.
    */
   readonly orient?: boolean;
   /**
-   * Images of more pixels (width times height, and more by a quarter for each band above four) are refused before anything
-   * is decoded. Default 178,956,970, where Pillow stops too: 0.5 GB as RGB.
+   * Largest number of pixels (width times height, and a quarter more for each band above four); larger images
+   * are refused before anything is decoded. Default 178,956,970, where Pillow stops too: 0.5 GB as RGB.
    */
   readonly maxPixels?: number;
 }
 
-/** What the header of an image file says. */
+/** The header of an image file. */
 export interface ImageHeader extends ImageSize {
-  /** How EXIF says the stored picture is turned or mirrored, 2 to 8; 1: it is upright. */
+  /** EXIF's orientation of the stored picture, 2 to 8 when it is turned or mirrored; 1 when it is upright. */
   readonly orientation: number;
 }
 
-/** The size that reading an image gives: as it is stored, or upright, as EXIF says. */
+/** Returns the size of an image when it is read as stored, or upright by its EXIF orientation. */
 export const sizeAsRead = (
   { width, height, orientation }: ImageHeader,
   which: "stored" | "exif",
 ): ImageSize => (which === "exif" && orientation >= 5 ? { width: height, height: width } : { width, height });
 
 const FORMATS = new Set(["png", "jpeg", "webp", "heif", "gif", "tiff"]);
-// The bands that each kind of picture may have, transparency included. Pillow knows no more: further ones are measurements
-// whose meaning nobody tells.
+// The most bands that each kind of picture may have, transparency included. Pillow knows no more: further
+// bands are measurements whose meaning is unknown.
 const MOST_BANDS: Readonly<Record<string, number>> = {
   "b-w": 2,
   grey16: 2,
@@ -48,7 +49,7 @@ const MOST_BANDS: Readonly<Record<string, number>> = {
 /**
  * Reads an image file as `decodeImage` decodes its bytes.
  *
- * @throws DatasetError naming the file when it is not there, and as `decodeImage`.
+ * @throws DatasetError naming the file when it is missing, and as `decodeImage`.
  */
 export async function readImageFile(path: string, options: DecodeImageOptions = {}): Promise<RawImage> {
   return decode(path, path, options);
@@ -57,7 +58,7 @@ export async function readImageFile(path: string, options: DecodeImageOptions = 
 /**
  * Reads the header of an image file; the picture itself may be damaged.
  *
- * @throws DatasetError naming the file when it is not there, no image, or larger than `maxPixels`.
+ * @throws DatasetError naming the file when it is missing, no image, or larger than `maxPixels`.
  */
 export async function readImageHeader(
   path: string,
@@ -68,13 +69,13 @@ export async function readImageHeader(
 }
 
 /**
- * Decodes the bytes of an image file (PNG, JPEG, WebP, AVIF, GIF, TIFF) as 8-bit RGB, giving the pixels
- * that Pillow's `Image.open(...).convert("RGB")` gives: grey becomes three equal channels; of transparent
- * pixels the colour stays and the transparency goes; CMYK is (255 - ink) (255 - black) / 255; colour
- * profiles are ignored; of an animation the first frame is read. Sixteen bits keep their upper eight, as
- * with OpenCV (Pillow does so for colour, but clips grey at 255). `name` is what errors call the image.
+ * Decodes the bytes of an image file (PNG, JPEG, WebP, AVIF, GIF, TIFF) as 8-bit RGB, with the pixels of
+ * Pillow's `Image.open(...).convert("RGB")`: grey becomes three equal channels; transparency is dropped and
+ * the colour beneath kept; CMYK is (255 - ink) (255 - black) / 255; colour profiles are ignored; of an
+ * animation the first frame is read. Sixteen bits keep their upper eight, as with OpenCV (Pillow does so for
+ * colour, but clips grey at 255). `name` is the image's name in errors.
  *
- * Deviations: the lossy colours of AVIF may differ by a few levels, its decoders differ; transparent
+ * Deviations: the lossy colours of AVIF may differ by a few levels, as its decoders differ; transparent
  * pixels of a GIF are black.
  *
  * @throws DatasetError naming the image when it is empty, cut, corrupt, no image, or larger than `maxPixels`.
@@ -111,7 +112,7 @@ async function decode(
   }
 }
 
-// The header alone says whether the rest should be decoded.
+// Opens an image; its header alone decides whether the rest is decoded.
 async function open(
   input: string | Uint8Array,
   name: string,
@@ -153,13 +154,13 @@ async function open(
   return { file, meta, isCmyk: space === "cmyk" };
 }
 
-// Above, pictures are not copied once more.
+// Pictures of at least this many bytes are not copied once more.
 const LARGE = 2 ** 26;
 
-// For another thread: neither Node's shared pool nor sharp's memory can be handed over.
+// A copy that can be transferred to another thread, which neither Node's shared pool nor sharp's memory can.
 const ownMemory = (data: Uint8Array): Uint8Array => (data.byteLength < LARGE ? new Uint8Array(data) : data);
 
-// libvips would take a CMYK profile of its own; Pillow and OpenCV multiply, Pillow with this rounding.
+// libvips would apply a CMYK profile of its own; Pillow and OpenCV multiply, Pillow with this rounding.
 function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
   const rgb = new Uint8Array((data.length / channels) * 3);
   for (let i = 0, o = 0; i < data.length; i += channels) {
@@ -172,7 +173,10 @@ function cmykToRgb(data: Uint8Array, channels: number): Uint8Array {
   return rgb;
 }
 
-/** An image whose distinct values are objects: `labels` holds a number per pixel, 0 where all is black. */
+/**
+ * Reads an image whose distinct values are objects: `labels` holds a number per pixel, 0 where all channels
+ * are black.
+ */
 export async function readLabelFile(
   path: string,
   { maxPixels = MAX_PIXELS }: Pick<DecodeImageOptions, "maxPixels"> = {},
@@ -199,7 +203,10 @@ export async function readLabelFile(
   }
 }
 
-/** Writes an image as PNG, or with losses as WebP where the name ends in .webp; whole or not at all. Folders are made as needed. */
+/**
+ * Writes an image as PNG, or lossily as WebP where the name ends in .webp; completely or not at all. Creates
+ * missing folders.
+ */
 export async function writeImageFile(path: string, image: RawImage): Promise<void> {
   const { data, height, width } = image;
   const pixels = sharp(data, { raw: { height, width, channels: 3 } });

@@ -1,4 +1,6 @@
-/** Looks the picture files of annotations over: what is missing, can't be read, has another size, or is turned by EXIF. */
+/**
+ * The review of annotated picture files: missing, unreadable, of another size, or with an EXIF orientation.
+ */
 import { readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import type { ImageSize } from "@mrcnn/core";
@@ -9,17 +11,23 @@ import { inOrder } from "./in-order.ts";
 import { createFindNearby, type NearbyFile } from "./nearby-file.ts";
 import { whyNoFile } from "./regular-file.ts";
 
-/** An image of the annotations that isn't there. */
+/** An annotated image whose file is missing. */
 export interface MissingImage {
-  /** What the annotations call it. */
+  /** Name in the annotations. */
   readonly name: string;
-  /** Where it was looked for. */
+  /** Path where it was expected. */
   readonly path: string;
-  /** What lies there that may be meant. It is never taken for the image: two data sets may have pictures of one name. */
+  /**
+   * A similar file that may be the one meant. It is never used as the image, since two data sets may have
+   * pictures of the same name.
+   */
   readonly near: NearbyFile | undefined;
 }
 
-/** Makes a finder of those images that aren't in a folder. Each folder is listed once, and files it lists are taken to be there. */
+/**
+ * Creates a function that returns the images missing from a folder. Each folder is listed once, and files it
+ * lists are taken to exist.
+ */
 export function missingImageFinder(folder: string): (names: readonly string[]) => MissingImage[] {
   const listings = new Map<string, ReadonlySet<string>>();
   const isListed = (name: string): boolean => {
@@ -34,7 +42,7 @@ export function missingImageFinder(folder: string): (names: readonly string[]) =
     names
       .filter((name) => !isListed(name))
       .map((name) => ({ name, path: join(folder, name) }))
-      .filter(({ path }) => whyNoFile(path)?.startsWith("it does not exist") === true) // a link, or a disk that knows no case
+      .filter(({ path }) => whyNoFile(path)?.startsWith("it does not exist") === true) // a link, or a case-insensitive file system
       .map(({ name, path }) => ({ name, path, near: findNearby(folder, name) }));
 }
 
@@ -50,7 +58,7 @@ function listFiles(folder: string): ReadonlySet<string> {
   }
 }
 
-/** Says where a missing image was looked for, and what lies there instead. */
+/** Describes where a missing image was expected, and which similar file exists. */
 export const describeMissingImage = (missing: MissingImage): string => {
   const [, { example, advice }] = missingFinding(missing);
   return `${example}. ${advice}`;
@@ -74,30 +82,34 @@ function missingFinding({ path, near }: MissingImage): Finding {
       ];
 }
 
-/** The size that the annotations give an image, and its file. */
+/** An annotated image: its size and file. */
 export interface AnnotatedFile extends ImageSize {
   readonly file_name: string;
 }
 
-/** How the pictures of a data set are looked over. */
+/** Options of the review of pictures. */
 export interface PictureReviewOptions {
-  /** Which way up photos are read that EXIF says are turned. Default "stored". */
+  /** How photos with an EXIF orientation are read. Default "stored". */
   readonly orientation?: "stored" | "exif";
-  /** Pictures of more pixels can't be read. Default 178,956,970. */
+  /** Largest number of pixels of a picture that can be read. Default 178,956,970. */
   readonly maxPixels?: number;
-  /** What is read of each: its header (default), a fraction of a millisecond, or all its pixels, which alone finds what is cut. */
+  /**
+   * What is read of each picture: its header, which takes a fraction of a millisecond, or all its pixels,
+   * which alone reveals truncated files. Default "headers".
+   */
   readonly read?: "headers" | "pixels";
-  /** Told how many are done. */
+  /** Called with the number of pictures done. */
   readonly onImage?: ((done: number) => void) | undefined;
-  /** Ends it, with what was found so far. */
+  /** Ends the review early, with the findings so far. */
   readonly signal?: AbortSignal;
 }
 
 type Finding = readonly [kind: string, said: Said];
 
 /**
- * Looks the pictures that annotations name over, several at a time, and adds to `found`, in the order of `images`, which
- * are missing, can't be read, have another size than annotated, or are turned by EXIF another way than they are read.
+ * Reviews the pictures that annotations name, several at a time, and adds to `found`, in the order of
+ * `images`, those that are missing, can't be read, have another size than annotated, or have an EXIF
+ * orientation other than that in which they are read.
  */
 export async function reviewPictures(
   folder: string,
@@ -129,7 +141,7 @@ async function review(
     if (header.orientation > 1 && fitsOther) {
       found.push(["photo that EXIF says is turned", turned(file_name, header, { orientation, fits })]);
     } else if (!fits && [width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0)) {
-      // What is no size at all is told by the rules for annotations.
+      // Invalid sizes are reported by the review of annotations.
       found.push([
         "image of another size than its annotation says",
         {
@@ -153,7 +165,8 @@ async function review(
 
 const isSize = (a: ImageSize, b: ImageSize): boolean => a.width === b.width && a.height === b.height;
 
-// Where it fits all the same, its size doesn't tell which way up it was annotated.
+// Where the size fits in spite of the orientation, it doesn't tell in which orientation the photo was
+// annotated.
 function turned(
   name: string,
   { orientation: turn }: ImageHeader,

@@ -1,12 +1,13 @@
-/** Works on many files, a few at a time, and gives the results in the files' order. */
+/** Concurrent work on many files, with the results in the files' order. */
 
 const AT_ONCE = 4;
 
 /**
- * Calls `work` for each item, several at a time, and returns the results in the order of the items. `onImage` is told how
- * many are done; `signal` ends it early, with the results so far.
+ * Calls `work` for each item, several at a time, and returns the results in the order of the items. `onImage`
+ * receives the number done; `signal` ends it early, with the results so far.
  *
- * @throws the error of the first item, in their order, that has one; no further items are begun then.
+ * @throws the error of the first item, in their order, that has one; after an error no further items are
+ * begun.
  */
 export async function inOrder<T, R>(
   items: readonly T[],
@@ -34,7 +35,7 @@ export async function inOrder<T, R>(
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  // In ascending order, without the holes of what was not done.
+  // Entries are in ascending order, without the holes of items not done.
   const [failed] = Object.entries(errors);
   if (failed !== undefined) throw failed[1];
   return Object.values(results);

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/datasets that run in browsers too. */
 export { epochOrder, trainingBatch } from "./batches.ts";
 export type { BatchPlan } from "./batches.ts";
 export { cocoDataset } from "./coco.ts";

@@ -1,4 +1,4 @@
-/** JSON files of any length. */
+/** Reading of JSON files of any length. */
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { getHeapStatistics } from "node:v8";
@@ -6,26 +6,27 @@ import { DatasetError, NotJsonError, readJson, readJsonBytes } from "@mrcnn/core
 import type { ReadJsonOptions } from "@mrcnn/core";
 import { whyNoFile } from "./regular-file.ts";
 
-/** How a JSON file is read. */
+/** Options of reading a JSON file. */
 export interface ReadJsonFileOptions extends ReadJsonOptions {
-  /** What errors call the contents. Default "the file". */
+  /** Name of the contents in errors. Default "the file". */
   readonly what?: string;
-  /** Files of more bytes are read piece by piece. Default 2^24. */
+  /** Size in bytes above which files are read piece by piece. Default 2^24. */
   readonly streamAbove?: number;
 }
 
-// Values take up to a few times the memory of their text; more than so is an attack, or a mistake.
+// Bounds on the memory of values: they usually take up to a few times that of their text; much more is an
+// attack, or a mistake.
 const MOST_BYTES_PER_BYTE = 10;
 const MOST_BYTES_AT_LEAST = 2 ** 28;
-// Of the heap's free part, what may be filled: the rest is for the work.
+// Share of the heap's free part that the values may fill; the rest is left for the work.
 const SHARE_OF_HEAP = 0.8;
 
 /**
- * Reads a JSON file of any length; a long one piece by piece, so that little more than its values is in memory. Whole numbers
- * beyond 2^53 are bigints.
+ * Reads a JSON file of any length, a long one piece by piece, so that little more than its values is in
+ * memory. Whole numbers beyond 2^53 are read as bigints.
  *
- * @throws DatasetError naming the file, and the line and the value where something is wrong: when it is missing, no regular
- *   file, no JSON, or its values take more memory than there is.
+ * @throws DatasetError naming the file, and the line and value of an error: when it is missing, no regular
+ * file, no JSON, or its values take more memory than there is.
  */
 export async function readJsonFile(
   path: string,

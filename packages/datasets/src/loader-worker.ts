@@ -1,3 +1,4 @@
+/** The worker thread of the loader, which prepares batches. */
 import { workerData } from "node:worker_threads";
 import { isMrcnnError, type TrainingBatch } from "@mrcnn/core";
 import { move, transferableSymbol, valueSymbol } from "piscina";
@@ -5,13 +6,13 @@ import sharp from "sharp";
 import { trainingBatch, type BatchPlan } from "./batches.ts";
 import { openDataset, type DatasetDescription } from "./open.ts";
 
-/** What every worker of a pool is told once. */
+/** Data that every worker of a pool receives once. */
 export interface WorkerData {
   readonly description: DatasetDescription;
   readonly plan: BatchPlan;
 }
 
-/** An error as plain data: the class and the code of an Error don't survive the way between threads. */
+/** An error as plain data, since the class and the code of an Error are lost between threads. */
 export interface Failure {
   readonly code: string | undefined;
   readonly message: string;
@@ -21,13 +22,14 @@ export interface Failure {
 export type WorkerAnswer = { readonly batch: TrainingBatch } | { readonly failure: Failure };
 
 const { description, plan } = workerData as WorkerData;
-// There are as many threads as workers; libvips would add its own for each image, and keep pictures that don't come again this epoch.
+// The workers use all processors already, so libvips gets one thread each; and no cache, since pictures don't
+// recur within an epoch.
 sharp.concurrency(1);
 sharp.cache(false);
 const opening = openDataset(description);
 opening.catch(() => {}); // reported by the first task
 
-/** Prepares the batch of one step; its memory is handed over, not copied. */
+/** Prepares the batch of one step; its memory is transferred, not copied. */
 export async function prepareStep(step: number): Promise<WorkerAnswer> {
   try {
     const batch = await trainingBatch(await opening, step, plan);
@@ -39,7 +41,7 @@ export async function prepareStep(step: number): Promise<WorkerAnswer> {
   }
 }
 
-// A set: two views of one buffer must not hand it over twice.
+// Returns the buffers as a set, since a buffer with two views must not be transferred twice.
 function buffers({ images, groundTruth }: TrainingBatch): Set<ArrayBufferLike> {
   const arrays = groundTruth.flatMap(({ boxes, labels, isCrowd, masks }) => [
     boxes,

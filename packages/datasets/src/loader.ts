@@ -1,3 +1,4 @@
+/** Loading of training batches ahead of the steps, in threads. */
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { DatasetError, MrcnnError, type Dataset, type ErrorCode, type TrainingBatch } from "@mrcnn/core";
@@ -6,35 +7,37 @@ import { trainingBatch, type BatchPlan } from "./batches.ts";
 import type { Failure, WorkerAnswer, WorkerData } from "./loader-worker.ts";
 import { openDataset, unread, type DatasetDescription } from "./open.ts";
 
-/** How batches are prepared ahead of the training steps. */
+/** Options of loading batches. */
 export interface LoaderOptions extends BatchPlan {
-  /** The first step, counted from 0: a resumed run's next. Default 0. */
+  /** The first step, counted from 0: for a resumed run its next one. Default 0. */
   readonly startStep?: number;
-  /** The step before which to stop. Default: never. */
+  /** The step before which to stop. Default none. */
   readonly endStep?: number;
   /**
-   * Threads that decode and augment; 0 does so in the calling thread. Default: one less than there are
-   * processors, 1 to 4; 0 when running from TypeScript source, which threads can't load.
+   * Number of threads that decode and augment; 0 does so in the calling thread. Default the number of
+   * processors less one, within 1 to 4; always 0 when run from TypeScript source, which threads can't load.
    */
   readonly workers?: number;
   /**
-   * Batches prepared ahead, those in progress included; no more are in memory. Default: twice the workers. Without workers
-   * 1: one thread can't prepare the next while it computes, and what it prepares should count as waiting.
+   * Number of batches prepared ahead, including those in progress; no more are in memory. Default twice the
+   * workers. Without workers 1: one thread can't prepare the next batch while it computes, and the
+   * preparation should count as waiting.
    */
   readonly prefetch?: number;
-  /** Ends the iteration with its reason. */
+  /** Signal that ends the iteration with its reason. */
   readonly signal?: AbortSignal;
 }
 
 const fromSource = import.meta.url.endsWith(".ts");
 
 /**
- * The batches of training steps `startStep`, `startStep + 1`, ... in order, prepared ahead in threads.
- * Batch k is `trainingBatch(dataset, k, options)` whatever the number of threads. Leaving the loop stops
- * the threads. An opened `Dataset` instead of a description is read in the calling thread. Pictures are looked at when each
- * is read: `openDataset` says beforehand what is wrong with them.
+ * Yields the batches of training steps `startStep`, `startStep + 1`, ... in order, prepared ahead in threads.
+ * Batch k is `trainingBatch(dataset, k, options)` whatever the number of threads. Leaving the loop stops the
+ * threads. A `Dataset` instead of a description is read in the calling thread. Pictures are checked only when
+ * each is read; use `openDataset` to check them beforehand.
  *
- * @throws DatasetError naming the file or annotation, or a thread that died, when its batch is due; the signal's reason when aborted.
+ * @throws DatasetError naming the file or annotation, or a thread that died, when its batch is due; the
+ * signal's reason when aborted.
  */
 export async function* loadBatches(
   source: DatasetDescription | Dataset,
@@ -73,7 +76,7 @@ export async function* loadBatches(
   }
 }
 
-// Not Promise.race: racing every batch against one long promise would keep them all in memory.
+// Not Promise.race: racing every batch against one long-lived promise would keep them all in memory.
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   let abort = (): void => {};
@@ -95,7 +98,7 @@ interface Producer {
 
 async function here(source: DatasetDescription | Dataset, plan: BatchPlan): Promise<Producer> {
   const dataset = "kind" in source ? await openDataset(unread(source)) : source;
-  // One after the other: there is one thread to do them.
+  // One after the other, since there is one thread.
   let last: Promise<unknown> = Promise.resolve();
   let stopped = false;
   return {
@@ -122,7 +125,7 @@ function threads(description: DatasetDescription, plan: BatchPlan, workers: numb
     execArgv: [], // threads run built code, whatever conditions this process resolves imports with
     workerData,
   });
-  // A thread that dies between tasks: those that wait must not wait for ever.
+  // Set when a thread dies between tasks, so that waiting tasks don't wait forever.
   let broken: Error | undefined;
   pool.on("error", (error: Error) => {
     broken ??= error;

@@ -1,9 +1,10 @@
-/** Tells picture formats that lose values, by a file's first bytes. */
+/** Recognition of lossy picture formats by a file's first bytes. */
 import { closeSync, openSync, readSync } from "node:fs";
 
 /**
- * The name of a lossy format if a picture file is in one: JPEG, AVIF, WebP unless it is of the lossless kind, TIFF with JPEG
- * inside. @returns undefined for others, and for what is no picture.
+ * Returns the name of a picture file's format if it is lossy: JPEG, AVIF, lossy WebP, TIFF with JPEG inside.
+ *
+ * @returns undefined for other formats, and for files that are no pictures.
  */
 export function lossyFormat(path: string): string | undefined {
   const file = openSync(path, "r");
@@ -26,7 +27,7 @@ export function lossyFormat(path: string): string | undefined {
 
 type Read = (at: number, length: number) => Buffer;
 
-// The picture is a chunk "VP8 " (lossy) or "VP8L"; others may stand before it.
+// The picture is a chunk "VP8 " (lossy) or "VP8L" (lossless); other chunks may precede it.
 function webpIsLossy(read: Read): boolean {
   for (let at = 12, n = 0; n < 64; n++) {
     const chunk = read(at, 8);

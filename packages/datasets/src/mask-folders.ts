@@ -1,3 +1,4 @@
+/** Data sets of one class whose objects are mask images on disk. */
 import { readdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { DatasetError, type Bitmap, type Dataset, type ImageSize } from "@mrcnn/core";
@@ -10,25 +11,37 @@ import { oneClass } from "./one-class.ts";
 import { isForeignPictureName, isPictureName } from "./picture-names.ts";
 import { whyNoFile } from "./regular-file.ts";
 
-/** Objects as mask images on disk, of one class; plain data. */
+/** A description of a data set of one class whose objects are mask images on disk, as plain data. */
 export type MaskFolders = {
-  /** Name of the one class. Default "object". */
+  /** Name of the class. Default "object". */
   readonly className?: string;
-  /** Which way up photos are read that EXIF says are turned: as stored (default), or upright where the masks are so. */
+  /**
+   * How photos with an EXIF orientation are read: as stored, or upright where the masks are upright. Default
+   * "stored".
+   */
   readonly orientation?: "stored" | "exif";
-  /** Images of more pixels are refused. Default 178,956,970. */
+  /** Largest number of pixels of an image; larger ones are refused. Default 178,956,970. */
   readonly maxPixels?: number;
-  /** Whether the headers of images and masks are looked at when the data set is opened (default), or nothing is until each is read. */
+  /**
+   * Whether the headers of images and masks are checked when the data set is opened, or each only when it is
+   * read. Default "checked".
+   */
   readonly pictures?: "checked" | "unread";
 } & (
   | {
-      /** A folder of folders, one per image, each with `images/` (one file) and `masks/` (one file per object), as in the Data Science Bowl 2018. */
+      /**
+       * Folder of folders, one per image, each with `images/` (one file) and `masks/` (one file per object),
+       * as in the Data Science Bowl 2018.
+       */
       readonly folder: string;
     }
   | {
-      /** A folder of images, as in PennFudan's PNGImages. */
+      /** Folder of images, as in PennFudan's PNGImages. */
       readonly images: string;
-      /** A folder of label images named alike (`_mask` may follow), in which each value but black is an object, as in PennFudan's PedMasks. */
+      /**
+       * Folder of label images of the same names (`_mask` may follow), in which each value but black is an
+       * object, as in PennFudan's PedMasks.
+       */
       readonly masks: string;
     }
 );
@@ -37,7 +50,7 @@ interface Entry {
   readonly name: string;
   readonly image: string;
   readonly masks: readonly string[];
-  /** One label image for all objects, instead of one image per object. */
+  /** Whether there is one label image for all objects, instead of one image per object. */
   readonly labels: boolean;
 }
 
@@ -45,11 +58,11 @@ interface Entry {
 const stem = (name: string): string => basename(name, extname(name)).normalize();
 
 /**
- * Opens a data set whose objects are mask images. Boxes are those of the masks; empty masks are left out. `onImage` is told
- * of how many images the headers have been looked at.
+ * Opens a data set whose objects are mask images. Boxes are those of the masks; empty masks are left out.
+ * `onImage` receives the number of images whose headers have been checked.
  *
- * @throws DatasetError naming what is missing, pictures that can't be read, masks of another size than their image's, and
- *   those in a lossy format (which changes their values); from `get` for files that are cut.
+ * @throws DatasetError naming missing files, pictures that can't be read, masks of another size than their
+ * image's, and masks in a lossy format (which changes their values); from `get` for truncated files.
  */
 export async function maskFoldersDataset(
   options: MaskFolders,
@@ -183,7 +196,7 @@ function assertSameSize(path: string, { width, height }: ImageSize, image: Image
   );
 }
 
-// One mask for each value, or one for all that isn't 0, each cut to its window.
+// Returns one mask for each value, or one for all that isn't 0, each cropped to its window.
 function objectsOf(
   { height, width, labels }: ImageSize & { readonly labels: Uint32Array },
   path: string,

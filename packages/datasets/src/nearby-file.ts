@@ -1,24 +1,28 @@
-/** Finds what lies where a missing file was looked for: the same name in another form, or in another folder. */
+/** Search for files similar to a missing one: the same name in another form, or in another folder. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isPictureName } from "./picture-names.ts";
 
-/** A file that may be the one that was meant. */
+/** A file that may be the one meant. */
 export interface NearbyFile {
   readonly path: string;
-  /** How its name differs from the one asked for, as in "in letter case". */
+  /** How its name differs from the requested one, as in "in letter case". */
   readonly differs: string;
 }
 
-/** Looks for `name` in `folder`. @returns undefined when nothing there looks like it. */
+/**
+ * Searches `folder` for files similar to `name`.
+ *
+ * @returns undefined when there is none.
+ */
 export type FindNearby = (folder: string, name: string) => NearbyFile | undefined;
 
 const fold = (name: string): string => name.normalize("NFC").toLowerCase();
 const stem = (name: string): string => fold(name).replace(/\.[^.]*$/, "");
 
 /**
- * Makes a finder that lists each folder once. With `elsewhere`, leading folders of a name may be missing, as in paths of
- * another machine: `C:\data\a.png` is found as `a.png`.
+ * Creates a search that lists each folder once. With `elsewhere`, leading folders of a name may be missing,
+ * as in paths of another machine: `C:\data\a.png` is found as `a.png`.
  */
 export function createFindNearby({ elsewhere = false }: { readonly elsewhere?: boolean } = {}): FindNearby {
   const listings = new Map<string, { byName: Map<string, string[]>; byStem: Map<string, string[]> }>();
@@ -34,7 +38,7 @@ export function createFindNearby({ elsewhere = false }: { readonly elsewhere?: b
     }
     return listing;
   };
-  // One step down: the name itself, or the only one that looks like it.
+  // Descends one step: to the name itself, or to the only one that resembles it.
   const step = (folder: string, part: string, isLast: boolean): string | undefined => {
     if (part === "." || part === ".." || exists(join(folder, part))) return part;
     const { byName, byStem } = list(folder);

@@ -1,3 +1,4 @@
+/** The public names of @mrcnn/datasets/node, which need Node.js. */
 export {
   cocoDatasetFromFiles,
   readCocoAnnotations,

@@ -1,37 +1,44 @@
+/** Generated pictures of cell nuclei that look like microscopy. */
 import { ConfigError, DatasetError, createRandom } from "@mrcnn/core";
 import type { Dataset, ImageSize, RawImage, Random, Sample } from "@mrcnn/core";
 import { bitmapFromFull } from "@mrcnn/masks";
 import { oneClass } from "./one-class.ts";
 
-/** How a specimen is made visible: bright nuclei on black, or violet ones in pink tissue (haematoxylin and eosin). */
+/**
+ * How a specimen is stained: bright nuclei on black, or violet ones in pink tissue (haematoxylin and eosin).
+ */
 export type Stain = "fluorescence" | "haematoxylin-eosin";
 
-/** What is drawn; plain data. */
+/** Options of the pictures, as plain data. */
 export interface NucleiOptions {
   /** Number of images. */
   readonly count: number;
-  /** Default 256 x 256. */
+  /** Size of the images. Default 256 x 256. */
   readonly size?: ImageSize;
-  /** Another seed gives other images. Default 0. */
+  /** Seed; another one gives other images. Default 0. */
   readonly seed?: number;
-  /** Default "fluorescence". */
+  /** Stain of the specimen. Default "fluorescence". */
   readonly stain?: Stain;
-  /** Least and most nuclei placed per image; fewer where there is no room. Default [10, 30]. */
+  /**
+   * Smallest and largest number of nuclei placed per image; fewer where there is no room. Default [10, 30].
+   */
   readonly nuclei?: readonly [number, number];
-  /** Least and most mean diameter of a nucleus, pixels. Default [14, 32]. */
+  /** Smallest and largest mean diameter of a nucleus in pixels. Default [14, 32]. */
   readonly diameter?: readonly [number, number];
-  /** How much of its diameter a nucleus may reach into another's: 0 keeps them apart. Default 0.1. */
+  /** Share of its diameter that a nucleus may reach into another; 0 keeps them apart. Default 0.1. */
   readonly overlap?: number;
-  /** Standard deviation of the camera's noise, of 255. Default 4. */
+  /** Standard deviation of the camera's noise, on the scale of 255. Default 4. */
   readonly noise?: number;
 }
 
 /**
- * Generated pictures that look like microscopy: nuclei with irregular outlines and mottled insides, some of
+ * Generates pictures that look like microscopy: nuclei with irregular outlines and mottled insides, some of
  * them touching, under uneven light. Image `i` depends on the seed and `i` only. A mask is the part of its
- * nucleus that no later one covers. They are for trying a model out, not a substitute for real images.
+ * nucleus that no later one covers. The pictures are for trying out a model, not a substitute for real
+ * images.
  *
- * @throws ConfigError for sizes, numbers or stains that can't be drawn; DatasetError for an index out of range.
+ * @throws ConfigError for sizes, numbers or stains that can't be drawn; DatasetError for an index out of
+ * range.
  */
 export function nucleiDataset(options: NucleiOptions): Dataset {
   const { count, seed = 0, stain = "fluorescence", size = { height: 256, width: 256 } } = options;
@@ -74,7 +81,8 @@ function draw(
     overlap,
   });
   const mottle = smoothNoise(size, 5, random);
-  // Which nucleus each pixel shows, from 1, and how much dye it has there: the microscope blurs the rim.
+  // The nucleus that each pixel shows, counted from 1, and the amount of dye there: the microscope blurs the
+  // rim.
   const owner = new Uint16Array(height * width);
   const dye = new Float32Array(height * width);
   for (const [k, nucleus] of placed.entries()) {
@@ -94,7 +102,7 @@ function draw(
   const data = new Uint8ClampedArray(height * width * 3);
   for (let i = 0; i < owner.length; i++) {
     const color = paint(dye[i]!, i);
-    // A camera for fluorescence sees grey: its noise is one for all three channels.
+    // A camera for fluorescence is monochrome, so all three channels have the same noise.
     const grain = random.normal();
     for (let c = 0; c < 3; c++)
       data[3 * i + c] = color[c]! + noise * (stain === "fluorescence" ? grain : random.normal());
@@ -117,17 +125,19 @@ function draw(
 interface Nucleus {
   readonly x: number;
   readonly y: number;
-  /** Mean, pixels. */
+  /** Mean radius in pixels. */
   readonly radius: number;
-  /** Of the dye it takes up. */
+  /** Amount of dye that it takes up. */
   readonly amount: number;
-  /** Radius over the mean, by 64ths of a turn. */
+  /** Radius relative to the mean, by 64ths of a turn. */
   readonly outline: Float32Array;
 }
 
 const DIRECTIONS = 64;
 
-/** How many pixels (x, y) lies within the outline, along its ray from the centre; negative outside. */
+/**
+ * Returns by how many pixels (x, y) is within the outline, along its ray from the centre; negative outside.
+ */
 function depthWithin({ x: cx, y: cy, radius, outline }: Nucleus, x: number, y: number): number {
   const at = (Math.atan2(y - cy, x - cx) / (2 * Math.PI) + 1) * DIRECTIONS;
   const below = Math.floor(at);
@@ -135,7 +145,8 @@ function depthWithin({ x: cx, y: cy, radius, outline }: Nucleus, x: number, y: n
   return radius * (a + (b - a) * (at - below)) - Math.hypot(x - cx, y - cy);
 }
 
-// Each where it does not reach too far into those before it; whoever finds no place is left out.
+// Places each nucleus where it does not reach too far into earlier ones; nuclei for which no such place is
+// found are left out.
 function place(
   random: Random,
   {
@@ -150,7 +161,7 @@ function place(
     const radius = (diameter[0] + (diameter[1] - diameter[0]) * random.uniform()) / 2;
     const shape = { radius, amount: 0.55 + 0.45 * random.uniform(), outline: randomOutline(random) };
     for (let tries = 0; tries < 40; tries++) {
-      // Within the image as a whole: 1.4 radii are the farthest an outline goes.
+      // Entirely within the image, since an outline reaches at most 1.4 radii.
       const [x, y] = [size.width, size.height].map(
         (extent) => 1.4 * radius + (extent - 2.8 * radius) * random.uniform(),
       ) as [number, number];
@@ -163,7 +174,7 @@ function place(
   return placed;
 }
 
-// Whether a point of one's outline lies too deep in the other.
+// Tells whether a point of either outline lies too deep in the other nucleus.
 function reachesInto(a: Nucleus, b: Nucleus, overlap: number): boolean {
   if (Math.hypot(a.x - b.x, a.y - b.y) > 1.4 * (a.radius + b.radius)) return false;
   const allowed = overlap * 2 * Math.min(a.radius, b.radius);
@@ -182,7 +193,7 @@ function reachesInto(a: Nucleus, b: Nucleus, overlap: number): boolean {
   return deepest(a, b) > allowed || deepest(b, a) > allowed;
 }
 
-// An ellipse with a few slow waves.
+// Returns the outline of an ellipse with a few slow waves.
 function randomOutline(random: Random): Float32Array {
   const turn = Math.PI * random.uniform();
   const stretch = 1 + 0.3 * random.uniform();
@@ -204,7 +215,9 @@ function randomOutline(random: Random): Float32Array {
   });
 }
 
-/** Noise from 0 to 1 with details of `scale` pixels: random values on a grid, smoothly joined. */
+/**
+ * Returns noise from 0 to 1 with details of `scale` pixels: random values on a grid, smoothly interpolated.
+ */
 function smoothNoise({ height, width }: ImageSize, scale: number, random: Random): Float32Array {
   const columns = Math.ceil(width / scale) + 2;
   const grid = Float32Array.from({ length: columns * (Math.ceil(height / scale) + 2) }, () =>
@@ -226,7 +239,7 @@ function smoothNoise({ height, width }: ImageSize, scale: number, random: Random
   return field;
 }
 
-/** Colour of a pixel with so much dye. */
+/** Returns the colour of a pixel with the given amount of dye. */
 type Paint = (dye: number, pixel: number) => readonly [number, number, number];
 
 const stains: Readonly<Record<Stain, (size: ImageSize, random: Random) => Paint>> = {
@@ -242,7 +255,8 @@ const stains: Readonly<Record<Stain, (size: ImageSize, random: Random) => Paint>
       return [value, value, value];
     };
   },
-  // Beer and Lambert's law: dyes absorb, each its own part of red, green and blue (Ruifrok and Johnston, 2001).
+  // By Beer and Lambert's law each dye absorbs its own part of red, green and blue (Ruifrok and Johnston,
+  // 2001).
   "haematoxylin-eosin"(size, random) {
     const tissue = [30, 11, 5].map((scale) => smoothNoise(size, scale, random));
     const chromatin = smoothNoise(size, 3, random);

@@ -1,3 +1,4 @@
+/** Opening of data sets from descriptions. */
 import type { Dataset } from "@mrcnn/core";
 import { cocoDatasetFromFiles, type CocoFiles } from "./coco-files.ts";
 import type { PictureReviewOptions } from "./image-review.ts";
@@ -5,14 +6,14 @@ import { inOrder } from "./in-order.ts";
 import { maskFoldersDataset, type MaskFolders } from "./mask-folders.ts";
 import { shapesDataset, type ShapesOptions } from "./shapes.ts";
 
-/** Which data set, in plain data: it can stand in a file and be sent to another thread. */
+/** A description of a data set as plain data, which can be stored in a file and sent to another thread. */
 export type DatasetDescription =
   | ({ readonly kind: "coco" } & CocoFiles)
   | ({ readonly kind: "maskFolders" } & MaskFolders)
   | ({ readonly kind: "shapes" } & ShapesOptions);
 
 /**
- * Opens the data set that a description names; `onImage` is told how many of its pictures have been looked at.
+ * Opens the data set of a description; `onImage` receives the number of pictures checked.
  *
  * @throws DatasetError as the data set's own function.
  */
@@ -30,16 +31,20 @@ export async function openDataset(
   }
 }
 
-/** Returns the description of the same data set that is opened without a look at its pictures, for a data set that was opened before. */
+/**
+ * Returns the description with which the same data set is opened without checking its pictures, for a data
+ * set that was opened before.
+ */
 export const unread = (description: DatasetDescription): DatasetDescription =>
   description.kind === "shapes" ? description : { ...description, pictures: "unread" };
 
 /**
- * Reads the samples in order, several at a time, until `maxPixels` pixels have been read or all are, so that files that
- * are cut, which only their pixels tell, are found before a long work begins. `onImage` is told how many are done.
+ * Reads the samples in order, several at a time, until `maxPixels` pixels or all samples have been read. So
+ * truncated files, which only reading their pixels reveals, are found before a long run begins. `onImage`
+ * receives the number done.
  *
- * @returns how many were read, from the first on.
- * @throws what `get` throws.
+ * @returns the number of samples read, from the first on.
+ * @throws whatever `get` throws.
  */
 export async function readThrough(
   { length, get }: Pick<Dataset, "length" | "get">,

@@ -1,4 +1,7 @@
-/** Writes files whole or not at all, through symlinks, and never replaces what is no regular file. */
+/**
+ * Output files that are written completely or not at all, through symlinks, and never replace anything but
+ * regular files.
+ */
 import {
   accessSync,
   closeSync,
@@ -22,35 +25,38 @@ import type { Stats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** What a path leads to. */
+/** The target of an output path. */
 export interface OutputTarget {
   /** The path as given. */
   readonly path: string;
-  /** Whether it is a regular file, or becomes one: such is replaced by renaming. A pipe or a device is written to. */
+  /**
+   * Whether the target is a regular file, or will be one: it is then replaced by renaming. A pipe or a device
+   * is written to.
+   */
   readonly isFile: boolean;
-  /** The file that would be replaced: where symlinks end. */
+  /** The file that would be replaced, at the end of symlinks. */
   readonly file: string;
-  /** What is there now, if anything. */
+  /** State of the existing target, if any. */
   readonly state: Stats | undefined;
 }
 
-/** Puts bytes into an open file; tests give a failing disk. */
+/** Writes bytes to an open file; tests replace it to simulate a failing disk. */
 export type WriteBytes = (file: number, data: string | Uint8Array) => void;
 
-/** A file's content on its way to `path`. */
+/** Content to be written to `path`. */
 export interface OutputContent {
   readonly path: string;
   readonly data: string | Uint8Array;
 }
 
 const MAX_LINKS = 40;
-// What is open under a number (`/dev/fd/5`) is meant itself, not the name it was opened by.
+// Descriptors (`/dev/fd/5`) are written to directly, not replaced by the name that they were opened by.
 const ofDescriptors = /^(\/proc\/[^/]+(\/task\/\d+)?\/fd|\/dev\/fd)$/;
 
 /**
- * Finds out where writing to `path` would end.
+ * Resolves where writing to `path` would end.
  *
- * @throws the system's error when `path` is a folder, or its symlinks go in circles.
+ * @throws the system's error when `path` is a folder, or its symlinks form a loop.
  */
 export function outputTarget(path: string): OutputTarget {
   const state = statSync(path, { throwIfNoEntry: false });
@@ -61,7 +67,7 @@ export function outputTarget(path: string): OutputTarget {
   return { path, isFile, file: isFile ? end : path, state };
 }
 
-// Where the symlinks of a path end, which may be where nothing is yet.
+// Returns where the symlinks of a path end, which may be a path that doesn't exist yet.
 function follow(path: string): { end: string; isDescriptor: boolean } {
   let at = path;
   for (let i = 0; i < MAX_LINKS; i++) {
@@ -78,7 +84,10 @@ function follow(path: string): { end: string; isDescriptor: boolean } {
 const systemError = (code: string, reason: string, path: string): Error =>
   Object.assign(new Error(`${code}: ${reason}, open '${path}'`), { code, path });
 
-/** An error of the system with the path that is meant: Node leaves it out on file descriptors, and names temporary files in others. */
+/**
+ * Sets the path of a system error to the one meant: Node leaves it out for file descriptors, and in other
+ * errors names temporary files.
+ */
 export function withPath(error: unknown, path: string): unknown {
   return error instanceof Error && "code" in error ? Object.assign(error, { path }) : error;
 }
@@ -90,8 +99,8 @@ function makeFolder(folder: string): void {
 }
 
 /**
- * Puts a regular file, complete under another name of the same folder, in the place of `target`: as `writeFilesWhole`
- * does with what it has written.
+ * Replaces `target` by a regular file that is complete under another name in the same folder, as
+ * `writeFilesWhole` does with its temporary files.
  *
  * @throws the system's error, with the target's path.
  */
@@ -114,7 +123,7 @@ let count = 0;
 const temporaryIn = (folder: string): string => join(folder, `.mrcnn-${process.pid}-${++count}.tmp`);
 
 /**
- * Tries whether `path` can be written, changing nothing but making its folder: for before the work.
+ * Checks, before a long run, that `path` can be written, changing nothing but creating its folder.
  *
  * @throws the system's error, with `path`.
  */
@@ -147,7 +156,7 @@ function stage({ path, data }: OutputContent, write: WriteBytes): Staged {
   try {
     const { isFile, file, state } = outputTarget(path);
     if (!isFile) throw systemError("EEXIST", "that is no regular file", path);
-    if (state !== undefined) accessSync(file, constants.W_OK); // renaming would not ask
+    if (state !== undefined) accessSync(file, constants.W_OK); // renaming doesn't check this
     makeFolder(dirname(file));
     const temporary = temporaryIn(dirname(file));
     try {
@@ -173,17 +182,17 @@ function keepOwnerAndMode(open: number, { uid, gid, mode }: Stats): void {
   try {
     fchownSync(open, uid, gid);
   } catch {
-    // Only root gives files away.
+    // Only root may change a file's owner.
   }
   fchmodSync(open, mode & 0o7777);
 }
 
 /**
- * Writes regular files, all of them or none: each under a temporary name beside where its path leads, then renamed.
- * After a crash or on a full disk every path is what it was before. Folders are made as needed; a file that is
- * replaced keeps its mode and, for root, its owner.
+ * Writes regular files, all of them or none: each under a temporary name in the folder of its target, then
+ * renamed. After a crash or on a full disk every path is unchanged. Creates missing folders; a replaced file
+ * keeps its mode and, for root, its owner.
  *
- * @throws the system's error, with the `path` it is about; EEXIST for a pipe or a device.
+ * @throws the system's error, with the `path` concerned; EEXIST for a pipe or a device.
  */
 export function writeFilesWhole(
   files: readonly OutputContent[],
@@ -215,7 +224,7 @@ const POLL_MS = 20;
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
 
 /**
- * Opens a pipe or a device for writing. Nothing here blocks the thread, so that signals are heard while a named pipe
+ * Opens a pipe or a device for writing. Doesn't block the thread, so signals are handled while a named pipe
  * waits for its reader; `onWait` is called once when it does.
  *
  * @throws the system's error, with `path`.
@@ -228,7 +237,7 @@ export async function openOutputStream(
   const open = async (): Promise<number> => {
     for (let waited = false; ; waited = true) {
       try {
-        // Appending: a number (`/dev/fd/5`) may be open on a file that has something in it.
+        // Opened for appending, since a descriptor (`/dev/fd/5`) may be open on a file that isn't empty.
         return openSync(path, constants.O_WRONLY | constants.O_APPEND | (constants.O_NONBLOCK ?? 0));
       } catch (error) {
         if (codeOf(error) !== "ENXIO" || !isPipe) throw withPath(error, path);
@@ -255,8 +264,8 @@ export async function openOutputStream(
 }
 
 /**
- * Writes `data` to where `path` leads: a regular file whole or not at all, as `writeFilesWhole` does; a pipe or a
- * device by writing to it. Folders are made as needed.
+ * Writes `data` to the target of `path`: to a regular file completely or not at all, as `writeFilesWhole`
+ * does; to a pipe or a device directly. Creates missing folders.
  *
  * @throws the system's error, with `path`.
  */

@@ -1,12 +1,13 @@
-/** Files must be regular: a pipe or a device would be waited for without end. */
+/** The check that a path is a regular file: reading a pipe or a device might wait forever. */
 import { statSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { createFindNearby } from "./nearby-file.ts";
 
 /**
- * Says why nothing should be read from a path: there is no such file, or it is a folder, a named pipe, a socket or a device.
- * Only its kind is looked at; nothing is opened. @returns undefined for a regular file, else the reason and what to do, as in
- * "it is a folder. Name a file."
+ * Tells why a path should not be read: there is no such file, or it is a folder, a named pipe, a socket or a
+ * device. Only its kind is checked; nothing is opened.
+ *
+ * @returns undefined for a regular file, else the reason and advice, as in "it is a folder. Name a file."
  */
 export function whyNoFile(path: string): string | undefined {
   let state;

@@ -1,3 +1,4 @@
+/** Generated pictures of overlapping geometric figures. */
 import {
   ConfigError,
   DatasetError,
@@ -10,42 +11,49 @@ import {
 } from "@mrcnn/core";
 import { bitmapBox, bitmapFromFull } from "@mrcnn/masks";
 
-/** A kind of figure. */
+/** Kind of a figure. */
 export type Shape = "circle" | "rectangle" | "triangle";
 
-/** What is drawn; plain data. */
+/** Options of the pictures, as plain data. */
 export interface ShapesOptions {
   /** Number of images. */
   readonly count: number;
-  /** Default 128 x 128. */
+  /** Size of the images. Default 128 x 128. */
   readonly size?: ImageSize;
-  /** Another seed gives other images. Default 0. */
+  /** Seed; another one gives other images. Default 0. */
   readonly seed?: number;
   /** The classes, in the order of their labels from 1. Default circle, rectangle, triangle. */
   readonly classes?: readonly Shape[];
-  /** Least and most figures drawn per image. Default [1, 4]. */
+  /** Smallest and largest number of figures drawn per image. Default [1, 4]. */
   readonly objects?: readonly [number, number];
-  /** Least and most extent of a figure, pixels. Default [20, 60]. */
+  /** Smallest and largest extent of a figure in pixels. Default [20, 60]. */
   readonly objectSize?: readonly [number, number];
-  /** Standard deviation of the noise on each value, of 255. Default 8. */
+  /** Standard deviation of the noise on each value, on the scale of 255. Default 8. */
   readonly noise?: number;
-  /** Whether figures and background have gradients and stripes instead of one plain colour: harder. Default false. */
+  /**
+   * Whether figures and background have gradients and stripes instead of one plain colour, which is harder.
+   * Default false.
+   */
   readonly textures?: boolean;
-  /** A figure is left out when less than this part of it stays visible. Default 0.3. */
+  /**
+   * Smallest visible share of each figure: a new figure that would hide more of an earlier one is left out.
+   * Default 0.3.
+   */
   readonly minVisible?: number;
 }
 
 type Color = readonly [number, number, number];
-/** Colour at a pixel. */
+/** Returns the colour at a pixel. */
 type Paint = (x: number, y: number) => Color;
 
 const allShapes: readonly Shape[] = ["circle", "rectangle", "triangle"];
 
 /**
- * Generated pictures of figures that overlap and hide each other: enough to see a network learn, without
- * any files. Image `i` depends on the seed and `i` only. A mask is the visible part of its figure.
+ * Generates pictures of figures that overlap and hide each other: enough to see a network learn, without any
+ * files. Image `i` depends on the seed and `i` only. A mask is the visible part of its figure.
  *
- * @throws ConfigError for sizes, numbers or classes that can't be drawn; DatasetError for an index out of range.
+ * @throws ConfigError for sizes, numbers or classes that can't be drawn; DatasetError for an index out of
+ * range.
  */
 export function shapesDataset(options: ShapesOptions): Dataset {
   const { count, seed = 0, classes = allShapes, size = { height: 128, width: 128 } } = options;
@@ -87,7 +95,7 @@ function draw(index: number, random: Random, options: Drawing): Sample {
   const paints: Paint[] = [texture(background, random, textures)];
   const figures: { label: number; area: number }[] = [];
   const colors: Color[] = [];
-  // Which figure each pixel shows: 0 is the background, later figures lie on earlier ones.
+  // The figure that each pixel shows: 0 is the background, later figures cover earlier ones.
   const owner = new Uint8Array(height * width);
   const wanted = objects[0] + random.int(objects[1] - objects[0] + 1);
   for (let k = 0; k < wanted; k++) {
@@ -109,7 +117,7 @@ function draw(index: number, random: Random, options: Drawing): Sample {
         area++;
       }
     }
-    // Figures differ visibly from the background and, if there is a way, from each other.
+    // Figures differ visibly from the background and, if possible, from each other.
     let color = randomColor(random);
     for (let tries = 0; tries < 100; tries++) {
       if (
@@ -121,7 +129,7 @@ function draw(index: number, random: Random, options: Drawing): Sample {
     }
     const before = owner.slice();
     for (let i = 0; i < owner.length; i++) if (pixels[i] === 1) owner[i] = figures.length + 1;
-    // Nothing that was drawn may become too hidden to be found: then the new figure is left out.
+    // No earlier figure may become too hidden; otherwise the new figure is left out.
     const seen = new Uint32Array(figures.length + 2);
     for (const k of owner) seen[k]!++;
     if (area === 0 || figures.some((earlier, k) => seen[k + 1]! < minVisible * earlier.area)) {
@@ -162,7 +170,7 @@ function draw(index: number, random: Random, options: Drawing): Sample {
 const randomColor = (random: Random): Color => [random.int(256), random.int(256), random.int(256)];
 const distance = (a: Color, b: Color): number => Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 
-// Whether a point lies in the figure that fills the given rectangle.
+// Returns whether a point lies in the figure that fills the given rectangle.
 function figure(
   shape: Shape,
   left: number,
@@ -176,7 +184,7 @@ function figure(
     const r = width / 2;
     return (x, y) => Math.hypot(x - left - r, y - top - r) <= r;
   }
-  // An apex somewhere along the top or the bottom edge, the opposite edge as its base.
+  // The apex is somewhere along the top or the bottom edge, the opposite edge is the base.
   const apex = left + width * (0.25 + 0.5 * random.uniform());
   const down = random.uniform() < 0.5;
   return (x, y) => {
@@ -186,7 +194,7 @@ function figure(
   };
 }
 
-// A plain colour, or one that drifts or comes in stripes.
+// Returns a plain colour, or one with a gradient or stripes.
 function texture(color: Color, random: Random, textures: boolean): Paint {
   const kind = random.int(3);
   const angle = random.uniform() * Math.PI * 2;

@@ -1,7 +1,8 @@
+/** Conversion of samples to COCO annotations. */
 import type { CocoId, GroundTruth, ImageSize } from "@mrcnn/core";
 import { encodeRle, rleArea, rleToString, type CocoAnnotation, type CocoJson } from "@mrcnn/masks";
 
-/** A sample of which only the image's size matters; a `Sample` is one. */
+/** A sample of whose image only the size is needed; a `Sample` is one. */
 export interface AnnotatedImage {
   readonly id: CocoId;
   readonly name: string;
@@ -10,8 +11,8 @@ export interface AnnotatedImage {
 }
 
 /**
- * The COCO annotations of samples: category ids are the labels, masks compressed run lengths, annotation
- * ids count from 1. `classNames[0]` is the background, as in a data set.
+ * Returns the COCO annotations of samples: category ids are the labels, masks compressed run lengths,
+ * annotation ids count from 1. `classNames[0]` is the background, as in a data set.
  */
 export function cocoFromSamples(samples: Iterable<AnnotatedImage>, classNames: readonly string[]): CocoJson {
   const images = [];
