@@ -1,13 +1,14 @@
-/// <reference types="@webgpu/types" />
-/** What a WebGPU adapter is; loads nothing of TensorFlow.js. */
+/** Finds and describes WebGPU adapters, without loading TensorFlow.js. */
 
-/** The adapter that was chosen. */
+/// <reference types="@webgpu/types" />
+
+/** A WebGPU adapter. */
 export interface WebgpuDevice {
-  /** In words, as far as the environment tells. */
+  /** Name of the adapter, as far as the environment states it. */
   readonly description: string;
-  /** Whether it is a program and no GPU: right, but slow. */
+  /** Whether it is a software adapter: correct, but slow. */
   readonly isSoftware: boolean;
-  /** Of the optional features those that it has and this package knows. */
+  /** Optional features that the adapter has and this package uses. */
   readonly features: readonly string[];
 }
 
@@ -37,7 +38,10 @@ export function describeAdapter(adapter: GPUAdapter): WebgpuDevice {
   };
 }
 
-/** The GPU that a page or worker has, described; undefined where WebGPU is missing, or is but a software adapter. */
+/**
+ * Finds and describes the GPU of a page or worker; undefined where WebGPU is missing, or has only a software
+ * adapter.
+ */
 export async function findGpu(
   powerPreference: GPUPowerPreference = "high-performance",
 ): Promise<WebgpuDevice | undefined> {

@@ -1,5 +1,6 @@
+/** A subclass of TensorFlow.js's WebGPU backend, with all uses of that backend's private members. */
+
 /// <reference types="@webgpu/types" />
-/** All that this package knows of the private members of TensorFlow.js's WebGPU backend. */
 import { env, util } from "@tensorflow/tfjs-core";
 import type { BackendValues, TensorInfo } from "@tensorflow/tfjs-core";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
@@ -8,7 +9,7 @@ import { Buffers } from "./buffers.ts";
 
 type DataId = TensorInfo["dataId"];
 
-// What TensorFlow.js declares private.
+// Members that TensorFlow.js declares private.
 interface Internals {
   commandEncoder: GPUCommandEncoder | null;
   computePassEncoder: GPUComputePassEncoder | null;
@@ -24,25 +25,25 @@ interface Internals {
   pipelineCache: Record<string, GPUComputePipeline | Promise<GPUComputePipeline>>;
 }
 
-/** What has moved between host and device, since `resetTraffic`. */
+/** Counts of work and transfers between host and device, since `resetTraffic`. */
 export interface Traffic {
-  /** Compute dispatches. */
+  /** Number of compute dispatches. */
   readonly dispatches: number;
-  /** Times that the host read a tensor, each a wait for the device. */
+  /** Number of times that the host read a tensor; each is a wait for the device. */
   readonly readbacks: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
-  /** Of the queue. */
+  /** Number of submissions to the queue. */
   readonly submits: number;
 }
 
-/** A compute shader that is ready, and what it works on. */
+/** A compiled compute shader, and its arguments. */
 export interface Dispatch {
   readonly name: string;
   readonly pipeline: GPUComputePipeline;
-  /** In the order of the bindings; those that have no buffer yet get one. */
+  /** Tensors in the order of the bindings; those without a buffer get one. */
   readonly tensors: readonly TensorInfo[];
-  /** The bytes of the uniform, the last binding. */
+  /** Content of the uniform buffer, the last binding. */
   readonly uniform: ArrayBuffer | undefined;
   readonly workgroups: readonly [number, number, number];
 }
@@ -50,23 +51,27 @@ export interface Dispatch {
 const nothing: Traffic = { dispatches: 0, readbacks: 0, bytesRead: 0, bytesWritten: 0, submits: 0 };
 
 /**
- * TensorFlow.js's WebGPU backend with a limit to its memory, uploads without staging buffers, counts of what moves, and
- * errors where the device was lost or could not do what it was told: reading then fails instead of giving zeros.
+ * TensorFlow.js's WebGPU backend with a memory limit, uploads without staging buffers, counts of transfers,
+ * and errors where the device was lost or could not execute a command: reading then fails instead of
+ * returning zeros.
  */
 export class MrcnnWebgpuBackend extends WebGPUBackend {
   /** Compiled shaders by their key. */
   readonly pipelines: Map<string, GPUComputePipeline> = new Map();
-  /** While `compileAhead` pretends: those that are being compiled. Kernels must then keep nothing that they computed, for nothing is. */
+  /**
+   * Shaders being compiled, during the simulation of `compileAhead`. Kernels must then not store any results,
+   * for nothing is computed.
+   */
   ahead: Map<string, Promise<GPUComputePipeline>> | undefined;
   private moved: { -readonly [key in keyof Traffic]: Traffic[key] } = { ...nothing };
   private problem: BackendError | undefined;
   private lost = false;
 
-  /** Of products' factors in what has no gradient. */
+  /** Precision of the factors of products that have no gradient. */
   readonly precision: "float32" | "float16";
-  /** Whether the adapter is a program, which compiles large shaders for seconds. */
+  /** Whether the adapter is a software one, which takes seconds to compile a large shader. */
   readonly isSoftware: boolean;
-  // Made from tensors, by what it is; it lives as long as they do.
+  // Tensors derived from others, by name; they live as long as their sources.
   private readonly derived = new Map<DataId, Map<string, TensorInfo>>();
 
   constructor(
@@ -120,17 +125,21 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     this.moved = { ...nothing };
   }
 
-  /** The most bytes of buffers at once. */
+  /** Maximum size in bytes of all buffers at any time. */
   get peakBytes(): number {
     return (this.bufferManager as unknown as Buffers).peakBytes;
   }
 
-  /** Whether the device is gone, and all tensors with it: `startWebgpu` starts anew. */
+  /** Whether the device is lost, and all tensors with it: `startWebgpu` starts a new one. */
   get isLost(): boolean {
     return this.lost;
   }
 
-  /** @throws BackendError when the device was lost, or refused something since the last call. */
+  /**
+   * Throws the device's last problem, if any.
+   *
+   * @throws BackendError when the device was lost, or refused a command since the last call.
+   */
   check(): void {
     const { problem } = this;
     if (!this.lost) this.problem = undefined;
@@ -138,8 +147,9 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
   }
 
   /**
-   * Compiles the shaders that `work` would run, many at a time, so that the first real run does not stop for each. What is
-   * computed within `pretend`, which `work` is given, computes nothing; it must not read. Others may use the device meanwhile.
+   * Compiles the shaders that `work` would run, many at a time, so that the first real run does not wait for
+   * each in turn. `work` receives the function `pretend`: computations within it are only simulated, and must
+   * not read results. Others may use the device meanwhile.
    *
    * @throws what `work` throws; BackendError when a shader does not compile.
    */
@@ -172,7 +182,10 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     }
   }
 
-  /** What `make` made of a tensor's values under this name, made anew only when the tensor is another. Not to be disposed. */
+  /**
+   * Returns the result of `make`, derived from a tensor's values under this name; it is made again only for
+   * another tensor. Not to be disposed.
+   */
   derive(of: TensorInfo, name: string, make: () => TensorInfo): TensorInfo {
     if (this.ahead !== undefined) {
       const empty = make();
@@ -213,7 +226,7 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     const values = data.values as Float32Array | Int32Array | Uint8Array;
     const whole = data.dtype === "float32" ? Float32Array : Int32Array;
     const source = values instanceof whole ? values : whole.from(values);
-    // A buffer that is free has no command left in the encoder that is open, so the queue's order is the right one.
+    // No command in the open encoder uses a free buffer, so the queue's order is the right one.
     this.queue.writeBuffer(buffer, 0, source.buffer as ArrayBuffer, source.byteOffset, bytes);
     this.moved.bytesWritten += bytes;
     (data as { values: BackendValues | null }).values = null;
@@ -225,7 +238,7 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     if (data.values != null || data.dtype === "complex64") return super.read(dataId);
     this.check();
     const bytes = 4 * util.sizeFromShape(data.shape);
-    // What is empty was never on the device.
+    // Empty tensors were never on the device.
     if (bytes === 0)
       return (
         data.dtype === "float32" ? new Float32Array()
@@ -245,7 +258,7 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
     } catch (cause) {
-      // What was refused or lost is reported by an event that comes first.
+      // A loss or refusal is reported by an event that comes first.
       await Promise.resolve();
       this.check();
       throw new BackendError(
@@ -265,8 +278,8 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     return values;
   }
 
-  // TensorFlow.js draws the tensor on a canvas and reads its pixels, which of a lost device are zeros. Engines call it
-  // for tensors of a backend that is no longer the current one.
+  // TensorFlow.js draws the tensor on a canvas and reads its pixels, which are zeros on a lost device.
+  // Engines call this for tensors of a backend that is no longer the current one.
   override readSync(dataId: DataId): BackendValues {
     const { values, dtype } = this.tensorMap.get(dataId);
     if (values == null && dtype !== "complex64" && dtype !== "string") {
@@ -278,7 +291,7 @@ export class MrcnnWebgpuBackend extends WebGPUBackend {
     return super.readSync(dataId);
   }
 
-  /** Records one dispatch, as TensorFlow.js records its own, and submits where it would. */
+  /** Records one dispatch and submits it, as TensorFlow.js does its own. */
   record({ name, pipeline, tensors, uniform, workgroups }: Dispatch): void {
     const own = this.internals;
     const entries: GPUBindGroupEntry[] = tensors.map(({ dataId }, binding) => {

@@ -1,3 +1,5 @@
+/** A pool of GPU buffers with a memory limit. */
+
 /// <reference types="@webgpu/types" />
 import { BackendError } from "@mrcnn/core";
 
@@ -12,16 +14,16 @@ function roundUp(size: number): number {
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`;
 
 /**
- * The buffers of a device, kept for reuse; in place of TensorFlow.js's BufferManager, whose methods it has. That one
- * keeps every buffer for ever, and only for tensors of exactly its size. This one holds at most `limit` bytes: where
- * another buffer would go beyond, the longest unused are destroyed first.
+ * A pool of a device's buffers; it replaces TensorFlow.js's BufferManager, whose methods it has. The latter
+ * keeps every buffer for ever, and reuses it only for tensors of exactly its size. This one holds at most
+ * `limit` bytes: before it exceeds that, it destroys the least recently used free buffers.
  */
 export class Buffers {
   numBytesUsed = 0;
   numBytesAllocated = 0;
-  /** Most bytes held at once so far. */
+  /** Maximum number of bytes held so far. */
   peakBytes = 0;
-  // By size and usage, longest unused first, as maps keep the order of insertion.
+  // By size and usage, least recently used first, as maps keep the order of insertion.
   private readonly free = new Map<GPUBuffer, string>();
   private readonly byKey = new Map<string, GPUBuffer[]>();
   private readonly used = new Set<GPUBuffer>();
@@ -34,9 +36,9 @@ export class Buffers {
   }
 
   /**
-   * A buffer of at least `size` bytes.
+   * Returns a buffer of at least `size` bytes.
    *
-   * @throws BackendError when the device has no buffers so large, or `limit` is reached.
+   * @throws BackendError when the device does not support buffers of that size, or `limit` is reached.
    */
   acquireBuffer(size: number, usage: GPUBufferUsageFlags, mappedAtCreation = false, reuse = true): GPUBuffer {
     const rounded = Math.min(roundUp(size), Math.max(this.device.limits.maxBufferSize, size));
@@ -50,7 +52,7 @@ export class Buffers {
   }
 
   releaseBuffer(buffer: GPUBuffer, reuse = true): void {
-    // Disposed, or another manager's.
+    // Already disposed, or another manager's.
     if (!this.used.delete(buffer)) return;
     this.numBytesUsed -= buffer.size;
     if (!reuse) return this.destroy(buffer);

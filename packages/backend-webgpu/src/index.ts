@@ -1,3 +1,5 @@
+/** The public names of @mrcnn/backend-webgpu in a page. */
+
 export type { WebgpuDevice } from "./adapter.ts";
 export { MrcnnWebgpuBackend } from "./backend.ts";
 export type { Traffic } from "./backend.ts";

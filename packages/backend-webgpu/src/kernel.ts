@@ -1,15 +1,16 @@
+/** Helpers of this package's kernels: registration, allocation and release. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import type { PartialKernelFunc } from "@mrcnn/core/tensors";
 import type { MrcnnWebgpuBackend } from "./backend.ts";
 
-/** What a kernel of this package is given. */
+/** Arguments of a kernel in this package. */
 export interface KernelArgs<In, Attrs> {
   readonly inputs: In;
   readonly attrs: Attrs;
   readonly backend: MrcnnWebgpuBackend;
 }
 
-/** A kernel as the registry wants it; one that covers part of its contract says so by `supports`. */
+/** Makes a kernel for the registry; `supports` tells the part of its contract that it covers. */
 export function kernel<In, Attrs>(
   name: string,
   run: (args: KernelArgs<In, Attrs>) => TensorInfo | TensorInfo[],
@@ -20,7 +21,7 @@ export function kernel<In, Attrs>(
   return { kernelName: name, backendName: "webgpu", kernelFunc };
 }
 
-/** A tensor, not initialised: an output, or scratch for `release`. */
+/** Allocates a tensor, not initialised: an output, or scratch to be freed by `release`. */
 export function allocate(
   backend: MrcnnWebgpuBackend,
   shape: readonly number[],
@@ -29,12 +30,12 @@ export function allocate(
   return backend.makeTensorInfo([...shape], dtype);
 }
 
-/** int32 zeros, for counters. */
+/** Allocates int32 zeros, for counters. */
 export function zeros(backend: MrcnnWebgpuBackend, shape: readonly number[]): TensorInfo {
   return backend.makeTensorInfo([...shape], "int32", new Int32Array(shape.reduce((n, size) => n * size, 1)));
 }
 
-/** Frees scratch; commands that use it and are not submitted yet still find it. */
+/** Frees scratch tensors; commands that use them and are not yet submitted remain valid. */
 export function release(backend: MrcnnWebgpuBackend, ...infos: readonly TensorInfo[]): void {
   for (const { dataId } of infos) backend.disposeData(dataId);
 }

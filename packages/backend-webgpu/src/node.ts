@@ -1,5 +1,6 @@
-/// <reference types="@webgpu/types" />
 /** Backend "webgpu" in Node, on Dawn of the npm package `webgpu`. */
+
+/// <reference types="@webgpu/types" />
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,15 +11,16 @@ import type { WebgpuDevice } from "./adapter.ts";
 import { startOn, startOnce } from "./start.ts";
 import type { WebgpuOptions } from "./start.ts";
 
-/** How to start in Node. */
+/** Options of `startWebgpu` in Node. */
 export interface NodeWebgpuOptions extends WebgpuOptions {
-  /** Part of the name of the adapter to take ("NVIDIA", "llvmpipe"); default the first. */
+  /** Part of the name of the adapter to use ("NVIDIA", "llvmpipe"). Default the first adapter. */
   readonly adapter?: string | undefined;
-  /** Whether a software adapter will do where there is no GPU. Default true. */
+  /** Accepts a software adapter where there is no GPU. Default true. */
   readonly software?: boolean | undefined;
   /**
-   * Whether another process looks for an adapter first. Dawn and the drivers write to stderr what they think of each
-   * adapter that they refuse: nobody sees that then, and a driver that crashes ends no program. Default false.
+   * Searches for an adapter in another process first. Dawn and the drivers write a message to stderr for each
+   * adapter that they reject: it is then invisible, and a driver that crashes does not end the program.
+   * Default false.
    */
   readonly quiet?: boolean | undefined;
 }
@@ -54,11 +56,12 @@ async function loadDawn(): Promise<Dawn> {
 }
 
 /**
- * Starts backend "webgpu" in Node, and makes it TensorFlow.js's current one. Sets `navigator.gpu` and the globals of
- * WebGPU. Without a GPU, and without VK_ICD_FILENAMES, it tries the software adapters of Mesa and Chromium. What runs
- * already with the same options goes on, with its tensors, unless its device was lost.
+ * Starts backend "webgpu" in Node, and makes it TensorFlow.js's current one. Sets `navigator.gpu` and the
+ * globals of WebGPU. Without a GPU, and without VK_ICD_FILENAMES, it tries the software adapters of Mesa and
+ * Chromium. A backend that runs already with the same options is kept, with its tensors, unless its device
+ * was lost.
  *
- * @throws BackendError when the package `webgpu` or an adapter is missing, with what to do.
+ * @throws BackendError with advice when the package `webgpu` or an adapter is missing.
  */
 export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<WebgpuDevice> {
   const {
@@ -76,7 +79,7 @@ export async function startWebgpu(options: NodeWebgpuOptions = {}): Promise<Webg
   );
 }
 
-// Looks for an adapter as `start` does, and says on stdout what it is: null, or as much of it as describes it.
+// Searches for an adapter as `start` does, and writes to stdout its describing properties, or null.
 const PROBE = `
 const [file, flags, powerPreference] = process.argv.slice(1);
 const { create } = await import(file);
@@ -86,7 +89,10 @@ process.stdout.write("\\n" + JSON.stringify(adapter && { info: { vendor, archite
 process.exit(0);
 `;
 
-/** The adapter that another process finds; null when it finds none, or does not survive it; undefined when it fails, which is then found out here. */
+/**
+ * Finds an adapter in another process; null when it finds none, or crashes; undefined when the search itself
+ * fails, which is then found out in this process.
+ */
 function probe(
   flags: readonly string[],
   powerPreference: GPUPowerPreference,
@@ -123,7 +129,7 @@ async function start({
 }: StartOptions): Promise<WebgpuDevice> {
   const dawn = await loadDawn();
   Object.assign(globalThis, dawn.globals);
-  // Mesa warns of it on stderr.
+  // Otherwise Mesa warns on stderr.
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ??= "/tmp";
   const flags = adapter === undefined ? [] : [`adapter=${adapter}`];
   const isWanted = (found: WebgpuDevice | null): boolean => found !== null && (software || !found.isSoftware);
@@ -132,7 +138,7 @@ async function start({
     if (probed !== undefined && !isWanted(probed)) return undefined;
     const gpu = dawn.create(flags);
     const found = await gpu.requestAdapter({ powerPreference }).catch((cause: unknown) => {
-      // Dawn lists the adapters that are here.
+      // Dawn's message lists the available adapters.
       throw new BackendError(
         `startWebgpu: adapter must be part of the name of one that is here, got "${adapter}". ${String(cause).replaceAll(/\s+/g, " ")}`,
         { cause },

@@ -1,26 +1,28 @@
+/** Runs compute shaders with named inputs, outputs and parameters. */
+
 /// <reference types="@webgpu/types" />
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "./backend.ts";
 
-/** A tensor, or one whose elements the shader sees as another type than f32 or i32. */
+/** A tensor, optionally with another element type in the shader than f32 or i32. */
 export type Bound = TensorInfo | { readonly tensor: TensorInfo; readonly as: string };
 
-/** A number in the uniform: u32 unless it says otherwise. */
+/** A number in the uniform: u32 unless stated otherwise. */
 export type Param = number | { readonly i32: number } | { readonly f32: number };
 
 /**
- * One dispatch of a compute shader. `source` declares neither bindings nor parameters: they are written for it from
- * the names here, `inputs` as read-only and `outputs` as read-write arrays, `params.name` for each of `params`, and a
- * `const` for each of `constants`. Of `features`, `enable` lines are written.
+ * One dispatch of a compute shader. `source` declares neither bindings nor parameters: declarations are
+ * generated from the names here, `inputs` as read-only and `outputs` as read-write arrays, `params.name` for
+ * each of `params`, and a `const` for each of `constants`. `features` become `enable` lines.
  */
 export interface Program {
-  /** Unique among shaders; with `constants`, types and features it names what is compiled. */
+  /** Name, unique among shaders; with `constants`, types and features it identifies the compiled pipeline. */
   readonly name: string;
   readonly source: string;
   readonly inputs: Readonly<Record<string, Bound>>;
   readonly outputs: Readonly<Record<string, Bound>>;
   readonly params?: Readonly<Record<string, Param>>;
-  /** Compiled in: each other value is another pipeline. */
+  /** Compile-time constants: each other value is another pipeline. */
   readonly constants?: Readonly<Record<string, number>>;
   readonly features?: readonly ("f16" | "subgroups")[];
   readonly workgroups: readonly [x: number, y?: number, z?: number];
@@ -68,7 +70,10 @@ function uniformOf(params: Readonly<Record<string, Param>> = {}): ArrayBuffer | 
   return bytes;
 }
 
-/** Runs it; empty dispatches do nothing. Shaders are compiled once for each device; in `compileAhead` they are only that. */
+/**
+ * Runs a program; empty dispatches do nothing. Shaders are compiled once for each device; in `compileAhead`
+ * they are only compiled.
+ */
 export function run(backend: MrcnnWebgpuBackend, program: Program): void {
   const [x, y = 1, z = 1] = program.workgroups;
   if (x * y * z === 0) return;
@@ -98,7 +103,10 @@ export function run(backend: MrcnnWebgpuBackend, program: Program): void {
   });
 }
 
-/** `count` workgroups as a grid that no dimension of the device is too small for; the shader's index is `x + y * grid.x`. */
+/**
+ * Arranges `count` workgroups in a grid within the device's limit of each dimension; the index in the shader
+ * is `x + y * grid.x`.
+ */
 export function spread(count: number): [x: number, y: number] {
   const x = Math.min(count, 32768);
   return [x, x === 0 ? 0 : Math.ceil(count / x)];

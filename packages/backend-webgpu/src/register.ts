@@ -1,3 +1,4 @@
+/** Registers this package's kernels with backend "webgpu". */
 import {
   _FusedMatMul,
   AddN,
@@ -30,7 +31,7 @@ import { sgd } from "./kernels/sgd.ts";
 import { stepScale } from "./kernels/step-scale.ts";
 import { upsampleAdd } from "./kernels/upsample-add.ts";
 
-/** What it puts in place of TensorFlow.js's own, made from that. */
+/** Replacements of TensorFlow.js's kernels, made from the originals. */
 const replacements: Readonly<Record<string, (original: KernelConfig) => KernelConfig>> = {
   [AddN]: addN,
   [BatchMatMul]: batchMatMul,
@@ -41,7 +42,7 @@ const replacements: Readonly<Record<string, (original: KernelConfig) => KernelCo
   [_FusedMatMul]: fusedMatMul,
 };
 
-/** What this package adds to backend "webgpu". */
+/** Kernels that this package adds to backend "webgpu". */
 export const kernels: readonly KernelConfig[] = [
   columnSums,
   conv2dAdd,

@@ -1,3 +1,5 @@
+/** Starts backend "webgpu". */
+
 /// <reference types="@webgpu/types" />
 import {
   engine,
@@ -14,19 +16,20 @@ import type { WebgpuDevice } from "./adapter.ts";
 import { MrcnnWebgpuBackend } from "./backend.ts";
 import { registerWebgpuKernels } from "./register.ts";
 
-/** Of convolutions' and products' factors; sums are float32, and tensors too. */
+/** Precisions of the factors of convolutions and matrix products; sums and tensors are float32. */
 export const precisions = ["float32", "float16"] as const;
 export type Precision = (typeof precisions)[number];
 
-/** How to choose a GPU, and how much of it to use. */
+/** Options that select a GPU, and limit its use. */
 export interface WebgpuOptions {
-  /** Default "high-performance". */
+  /** WebGPU's power preference. Default "high-performance". */
   readonly powerPreference?: GPUPowerPreference | undefined;
-  /** Megabytes of buffers that are held at most. Default: no limit but the device's own. */
+  /** Maximum size of all buffers in megabytes. Default: no limit but the device's own. */
   readonly memoryLimitMb?: number | undefined;
   /**
-   * "float16" rounds the factors of convolutions and matrix products to halves (beyond 65504 to that), and keeps weights
-   * as such beside: for detection, not for training. Gradients stay float32. Default "float32".
+   * Precision of products. "float16" rounds the factors of convolutions and matrix products to halves (values
+   * beyond 65504 saturate), and keeps weights in that form as well: for detection, not for training.
+   * Gradients stay float32. Default "float32".
    */
   readonly precision?: Precision | undefined;
 }
@@ -35,10 +38,13 @@ const startedWith = new WeakMap<
   MrcnnWebgpuBackend,
   { readonly options: string; readonly device: WebgpuDevice }
 >();
-// TensorFlow.js has one backend "webgpu": whoever asks for it while it starts waits.
+// TensorFlow.js has one backend "webgpu": concurrent starts run one after the other.
 let last: Promise<unknown> = Promise.resolve();
 
-/** Calls `start`, unless what runs already was started with the same options, on a device that is not lost and is `wanted`: that goes on. */
+/**
+ * Calls `start`, unless a running backend was started with the same options, on a device that is not lost and
+ * is `wanted`: that one is kept.
+ */
 export function startOnce(
   options: object,
   start: () => Promise<WebgpuDevice>,
@@ -72,10 +78,12 @@ const limits = [
 ] as const;
 
 /**
- * Starts backend "webgpu" on `gpu`, makes it TensorFlow.js's current one, and registers this package's kernels. Replaces
- * a "webgpu" that was started otherwise, or whose device was lost: its tensors are gone then.
+ * Starts backend "webgpu" on `gpu`, makes it TensorFlow.js's current one, and registers this package's
+ * kernels. Replaces a "webgpu" that was started otherwise, or whose device was lost: its tensors are then
+ * lost.
  *
- * @throws BackendError when there is no adapter, or none of that precision, with what to do; ConfigError for options that can't be meant.
+ * @throws BackendError with advice when there is no adapter, or none of that precision; ConfigError for
+ * invalid options.
  */
 export async function startOn(
   gpu: GPU,
@@ -108,7 +116,7 @@ export async function startOn(
       );
     });
   const info = (adapter as { info?: GPUAdapterInfo }).info;
-  // The one that TensorFlow.js registers on import knows neither features nor limits.
+  // The backend that TensorFlow.js registers on import uses neither features nor limits.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
   registerBackend(
     "webgpu",
@@ -120,7 +128,7 @@ export async function startOn(
       }),
     3,
   );
-  // Or small ops run on backend "cpu", which pages need not load.
+  // Otherwise small ops run on backend "cpu", which pages need not load.
   env().set("WEBGPU_CPU_FORWARD", false);
   registerWebgpuKernels();
   if (!(await setBackend("webgpu")))
@@ -131,8 +139,8 @@ export async function startOn(
 }
 
 /**
- * Starts backend "webgpu" in a page or a worker of one, and makes it TensorFlow.js's current one. What runs already with
- * the same options goes on, with its tensors, unless its device was lost.
+ * Starts backend "webgpu" in a page or its worker, and makes it TensorFlow.js's current one. A backend that
+ * runs already with the same options is kept, with its tensors, unless its device was lost.
  *
  * @throws BackendError where the browser has no WebGPU, or no adapter.
  */
@@ -157,7 +165,11 @@ export async function startWebgpu({
   );
 }
 
-/** The backend that `startWebgpu` started. @throws BackendError when it did not. */
+/**
+ * Returns the backend that `startWebgpu` started.
+ *
+ * @throws BackendError when it was not started.
+ */
 export function webgpuBackend(): MrcnnWebgpuBackend {
   const backend = findBackend("webgpu");
   if (backend instanceof MrcnnWebgpuBackend) return backend;

@@ -1,18 +1,19 @@
+/** The epilogue of matrix products and convolutions: bias, addition and activation. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { Bound, Param } from "../program.ts";
 
-/** What follows a product, as TensorFlow.js names it. */
+/** Operations that follow a product, in TensorFlow.js's names. */
 export interface Epilogue {
   readonly bias?: TensorInfo | undefined;
-  /** Of the output's shape; added before the activation. */
+  /** Tensor of the output's shape, added before the activation. */
   readonly addend?: TensorInfo | undefined;
   readonly activation?: string | null | undefined;
-  /** Of "prelu": one value, or one for each channel. */
+  /** Weights of "prelu": one value, or one for each channel. */
   readonly preluActivationWeights?: TensorInfo | undefined;
   readonly leakyreluAlpha?: number | undefined;
 }
 
-// Those that need no tensor share a shader.
+// Activations without tensors share a shader.
 const activations = ["linear", "relu", "relu6", "elu", "sigmoid", "leakyrelu"] as const;
 const kinds: Readonly<Record<string, number>> = Object.fromEntries(activations.map((name, i) => [name, i]));
 const activate = `
@@ -27,7 +28,7 @@ fn activate(v: vec4<f32>) -> vec4<f32> {
   }
 }`;
 
-/** Whether `epilogueOf` can do it for an output of so many channels. */
+/** Tells whether `epilogueOf` supports these operations for an output of so many channels. */
 export function canFollow(
   { bias, activation, preluActivationWeights: alpha }: Epilogue,
   channels: number,
@@ -44,7 +45,7 @@ export function canFollow(
   );
 }
 
-/** Shader text that declares `finish(v, at, channel)`: of four neighbouring outputs, the first at `at`. */
+/** Shader text that declares `finish(v, at, channel)` for four neighbouring outputs, the first at `at`. */
 export interface EpilogueSource {
   readonly key: string;
   readonly source: string;
@@ -52,14 +53,16 @@ export interface EpilogueSource {
   readonly params: Readonly<Record<string, Param>>;
 }
 
-/** `isVector`: whether channels are a multiple of 4; what is beyond them then need not be guarded. */
+/**
+ * Generates an epilogue. `isVector`: whether channels are a multiple of 4, so that no output is beyond them.
+ */
 export function epilogueOf(
   { bias, addend, activation, preluActivationWeights: alpha, leakyreluAlpha = 0.2 }: Epilogue,
   isVector: boolean,
 ): EpilogueSource {
   const name = activation ?? "linear";
   const bound = (tensor: TensorInfo): Bound => (isVector ? { tensor, as: "vec4<f32>" } : tensor);
-  // Reads beyond a buffer's end are harmless, and what they give is not written.
+  // Reads beyond a buffer's end are harmless, and their results are not written.
   const read = (array: string, at: string): string =>
     isVector ?
       `${array}[${at} / 4]`

@@ -1,10 +1,14 @@
+/** The constant factor of a product in the backend's precision. */
 import { util } from "@tensorflow/tfjs-core";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { run, spread } from "../program.ts";
 import type { Element } from "./operand.ts";
 
-/** The filter or right factor in the backend's precision: halves are packed once and kept while the tensor lives. */
+/**
+ * Returns the filter or right factor in the backend's precision: halves are packed once and kept while the
+ * tensor lives.
+ */
 export function factorOf(
   backend: MrcnnWebgpuBackend,
   tensor: TensorInfo,
@@ -13,7 +17,7 @@ export function factorOf(
   return { tensor: backend.derive(tensor, "halves", () => packHalves(backend, tensor)), element: "f16" };
 }
 
-/** One thread rounds four values; 6 bytes move for each value. */
+/** Packs values to halves. One thread rounds four values; 6 bytes move for each value. */
 function packHalves(backend: MrcnnWebgpuBackend, values: TensorInfo): TensorInfo {
   const size = util.sizeFromShape(values.shape);
   const quads = Math.ceil(size / 4);

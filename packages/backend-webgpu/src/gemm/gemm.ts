@@ -1,3 +1,4 @@
+/** Tiled matrix products whose operands and output are given as shader text. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { run, spread } from "../program.ts";
@@ -10,10 +11,10 @@ import { columnsOf, DEPTH, planOf, rowsOf, softwarePlan } from "./tile.ts";
 import type { Extent, Plan, Tile } from "./tile.ts";
 
 /**
- * Where a product's rows go. `source` declares
+ * Location of a product's rows in the output. `source` declares
  *
- *     fn rowAt(z: u32, row: u32) -> u32         the element that the row's first column is
- *     fn channelAt(z: u32) -> u32               the channel that the first column is
+ *     fn rowAt(z: u32, row: u32) -> u32         the index of the element in the row's first column
+ *     fn channelAt(z: u32) -> u32               the channel of the first column
  */
 export interface Target {
   readonly key: string;
@@ -23,7 +24,10 @@ export interface Target {
   readonly isAligned: boolean;
 }
 
-/** Rows of `step` elements, those of the next of the batch `batch` later; `channels` likewise. */
+/**
+ * Places rows `step` elements apart, and those of the next batch element `batch` further; `channels`
+ * likewise.
+ */
 export function rowsAt({
   step,
   batch,
@@ -53,9 +57,9 @@ export interface Product {
   readonly epilogue?: Epilogue;
   /** Declares `rowsOf(z)` and `depthOf(z)` where they differ within the batch; `extent` has the largest. */
   readonly uneven?: { readonly key: string; readonly source: string };
-  /** What tiles in workgroup memory hold, halves saturated; sums are float32 always. Default "f32". */
+  /** Type of the tiles in workgroup memory; halves saturate, sums are always float32. Default "f32". */
   readonly tile?: "f32" | "f16";
-  /** Default: what `planOf` says, on a GPU. */
+  /** Division of the product among workgroups. Default that of `planOf`, on a GPU. */
   readonly plan?: Plan;
 }
 
@@ -67,8 +71,9 @@ fn depthOf(z: u32) -> u32 { return params.depth; }`,
 };
 
 /**
- * Computes it. One workgroup makes one tile of one product, over all of its depth or a part of it; parts go to a tensor
- * of their own and are added in order by a second dispatch, so that results repeat bit for bit.
+ * Computes a product. One workgroup computes one tile of one product, over all of its depth or a part of it;
+ * parts are written to a separate tensor and added in order by a second dispatch, so that results repeat bit
+ * for bit.
  */
 export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
   const { extent, a, b, out, target, epilogue = {}, uneven = even, tile: element = "f32" } = product;
@@ -125,7 +130,7 @@ export function multiply(backend: MrcnnWebgpuBackend, product: Product): void {
   backend.disposeData(partial.dataId);
 }
 
-/** Shader text of a tile's product; see the comments in it. */
+/** Generates the shader of a tile's product; see the comments in it. */
 function mainOf(
   tile: Tile,
   a: Operand,
@@ -258,17 +263,18 @@ fn write(z: u32, split: u32, row: u32, column: u32, sum: vec4<f32>) {
 }`;
 
 interface Loads {
-  /** Once: what loads of one row or column share. */
+  /** Declares what the loads of one row or column share. */
   setup(first: string): string;
-  /** From memory to registers. */
+  /** Loads from memory to registers. */
   load(depth: string): string;
-  /** From registers to the tile in workgroup memory. */
+  /** Stores from registers to the tile in workgroup memory. */
   store(buffer: string, size: number): string;
 }
 
 /**
- * How the threads of a workgroup bring one tile of an operand in. Where memory has neighbours in the order of the tile
- * (`isNative`), each takes vec4s, else blocks of 4x4, which it turns on the way.
+ * Generates the code with which a workgroup's threads load one tile of an operand. Where memory has
+ * neighbours in the order of the tile (`isNative`), each thread loads vec4s, else blocks of 4x4, which it
+ * transposes.
  */
 function loadOf(
   side: "a" | "b",
@@ -283,7 +289,8 @@ function loadOf(
   const q = (s: number): string => `(local + ${s * threads})`;
   const V = side.toUpperCase();
   if (isNative && isA) {
-    // Units along the depth first; all slots of a thread have the same depth, as `deep` divides the threads.
+    // Units along the depth come first; all slots of a thread have the same depth, as `deep` divides the
+    // threads.
     const rowOf = (s: number): string => `${q(s)} / ${deep}`;
     return {
       setup: (first) =>
@@ -336,7 +343,7 @@ function loadOf(
           .join("\n    "),
     };
   }
-  // Blocks, those along memory's neighbours first.
+  // Blocks, with those along memory's neighbours first.
   const outerOf = (s: number): string => (isA ? `${q(s)} % ${outer / 4}` : `${q(s)} / ${deep}`);
   const depthOf = (s: number): string => (isA ? `${q(s)} / ${outer / 4}` : `${q(s)} % ${deep}`);
   const four = [0, 1, 2, 3];
@@ -345,7 +352,7 @@ function loadOf(
     setup: (first) =>
       slots
         .flatMap((s) => [
-          // A vector along the outer axis has one state for its four.
+          // A vector along the outer axis has one state for its four elements.
           ...(isA && isVector ?
             [`let aRow${s} = aOuter(z, ${first} + ${outerOf(s)} * 4);`]
           : four.map(
@@ -416,7 +423,10 @@ interface Parts {
   readonly uneven: { readonly key: string; readonly source: string };
 }
 
-/** One thread adds the parts of four neighbouring columns, in order: splits + 1 passes over the output's bytes. */
+/**
+ * Adds up the parts of the depth. One thread adds those of four neighbouring columns, in order: splits + 1
+ * passes over the output's bytes.
+ */
 function addParts(
   backend: MrcnnWebgpuBackend,
   { extent: { rows, columns, depth, batch }, splits, partial, out, target, last, isVector, uneven }: Parts,

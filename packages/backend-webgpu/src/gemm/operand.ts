@@ -1,9 +1,10 @@
+/** Operands of matrix products as shader text. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { Bound, Param } from "../program.ts";
 
 /**
- * A factor of a matrix product as shader text. `outer` is a row of the left factor A or a column of the right one B,
- * `z` the batch. The text declares, with `a` or `b` in the place of X:
+ * A factor of a matrix product as shader text. `outer` is a row of the left factor A or a column of the right
+ * one B, `z` the index in the batch. The text declares, with `a` or `b` in the place of X:
  *
  *     struct XOuter {...}  struct XInner {...}
  *     fn xOuter(z: u32, outer: u32) -> XOuter          what loads of one row or column share
@@ -11,29 +12,29 @@ import type { Bound, Param } from "../program.ts";
  *     fn xLoad(o: XOuter, i: XInner) -> vec4<f32>      zeros outside; f32 where `isVector` is false
  */
 export interface Operand {
-  /** Names the text. */
+  /** Name that identifies the text. */
   readonly key: string;
   readonly source: string;
-  /** Along which axis neighbours lie in memory, and a load reads. */
+  /** Axis along which neighbours are contiguous in memory, and a load reads. */
   readonly along: "depth" | "outer";
-  /** Whether a load gives four neighbours. */
+  /** Whether a load returns four neighbours. */
   readonly isVector: boolean;
-  /** Named "a" or "b". */
+  /** The buffers, named "a" or "b". */
   readonly inputs: Readonly<Record<string, Bound>>;
   readonly params: Readonly<Record<string, Param>>;
 }
 
-/** Where the values of a matrix lie. */
+/** Strides of a matrix in memory. */
 export interface Layout {
-  /** From one row of A, or column of B, to the next; 1 when neighbours. */
+  /** Distance from one row of A, or column of B, to the next; 1 when neighbours. */
   readonly outer: number;
-  /** From one depth to the next; 1 when neighbours. */
+  /** Distance from one depth to the next; 1 when neighbours. */
   readonly depth: number;
-  /** From one of the batch to the next. */
+  /** Distance from one batch element to the next. */
   readonly batch: number;
 }
 
-/** What a tensor's buffer holds: "f16" is what `factorOf` packs. */
+/** Type of the elements in a tensor's buffer: "f16" is what `factorOf` packs. */
 export type Element = "f32" | "f16";
 
 export const elements = (tensor: TensorInfo, isVector: boolean, element: Element = "f32"): Bound => ({
@@ -41,7 +42,10 @@ export const elements = (tensor: TensorInfo, isVector: boolean, element: Element
   as: isVector ? `vec4<${element}>` : element,
 });
 
-/** A plain matrix, [rows, depth] or [depth, rows] (columns for B) for each of the batch; `sizes` are its extents. */
+/**
+ * Makes the operand of a plain matrix, [rows, depth] or [depth, rows] (columns for B) for each batch element;
+ * `sizes` are its extents.
+ */
 export function matrix(
   side: "a" | "b",
   tensor: TensorInfo,

@@ -1,3 +1,4 @@
+/** Implicit windows: convolutions and their gradients as operands of matrix products. */
 import { backend_util } from "@tensorflow/tfjs-core";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { Param } from "../program.ts";
@@ -14,7 +15,7 @@ export interface ConvAttrs {
   readonly groups?: number | undefined;
 }
 
-/** A convolution's sizes, `[y, x]` where there are two. */
+/** Sizes of a convolution, `[y, x]` where there are two. */
 export interface Geometry {
   readonly batch: number;
   readonly input: readonly [number, number];
@@ -22,7 +23,7 @@ export interface Geometry {
   readonly kernel: readonly [number, number];
   readonly strides: readonly [number, number];
   readonly dilations: readonly [number, number];
-  /** Zeros before the input; those after follow from the output. */
+  /** Zeros before the input; those after it follow from the output. */
   readonly before: readonly [number, number];
   readonly inChannels: number;
   readonly outChannels: number;
@@ -74,21 +75,24 @@ const uniforms = (g: Geometry): Record<string, Param> => ({
   inGroup: g.inChannels / g.groups,
 });
 
-/** Whether the rows of the product are the input's own: each pixel of it makes one of the output. */
+/** Tells whether the rows of the product are the input's own pixels: each makes one of the output. */
 export const isPointwise = ({ kernel, strides, before, input, output }: Geometry): boolean =>
   kernel[0] * kernel[1] * strides[0] * strides[1] === 1 &&
   before[0] + before[1] === 0 &&
   input[0] === output[0] &&
   input[1] === output[1];
 
-// What both windows read: x at a tap of an output's pixel, zero in the padding.
+// Reads x at a tap of an output's pixel, zero in the padding; both kinds of windows use it.
 const read = (isVector: boolean): string => `
 fn pixel(image: u32, y: i32, x: i32, channel: u32) -> ${isVector ? "vec4<f32>" : "f32"} {
   if (y < 0 || x < 0 || u32(y) >= params.inHeight || u32(x) >= params.inWidth) { return ${isVector ? "vec4<f32>" : "f32"}(0); }
   return a[(((image * params.inHeight + u32(y)) * params.inWidth + u32(x)) * params.inChannels + channel)${isVector ? " / 4" : ""}];
 }`;
 
-/** A of a convolution: rows are the output's pixels, the depth is (tap y, tap x, channel); never stored anywhere. */
+/**
+ * Makes operand A of a convolution: rows are the output's pixels, the depth is (tap y, tap x, channel); never
+ * stored.
+ */
 export function windows(x: TensorInfo, geometry: Geometry): Operand {
   const isVector = (geometry.inChannels / geometry.groups) % 4 === 0;
   return {
@@ -117,7 +121,10 @@ fn aLoad(o: AOuter, i: AInner) -> ${isVector ? "vec4<f32>" : "f32"} {
   };
 }
 
-/** A of the filter's gradient, the same values turned: rows are (tap y, tap x, channel), the depth is the output's pixels. */
+/**
+ * Makes operand A of the filter's gradient, the same values transposed: rows are (tap y, tap x, channel), the
+ * depth is the output's pixels.
+ */
 export function turnedWindows(x: TensorInfo, geometry: Geometry): Operand {
   const isVector = (geometry.inChannels / geometry.groups) % 4 === 0;
   return {
@@ -147,11 +154,12 @@ fn aLoad(o: AOuter, i: AInner) -> ${isVector ? "vec4<f32>" : "f32"} {
 }
 
 /**
- * How the input's gradient falls apart: a pixel of a strided input is reached by every stride-th tap only, so pixels of
- * the same phase, in y and x, form a product of their own without a multiplication by zero. z is (group, phase y, phase x).
+ * Returns the division of the input's gradient into phases: a pixel of a strided input is reached by every
+ * stride-th tap only, so pixels of the same phase, in y and x, form a separate product without
+ * multiplications by zero. z is (group, phase y, phase x).
  */
 export const phasesOf = ({ strides, dilations }: Geometry): readonly [number, number] | undefined =>
-  // Dilated and strided, phases no longer share their taps so simply.
+  // When dilated and strided, phases don't share their taps so simply.
   dilations[0] * dilations[1] === 1 ? strides
   : strides[0] * strides[1] === 1 ? [1, 1]
   : undefined;
@@ -184,7 +192,10 @@ fn rowAt(z: u32, row: u32) -> u32 {
 }
 fn channelAt(z: u32) -> u32 { return phaseOf(z).group * params.inGroup; }`;
 
-/** A, B, and where rows go, of the input's gradient: rows are pixels of dx of one phase, the depth is (tap y, tap x, output channel). */
+/**
+ * Makes the operands A and B of the input's gradient, and the location of its rows: rows are pixels of dx of
+ * one phase, the depth is (tap y, tap x, output channel).
+ */
 export function gradientWindows(
   dy: TensorInfo,
   filter: TensorInfo,

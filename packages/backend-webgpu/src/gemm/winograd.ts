@@ -1,7 +1,7 @@
 /**
- * Winograd's convolution F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015): a patch
- * of 6x6 pixels makes 4x4 outputs by 36 multiplications for each pair of channels instead of 144. Between its transforms
- * it is 36 matrix products, [patches, in] by [in, out].
+ * Winograd's convolution F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+ * 2015): a patch of 6x6 pixels makes 4x4 outputs by 36 multiplications for each pair of channels instead of
+ * 144. Between its transforms it is 36 matrix products, [patches, in] by [in, out].
  */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
@@ -17,7 +17,7 @@ const PATCH = 6;
 const OUT = 4;
 const POINTS = PATCH * PATCH;
 
-// For the points 0, 1, -1, 2, -2 and infinity: y = A'[(G g) * (B' d)].
+// Matrices for the points 0, 1, -1, 2, -2 and infinity: y = A'[(G g) * (B' d)].
 const ofFilter = [
   [1 / 4, 0, 0],
   [-1 / 6, -1 / 6, -1 / 6],
@@ -45,8 +45,9 @@ const patchesOf = ({ batch, output: [height, width] }: Geometry): number =>
   batch * Math.ceil(height / OUT) * Math.ceil(width / OUT);
 
 /**
- * Whether it takes less time than windows, by operations and bytes: 4 or a little less of the former are saved for one,
- * patches and their products are written and read again, 2.25 values for each.
+ * Tells whether Winograd's convolution takes less time than windows, by operations and bytes: it needs a
+ * fourth of the operations or a little more, but patches and their products are written and read again, 2.25
+ * values for each.
  */
 export function isWinogradFaster(geometry: Geometry): boolean {
   const { batch, output, kernel, strides, dilations, groups, inChannels, outChannels } = geometry;
@@ -64,7 +65,7 @@ export function isWinogradFaster(geometry: Geometry): boolean {
   return saved > OPERATIONS_PER_BYTE * moved;
 }
 
-/** `y` = the matrix times `x`, of vec4s by name, without the zeros. */
+/** Generates `y` = the matrix times `x`, of vec4s by name, without the zeros. */
 function transform(
   factors: readonly (readonly number[])[],
   x: (column: number) => string,
@@ -82,7 +83,7 @@ function transform(
     .join("\n  ");
 }
 
-/** Both axes: from `from` [n, n] to `to` [m, m]; names end in their row and column. */
+/** Transforms along both axes: from `from` [n, n] to `to` [m, m]; names end in their row and column. */
 function transformBoth(factors: readonly (readonly number[])[], from: string, to: string): string {
   const [m, n] = [factors.length, factors[0]!.length];
   const down = Array.from({ length: n }, (_, column) =>
@@ -113,7 +114,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   let quad = index % params.quads;
   let patch_ = index / params.quads;`;
 
-// Where a patch is: its image, and its first output.
+// Position of a patch: its image, and its first output.
 const place = `
   let across = patch_ % params.patchesX;
   let down = patch_ / params.patchesX;
@@ -121,7 +122,10 @@ const place = `
   let firstY = down % params.patchesY * ${OUT};
   let firstX = across * ${OUT};`;
 
-/** One thread transforms four neighbouring outputs of one input's filter: 36 values of 9. */
+/**
+ * Transforms the filter. One thread transforms four neighbouring outputs of one input's filter: 36 values of
+ * 9.
+ */
 function transformFilter(
   backend: MrcnnWebgpuBackend,
   filter: TensorInfo,
@@ -146,7 +150,10 @@ function transformFilter(
   return out;
 }
 
-/** One thread transforms four neighbouring channels of one patch: 36 values of 36, which overlap those of other patches. */
+/**
+ * Transforms the input. One thread transforms four neighbouring channels of one patch: 36 values of 36, which
+ * overlap those of other patches.
+ */
 function transformInput(backend: MrcnnWebgpuBackend, x: TensorInfo, geometry: Geometry): TensorInfo {
   const { input, output, before, inChannels } = geometry;
   const patches = patchesOf(geometry);
@@ -184,7 +191,10 @@ ${head}${place}
   return out;
 }
 
-/** One thread makes 4x4 outputs of four neighbouring channels, and what follows. */
+/**
+ * Transforms the products to the output. One thread makes 4x4 outputs of four neighbouring channels, and
+ * applies the epilogue.
+ */
 function transformOutput(
   backend: MrcnnWebgpuBackend,
   products: TensorInfo,
@@ -226,8 +236,8 @@ ${head}${place}
 }
 
 /**
- * A convolution of 3x3, stride 1 and channels that are multiples of 4, in float32 whatever the precision. The transformed
- * filter is kept while the filter lives.
+ * Computes a convolution of 3x3, stride 1 and channels that are multiples of 4, in float32 whatever the
+ * precision. The transformed filter is kept while the filter lives.
  */
 export function convolveByWinograd(
   backend: MrcnnWebgpuBackend,

@@ -1,10 +1,11 @@
+/** Kernel of AddN for any number of terms. */
 import { AddN } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 
 /**
- * TensorFlow.js's binds all terms at once, which a device refuses beyond its number of storage buffers (at least 8);
- * here they are summed in groups.
+ * Sums the terms in groups. TensorFlow.js's kernel binds all terms at once, which a device refuses beyond its
+ * number of storage buffers (at least 8).
  */
 export function addN({ kernelFunc }: KernelConfig): KernelConfig {
   const sum: KernelFunc = (params) => {

@@ -1,15 +1,17 @@
-/** WGSL that decodes boxes, shared by the kernels that choose them. */
+/** WGSL that decodes boxes, shared by the kernels that select them. */
 
+/** The smallest normal float32 number. */
 const LEAST_NORMAL = 2 ** -126;
 
-/** How boxes are decoded: the constants of `DECODE`. */
+/** Returns the constants of `DECODE`. */
 export function decodeConstants(
   weights: readonly [number, number, number, number],
   maxLogScale: number,
   minSize: number,
 ): Record<string, number> {
   const [wx, wy, ww, wh] = weights;
-  // WGSL has no infinity; no growth comes near this one. A device may take a subnormal number, which only asks for a size above 0, for 0.
+  // WGSL has no infinity; no scale comes near this one. A device may flush a subnormal number to 0: such a
+  // minimum only requires a size above 0.
   return {
     WEIGHT_X: wx,
     WEIGHT_Y: wy,
@@ -20,7 +22,10 @@ export function decodeConstants(
   };
 }
 
-/** `decodeBoxesOnHost`, `clipBoxesOnHost` and `filterSmallBoxesOnHost` of @mrcnn/boxes for one box; and the sum of an image's extents. */
+/**
+ * WGSL for one box of `decodeBoxesOnHost`, `clipBoxesOnHost` and `filterSmallBoxesOnHost` of @mrcnn/boxes,
+ * and for the sum of an image's extents.
+ */
 export const DECODE = /* wgsl */ `
 fn decode(delta: vec4f, reference: vec4f, size: vec2f) -> vec4f {
   let weights = vec4f(WEIGHT_X, WEIGHT_Y, WEIGHT_W, WEIGHT_H);

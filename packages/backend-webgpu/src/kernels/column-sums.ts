@@ -1,3 +1,4 @@
+/** Kernel of sums down the columns of a matrix. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { COLUMN_SUMS } from "@mrcnn/nn/kernel";
@@ -7,26 +8,26 @@ import type { Given } from "../given.ts";
 import { allocate, kernel, release } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
-/** How a matrix [rows, columns] is cut for sums down its columns. */
+/** Division of a matrix [rows, columns] for sums down its columns. */
 export interface ColumnGrid {
-  /** Columns of a workgroup, a power of two: neighbouring threads read neighbouring columns. */
+  /** Number of columns of a workgroup, a power of two: neighbouring threads read neighbouring columns. */
   readonly lanes: number;
-  /** Workgroups that lie side by side. */
+  /** Number of workgroups side by side. */
   readonly blocks: number;
-  /** Rows of a workgroup. */
+  /** Number of rows of a workgroup. */
   readonly chunk: number;
-  /** Workgroups below each other. */
+  /** Number of workgroups below each other. */
   readonly chunks: number;
 }
 
-/** Threads of a workgroup that sums down columns: `lanes` beside each other, the rest below. */
+/** Number of threads of a workgroup that sums down columns: `lanes` beside each other, the rest below. */
 export const COLUMN_THREADS = 256;
 
-// So many workgroups fill a GPU; each thread should still have some rows to go through.
+// Number of workgroups that fills a GPU; each thread should still have several rows.
 const ENOUGH_WORKGROUPS = 512;
 const LEAST_ROWS_EACH = 16;
 
-/** `batch` matrices of `rows` × `columns`. */
+/** Divides `batch` matrices of `rows` × `columns`. */
 export function columnGrid(rows: number, columns: number, batch = 1): ColumnGrid {
   const lanes = Math.min(64, 2 ** Math.ceil(Math.log2(columns)));
   const blocks = Math.ceil(columns / lanes);
@@ -36,10 +37,10 @@ export function columnGrid(rows: number, columns: number, batch = 1): ColumnGrid
 }
 
 /*
- * One workgroup = the sums of LANES columns over a chunk of rows; one thread = every (256 / LANES)-th row of one
- * column, then a tree over the threads of a column. Bounds: any sizes. Cost: rows × columns additions and reads of
- * 4 bytes, all coalesced; a second dispatch of chunks × columns where there are several chunks. No atomics: the order
- * of the sums is fixed.
+ * One workgroup = the sums of LANES columns over a chunk of rows; one thread = every (256 / LANES)-th row of
+ * one column, then a tree over the threads of a column. Bounds: any sizes. Cost: rows × columns additions and
+ * reads of 4 bytes, all coalesced; a second dispatch of chunks × columns where there are several chunks. No
+ * atomics: the order of the sums is fixed.
  */
 const source = /* wgsl */ `
 const ROWS = 256 / LANES;
@@ -64,7 +65,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   if (thread < LANES && column < params.columns) { y[chunk * params.columns + column] = sums[thread]; }
 }`;
 
-/** Sums of `x`, seen as [rows, columns], down its columns; the caller owns them. */
+/** Sums `x`, seen as [rows, columns], down its columns; the caller owns the result. */
 export function sumColumns(
   backend: MrcnnWebgpuBackend,
   x: TensorInfo,

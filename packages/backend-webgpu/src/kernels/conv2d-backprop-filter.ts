@@ -1,3 +1,4 @@
+/** Kernels of the filter's gradient of a convolution. */
 import { Conv2DBackpropFilter } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { CONV2D_BACKPROP_FILTER } from "@mrcnn/nn/kernel";
@@ -13,8 +14,9 @@ import { kernel } from "../kernel.ts";
 import { supports } from "./conv2d-backprop-input.ts";
 
 /**
- * The gradient of a convolution for its filter: a matrix product, [h w in, B H' W'] by dy [B H' W', out], whose depth,
- * all pixels, is cut in parts that are added in order. As many operations as the convolution.
+ * Computes the gradient of a convolution for its filter: a matrix product, [h w in, B H' W'] by dy [B H' W',
+ * out], whose depth, all pixels, is split into parts that are added in order. As many operations as the
+ * convolution.
  */
 export function filterGradient(
   backend: MrcnnWebgpuBackend,
@@ -53,7 +55,7 @@ export const mrcnnConv2dBackpropFilter: KernelConfig = kernel<
   supports,
 );
 
-/** Takes the place of TensorFlow.js's, which keeps NCHW. It knows no dilations. */
+/** Replaces TensorFlow.js's kernel, which is kept for NCHW. It has no dilations. */
 export const conv2dBackpropFilter = ({ kernelFunc: original }: KernelConfig): KernelConfig => ({
   kernelName: Conv2DBackpropFilter,
   backendName: "webgpu",

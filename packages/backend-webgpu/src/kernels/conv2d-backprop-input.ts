@@ -1,3 +1,4 @@
+/** Kernels of the input's gradient of a convolution. */
 import { Conv2DBackpropInput } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { CONV2D_BACKPROP_INPUT } from "@mrcnn/nn/kernel";
@@ -11,8 +12,9 @@ import type { Given } from "../given.ts";
 import { kernel } from "../kernel.ts";
 
 /**
- * The gradient of a convolution for its input, and so the transposed convolution: a matrix product of implicit windows
- * over dy by the filter turned, one for each phase of the stride. As many operations as the convolution.
+ * Computes the gradient of a convolution for its input, and so the transposed convolution: a matrix product
+ * of implicit windows over dy by the transposed filter, one for each phase of the stride. As many operations
+ * as the convolution.
  */
 export function inputGradient(
   backend: MrcnnWebgpuBackend,
@@ -59,7 +61,7 @@ export function inputGradient(
   return out;
 }
 
-/** Of both gradients: any padding and groups; dilations of stride 1. */
+/** Tells whether both gradients are supported: any padding and groups; dilations with stride 1. */
 export const supports = ({ strides, dilations }: Conv2dGradAttrs): boolean =>
   dilations[0] * dilations[1] === 1 || strides[0] * strides[1] === 1;
 
@@ -75,7 +77,7 @@ export const mrcnnConv2dBackpropInput: KernelConfig = kernel<
   supports,
 );
 
-/** Takes the place of TensorFlow.js's, which keeps NCHW. It knows no dilations. */
+/** Replaces TensorFlow.js's kernel, which is kept for NCHW. It has no dilations. */
 export const conv2dBackpropInput = ({ kernelFunc: original }: KernelConfig): KernelConfig => ({
   kernelName: Conv2DBackpropInput,
   backendName: "webgpu",

@@ -1,3 +1,4 @@
+/** Kernels of a convolution, with its epilogue. */
 import { Conv2D, FusedConv2D } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import { CONV2D_ADD } from "@mrcnn/nn/kernel";
@@ -15,8 +16,9 @@ import { convolveByWinograd, isWinogradFaster } from "../gemm/winograd.ts";
 type Attrs = ConvAttrs & Pick<Epilogue, "activation" | "leakyreluAlpha">;
 
 /**
- * A convolution as one matrix product of implicit windows, [B H' W', h w in] by the filter, [h w in, out], and what
- * follows it. 2 B H' W' h w in out operations; x is read once from memory and h w times from caches.
+ * Computes a convolution as one matrix product of implicit windows, [B H' W', h w in] by the filter, [h w in,
+ * out], and its epilogue. 2 B H' W' h w in out operations; x is read once from memory and h w times from
+ * caches.
  */
 export function convolve(
   backend: MrcnnWebgpuBackend,
@@ -26,7 +28,7 @@ export function convolve(
   epilogue: Epilogue = {},
   plan?: Plan,
 ): TensorInfo {
-  // A software adapter would compile three shaders more.
+  // A software adapter would have to compile three more shaders.
   if (plan === undefined && !backend.isSoftware && isWinogradFaster(geometry))
     return convolveByWinograd(backend, x, filter, geometry, epilogue);
   const { batch, input, output, kernel, inChannels, outChannels, groups } = geometry;
@@ -89,21 +91,21 @@ const kernelOf =
     );
   };
 
-/** Takes the place of TensorFlow.js's, which has a part of the layouts and activations still. */
+/** Replaces TensorFlow.js's kernel, which is kept for some layouts and activations. */
 export const conv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({
   kernelName: Conv2D,
   backendName: "webgpu",
   kernelFunc: kernelOf(kernelFunc),
 });
 
-/** Likewise, with groups of channels. */
+/** Replaces TensorFlow.js's fused kernel likewise, with groups of channels. */
 export const fusedConv2d = ({ kernelFunc }: KernelConfig): KernelConfig => ({
   kernelName: FusedConv2D,
   backendName: "webgpu",
   kernelFunc: kernelOf(kernelFunc),
 });
 
-/** A convolution that adds. */
+/** Kernel of a convolution with an addend. */
 export const conv2dAdd: KernelConfig = {
   kernelName: CONV2D_ADD,
   backendName: "webgpu",

@@ -1,3 +1,4 @@
+/** Kernel that decodes keypoints from heatmaps. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { DECODE_KEYPOINTS } from "@mrcnn/heads/kernel";
 import type { DecodeKeypointsAttrs, DecodeKeypointsInputs } from "@mrcnn/heads/kernel";
@@ -5,15 +6,16 @@ import type { Given } from "../given.ts";
 import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
-// What workgroup memory holds.
+// Largest side of a heatmap that fits in workgroup memory.
 const MOST_SIDE = 60;
 
 /*
- * One workgroup = one heatmap, held in workgroup memory. The small map's cells, between four of its pixels, are enlarged
- * only where their four by four neighbours could hold the maximum: what a bicubic sum can reach is their middle plus half
- * their distance times the largest sum of absolute weights. Each thread first enlarges its most promising cell; then, of
- * its other cells, those that could reach the best so far. Bounds: side at most MOST_SIDE, any box. Cost: the
- * map read once, 32 reads of workgroup memory a cell for the bounds, 20 products for each pixel of the few cells left.
+ * One workgroup = one heatmap, held in workgroup memory. The small map's cells, between four of its pixels,
+ * are enlarged only where their four by four neighbours could contain the maximum: a bicubic sum is at most
+ * their middle plus half their range times the largest sum of absolute weights. Each thread first enlarges
+ * its most promising cell; then, of its other cells, those that could exceed the best so far. Bounds: side at
+ * most MOST_SIDE, any box. Cost: the map read once, 32 reads of workgroup memory a cell for the bounds, 20
+ * products for each pixel of the few cells left.
  */
 const source = /* wgsl */ `
 // (1.376)², as on the host.
@@ -146,7 +148,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   }
 }`;
 
-/** The best pixel of each heatmap, and its score. */
+/** Finds the best pixel of each heatmap, and its score. */
 export const decodeKeypoints: KernelConfig = kernel<Given<DecodeKeypointsInputs>, DecodeKeypointsAttrs>(
   DECODE_KEYPOINTS,
   ({ inputs: { heatmaps, sizes }, attrs: { side, rule }, backend }) => {

@@ -1,3 +1,4 @@
+/** Kernels that fold a norm of fixed statistics into the convolution before it. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { FOLD_BIAS, FOLD_FILTER } from "@mrcnn/nn/kernel";
@@ -7,8 +8,9 @@ import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
- * One thread = four neighbouring elements of the filter, or one where the channels are no multiple of four; the first
- * threads write the channels' scale as well. Bounds: any sizes. Cost: 8 bytes and a root an element.
+ * One thread = four neighbouring elements of the filter, or one where the channels are not a multiple of
+ * four; the first threads write the channels' scale as well. Bounds: any sizes. Cost: 8 bytes and a root an
+ * element.
  */
 const filterSource = /* wgsl */ `
 @compute @workgroup_size(256)
@@ -21,7 +23,10 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   if (i < params.channels) { scale[i] = own; }
 }`;
 
-/** The filter of a convolution and of the norm of fixed statistics behind it: one dispatch for three. */
+/**
+ * Computes the filter of a convolution combined with a norm of fixed statistics after it: one dispatch
+ * instead of three.
+ */
 export const foldFilter: KernelConfig = kernel<Given<FoldFilterInputs>, FoldNormAttrs>(
   FOLD_FILTER,
   ({ inputs: { filter, weight, variance }, attrs: { eps }, backend }) => {
@@ -46,7 +51,7 @@ export const foldFilter: KernelConfig = kernel<Given<FoldFilterInputs>, FoldNorm
   },
 );
 
-/* One thread = one channel. Cost: next to none. */
+/* One thread = one channel. Cost: negligible. */
 const biasSource = /* wgsl */ `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -54,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   shift[id.x] = bias[id.x] - mean[id.x] * (weight[id.x] * inverseSqrt(variance[id.x] + params.eps));
 }`;
 
-/** Their bias: one dispatch for five. */
+/** Computes the bias of that combination: one dispatch instead of five. */
 export const foldBias: KernelConfig = kernel<Given<FoldBiasInputs>, FoldNormAttrs>(
   FOLD_BIAS,
   ({ inputs: { weight, bias, mean, variance }, attrs: { eps }, backend }) => {

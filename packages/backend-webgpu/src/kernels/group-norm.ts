@@ -1,3 +1,4 @@
+/** Kernels of group normalization and its gradients. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { GROUP_NORM, GROUP_NORM_GRAD } from "@mrcnn/nn/kernel";
 import type {
@@ -14,13 +15,15 @@ import { columnGrid, sumColumns } from "./column-sums.ts";
 import type { ColumnGrid } from "./column-sums.ts";
 
 /*
- * Forward and backward alike: sums per channel over chunks of pixels, so that few large maps fill the GPU as well as
- * many small ones; sums per group of those, into a table of factors per image and channel; one pass that applies them.
- * Cost: forward 3 dispatches, x read twice and y written once (12 bytes an element), 5 operations an element; backward
- * 3 dispatches and two of column sums, dy and x read twice, dx written (20 bytes), 9 operations.
+ * Forward and backward alike: sums per channel over chunks of pixels, so that few large maps fill the GPU as
+ * well as many small ones; sums of those per group, into a table of factors per image and channel; one pass
+ * that applies them. Cost: forward 3 dispatches, x read twice and y written once (12 bytes an element), 5
+ * operations an element; backward 3 dispatches and two of column sums, dy and x read twice, dx written (20
+ * bytes), 9 operations.
  */
 
-// One workgroup = LANES channels of an image over a chunk of pixels. Its head, and its thread's place.
+// One workgroup = LANES channels of an image over a chunk of pixels. Beginning of the shader, with its
+// thread's position.
 const place = /* wgsl */ `
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -33,7 +36,8 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   let end = min(first + params.chunk, params.pixels);
 `;
 
-// A thread's moments are taken about its first value, so that a mean far from 0 costs no digits; then by Chan's rule.
+// A thread's moments are taken about its first value, so that a mean far from 0 costs no precision; they are
+// then merged by Chan's rule.
 const chan = /* wgsl */ `
 // Count, mean and sum of squared deviations of two sets together.
 fn merge(a: vec3f, b: vec3f) -> vec3f {
@@ -74,7 +78,7 @@ ${place}
   if (thread < LANES && channel < params.channels) { partial[part * params.channels + channel] = vec4f(held[thread], 0); }
 }`;
 
-// One workgroup = a group of an image: its partial sums, every 64-th by one thread.
+// One workgroup = a group of an image: its partial sums, every 64th by one thread.
 const groupPlace = /* wgsl */ `
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -113,7 +117,7 @@ ${groupPlace}
   }
 }`;
 
-// One thread = four neighbouring elements, or one where the channels are no multiple of four.
+// One thread = four neighbouring elements, or one where the channels are not a multiple of four.
 const elements = (work: string): string => /* wgsl */ `
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -163,7 +167,7 @@ function reduce(
   });
 }
 
-/** The elementwise pass by a table per image and channel. */
+/** Applies a table of factors per image and channel to each element. */
 function apply(
   backend: MrcnnWebgpuBackend,
   { batch, pixels, channels }: Shape,
@@ -186,7 +190,7 @@ function apply(
   });
 }
 
-/** Group normalization and its moments. */
+/** Computes group normalization and its moments. */
 export const groupNorm: KernelConfig = kernel<Given<GroupNormInputs>, GroupNormAttrs>(
   GROUP_NORM,
   ({ inputs: { x, weight, bias }, attrs: { groups, eps }, backend }) => {
@@ -279,7 +283,7 @@ ${groupPlace}
   }
 }`;
 
-/** Its gradients. */
+/** Computes the gradients of group normalization. */
 export const groupNormGrad: KernelConfig = kernel<Given<GroupNormGradInputs>, GroupNormGradAttrs>(
   GROUP_NORM_GRAD,
   ({ inputs: { dy, x, weight, mean, rstd }, attrs: { groups }, backend }) => {

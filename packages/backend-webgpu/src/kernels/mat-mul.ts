@@ -1,3 +1,4 @@
+/** Kernels of matrix products, with their epilogue. */
 import { _FusedMatMul, BatchMatMul } from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, NamedTensorInfoMap, TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
@@ -12,7 +13,7 @@ interface Attrs extends Pick<Epilogue, "activation" | "leakyreluAlpha"> {
   readonly transposeB?: boolean;
 }
 
-/** A batch [..., rows, depth] by [..., depth, columns]; a batch of one goes with every other. */
+/** Multiplies a batch [..., rows, depth] by [..., depth, columns]; a batch of one is broadcast. */
 function matMul(
   backend: MrcnnWebgpuBackend,
   a: TensorInfo,
@@ -82,14 +83,14 @@ const kernelOf =
     return matMul(params.backend as MrcnnWebgpuBackend, a, b, attrs, epilogue);
   };
 
-/** Takes the place of TensorFlow.js's, which has what is broadcast otherwise, and whole numbers. */
+/** Replaces TensorFlow.js's kernel, which is kept for other broadcasts and for integers. */
 export const batchMatMul = ({ kernelFunc }: KernelConfig): KernelConfig => ({
   kernelName: BatchMatMul,
   backendName: "webgpu",
   kernelFunc: kernelOf(kernelFunc),
 });
 
-/** Likewise, with bias and activation. */
+/** Replaces TensorFlow.js's fused kernel likewise, with bias and activation. */
 export const fusedMatMul = ({ kernelFunc }: KernelConfig): KernelConfig => ({
   kernelName: _FusedMatMul,
   backendName: "webgpu",

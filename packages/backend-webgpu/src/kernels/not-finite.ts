@@ -1,3 +1,4 @@
+/** Kernel that detects NaN and infinity. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { NOT_FINITE } from "@mrcnn/nn/kernel";
@@ -10,8 +11,9 @@ const MOST_WORKGROUPS = 512;
 const VALUES_OF_A_THREAD = 16;
 
 /*
- * One thread = every so many values. Whether a number is finite is read from its bits, for shaders may be compiled as if no other
- * number existed. Bounds: any size. Cost: 4 bytes read a value, coalesced.
+ * One thread = values at a fixed stride. Whether a number is finite is read from its bits, because shaders
+ * may be compiled on the assumption that all numbers are. Bounds: any size. Cost: 4 bytes read a value,
+ * coalesced.
  */
 const source = /* wgsl */ `
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grid: vec3u) {
@@ -20,7 +22,7 @@ const source = /* wgsl */ `
   if (isBad) { atomicStore(&flag[0], 1u); }
 }`;
 
-/** Whether a tensor holds NaN or infinity. */
+/** Tells whether a tensor contains NaN or infinity. */
 export const notFinite: KernelConfig = kernel<Given<NotFiniteInputs>, object>(
   NOT_FINITE,
   ({ inputs: { x }, backend }) => {

@@ -1,3 +1,4 @@
+/** Kernel that pastes masks into their boxes. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { PASTE_MASKS } from "@mrcnn/heads/kernel";
 import type { PasteMasksAttrs, PasteMasksInputs } from "@mrcnn/heads/kernel";
@@ -6,9 +7,9 @@ import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
- * One thread = one word, 32 pixels down the columns of a window, which it finds among the windows by halving. Bounds: any
- * windows; pixels beyond one are 0. Cost: 4 reads of a mask (which its neighbours read too) and 7 products a pixel, a
- * thirty-second of 4 bytes written.
+ * One thread = one word, 32 pixels down the columns of a window, which it finds among the windows by binary
+ * search. Bounds: any windows; pixels beyond one are 0. Cost: 4 reads of a mask (which its neighbours read
+ * too) and 7 products a pixel, a thirty-second of 4 bytes written.
  */
 const source = /* wgsl */ `
 fn value(mask: i32, row: i32, column: i32) -> f32 {
@@ -58,7 +59,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   bits[word] = bitcast<i32>(found);
 }`;
 
-/** Masks put back under their boxes, as bits. */
+/** Pastes masks into their boxes, as bits. */
 export const pasteMasks: KernelConfig = kernel<Given<PasteMasksInputs>, PasteMasksAttrs>(
   PASTE_MASKS,
   ({ inputs: { masks, windows, low, share }, attrs: { words, threshold, method }, backend }) => {

@@ -1,3 +1,4 @@
+/** Kernel of relu's gradient. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { RELU_GRAD } from "@mrcnn/nn/kernel";
@@ -7,8 +8,8 @@ import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
- * One thread = four neighbouring elements: dy where y is positive. Bounds: buffers are whole vectors, so the last
- * one may reach beyond the tensor but not beyond its buffer. Cost: 12 bytes an element.
+ * One thread = four neighbouring elements: dy where y is positive. Bounds: buffers are whole vectors, so the
+ * last one may extend beyond the tensor but not beyond its buffer. Cost: 12 bytes an element.
  */
 const source = /* wgsl */ `
 @compute @workgroup_size(256)

@@ -1,3 +1,4 @@
+/** Kernels of RoIAlign and its gradient, for one map or a pyramid. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import {
   ROI_ALIGN,
@@ -21,7 +22,7 @@ import type { Param } from "../program.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-// Where a bin's samples lie along one axis, rounded as torchvision's.
+// The positions of a bin's samples along one axis, rounded as torchvision's.
 const AXIS = /* wgsl */ `
 struct Axis { begin: f32, bin: f32, samples: u32 }
 fn axisOf(low: f32, high: f32, scale: f32, bins: u32) -> Axis {
@@ -36,7 +37,7 @@ fn positionOf(axis: Axis, bin: u32, sample: u32) -> f32 {
   return (axis.begin + f32(bin) * axis.bin) + ((f32(sample) + 0.5) * axis.bin) / f32(axis.samples);
 }`;
 
-// Which map a roi is pooled from: its area against that of each map but the first.
+// The map from which a roi is pooled: its area is compared with that of each map but the first.
 const LEVEL = /* wgsl */ `
 fn levelOf(box: vec4f) -> u32 {
   let area = (box.z - box.x) * (box.w - box.y);
@@ -44,8 +45,9 @@ fn levelOf(box: vec4f) -> u32 {
 }`;
 
 /*
- * One thread: one bin and VECTOR channels of one roi, neighbours in a workgroup being neighbouring channels. Four reads of 4 * VECTOR
- * bytes a sample, of which a bin has samplingRatio squared; 8 operations a value read. The roi's map is chosen by its area.
+ * One thread: one bin and VECTOR channels of one roi, neighbours in a workgroup being neighbouring channels.
+ * Four reads of 4 * VECTOR bytes a sample, of which a bin has samplingRatio squared; 8 operations a value
+ * read. The roi's map is chosen by its area.
  */
 const forward = (maps: number, vector: string): string => /* wgsl */ `
 ${AXIS}
@@ -106,17 +108,18 @@ ${Array.from({ length: maps - 1 }, (_, i) => `    case ${i}u: { return params.sc
   pooled[item] = sum / samples;
 }`;
 
-// Cells that a workgroup of the gradient sums, and the most bins along an axis that it has room for.
+// Number of cells that a workgroup of the gradient sums, and maximum number of bins along an axis.
 const CELLS = 8;
 const MOST_BINS = 64;
-// With the rois, their images and the output a device's least number of buffers, 8, is full.
+// With the rois, their images and the output this reaches 8, the number of buffers that every device has.
 const MOST_MAPS = 5;
 
 /*
- * One workgroup: 8 cells of a row of one map, 64 threads with VECTOR channels each. Gathers: no atomics, so a sum has one order. 64 rois
- * at a time are tested, a thread each, for whether they reach the cells; for each that does, the threads share out its bins' weights on
- * the cells (2.3 KB of workgroup memory), then add up the bins that weigh something. Reads dy about
- * ceil(bins / cells) + 1 times along each axis.
+ * One workgroup: 8 cells of a row of one map, 64 threads with VECTOR channels each. Gathers instead of using
+ * atomics, so that a sum has one order. 64 rois at a time are tested, one by each thread, for whether they
+ * reach the cells; for each that does, the threads divide its bins' weights on the cells among them (2.3 KB
+ * of workgroup memory), then add up the bins with a weight. Reads dy about ceil(bins / cells) + 1 times along
+ * each axis.
  */
 const backward = (vector: string): string => /* wgsl */ `
 ${AXIS}
@@ -303,7 +306,7 @@ function spreadBack(
 const supports = ({ outputHeight, outputWidth }: RoiAlignAttrs | RoiAlignPyramidAttrs): boolean =>
   Math.max(outputHeight, outputWidth) <= MOST_BINS;
 
-/** RoIAlign of one map: one dispatch. */
+/** Computes RoIAlign of one map: one dispatch. */
 export const roiAlign: KernelConfig = kernel<Given<RoiAlignInputs>, RoiAlignAttrs>(
   ROI_ALIGN,
   ({ inputs: { features, ...rois }, attrs: { spatialScale, ...pooling }, backend }) =>
@@ -311,14 +314,14 @@ export const roiAlign: KernelConfig = kernel<Given<RoiAlignInputs>, RoiAlignAttr
   supports,
 );
 
-/** Its gradient: one dispatch. */
+/** Computes the gradient of RoIAlign of one map: one dispatch. */
 export const roiAlignGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignGradAttrs>(
   ROI_ALIGN_GRAD,
   ({ inputs, attrs: { spatialScale, inputShape, ...pooling }, backend }) =>
     spreadBack(backend, inputShape, 0, spatialScale, inputs, { ...pooling, areas: [] }),
 );
 
-/** RoIAlign of a whole pyramid of up to five maps: one dispatch. */
+/** Computes RoIAlign of a whole pyramid of up to five maps: one dispatch. */
 export const roiAlignPyramid: KernelConfig = kernel<Given<RoiAlignPyramidInputs>, RoiAlignPyramidAttrs>(
   ROI_ALIGN_PYRAMID,
   ({ inputs: { boxes, imageIndex, ...levels }, attrs: { spatialScales, ...pooling }, backend }) => {
@@ -328,7 +331,7 @@ export const roiAlignPyramid: KernelConfig = kernel<Given<RoiAlignPyramidInputs>
   (attrs) => supports(attrs) && attrs.spatialScales.length <= MOST_MAPS,
 );
 
-/** Its gradient: one dispatch a level. */
+/** Computes the gradient of RoIAlign of a pyramid: one dispatch per level. */
 export const roiAlignPyramidGrad: KernelConfig = kernel<Given<RoiAlignGradInputs>, RoiAlignPyramidAttrs>(
   ROI_ALIGN_PYRAMID_GRAD,
   ({ inputs, attrs: { spatialScales, inputShapes, ...pooling }, backend }) =>

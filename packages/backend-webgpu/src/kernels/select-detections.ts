@@ -1,3 +1,4 @@
+/** Kernel that selects detections on the device. */
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { SELECT_DETECTIONS } from "@mrcnn/heads/kernel";
 import type { SelectDetectionsAttrs, SelectDetectionsInputs } from "@mrcnn/heads/kernel";
@@ -9,12 +10,14 @@ import { DECODE, decodeConstants } from "./boxes.ts";
 import { suppress } from "./suppress.ts";
 import { mostSorted, topK } from "./top-k.ts";
 
-// Candidates of an image that take part in suppression; trained models have some hundreds above the usual threshold.
+// Maximum number of candidates per image that take part in suppression; trained models have some hundreds
+// above the usual threshold.
 const ROOM = 2048;
 
 /*
- * Eight threads: one row of logits, its softmax in the order in which torch's AVX2 kernel adds (eight lanes, then halves of them), so
- * that scores tie as torch's do. Scores that don't count become -1. Three passes over the row.
+ * Eight threads: one row of logits, its softmax in the order in which torch's AVX2 kernel adds (eight lanes,
+ * then halves of them), so that scores tie as torch's do. Scores that don't count become -1. Three passes
+ * over the row.
  */
 const softmax = /* wgsl */ `
 var<workgroup> lanes: array<f32, 64>;
@@ -53,7 +56,8 @@ var<workgroup> lanes: array<f32, 64>;
 }`;
 
 /*
- * One thread: one candidate, its box decoded and clipped; its group is its class, or -1 where it does not count.
+ * One thread: one candidate, its box decoded and clipped; its group is its class, or -1 where it does not
+ * count.
  */
 const decode = /* wgsl */ `
 ${DECODE}
@@ -192,5 +196,8 @@ function select({
   return packed;
 }
 
-/** Detections without a word from the host: heads' `selectDetections`, of the best 2048 candidates of each image. Eleven dispatches. */
+/**
+ * Selects detections without reading on the host, as `selectDetections` of @mrcnn/heads, from the best 2048
+ * candidates of each image. Eleven dispatches.
+ */
 export const selectDetections: KernelConfig = kernel(SELECT_DETECTIONS, select, supports);

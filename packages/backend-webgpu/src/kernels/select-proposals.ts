@@ -1,3 +1,4 @@
+/** Kernel that selects proposals on the device. */
 import { backend as currentBackend } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { proposalsPerImage, SELECT_PROPOSALS } from "@mrcnn/rpn/kernel";
@@ -13,8 +14,8 @@ import { mostSorted, topK } from "./top-k.ts";
 import type { Segment } from "./top-k.ts";
 
 /*
- * One thread: one candidate, decoded and clipped; 48 bytes read, 28 written, about 60 operations. Its group is its level, or -1 where
- * it is too small or too unlikely.
+ * One thread: one candidate, decoded and clipped; 48 bytes read, 28 written, about 60 operations. Its group
+ * is its level, or -1 where it is too small or too unlikely.
  */
 const decode = /* wgsl */ `
 ${DECODE}
@@ -36,8 +37,9 @@ ${DECODE}
 }`;
 
 /*
- * One thread: one kept candidate; its place among those of all levels is its own place and, by binary search, how many of each
- * other level are better (equals: those of finer levels). The last row of the grid writes -1 to the rows that nothing is kept for.
+ * One thread: one kept candidate; its rank among those of all levels is its own rank plus, by binary search,
+ * the number of better ones of each other level (of equals: those of finer levels). The last row of the grid
+ * writes -1 to the rows for which nothing is kept.
  */
 const merge = /* wgsl */ `
 fn better(segment: u32, rank: f32, orEqual: bool) -> u32 {
@@ -171,5 +173,8 @@ function select({
   return selected;
 }
 
-/** Proposals without a word from the host: rpn's `selectProposals`. Ten dispatches for a batch, whatever its size. */
+/**
+ * Selects proposals without reading on the host, as `selectProposals` of @mrcnn/rpn. Ten dispatches for a
+ * batch, whatever its size.
+ */
 export const selectProposals: KernelConfig = kernel(SELECT_PROPOSALS, select, supports);

@@ -1,3 +1,4 @@
+/** Kernel of stochastic gradient descent with momentum. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { SGD } from "@mrcnn/trainer/kernel";
@@ -7,8 +8,8 @@ import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
- * One thread = four neighbouring elements of a variable. Bounds: as whole vectors of the buffers. Cost: 6 operations and
- * 20 bytes an element, 16 in the first update.
+ * One thread = four neighbouring elements of a variable. Bounds: buffers are whole vectors. Cost: 6
+ * operations and 20 bytes an element, 16 in the first update.
  */
 const source = (isFirst: boolean): string => /* wgsl */ `
 @compute @workgroup_size(256)
@@ -23,7 +24,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   moved[i] = select(w, w - params.rate * v, isMeant);
 }`;
 
-/** One update by stochastic gradient descent with momentum. */
+/** Performs one update by stochastic gradient descent with momentum. */
 export const sgd: KernelConfig = kernel<
   Given<Omit<SgdInputs, "velocity">> & Partial<Given<Pick<SgdInputs, "velocity">>>,
   SgdAttrs

@@ -1,3 +1,4 @@
+/** Kernel of the scale of a training step's gradients. */
 import { util } from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { STEP_SCALE } from "@mrcnn/trainer/kernel";
@@ -5,13 +6,14 @@ import type { StepScaleAttrs } from "@mrcnn/trainer/kernel";
 import { allocate, kernel, release } from "../kernel.ts";
 import { run } from "../program.ts";
 
-// So many workgroups at most to a gradient, each of which leaves one sum.
+// Maximum number of workgroups per gradient, each of which writes one sum.
 const MOST_WORKGROUPS = 128;
 const VECTORS_OF_A_WORKGROUP = 256 * 8;
 
 /*
- * One thread = every so many vectors of a gradient, then a tree over the workgroup: one sum of squares. Bounds: any size;
- * what the last vector has beyond the gradient counts as 0. Cost: 2 operations and 4 bytes an element, read coalesced.
+ * One thread = vectors of a gradient at a fixed stride, then a tree over the workgroup: one sum of squares.
+ * Bounds: any size; elements of the last vector beyond the gradient count as 0. Cost: 2 operations and 4
+ * bytes an element, read coalesced.
  */
 const squares = /* wgsl */ `
 var<workgroup> sums: array<f32, 256>;
@@ -32,8 +34,9 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
 }`;
 
 /*
- * One workgroup in all: the norm, whether everything is finite, and the scale. Whether a number is finite is read from
- * its bits, for shaders may be compiled as if no other number existed. Cost: next to none.
+ * A single workgroup: the norm, whether everything is finite, and the scale. Whether a number is finite is
+ * read from its bits, because shaders may be compiled on the assumption that all numbers are. Cost:
+ * negligible.
  */
 const decision = (hasPrevious: boolean): string => /* wgsl */ `
 const NAN = 0x7fc00000u;
@@ -73,7 +76,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   scale[0] = select(-1, params.share * clipped, isMeant);
 }`;
 
-/** What every gradient is multiplied by, and what a step's report is made of. */
+/** Computes the factor of every gradient, and the values of a step's report. */
 export const stepScale: KernelConfig = kernel<Readonly<Record<string, TensorInfo>>, StepScaleAttrs>(
   STEP_SCALE,
   ({ inputs, attrs: { share, clipNorm }, backend }) => {

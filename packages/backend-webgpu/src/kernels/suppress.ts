@@ -1,3 +1,4 @@
+/** Greedy non-maximum suppression on the device, in torchvision's order. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { allocate, release } from "../kernel.ts";
@@ -7,39 +8,44 @@ import type { TopK } from "./top-k.ts";
 /** Candidates of a `TopK`, best first within each of its segments; T in all. */
 export interface Candidates {
   readonly ranked: TopK;
-  /** float32 [T, 4]. */
+  /** Boxes, float32 [T, 4]. */
   readonly boxes: TensorInfo;
-  /** int32 [T]: only boxes of the same group suppress each other; -1 is no candidate. */
+  /** Groups, int32 [T]: only boxes of the same group suppress each other; -1 is not a candidate. */
   readonly groups: TensorInfo;
-  /** int32 [B, 2]: of each image the largest coordinate of its candidates (bits of a float32 that is not negative) and their number. */
+  /**
+   * int32 [B, 2]: for each image the largest coordinate of its candidates (bits of a float32 that is not
+   * negative) and their number.
+   */
   readonly extents: TensorInfo;
 }
 
-/** How candidates are thinned. */
+/** Options of `suppress`. */
 export interface Suppression {
   readonly threshold: number;
-  /** Kept of each segment at most. */
+  /** Maximum number of boxes kept of each segment. */
   readonly most: number;
   readonly grouping: "shifted" | "separate";
-  /** Consecutive segments that are of one image. */
+  /** Number of consecutive segments of one image. */
   readonly segmentsPerImage: number;
 }
 
-/** Positions among the candidates that were kept. */
+/** Positions of the kept boxes among the candidates. */
 export interface Kept {
-  /** int32 [T]: of each segment from its start on, best first. */
+  /** int32 [T]: for each segment from its start on, best first. */
   readonly positions: TensorInfo;
-  /** int32 [S]. */
+  /** Number of boxes kept of each segment, int32 [S]. */
   readonly counts: TensorInfo;
 }
 
-// torchvision's CPU rule: up to so many boxes it shifts groups apart, above it compares them where they lie.
+// torchvision's CPU rule: up to this number of boxes it shifts groups apart, above it, it compares them
+// unshifted.
 const MOST_SHIFTED = 1000;
 
 /*
- * One thread: one word of the mask, whether box i (row) exceeds the threshold with each of 32 boxes j (columns), j > i. 64 rows a
- * workgroup share the columns in workgroup memory (896 bytes). k * k / 2 overlaps a segment, 16 bytes read and k / 8 bytes
- * written a row. torchvision's rounding: up to 1000 boxes groups are shifted apart by the largest coordinate and one.
+ * One thread: one word of the mask, whether box i (row) exceeds the threshold with each of 32 boxes j
+ * (columns), j > i. 64 rows a workgroup share the columns in workgroup memory (896 bytes). k * k / 2 overlaps
+ * a segment, 16 bytes read and k / 8 bytes written a row. torchvision's rounding: up to 1000 boxes groups are
+ * shifted apart by the largest coordinate and one.
  */
 const overlaps = /* wgsl */ `
 var<workgroup> columns: array<vec4f, 32>;
@@ -81,9 +87,9 @@ fn areaOf(box: vec4f) -> f32 { return (box.z - box.x) * (box.w - box.y); }
 }`;
 
 /*
- * One workgroup: one segment, 32 boxes at a time: one thread decides which of the 32 stay, by the 32 words of the mask that are
- * among themselves; then each thread marks, for the 32 boxes of its own word, which the kept ones suppress. k / 32 rounds of two
- * barriers; reads the rows of kept boxes once.
+ * One workgroup: one segment, 32 boxes at a time: one thread decides which of the 32 stay, by the 32 words of
+ * the mask that relate them to each other; then each thread marks, for the 32 boxes of its own word, which
+ * the kept ones suppress. k / 32 rounds of two barriers; reads the rows of kept boxes once.
  */
 const scan = /* wgsl */ `
 var<workgroup> removed: array<u32, ROOM>;
@@ -137,8 +143,8 @@ var<workgroup> keptNow: u32;
 }`;
 
 /**
- * Greedy non-maximum suppression within each segment, as `batchedNmsOnHost` of @mrcnn/nms: two dispatches. The caller
- * disposes what it returns.
+ * Suppresses greedily within each segment, as `batchedNmsOnHost` of @mrcnn/nms: two dispatches. The caller
+ * disposes the result.
  */
 export function suppress(
   backend: MrcnnWebgpuBackend,

@@ -1,50 +1,53 @@
+/** The k best values of segments, sorted, on the device. */
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { MrcnnWebgpuBackend } from "../backend.ts";
 import { allocate, release } from "../kernel.ts";
 import { run } from "../program.ts";
 
-/** A run of values of which the best are wanted. */
+/** A run of values whose best are selected. */
 export interface Segment {
-  /** Of its first value. */
+  /** Index of its first value. */
   readonly offset: number;
   readonly count: number;
-  /** How many are wanted: at most `count`. */
+  /** Number of values to select: at most `count`. */
   readonly k: number;
 }
 
-/** Where the k best of a segment are: at `offset` of `indices`, best first. */
+/** Positions of the k best of each segment: at `offset` of `indices`, best first. */
 export interface TopK {
-  /** int32 [sum of k]: places in the values, best first within each segment; of equals the lower place first. */
+  /**
+   * int32 [sum of k]: indices into the values, best first within each segment; of equals the lower index
+   * first.
+   */
   readonly indices: TensorInfo;
-  /** int32 [S, 4]: offset, count, k of each segment and where its best begin in `indices`. */
+  /** int32 [S, 4]: offset, count and k of each segment, and where its best begin in `indices`. */
   readonly segments: TensorInfo;
-  /** Where each segment's best begin. */
+  /** Where each segment's best begin in `indices`. */
   readonly starts: readonly number[];
-  /** Of all segments. */
+  /** Sum of k over all segments. */
   readonly total: number;
   dispose(): void;
 }
 
-// Values a workgroup looks at, in `histogram` and `narrow`.
+// Number of values that a workgroup processes in `histogram` and `narrow`.
 const TILE = 4096;
-// A float's key: unsigned, ordered as floats are.
+// The key of a float: unsigned, ordered as floats are.
 const KEY = /* wgsl */ `
 fn keyOf(value: f32) -> u32 {
   let bits = bitcast<u32>(value);
   return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
 }`;
 
-/*
- * One thread: one bin or counter; clears what the next two add to.
- */
+/* One thread: one bin or counter; clears what the next two shaders add to. */
 const clear = /* wgsl */ `
 @compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x < arrayLength(&bins)) { bins[id.x] = 0; }
 }`;
 
 /*
- * One workgroup: 4096 values of one segment (grid.y), 16 a thread, counted by the 12 upper bits of their keys in
- * workgroup memory (16 KB), then added to the segment's bins. Reads each value once; at most 4096 atomics a workgroup.
+ * One workgroup: 4096 values of one segment (grid.y), 16 a thread, counted by the 12 upper bits of their keys
+ * in workgroup memory (16 KB), then added to the segment's bins. Reads each value once; at most 4096 atomics
+ * a workgroup.
  */
 const histogram = /* wgsl */ `
 ${KEY}
@@ -65,8 +68,9 @@ var<workgroup> own: array<atomic<u32>, 4096>;
 }`;
 
 /*
- * One workgroup: the same 4096 values. Finds the bin that the k-th best is in (each thread sums 16 bins, one adds up the
- * 256 sums from the top) and lists the places of all values of that bin and above, in any order. Reads each value once.
+ * One workgroup: the same 4096 values. Finds the bin that contains the k-th best (each thread sums 16 bins,
+ * one adds up the 256 sums from the top) and lists the indices of all values of that bin and above, in any
+ * order. Reads each value once.
  */
 const narrow = /* wgsl */ `
 ${KEY}
@@ -101,9 +105,10 @@ var<workgroup> limit: u32;
 }`;
 
 /*
- * One workgroup: one segment. Among what `narrow` listed (a few thousand), finds the k-th best by 8 bits of (key, place) at a
- * time: 4 passes over the key, 3 over the place among equals of the k-th key, so that of equals the lower places are taken.
- * Writes the k in any order. 7 passes over the list; 1 KB of workgroup memory.
+ * One workgroup: one segment. Among the list of `narrow` (a few thousand), finds the k-th best by 8 bits of
+ * (key, index) at a time: 4 passes over the key, 3 over the index among equals of the k-th key, so that of
+ * equals the lower indices are taken. Writes the k in any order. 7 passes over the list; 1 KB of workgroup
+ * memory.
  */
 const select = /* wgsl */ `
 ${KEY}
@@ -159,8 +164,8 @@ var<workgroup> written: atomic<u32>;
 }`;
 
 /*
- * One workgroup: one segment's k best, sorted by (key, place) in workgroup memory: a bitonic sort of `size` pairs, the power of
- * two from k up; log2(size) * (log2(size) + 1) / 2 rounds of size / 2 comparisons.
+ * One workgroup: one segment's k best, sorted by (key, index) in workgroup memory: a bitonic sort of `size`
+ * pairs, the power of two from k up; log2(size) * (log2(size) + 1) / 2 rounds of size / 2 comparisons.
  */
 const sort = /* wgsl */ `
 ${KEY}
@@ -193,12 +198,13 @@ fn isBefore(a: u32, b: u32) -> bool { return keys[a] > keys[b] || (keys[a] == ke
   for (var i = local; i < k; i += 256u) { indices[start + i] = i32(places[i]); }
 }`;
 
-/** The most of a segment that can be sorted: 8 bytes each in workgroup memory. */
+/** Returns the maximum number of a segment's values that can be sorted: 8 bytes each in workgroup memory. */
 export const mostSorted = (backend: MrcnnWebgpuBackend): number =>
   2 ** Math.floor(Math.log2(backend.device.limits.maxComputeWorkgroupStorageSize / 8));
 
 /**
- * The best of each segment of `values` (float32), best first, as rpn's `topK` chooses them. Six dispatches, whatever the segments.
+ * Selects the best of each segment of `values` (float32), best first, as `topK` of @mrcnn/rpn does. Six
+ * dispatches, whatever the segments.
  */
 export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: readonly Segment[]): TopK {
   const table = new Int32Array(4 * segments.length);
@@ -261,7 +267,7 @@ export function topK(backend: MrcnnWebgpuBackend, values: TensorInfo, segments: 
     inputs: { values, segments: info },
     outputs: { indices },
     params: { size },
-    // Few pipelines: more room only where it is needed.
+    // At least 1024, so that few pipelines are compiled.
     constants: { ROOM: Math.max(size, 1024) },
     workgroups: [segments.length],
   });

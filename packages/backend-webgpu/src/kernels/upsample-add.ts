@@ -1,3 +1,4 @@
+/** Kernel that adds an upsampled coarser map to a finer one. */
 import type { KernelConfig } from "@tensorflow/tfjs-core";
 import { UPSAMPLE_ADD } from "@mrcnn/nn/kernel";
 import type { UpsampleAddInputs } from "@mrcnn/nn/kernel";
@@ -6,8 +7,9 @@ import { allocate, kernel } from "../kernel.ts";
 import { run, spread } from "../program.ts";
 
 /*
- * One thread = four channels of a pixel of the finer map, or one where they are no multiple of four. Bounds: any sizes.
- * Cost: 1 addition and 9 bytes an element where the map is four times as large as the coarser one.
+ * One thread = four channels of a pixel of the finer map, or one where they are not a multiple of four.
+ * Bounds: any sizes. Cost: 1 addition and 9 bytes an element where the map is four times as large as the
+ * coarser one.
  */
 const source = /* wgsl */ `
 @compute @workgroup_size(256)
@@ -25,7 +27,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   y[i] = finer[i] + x[((image * params.rows + from_row) * params.columns + from_column) * params.channels + channel];
 }`;
 
-/** A map plus a coarser one, enlarged. */
+/** Adds a coarser map, enlarged, to a finer one. */
 export const upsampleAdd: KernelConfig = kernel<Given<UpsampleAddInputs>, object>(
   UPSAMPLE_ADD,
   ({ inputs: { x, finer }, backend }) => {
