@@ -3,56 +3,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { crc32c, createEventWriter } from "../src/tensorboard.ts";
 import { temporaryFolder } from "./command.ts";
+import { fields, records, text } from "./events.ts";
 
 const folder = temporaryFolder();
-
-// A reader written from the formats' descriptions, apart from the writer: TFRecord, then protobuf's wire format.
-type Fields = Map<number, (number | Uint8Array)[]>;
-function fields(bytes: Uint8Array): Fields {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: Fields = new Map();
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let shift = 1; ; shift *= 128) {
-      const byte = bytes[at++]!;
-      value += (byte & 127) * shift;
-      if (byte < 128) return value;
-    }
-  };
-  while (at < bytes.length) {
-    const key = varint();
-    let value: number | Uint8Array;
-    if (key % 8 === 0) value = varint();
-    else if (key % 8 === 1) [value, at] = [view.getFloat64(at, true), at + 8];
-    else if (key % 8 === 5) [value, at] = [view.getFloat32(at, true), at + 4];
-    else {
-      const length = varint();
-      [value, at] = [bytes.subarray(at, at + length), at + length];
-    }
-    const number = Math.floor(key / 8);
-    found.set(number, [...(found.get(number) ?? []), value]);
-  }
-  return found;
-}
-const unmask = (crc: number): number => {
-  const rotated = (crc - 0xa282ead8) >>> 0;
-  return ((rotated << 15) | (rotated >>> 17)) >>> 0;
-};
-function records(bytes: Uint8Array): Fields[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: Fields[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const length = Number(view.getBigUint64(at, true));
-    expect(unmask(view.getUint32(at + 8, true))).toBe(crc32c(bytes.subarray(at, at + 8)));
-    const data = bytes.subarray(at + 12, at + 12 + length);
-    expect(unmask(view.getUint32(at + 12 + length, true))).toBe(crc32c(data));
-    found.push(fields(data));
-    at += 16 + length;
-  }
-  return found;
-}
-const text = (value: unknown): string => new TextDecoder().decode(value as Uint8Array);
 
 describe("crc32c", () => {
   // Check values of RFC 3720, B.4, and of the catalogue's "123456789".

@@ -315,7 +315,7 @@ async function trainLocked(
       evaluated = line;
       appendLine(run.evaluations, line);
       events.scalars(step, flatScores(line));
-      const text = `step ${step}: ${headline(line)} on ${line.images} validation images (${duration(line.seconds)})`;
+      const text = `step ${step}: ${headline(line)} on ${plural(line.images, "validation image")} (${duration(line.seconds)})`;
       if (progress === undefined) terminal.note(text);
       else progress.note(text);
     };
@@ -382,7 +382,7 @@ async function trainLocked(
       if (interrupt.fault !== undefined) throw interrupt.fault;
       return INTERRUPTED;
     }
-    if (done.step > start) terminal.note(`Trained ${done.step - start} steps in ${time}.`);
+    if (done.step > start) terminal.note(`Trained ${plural(done.step - start, "step")} in ${time}.`);
     await evaluate(done.step);
     if (interrupt.signal.aborted) return INTERRUPTED;
     await writeRunReport(run, {
