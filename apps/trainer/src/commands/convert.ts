@@ -30,6 +30,7 @@ import { optionNames, readModelOptions } from "../model-options.ts";
 import type { ModelOptions, SaidOfModel } from "../model-options.ts";
 import { guesses, runModelAs } from "../model-source.ts";
 import { openOutputs } from "../outputs.ts";
+import { plural } from "../plural.ts";
 import { isRun, runDirectory } from "../run-directory.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -269,12 +270,12 @@ function text({ from, to, error, check }: Converted): string[] {
   const [first, last] = [to.files[0]!, to.files.at(-1)!];
   const where = to.files.length === 1 ? first : `${to.files.length - 1} files and ${last}`;
   return [
-    `${from.file}: ${from.tensors} tensors, ${megabytes(from.bytes)}`,
+    `${from.file}: ${plural(from.tensors, "tensor")}, ${megabytes(from.bytes)}`,
     `${where}: ${to.dtype}, ${megabytes(to.bytes)} (${percent(to.bytes / from.bytes)} of it)`,
     ...(error === undefined ?
       ["Weights are unchanged."]
     : [
-        `Error of the ${error.tensors} tensors in ${to.dtype}, the others are unchanged:`,
+        `Error of the ${plural(error.tensors, "tensor")} in ${to.dtype}, the others are unchanged:`,
         `  largest   ${percent(error.max.max)} of the tensor's largest weight (${error.max.name})`,
         `  RMS       ${percent(error.rms.rms)} of the weights' in the worst tensor (${error.rms.name}), ${percent(error.medianRms)} in the median`,
       ]),
@@ -300,9 +301,13 @@ function checkText({
     spread === undefined ?
       []
     : [`  ${what.padEnd(9)} by up to ${show(spread.max)}, ${show(spread.median)} in the median`];
+  const ending =
+    same === 0 ? "."
+    : same === 1 ? ", which differs in"
+    : ", which differ in";
   const pixels = (value: number): string => `${value.toPrecision(2)} pixels`;
   return [
-    `${image}: ${before} objects with the source's weights, ${after} with these; ${same} are the same (class, and boxes of IoU 0.5 or more)${same === 0 ? "." : ", which differ in"}`,
+    `${image}: ${plural(before, "object")} with the source's weights, ${after} with these; ${same} ${same === 1 ? "is" : "are"} the same (class, and boxes of IoU 0.5 or more)${ending}`,
     ...differ("boxes", boxes, pixels),
     ...differ("scores", scores, (value) => value.toPrecision(2)),
     ...differ("masks", masks, (value) => `${percent(value)} of the union`),
