@@ -27,8 +27,8 @@ export interface CocoGroundTruth {
    */
   readonly isCrowd?: boolean;
   /**
-   * Whether the object is ignored; one detection may match it. Default true for crowds, and for "keypoints"
-   * where no keypoint is marked.
+   * Whether the object is ignored even if it is no crowd; one detection may match it. Default false, for
+   * "keypoints" true where no keypoint is marked.
    */
   readonly isIgnored?: boolean;
 }
