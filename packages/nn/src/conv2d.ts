@@ -30,11 +30,11 @@ import { withGradient } from "./with-gradient.ts";
 
 /** Options of a convolution; both axes are treated alike. */
 export interface Conv2dOptions {
-  /** Default 1. */
+  /** Step between outputs, in pixels. Default 1. */
   readonly stride?: number;
   /** Zeros added on each of the four sides, as in torch. Default 0. */
   readonly padding?: number;
-  /** Default 1. */
+  /** Spacing of the filter's taps, in pixels. Default 1. */
   readonly dilation?: number;
   /**
    * Number of groups of channels that are convolved separately; the weight is [h, w, in / groups, out].
