@@ -5,7 +5,7 @@ import type { RoiAlignAttrs, RoiAlignGradAttrs } from "./contract.ts";
 
 type Shape4D = readonly [number, number, number, number];
 
-// Calls `visit` for each bin of each roi with the offsets and weights of the cells it reads.
+// Calls `visit` for each bin of each RoI with the offsets and weights of the cells it reads.
 function forEachBin(
   shape: Shape4D,
   boxes: Float32Array,
