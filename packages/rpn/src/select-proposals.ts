@@ -24,7 +24,7 @@ export interface ProposalConfig {
   readonly scoreThreshold?: number;
   /** Weights of (dx, dy, dw, dh). Default [1, 1, 1, 1]. */
   readonly weights?: BoxCoderWeights;
-  /** How boxes are decoded. */
+  /** Options of the decoding of boxes. */
   readonly decoding?: DecodeOptions;
   /**
    * How suppression keeps levels apart, which also decides the order of equal scores: see
