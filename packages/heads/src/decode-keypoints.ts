@@ -93,12 +93,12 @@ function pointOf({ left, top, width, stepX, stepY }: Grid, position: number): [n
 }
 
 /**
- * Finds the best pixel of each heatmap, enlarged bicubically to its RoI's size in whole pixels:
- * `heatmaps` [R, side, side, K] flat, `boxes` [R * 4] (x1, y1, x2, y2) as the head saw them. Points
- * are in the boxes' pixels, visibility 1.
+ * Finds the best pixel of each heatmap, enlarged bicubically to its RoI's size in whole pixels: `heatmaps`
+ * [R, side, side, K] flat, `boxes` [R * 4] (x1, y1, x2, y2) as given to the head. Points are in the boxes'
+ * pixels, visibility 1.
  *
- * The arithmetic is that of torchvision's `heatmaps_to_keypoints`, which detectron2 shares but for the
- * score. Only cells whose four by four neighbours could hold the maximum are enlarged.
+ * The arithmetic is that of torchvision's `heatmaps_to_keypoints`, which detectron2 shares but for the score.
+ * Only cells whose four by four neighbours could hold the maximum are enlarged.
  *
  * @throws ShapeError when the lengths don't agree.
  */

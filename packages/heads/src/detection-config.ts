@@ -15,7 +15,7 @@ export interface DetectionConfig {
   readonly minSize?: number;
   /** Weights of (dx, dy, dw, dh). Default [10, 10, 5, 5]. */
   readonly weights?: BoxCoderWeights;
-  /** How boxes are decoded. */
+  /** Options of the decoding of boxes. */
   readonly decoding?: DecodeOptions;
   /**
    * Whether a RoI may become a detection of every class that passes, or only of its best one (matterport).
