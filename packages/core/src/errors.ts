@@ -61,7 +61,7 @@ export class MemoryError extends MrcnnError {
   }
 }
 
-/** A weight file that is cut, corrupt, or of another architecture. */
+/** A weight file that is truncated, corrupt, or of another architecture. */
 export class WeightsError extends MrcnnError {
   constructor(message: string, options?: ErrorOptions) {
     super("weights", message, options);

@@ -283,7 +283,7 @@ export function createJsonReader({
       if (state === END)
         fail(p, "the value has ended, and more follows. One file must hold one value: are these JSON lines?");
 
-      // A value.
+      // Reads a value.
       const start = p;
       if (c === 34) {
         const quote = closingQuote(p);

@@ -50,7 +50,7 @@ export interface Bitmap {
 export interface GroundTruth {
   readonly boxes: Float32Array;
   readonly labels: Int32Array;
-  /** One per object, or empty when the data has boxes only. */
+  /** Masks, one per object, or empty when the data has boxes only. */
   readonly masks: readonly Bitmap[];
   readonly isCrowd: Uint8Array;
 }

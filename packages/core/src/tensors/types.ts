@@ -25,9 +25,9 @@ export interface RoisOnDevice {
 
 /** RPN outputs in the order of `gridAnchors`: level, row, column, anchor. */
 export interface RpnOutput {
-  /** Logits, [B, A]. */
+  /** Objectness logits, [B, A]. */
   readonly objectness: Tensor2D;
-  /** (dx, dy, dw, dh), [B, A, 4]. */
+  /** Box deltas (dx, dy, dw, dh), [B, A, 4]. */
   readonly deltas: Tensor3D;
   /** Number of anchors per level, finest first; their sum is A. */
   readonly levelCounts: readonly number[];
