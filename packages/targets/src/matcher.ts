@@ -28,7 +28,7 @@ function match(
   options: MatchOptions,
   overlaps: Overlaps,
 ): Int32Array {
-  // float32, as torch compares a float32 tensor with a number.
+  // Compared in float32, as torch does for a float32 tensor and a number.
   const high = Math.fround(options.high);
   const low = Math.fround(options.low);
   if (!(low <= high)) {

@@ -5,7 +5,7 @@ import type { Random } from "@mrcnn/core";
 export interface SampleOptions {
   /** Largest number of samples per image. */
   readonly batchSize: number;
-  /** The largest share of positives, in [0, 1]; missing positives are made up with negatives. */
+  /** The largest share of positives, in [0, 1]; missing positives are replaced by negatives. */
   readonly positiveFraction: number;
 }
 
