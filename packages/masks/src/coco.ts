@@ -28,14 +28,14 @@ export interface CocoImage {
   readonly file_name: string;
 }
 
-/** An entry of `categories`. */
+/** An entry of a COCO file's `categories`. */
 export interface CocoCategory {
   readonly id: CocoId;
   readonly name: string;
   readonly supercategory?: string;
 }
 
-/** An entry of `annotations`: one object, or one crowd. */
+/** An entry of a COCO file's `annotations`: one object, or one crowd. */
 export interface CocoAnnotation {
   readonly id: CocoId;
   readonly image_id: CocoId;
@@ -58,7 +58,7 @@ export interface CocoJson {
   readonly categories: readonly CocoCategory[];
 }
 
-/** One entry of a COCO results file. */
+/** An entry of a COCO results file. */
 export interface CocoResult {
   readonly image_id: CocoId;
   readonly category_id: CocoId;

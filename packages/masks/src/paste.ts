@@ -39,7 +39,7 @@ export interface Method {
   readonly axis: (from: number, to: number, side: number, length: number) => PasteAxis;
   /** Interpolates in the library's order of float32 operations. */
   readonly blend: Blend;
-  /** Whether a pixel at the threshold is set. */
+  /** Whether a pixel whose value equals the threshold is set. */
   readonly atLeast: boolean;
   /** Whether values are clipped to the mask's own range, so that the zeros around a mask don't lower them. */
   readonly clips: boolean;
