@@ -43,7 +43,7 @@ export interface CityscapesEvaluation {
   }[];
 }
 
-// numpy.arange(0.5, 1, 0.05).
+// The values of numpy.arange(0.5, 1, 0.05).
 const OVERLAPS = Array.from({ length: 10 }, (_, i) => 0.5 + i * (0.5 + 0.05 - 0.5));
 
 interface Tally {
