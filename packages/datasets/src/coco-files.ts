@@ -44,7 +44,7 @@ export async function readCocoValue(path: string): Promise<unknown> {
 }
 
 /**
- * Reads and checks a COCO annotation file, by default for training.
+ * Reads a COCO annotation file and reviews it, for training unless `options` say otherwise.
  *
  * @throws DatasetError naming the file when it is missing, no JSON, or wrong.
  */

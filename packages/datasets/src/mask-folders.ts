@@ -54,7 +54,7 @@ interface Entry {
   readonly labels: boolean;
 }
 
-// macOS writes the same letters in another Unicode form than other systems do.
+// Normalized, since macOS writes the same letters in another Unicode form than other systems do.
 const stem = (name: string): string => basename(name, extname(name)).normalize();
 
 /**
