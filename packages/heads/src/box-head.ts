@@ -31,7 +31,7 @@ export type BoxPredictorParams = { readonly cls_score: DenseParams; readonly bbo
 
 /**
  * Parameters of the layers before the outputs: two hidden layers; or convolutions 0 to n - 1 and hidden layer
- * n + 1, as the flattening takes place n.
+ * n + 1, since the flattening has index n.
  */
 export type BoxTrunkParams =
   | { readonly fc6: DenseParams; readonly fc7: DenseParams }

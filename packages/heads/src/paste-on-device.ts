@@ -15,7 +15,7 @@ export interface PasteArrays {
 
 /** Options that decide which pixels belong to the object, as in `pasteMasks` of @mrcnn/masks. */
 export interface PasteOnDeviceOptions {
-  /** Value from which a pixel belongs to the object. Default 0.5. */
+  /** Value above which, or for detectron2 at or above which, a pixel belongs to the object. Default 0.5. */
   readonly threshold?: number;
   /** The library whose rule is followed. Default "torchvision". */
   readonly method?: "torchvision" | "detectron2";
