@@ -10,9 +10,9 @@ export const BETWEEN = -2;
 
 /** Conditions under which a candidate (an anchor or a proposal) matches an object. */
 export interface MatchOptions {
-  /** IoU from which a candidate, by its best IoU, is positive. */
+  /** Best IoU from which a candidate is positive. */
   readonly high: number;
-  /** IoU below which a candidate, by its best IoU, is negative. */
+  /** Best IoU below which a candidate is negative. */
   readonly low: number;
   /** Whether, for each object, the candidates of the highest IoU with it also become positive. */
   readonly allowLowQuality: boolean;

@@ -12,9 +12,9 @@ import type { SampleOptions } from "./sampler.ts";
  * quarter positive.
  */
 export interface RoiTargetConfig extends SampleOptions {
-  /** IoU with an object from which a RoI is positive. */
+  /** Best IoU from which a RoI is positive. */
   readonly high: number;
-  /** IoU with every object below which a RoI is background. */
+  /** Best IoU below which a RoI is background. */
   readonly low: number;
   /** Weights of (dx, dy, dw, dh). Default [10, 10, 5, 5]. */
   readonly weights?: readonly [number, number, number, number];

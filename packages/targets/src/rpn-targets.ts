@@ -12,9 +12,9 @@ import { concat } from "./concat.ts";
  * image, at most half positive.
  */
 export interface RpnTargetConfig extends SampleOptions {
-  /** IoU from which an anchor is positive, as are those that overlap an object most. */
+  /** Best IoU from which an anchor is positive; the anchors that overlap an object most are positive too. */
   readonly high: number;
-  /** IoU below which the other anchors are negative. */
+  /** Best IoU below which the other anchors are negative. */
   readonly low: number;
 }
 
