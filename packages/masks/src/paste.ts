@@ -26,8 +26,8 @@ export interface PasteOptions {
 }
 
 const f = Math.fround;
-// Far above the rounding of probabilities in float32: where neighbours differ from the threshold by more,
-// they decide all pixels between them.
+// Far above the rounding of probabilities in float32: where two neighbours are on one side of the threshold
+// by more, so are all pixels between them.
 const SURE = 1e-5;
 
 /** Interpolates between four neighbours, of which the right ones have weight `x` and the lower ones `y`. */
