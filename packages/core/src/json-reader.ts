@@ -19,7 +19,7 @@ export interface ReadJsonOptions {
 
 /** A place in a JSON text. */
 export interface JsonPlace {
-  /** Counted from 1, as `column`, which counts characters. */
+  /** Line, counted from 1; `column` is counted from 1 too, in characters. */
   readonly line: number;
   readonly column: number;
   /** The value being read, as in `annotations[3].bbox`; empty for the outermost. */
