@@ -48,8 +48,8 @@ const countSet = (mask: Bitmap): number => {
 };
 
 /**
- * Crops ground truth to a window of its image. An object cut by the window gets the box of the rest of its
- * mask (without masks: its clipped box); objects with fewer than `minArea` visible pixels are dropped.
+ * Crops ground truth to a window of its image. An object cut by the window gets the box of what remains of
+ * its mask (without masks: its clipped box); objects with fewer than `minArea` visible pixels are dropped.
  */
 export function cropGroundTruth(
   groundTruth: GroundTruth,
