@@ -200,7 +200,8 @@ export function createJsonReader({
   };
   const unquote = (from: number, quote: number): string => {
     try {
-      return JSON.parse(text.slice(from, quote + 1)) as string; // a string of its own, which keeps no piece in memory
+      // Parsed into a string of its own, which keeps no piece in memory.
+      return JSON.parse(text.slice(from, quote + 1)) as string;
     } catch {
       const bad = /[^\u0020-\uffff]|\\(?!["\\/bfnrt]|u[\da-fA-F]{4})/.exec(
         text.slice(from, quote).replaceAll("\\\\", "__"),
