@@ -64,9 +64,9 @@ export async function writeCocoAnnotations(path: string, json: CocoJson): Promis
  * do, or "exif", upright, where they were annotated so; `notes` lists those whose size doesn't reveal the
  * orientation.
  *
- * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming the images that are missing, with
- * similar files that exist, that can't be read or have another size than annotated, and photos that were
- * annotated in the other orientation.
+ * @throws DatasetError as `readCocoAnnotations` and `cocoDataset`, naming images that are missing (and
+ * similar files that exist), that can't be read or that have another size than annotated, and photos that
+ * were annotated in the other orientation.
  */
 export async function cocoDatasetFromFiles(
   { images, annotations, pictures = "checked", ...options }: CocoFiles,

@@ -42,7 +42,8 @@ export function missingImageFinder(folder: string): (names: readonly string[]) =
     names
       .filter((name) => !isListed(name))
       .map((name) => ({ name, path: join(folder, name) }))
-      .filter(({ path }) => whyNoFile(path)?.startsWith("it does not exist") === true) // a link, or a case-insensitive file system
+      // Links, and names on a case-insensitive file system, are not missing.
+      .filter(({ path }) => whyNoFile(path)?.startsWith("it does not exist") === true)
       .map(({ name, path }) => ({ name, path, near: findNearby(folder, name) }));
 }
 
