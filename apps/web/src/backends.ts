@@ -1,16 +1,19 @@
+/** The page's choice of a TensorFlow.js backend. */
 import { findGpu } from "@mrcnn/backend-webgpu/adapter";
 import { startFastest } from "@mrcnn/core";
 import type { ComputeDevice } from "@mrcnn/core";
 import type { BackendName } from "./protocol.ts";
 
-/** The backends of this page, best first, in words. */
+/** The page's backends with their titles, best first. */
 export const backends: readonly { readonly name: BackendName; readonly title: string }[] = [
   { name: "webgpu", title: "WebGPU" },
   { name: "wasm", title: "WebAssembly" },
   { name: "cpu", title: "JavaScript" },
 ];
 
-/** Chooses the backend that the worker starts: the one asked for, else the fastest that the browser has. Nothing is started here. */
+/**
+ * Chooses the requested backend, else the fastest that the browser has. Nothing is started here.
+ */
 export async function chooseBackend(wanted: BackendName | "auto"): Promise<BackendName> {
   if (wanted !== "auto") return wanted;
   const { name } = await startFastest<ComputeDevice>([

@@ -1,26 +1,27 @@
+/** Draws detections on a canvas. */
 import type { Detections } from "@mrcnn/core";
 import { instanceColor } from "@mrcnn/visualize";
 import type { Outlines } from "./outlines.ts";
 import type { Found, KeypointInfo } from "./protocol.ts";
 
-/** What of the detections is shown. */
+/** The parts of the detections to draw. */
 export interface View {
   readonly masks: boolean;
   readonly boxes: boolean;
   readonly labels: boolean;
-  /** Objects to draw, by their place in the detections. */
+  /** Objects to draw, as indices into the detections. */
   readonly shown: readonly number[];
   readonly selected?: number | undefined;
   readonly hovered?: number | undefined;
 }
 
-/** What drawing needs beside the detections. */
+/** Options for drawing beside the detections. */
 export interface DrawOptions {
-  /** Canvas pixels of an image pixel. */
+  /** Canvas pixels per image pixel. */
   readonly scale: number;
-  /** Canvas pixels of a CSS pixel: lines and letters are as thick on every screen. */
+  /** Canvas pixels per CSS pixel, so that lines and letters are equally thick on every screen. */
   readonly density: number;
-  /** Of label `l` at `l - 1`. */
+  /** Class names: that of label `l` at `l - 1`. */
   readonly names: readonly string[];
   readonly keypoints?: KeypointInfo | undefined;
 }
@@ -29,17 +30,17 @@ type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
 const FONT = "600 12px system-ui, sans-serif";
 const TAG = 18;
-// More of them hide the picture.
+// More tags than this hide the image.
 const MOST_TAGS = 40;
 const LIMBS = { left: "#46e06a", right: "#ff9a2e", middle: "#4aa8ff" };
 
-/** An object's colour as CSS has it. */
+/** Returns an object's colour in CSS notation. */
 export function colorOf(index: number, opacity = 1): string {
   const [r, g, b] = instanceColor(index);
   return `rgb(${r} ${g} ${b} / ${opacity})`;
 }
 
-// Black or white, whichever reads better on the colour.
+// Returns black or white, whichever is easier to read on the colour.
 function inkOf(index: number): string {
   const [r, g, b] = instanceColor(index);
   return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff";
@@ -47,7 +48,7 @@ function inkOf(index: number): string {
 
 const paths = new WeakMap<Outlines, Path2D>();
 
-/** A mask's edge in the image's pixels. */
+/** Returns a mask's outline as a path, in the image's pixels. */
 export function pathOf(outlines: Outlines): Path2D {
   const known = paths.get(outlines);
   if (known !== undefined) return known;
@@ -67,11 +68,14 @@ export function pathOf(outlines: Outlines): Path2D {
 const areaOf = (boxes: Float32Array, i: number): number =>
   (boxes[4 * i + 2]! - boxes[4 * i]!) * (boxes[4 * i + 3]! - boxes[4 * i + 1]!);
 
-/** Large objects first: small ones lie on top of them. */
+/** Sorts objects by size, the largest first, so that small ones are drawn on top. */
 export const largestFirst = ({ boxes }: Detections, objects: readonly number[]): number[] =>
   objects.toSorted((a, b) => areaOf(boxes, b) - areaOf(boxes, a));
 
-/** Draws what was found over an image that is there already. The context is in the image's pixels, its origin at the image's corner. */
+/**
+ * Draws detections over an image that is already drawn. The context is in the image's pixels, its origin at
+ * the image's corner.
+ */
 export function drawFound(
   context: Context,
   { detections, outlines }: Found,
@@ -142,7 +146,8 @@ interface Tag {
 
 type Rectangle = readonly [x1: number, y1: number, x2: number, y2: number];
 
-// Above its box, else inside its top, else below it, else inside its bottom, wherever no other tag is; what finds no place is left out.
+// Places tags above their box, else inside its top, else below it, else inside its bottom, where no other tag
+// is; tags without a free place are left out.
 function drawTags(
   context: Context,
   tags: readonly Tag[],

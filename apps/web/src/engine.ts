@@ -1,3 +1,4 @@
+/** The page's interface to the worker that runs the model. */
 import { chooseBackend } from "./backends.ts";
 import type { Inside } from "./inspect.ts";
 import type { Problem } from "./problems.ts";
@@ -13,39 +14,39 @@ import type {
   ToWorker,
 } from "./protocol.ts";
 
-/** What the engine tells the page as it happens. */
+/** Events that the engine reports to the page. */
 export interface EngineEvents {
-  /** Of a download; undefined when there is nothing to wait for any more. */
+  /** Progress of a download; undefined when there is nothing more to wait for. */
   readonly onProgress: (
     progress: { bytes: number; total?: number | undefined; rate: number } | undefined,
   ) => void;
   readonly onModel: (model: ModelInfo, source: ModelSource) => void;
   readonly onProblem: (problem: Problem) => void;
-  /** The GPU went away: the same model is being loaded on wasm. */
+  /** The GPU was lost: the same model is being loaded on wasm. */
   readonly onLost: (reason: string) => void;
 }
 
-/** The answer to a picture. */
+/** The answer for an image. */
 export interface Answer {
   readonly found: Found;
-  /** The bitmap that was handed over, handed back. */
+  /** The bitmap that was passed in, returned. */
   readonly frame?: ImageBitmap | undefined;
 }
 
-/** The worker, seen from the page. */
+/** The worker, as seen from the page. */
 export interface Engine {
   readonly model: ModelInfo | undefined;
-  /** Loads a model. A load that runs is given up. The model that was there stays when it fails. */
+  /** Loads a model. A load in progress is abandoned. When it fails, the previous model is kept. */
   load(source: ModelSource, backend: BackendName | "auto"): Promise<void>;
   /** Stops a load. */
   cancel(): void;
   /**
-   * Detects on one picture. Calls wait for each other.
+   * Detects the objects of one image. Concurrent calls run one after the other.
    *
    * @throws EngineProblem.
    */
   detect(picture: Picture, options?: DetectOptions): Promise<Answer>;
-  /** The same, from inside. */
+  /** Detects as `detect`, and returns the results of every stage. */
   inspect(picture: Picture, options?: DetectOptions): Promise<Inside>;
 }
 
@@ -64,10 +65,10 @@ interface Waiting {
   readonly reject: (error: EngineProblem) => void;
 }
 
-// What a worker that is not computing has left to hear of a load.
+// Time within which an idle worker must acknowledge a load.
 const PATIENCE_MS = 4000;
 
-/** Starts nothing yet: the worker comes with the first load. */
+/** Creates an engine. The worker starts with the first load. */
 export function createEngine(events: EngineEvents): Engine {
   let worker: Worker | undefined;
   let model: ModelInfo | undefined;
@@ -76,10 +77,10 @@ export function createEngine(events: EngineEvents): Engine {
   let waiting: Waiting | undefined;
   let settle: (() => void) | undefined;
   let unheard: ReturnType<typeof setTimeout> | undefined;
-  // The same model on its way into another worker, of which nothing is said.
+  // Set while the same model is being loaded into another worker, which is not reported.
   let renewing: { readonly whenDone: Promise<void>; readonly done: () => void } | undefined;
   let count = 0;
-  // The number of the load that was sent last: answers to others are of no interest any more.
+  // Number of the load sent last: answers to others are ignored.
   let sent = 0;
 
   const finish = (): void => {
@@ -136,12 +137,12 @@ export function createEngine(events: EngineEvents): Engine {
         if (data.id === undefined) {
           if (renewing !== undefined) model = undefined;
           finish();
-          // A GPU that is here but does not start leaves the work to wasm.
+          // When a GPU is present but does not start, wasm is used.
           if (last?.wanted === "auto" && last.backend === "webgpu" && data.isSource !== true)
             void load(last.source, "auto", "wasm");
           else {
             events.onProblem(data.problem);
-            // The worker of the model that worked is gone, but not what it was loaded from.
+            // The worker of the last working model is gone, but its source is still available.
             if (model === undefined && working !== undefined && working !== last?.source)
               void load(working, last!.wanted, last!.backend);
           }
@@ -158,7 +159,7 @@ export function createEngine(events: EngineEvents): Engine {
     }
   }
 
-  // A worker whose memory or GPU is gone can't be mended.
+  // A worker whose memory or GPU is lost can't be repaired.
   function restart(reason: string): void {
     stop({
       title: "The GPU was lost",
@@ -170,7 +171,8 @@ export function createEngine(events: EngineEvents): Engine {
     if (source !== undefined) void engine.load(source, "wasm");
   }
 
-  // WebAssembly's memory never shrinks: the model goes on in a worker of its own. A load that was on its way begins anew.
+  // WebAssembly's memory never shrinks, so the model is moved to a new worker. A load in progress is started
+  // again.
   function renew(): void {
     if (settle === undefined && working !== undefined) last = { ...last!, source: working };
     let done = (): void => {};
@@ -179,7 +181,8 @@ export function createEngine(events: EngineEvents): Engine {
     replace();
   }
 
-  // What a worker does that computes can't be interrupted: another takes the load. Who waits for the old one is told.
+  // A computing worker can't be interrupted: another one takes the load. Callers that wait for the old one
+  // are told.
   function abandon(): void {
     const one = waiting;
     waiting = undefined;
@@ -236,7 +239,7 @@ export function createEngine(events: EngineEvents): Engine {
     await done;
   }
 
-  // TensorFlow.js does one thing at a time: who comes later waits.
+  // Requests run one after the other, as TensorFlow.js can't run them concurrently.
   let turn: Promise<unknown> = Promise.resolve();
   function ask(
     message: Extract<ToWorker, { type: "detect" | "inspect" }>,

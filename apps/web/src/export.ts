@@ -1,3 +1,4 @@
+/** Exports detections as COCO annotations and images. */
 import type { ImageSize } from "@mrcnn/core";
 import { decodeRle, rleArea, rleToString } from "@mrcnn/masks";
 import type { CocoAnnotation, CocoJson } from "@mrcnn/masks";
@@ -6,19 +7,19 @@ import { drawFound } from "./draw.ts";
 import type { View } from "./draw.ts";
 import type { Found, ModelInfo } from "./protocol.ts";
 
-/** A picture, and which of its objects are shown. */
+/** An image, and which of its objects are shown. */
 export interface Exported {
   readonly name: string;
   readonly found: Found;
   readonly shown: readonly number[];
 }
 
-/** COCO annotations with the score that found them, as a results file has it. */
+/** COCO annotations with their scores, as in a results file. */
 export type ScoredCoco = Omit<CocoJson, "annotations"> & {
   readonly annotations: readonly (CocoAnnotation & { readonly score: number })[];
 };
 
-/** What was found in pictures as a COCO file: masks as compressed run lengths, ids from 1. */
+/** Converts detections to a COCO file: masks as compressed run lengths, ids from 1. */
 export function cocoOf(pictures: readonly Exported[], categories: readonly Category[]): ScoredCoco {
   const annotations: (CocoAnnotation & { score: number })[] = [];
   const images = pictures.map(({ name, found: { size, detections }, shown }, image) => {
@@ -65,11 +66,11 @@ function canvasOf({ width, height }: ImageSize): {
   return { canvas, context };
 }
 
-// Lines and letters of small pictures stay fine when they are enlarged first.
+// Lines and letters on small images stay fine when the image is enlarged first.
 const enlargement = ({ width, height }: ImageSize): number =>
   Math.max(1, Math.floor(1024 / Math.max(width, height)));
 
-/** The picture with what is shown drawn in, as PNG; small ones enlarged by a whole factor. */
+/** Renders the image with the visible detections as PNG; small images are enlarged by a whole factor. */
 export async function pngOf(image: ImageBitmap, found: Found, view: View, model: ModelInfo): Promise<Blob> {
   const scale = enlargement(image);
   const { canvas, context } = canvasOf({ width: image.width * scale, height: image.height * scale });
@@ -86,7 +87,10 @@ export async function pngOf(image: ImageBitmap, found: Found, view: View, model:
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/** The pixels of some objects on a transparent ground, cut to where they are, as PNG. Objects without a mask are cut out by their box. */
+/**
+ * Renders the pixels of some objects on a transparent background, cropped to them, as PNG. Objects without a
+ * mask are cut out by their box.
+ */
 export async function cutOut(
   image: ImageBitmap,
   { size, detections }: Found,
@@ -134,7 +138,7 @@ export async function cutOut(
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/** Hands a file to the reader. */
+/** Saves a file through the browser. */
 export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
@@ -142,5 +146,5 @@ export function save(blob: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** A file's name without its ending. */
+/** Returns a file's name without its extension. */
 export const stemOf = (name: string): string => name.replace(/\.[^.]+$/, "") || name;

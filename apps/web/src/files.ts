@@ -1,10 +1,11 @@
+/** Reads and classifies files that the user drops or chooses. */
 import type { PathFile } from "./protocol.ts";
 
-/** What people drop, by kind. */
+/** Files by kind. */
 export interface Sorted {
   readonly images: readonly File[];
   readonly videos: readonly File[];
-  /** Weights, or the files of a training's run. */
+  /** Weights, or the files of a training run. */
   readonly model: readonly PathFile[];
   readonly others: readonly PathFile[];
 }
@@ -13,7 +14,7 @@ const WEIGHTS = /\.(pth|pt|pkl|h5|hdf5|safetensors)$/i;
 const IMAGE = /\.(png|jpe?g|webp|avif|gif|bmp|tiff?)$/i;
 const VIDEO = /\.(mp4|m4v|webm|mov|ogv)$/i;
 
-/** Tells pictures, videos and models apart, by their type and by their names where they have none. */
+/** Separates images, videos and models by their type, and by their names where they have none. */
 export function sortFiles(files: readonly PathFile[]): Sorted {
   const isRun =
     files.some(({ path }) => /(^|\/)config\.json$/.test(path)) &&
@@ -39,13 +40,13 @@ export function sortFiles(files: readonly PathFile[]): Sorted {
   };
 }
 
-/** The files of an `<input>`, with their paths where a folder was chosen. */
+/** Returns the files of an `<input>`, with their paths where a folder was chosen. */
 export const filesOfInput = (input: HTMLInputElement): PathFile[] =>
   [...(input.files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
-/** The files of a drop or a paste; folders are gone through. */
+/** Returns the files of a drop or paste, including those in folders. */
 export async function filesOfTransfer(transfer: DataTransfer): Promise<PathFile[]> {
-  // Entries must be asked for before the first await: the list is gone afterwards.
+  // Entries must be read before the first await: the list is empty afterwards.
   const entries = [...transfer.items].flatMap((item) =>
     item.kind === "file" ? [{ entry: item.webkitGetAsEntry(), file: item.getAsFile() }] : [],
   );
@@ -62,7 +63,7 @@ export async function filesOfTransfer(transfer: DataTransfer): Promise<PathFile[
 async function readFolder(folder: FileSystemDirectoryEntry): Promise<PathFile[]> {
   const reader = folder.createReader();
   const entries: FileSystemEntry[] = [];
-  // A reader gives a part at a time.
+  // A reader returns a part of the entries at a time.
   for (
     let part: FileSystemEntry[];
     (part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject)))

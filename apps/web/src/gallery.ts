@@ -1,10 +1,11 @@
+/** The opened images, of which one is shown. */
 import type { Answer } from "./engine.ts";
 import { EngineProblem } from "./engine.ts";
 import type { Problem } from "./problems.ts";
 import { problemOf } from "./problems.ts";
 import type { Found, Picture } from "./protocol.ts";
 
-/** A picture that was opened. */
+/** An opened image. */
 export interface Entry {
   readonly id: number;
   readonly name: string;
@@ -16,28 +17,28 @@ export interface Entry {
   problem?: Problem | undefined;
 }
 
-/** All opened pictures, of which one is shown; each is looked at once, the shown one first. */
+/** All opened images, of which one is shown. Each is detected once, the shown one first. */
 export interface Gallery {
   readonly entries: readonly Entry[];
   readonly current: Entry | undefined;
-  /** The shown picture's pixels. */
+  /** Pixels of the shown image. */
   readonly image: ImageBitmap | undefined;
-  /** Opens pictures and shows the first. One that can't be decoded is told, and left out. */
+  /** Opens images and shows the first. One that can't be decoded is reported, and left out. */
   open(files: readonly { readonly name: string; readonly blob: Blob }[]): Promise<void>;
   show(entry: Entry): Promise<void>;
   remove(entry: Entry): void;
-  /** Looks at every picture anew: the model or its input has changed. */
+  /** Detects every image again, after the model or its input has changed. */
   renew(): void;
-  /** Looks at those that wait, as long as there are some. */
+  /** Detects the waiting images, until there are none. */
   run(): Promise<void>;
-  /** Shows none. */
+  /** Shows no image. */
   leave(): void;
 }
 
-/** What the gallery needs. */
+/** Options of `createGallery`. */
 export interface GalleryOptions {
   readonly detect: (picture: Picture) => Promise<Answer>;
-  /** Whether a model is there. */
+  /** Tells whether a model is loaded. */
   readonly isReady: () => boolean;
   readonly onChange: () => void;
   readonly onProblem: (problem: Problem) => void;
@@ -59,7 +60,7 @@ function thumbnailOf(image: ImageBitmap): HTMLCanvasElement {
   return canvas;
 }
 
-/** An empty gallery. */
+/** Creates an empty gallery. */
 export function createGallery({ detect, isReady, onChange, onProblem }: GalleryOptions): Gallery {
   let entries: Entry[] = [];
   let current: Entry | undefined;

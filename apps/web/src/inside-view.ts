@@ -1,31 +1,32 @@
+/** The view of a detection's stages, step by step. */
 import { byId, make, plural, seconds } from "./dom.ts";
 import { colorOf, pathOf } from "./draw.ts";
 import type { Inside, Level } from "./inspect.ts";
 import type { Found } from "./protocol.ts";
 import { samplingPoints } from "./sampling.ts";
 
-/** A picture from inside. */
+/** An image with the results of every stage of its detection. */
 export interface InsideScene {
   readonly image: ImageBitmap;
   readonly found: Found;
   readonly inside: Inside;
-  /** Of label `l` at `l - 1`. */
+  /** Class names: that of label `l` at `l - 1`. */
   readonly names: readonly string[];
 }
 
-/** The pipeline on a picture, step by step. */
+/** The view of the pipeline on an image, step by step. */
 export interface InsideView {
   readonly isOpen: boolean;
   open(scene: InsideScene, object?: number): void;
   close(): void;
 }
 
-/** What a step shows and says. */
+/** A step of the pipeline: its view and its text. */
 interface Step {
   readonly id: string;
   readonly title: string;
   readonly text: string;
-  /** Which of the choices below it has. */
+  /** The controls that are shown below the step. */
   readonly controls: readonly ("level" | "count" | "object" | "head")[];
   facts(scene: InsideScene): string;
 }
@@ -33,7 +34,7 @@ interface Step {
 const size = ({ width, height }: { width: number; height: number }): string =>
   `${Math.round(width)} × ${Math.round(height)}`;
 
-/** The object that is looked at, how many proposals, and so on. */
+/** The current choices: the object, the number of proposals, and so on. */
 interface Choice {
   level: number;
   count: number;
@@ -44,7 +45,7 @@ interface Choice {
 const MARGIN = 20;
 const MASK_THRESHOLD = 0.5;
 
-/** Takes charge of the elements inside #inside. `onClose` is called when people leave it. */
+/** Creates the view in the elements inside #inside. `onClose` is called when the user leaves it. */
 export function createInsideView(onClose: () => void): InsideView {
   const canvas = byId("inside-canvas", HTMLCanvasElement);
   const tabs = byId("inside-tabs", HTMLDivElement);
@@ -293,7 +294,9 @@ export function createInsideView(onClose: () => void): InsideView {
     }
   }
 
-  /** From the input's pixels to CSS pixels: all of it, or an object from near. */
+  /**
+   * Returns the transform from the input's pixels to CSS pixels: of the whole input, or close to an object.
+   */
   function placement(): { scale: number; x: number; y: number } {
     const { clientWidth: width, clientHeight: height } = canvas;
     const { inside } = scene!;
@@ -410,7 +413,7 @@ const strokeBox = (context: CanvasRenderingContext2D, [x1, y1, x2, y2]: Box): vo
 const levelFact = ({ name, grid, stride }: Level): string =>
   `${name}: ${size(grid)} features, each ${size(stride)} pixels of the input.`;
 
-// Dark violet over magenta to yellow: even for those who see few colours, brighter is more.
+// Dark violet over magenta to yellow: brighter is more, also for colour-blind users.
 const STOPS = [
   [13, 8, 60],
   [106, 20, 140],
@@ -432,7 +435,7 @@ interface Place {
   readonly height: number;
 }
 
-/** A map of 0 to 1 in colours, its values as squares. */
+/** Draws a map of values from 0 to 1 in colours, each value as a square. */
 function drawHeat(
   context: CanvasRenderingContext2D,
   values: Float32Array,
@@ -544,7 +547,7 @@ function drawMask(
   context.lineWidth = 1.5 * thin;
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   const outline = found.outlines[object];
-  // Where the photo's rules drop empty boxes, the places in the two lists differ.
+  // Where empty boxes are dropped in the image's coordinates, the indices of the two lists differ.
   if (outline === undefined || found.detections.labels.length !== kept.labels.length) return;
   context.save();
   context.translate(window.left, window.top);

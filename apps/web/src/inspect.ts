@@ -1,4 +1,4 @@
-/** A look at every stage of one detection, in numbers that a page can draw. */
+/** Runs one detection and keeps the results of every stage, in numbers that a page can draw. */
 import { abs, max, mean, sigmoid, squeeze, tidy } from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor4D } from "@tensorflow/tfjs-core";
 import type { BoxDetections, ImageSize, RawImage, Rois } from "@mrcnn/core";
@@ -10,31 +10,34 @@ import type { DetectStages } from "@mrcnn/model/profile";
 import { assignPyramidLevels } from "@mrcnn/roi-align";
 import type { Sampling } from "./sampling.ts";
 
-/** A level of the pyramid; without one the only feature map. */
+/** A level of the pyramid; without a pyramid, the only feature map. */
 export interface Level {
   readonly name: string;
   readonly grid: ImageSize;
-  /** Pixels of the input per feature, down and across. */
+  /** Input pixels per feature, down and across. */
   readonly stride: ImageSize;
-  /** Mean of the absolute features over the channels, of the largest on the level: 0 to 1, [height * width]. */
+  /**
+   * Mean of the absolute features over the channels, relative to the largest on the level: 0 to 1, [height *
+   * width].
+   */
   readonly activation: Float32Array;
-  /** The best objectness of the anchors at each place, as probability: [height * width]. */
+  /** The highest objectness of the anchors at each position, as probability: [height * width]. */
   readonly objectness: Float32Array;
-  /** The anchors of the place in the middle, xyxy, from its own corner. */
+  /** The anchors of the middle position, xyxy, relative to its own corner. */
   readonly cell: Float32Array;
 }
 
-/** One detection, from inside. Boxes are xyxy in pixels of the network's input. */
+/** Results of every stage of one detection. Boxes are xyxy in pixels of the network's input. */
 export interface Inside {
-  /** What the network sees: padded. */
+  /** Size of the network's input, with padding. */
   readonly input: ImageSize;
-  /** Where the photo lies in it. */
+  /** Position of the image in the input. */
   readonly window: ImageSize & { readonly left: number; readonly top: number };
   readonly levels: readonly Level[];
   readonly proposals: {
     readonly boxes: Float32Array;
     readonly scores?: Float32Array | undefined;
-    /** From which level each is pooled, of `levels`. */ readonly levels: Uint8Array;
+    /** Index into `levels` of the level from which each is pooled. */ readonly levels: Uint8Array;
   };
   readonly kept: {
     readonly boxes: Float32Array;
@@ -42,15 +45,18 @@ export interface Inside {
     readonly scores: Float32Array;
     readonly levels: Uint8Array;
   };
-  /** Probabilities of each kept object's own class before they are pasted, [side * side] each; absent without a mask head. */
+  /**
+   * Probabilities of each kept object's own class before pasting, [side * side] each; absent without a mask
+   * head.
+   */
   readonly masks?: { readonly side: number; readonly probabilities: Float32Array } | undefined;
-  /** How the box head and the mask head read the features. */
+  /** How the box head and the mask head sample the features. */
   readonly sampling: { readonly box: Sampling; readonly mask: Sampling };
-  /** Of each stage, in the order they ran. */
+  /** Duration of each stage, in the order in which they ran. */
   readonly seconds: readonly (readonly [stage: string, seconds: number])[];
 }
 
-/** Detects on one image and keeps what the stages say on the way. */
+/** Detects the objects of one image and keeps the results of every stage. */
 export async function inspect(model: MaskRcnn, image: RawImage, options: DetectOptions): Promise<Inside> {
   const { config } = model;
   const profile = numericsProfiles[config.numerics];
@@ -160,7 +166,7 @@ const samplingOf = ({ roiAlign, numerics }: MaskRcnnConfig, bins: number): Sampl
   method: numericsProfiles[numerics].pooling,
 });
 
-// Rows of negative coordinates fill up what stayed on the device; empty ones what matterport has too few of.
+// Results kept on the device are padded with rows of negative coordinates; matterport's with empty boxes.
 const validRows = (boxes: Float32Array): number[] =>
   Array.from({ length: boxes.length / 4 }, (_, i) => i).filter(
     (i) => boxes[4 * i + 2]! > boxes[4 * i]! && boxes[4 * i]! >= -1e-3,

@@ -1,10 +1,12 @@
-/** Frames per second over the last few. */
+/** Detection in a camera's stream or a video file. */
+
+/** Measures frames per second over the last frames. */
 export interface RateMeter {
-  /** Counts one at `time`, milliseconds. */
+  /** Counts a frame at `time`, in milliseconds. */
   tick(time: number): number;
 }
 
-/** Averages over the last `span` frames. */
+/** Creates a meter that averages over the last `span` frames. */
 export function createRateMeter(span = 8): RateMeter {
   const times: number[] = [];
   return {
@@ -17,22 +19,27 @@ export function createRateMeter(span = 8): RateMeter {
   };
 }
 
-/** A stream that is looked at until it is stopped. */
+/** A running stream. */
 export interface Live {
   stop(): void;
 }
 
-/** What happens to frames. */
+/** Callbacks of a stream. */
 export interface LiveEvents {
-  /** Detects on a frame; the next one is taken when this is done: frames in between are never seen, and none waits. */
+  /**
+   * Detects the objects of a frame. The next frame is taken when this is done: frames in between are dropped,
+   * and none waits.
+   */
   readonly onFrame: (frame: ImageBitmap) => Promise<void>;
-  /** Frames per second that were looked at. */
+  /** Called with the number of frames per second that are processed. */
   readonly onRate: (rate: number) => void;
   readonly onError: (error: unknown) => void;
   readonly onEnd: () => void;
 }
 
-/** Looks at a camera (`source` undefined) or a video file, newest frame first, until stopped or at its end. */
+/**
+ * Processes a camera (`source` undefined) or a video file, newest frame first, until stopped or at its end.
+ */
 export async function startLive(
   video: HTMLVideoElement,
   source: Blob | undefined,

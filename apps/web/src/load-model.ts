@@ -1,3 +1,4 @@
+/** Loads a model in the worker, from weights or from a training run. */
 import { startWasm } from "@mrcnn/backend-wasm";
 import { WeightsError } from "@mrcnn/core";
 import { loadMaskRcnn } from "@mrcnn/mask-rcnn";
@@ -8,7 +9,7 @@ import { parseRun } from "@mrcnn/model";
 import type { DetectOptions, MaskRcnn, MaskRcnnConfig } from "@mrcnn/model";
 import type { BackendName, KeypointInfo, ModelInfo, ModelSource, PathFile } from "./protocol.ts";
 
-/** How a model is meant to be used; what is absent is its config's. */
+/** Settings of the model; absent ones are those of its config. */
 export interface Settings extends DetectOptions {
   /** Images are not resized. */
   readonly nativeSize?: boolean | undefined;
@@ -22,11 +23,11 @@ export interface LoadedModel {
   dispose(): void;
 }
 
-/** How a load is watched. */
+/** Callbacks and the abort signal of a load. */
 export interface Watch {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: DownloadProgress) => void;
-  /** The device is gone, with everything on it. */
+  /** Called when the device is lost, with everything on it. */
   readonly onLost: (reason: string) => void;
 }
 
@@ -85,8 +86,8 @@ const threadsOf = (threads: number): string => (threads === 1 ? "one thread" : `
 const parametersOf = ({ model }: MaskRcnnDetector): number =>
   [...model.variables.values()].reduce((sum, { size }) => sum + size, 0);
 
-// COCO's persons have limbs. torchvision's scores are logits, shown from a sigmoid of one half; detectron2's
-// are probabilities within a heatmap, shown from where its own pictures show them.
+// Only COCO's persons have limbs. torchvision's scores are logits, shown from a sigmoid of one half;
+// detectron2's are probabilities within a heatmap, shown from the threshold of its own images.
 function keypointsOf({ keypoints, numerics }: MaskRcnnConfig): KeypointInfo | undefined {
   if (keypoints.length === 0) return undefined;
   const person = catalogEntry("keypointrcnn_resnet50_fpn").keypoints!;
@@ -134,7 +135,7 @@ interface Run {
   readonly weights: LoadOptions["weights"];
 }
 
-/** The newest checkpoint of the run among dropped files. */
+/** Returns the newest checkpoint of the run among dropped files. */
 function findRun(files: readonly PathFile[]): Run | undefined {
   const config = files.find(({ path }) => /(^|\/)config\.json$/.test(path));
   if (config === undefined) return undefined;
@@ -152,7 +153,7 @@ function findRun(files: readonly PathFile[]): Run | undefined {
   return { name, config, weights: newest.file };
 }
 
-// A run's config is a few kB; what is far larger is no config, and its text may not fit.
+// A run's config has a few kB; a far larger file is not one, and its text may not fit into memory.
 const LARGEST_CONFIG = 16 << 20;
 
 async function planOfRun({ name, config, weights }: Run): Promise<Plan> {

@@ -1,3 +1,4 @@
+/** The page: connects the model, the images and the controls. */
 import { toJson } from "@mrcnn/core";
 import { backends } from "./backends.ts";
 import { byId, make, megabytes, plural } from "./dom.ts";
@@ -24,9 +25,9 @@ const backend = byId("backend", HTMLSelectElement);
 const stageElement = byId("stage", HTMLElement);
 const camera = byId("camera", HTMLButtonElement);
 
-// The one that comes with the page.
+// The model that comes with the page.
 const bundled: ModelSource = { kind: "url", weights: "nuclei" };
-// What was asked for last, and what is there.
+// The model requested last, and the one that is loaded.
 let wanted: ModelSource = bundled;
 let source: ModelSource = bundled;
 let selected: number | undefined;
@@ -109,7 +110,7 @@ const stage = createStage(canvas, {
 
 let insideView: InsideView | undefined;
 
-/** Runs the model on the picture once more, watched, and shows what its stages say. */
+/** Runs the model on the image again, and shows the results of every stage. */
 async function lookInside(): Promise<void> {
   const { current } = gallery;
   if (current?.found === undefined || live !== undefined) return;
@@ -161,7 +162,7 @@ function hover(object: number | undefined): void {
   render();
 }
 
-/** Says how things stand; what changes all the time is not read aloud. */
+/** Shows a status text. Texts that change constantly are not read aloud. */
 function setStatus(text: string, { isSpoken = true } = {}): void {
   const status = byId("status", HTMLParagraphElement);
   status.ariaLive = isSpoken ? "polite" : "off";
@@ -232,7 +233,7 @@ function render(): void {
   renderStrip(entries, current);
 }
 
-/** "3 objects: 2 cat, 1 dog". */
+/** Summarises the shown objects: "3 objects: 2 cat, 1 dog". */
 function describe({ detections: { labels } }: Found, shown: readonly number[]): string {
   const counts = new Map<string, number>();
   for (const i of shown) {
@@ -315,7 +316,7 @@ function stopLive(): void {
   liveStop?.();
 }
 
-/** Looks at the camera, or at a video file. */
+/** Starts detection in the camera's stream, or in a video file. */
 async function watch(file?: Blob): Promise<void> {
   insideView?.close();
   stopLive();
@@ -366,7 +367,7 @@ async function watch(file?: Blob): Promise<void> {
   }
 }
 
-/** Runs what an export button does, and says what went wrong. */
+/** Runs the action of an export button, and reports its errors. */
 async function exporting(work: () => Promise<void>): Promise<void> {
   try {
     await work();

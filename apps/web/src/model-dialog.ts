@@ -1,9 +1,13 @@
+/** The dialog for choosing a model. */
 import { byId, make, megabytes } from "./dom.ts";
 import { filesOfInput } from "./files.ts";
 import type { ModelSource } from "./protocol.ts";
 import { clearKept, keptFiles } from "./storage.ts";
 
-/** Lets people choose a model; `bundled` is the one that comes with the page. `onChoose` is called once the dialog is closed. */
+/**
+ * Creates the dialog; `bundled` is the model that comes with the page. `onChoose` is called once the dialog
+ * is closed.
+ */
 export function createModelDialog(
   bundled: ModelSource,
   onChoose: (source: ModelSource) => void,

@@ -1,8 +1,10 @@
+/** Registers the service worker that keeps the site available offline. */
+
 const TRIED = "mrcnn-isolation-tried";
 
 /**
- * Keeps the site on the device. Where the host sends no headers of cross-origin isolation the service
- * worker adds them, for which the page must be loaded once more: that is done while `isIdle`.
+ * Keeps the site on the device. Where the host sends no headers of cross-origin isolation the service worker
+ * adds them, for which the page must be reloaded once: that is done while `isIdle`.
  */
 export async function keepOffline(isIdle: () => boolean): Promise<void> {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
@@ -13,6 +15,6 @@ export async function keepOffline(isIdle: () => boolean): Promise<void> {
     sessionStorage.setItem(TRIED, "yes");
     if (isIdle()) location.reload();
   } catch {
-    // Insecure pages and some private windows have none; the page works without.
+    // Service workers are missing in insecure pages and some private windows; the page works without them.
   }
 }

@@ -1,23 +1,26 @@
+/** Outlines of masks as polygons. */
 import type { Bitmap } from "@mrcnn/core";
 
-/** Closed polygons: ring i has the points `starts[i]` to `starts[i + 1]`, flat (x, y) in the image's pixels. */
+/**
+ * Closed polygons: ring i has the points `starts[i]` to `starts[i + 1]`, flat (x, y) in the image's pixels.
+ */
 export interface Outlines {
   readonly points: Float32Array;
   readonly starts: Uint32Array;
 }
 
-// Right, down, left, up: what is inside lies to the right of each edge.
+// Right, down, left, up: the inside is to the right of each edge.
 const DX = [1, 0, -1, 0] as const;
 const DY = [0, 1, 0, -1] as const;
 
 /**
- * The edges of a mask's pixels as closed rings of their corners: outer ones clockwise on the screen,
- * holes the other way round. Pixels that touch by a corner only are apart. Filled by the nonzero rule,
- * they cover exactly the mask.
+ * Traces the edges of a mask's pixels as closed rings of their corners: outer rings clockwise on the screen,
+ * holes counter-clockwise. Pixels that touch only at a corner are separate. Filled by the nonzero rule, the
+ * rings cover exactly the mask.
  */
 export function traceOutlines({ left, top, width, height, data }: Bitmap): Outlines {
   const stride = width + 1;
-  // Which edges leave each corner, a bit for each direction.
+  // The edges that leave each corner, one bit for each direction.
   const leaving = new Uint8Array(stride * (height + 1));
   const inside = (x: number, y: number): boolean =>
     x >= 0 && y >= 0 && x < width && y < height && data[y * width + x] !== 0;
@@ -56,8 +59,8 @@ export function traceOutlines({ left, top, width, height, data }: Bitmap): Outli
 }
 
 /**
- * The same rings with each corner cut: they pass through the middles of the pixels' edges, which lets a
- * mask look smooth when it is enlarged. It stays within half a pixel of the mask.
+ * Cuts each corner of the rings: they then pass through the middles of the pixels' edges, which makes an
+ * enlarged mask look smooth. The result stays within half a pixel of the mask.
  */
 export function smoothOutlines({ points, starts }: Outlines): Outlines {
   const smooth: number[] = [];

@@ -1,17 +1,18 @@
+/** The side panel. */
 import { backends } from "./backends.ts";
 import { byId, make, plural, seconds } from "./dom.ts";
 import { colorOf } from "./draw.ts";
 import type { View } from "./draw.ts";
 import type { DetectOptions, Found, ModelInfo } from "./protocol.ts";
 
-/** What of a picture's objects is wanted. */
+/** Which of an image's objects are shown. */
 export interface Filter {
   readonly threshold: number;
-  /** Labels that are left out. */
+  /** Labels that are hidden. */
   readonly hidden: ReadonlySet<number>;
 }
 
-/** The objects that pass, by their place in the detections. */
+/** Returns the objects that pass the filter, as indices into the detections. */
 export function passing({ detections: { scores, labels } }: Found, { threshold, hidden }: Filter): number[] {
   return Array.from(scores.keys()).filter((i) => scores[i]! >= threshold && !hidden.has(labels[i]!));
 }
@@ -20,26 +21,26 @@ export function passing({ detections: { scores, labels } }: Found, { threshold, 
 export interface Panel {
   readonly filter: Filter;
   readonly show: Pick<View, "masks" | "boxes" | "labels">;
-  /** How the model is to be run. */
+  /** Options of the detection. */
   readonly options: DetectOptions;
-  /** A model came: its classes, its lowest score. */
+  /** Sets the classes and the lowest score of a newly loaded model. */
   setModel(model: ModelInfo): void;
   update(state: PanelState): void;
 }
 
-/** What it shows. */
+/** State that the panel shows. */
 export interface PanelState {
   readonly model: ModelInfo | undefined;
   readonly found: Found | undefined;
   readonly shown: readonly number[];
   readonly selected: number | undefined;
-  /** Beside the time: where the picture is, when it is not done. */
+  /** Text beside the time: the state of an image that is not done. */
   readonly note?: string | undefined;
 }
 
-/** What people change. */
+/** Callbacks for the user's changes. */
 export interface PanelEvents {
-  /** The filter or what is drawn: nothing has to be computed anew. */
+  /** The filter or the drawing has changed: nothing has to be computed again. */
   readonly onView: () => void;
   readonly onSelect: (object: number | undefined) => void;
   readonly onHover: (object: number | undefined) => void;
@@ -49,7 +50,7 @@ export interface PanelEvents {
 const numberOf = ({ value }: HTMLSelectElement): number | undefined =>
   value === "" ? undefined : Number(value);
 
-// What was guessed of a model may be why it finds nothing.
+// A guessed setting may be the reason why a model finds nothing.
 function showAssumed({ name, assumed, notes }: ModelInfo): void {
   byId("assumed", HTMLDetailsElement).hidden = assumed.length + notes.length === 0;
   byId("assumed-title", HTMLElement).textContent =
@@ -63,7 +64,7 @@ function showAssumed({ name, assumed, notes }: ModelInfo): void {
   byId("assumed-text", HTMLParagraphElement).textContent = [...notes, ...guess].join(" ");
 }
 
-/** Takes charge of the elements inside #panel. */
+/** Creates the panel in the elements inside #panel. */
 export function createPanel(events: PanelEvents): Panel {
   const threshold = byId("threshold", HTMLInputElement);
   const detail = byId("detail", HTMLSelectElement);
@@ -222,11 +223,11 @@ export function createPanel(events: PanelEvents): Panel {
   };
 }
 
-/** "WebAssembly, 2 threads". */
+/** Returns the backend's title: "WebAssembly, 2 threads". */
 export const titleOf = ({ backend, device }: ModelInfo): string =>
   `${backends.find(({ name }) => name === backend)!.title}${device === "" ? "" : `, ${device}`}`;
 
-/** "12 nuclei" where there is one class, "12 objects" otherwise. */
+/** Counts the objects: "12 nuclei" where there is one class, "12 objects" otherwise. */
 function summaryOf(
   { detections: { labels } }: Found,
   shown: readonly number[],

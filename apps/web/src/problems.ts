@@ -1,27 +1,28 @@
+/** Explains errors in plain words. */
 import { isMrcnnError } from "@mrcnn/core";
 
-/** What went wrong, for a reader who wrote none of this. */
+/** A problem, explained to a user of the page. */
 export interface Problem {
-  /** A few words. */
+  /** Title of a few words. */
   readonly title: string;
-  /** What to do. */
+  /** Advice on what to do. */
   readonly advice: string;
-  /** The error's own text. */
+  /** The error's own message. */
   readonly detail: string;
 }
 
-/** What was being done. */
+/** The action during which the error occurred. */
 export type Doing = "load" | "detect" | "image" | "camera";
 
 const MEMORY =
   /out of memory|allocation failed|array buffer allocation|cannot enlarge memory|invalid typed array length|invalid array length|memory\.grow|maximum (array|memory)|buffer size .* exceeds|exceeds the max buffer/i;
 
-/** Whether there was not enough memory, of whatever kind. */
+/** Tells whether an error means that any kind of memory was exhausted. */
 export const isOutOfMemory = (error: unknown): boolean =>
   isMrcnnError(error, "memory") ||
   (error instanceof Error && (error.name === "RangeError" || MEMORY.test(error.message)));
 
-/** An error in plain words, with what to do. */
+/** Explains an error in plain words, with advice. */
 export function problemOf(error: unknown, doing: Doing): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   const name = error instanceof Error ? error.name : "";

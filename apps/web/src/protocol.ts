@@ -1,6 +1,6 @@
 /**
- * What the page and its worker say to each other. Everything is plain data that structured cloning
- * knows. The page sends one `load`, then one `detect` or `inspect` at a time; each is answered once.
+ * Messages between the page and its worker. Everything is plain data for structured cloning. The page sends
+ * one `load`, then one `detect` or `inspect` at a time; each is answered once.
  */
 import type { Detections, ImageSize } from "@mrcnn/core";
 import type { Category } from "@mrcnn/mask-rcnn/catalog";
@@ -8,86 +8,92 @@ import type { Inside } from "./inspect.ts";
 import type { Outlines } from "./outlines.ts";
 import type { Problem } from "./problems.ts";
 
-/** What TensorFlow.js computes with. */
+/** Names of TensorFlow.js's backends. */
 export type BackendName = "webgpu" | "wasm" | "cpu";
 
-/** A file, and where it lay in what was dropped: "run/config.json". */
+/** A file, and its path in the dropped folder: "run/config.json". */
 export interface PathFile {
   readonly path: string;
   readonly file: File;
 }
 
-/** Where a model comes from. */
+/** Source of a model. */
 export type ModelSource =
   /** A name of the catalog, or the absolute URL of weights. */
   | { readonly kind: "url"; readonly weights: string }
-  /** Weights, or the run directory of a training. `model` is the catalog's name they must fit, `classes` their names. */
+  /**
+   * Weights, or the run directory of a training. `model` is the catalog's name they must fit, `classes` the
+   * names of the classes.
+   */
   | {
       readonly kind: "files";
       readonly files: readonly PathFile[];
       readonly classes?: readonly string[] | undefined;
     };
 
-/** What the page needs to know of a loaded model. */
+/** Information about a loaded model for the page. */
 export interface ModelInfo {
   readonly name: string;
-  /** In the order of the labels, label 1 first. */
+  /** The classes in the order of the labels, label 1 first. */
   readonly categories: readonly Category[];
   readonly hasMasks: boolean;
   /** How keypoints are shown; absent when the model has none. */
   readonly keypoints?: KeypointInfo | undefined;
   readonly backend: BackendName;
-  /** Threads of wasm; the adapter's name of WebGPU. */
+  /** Number of threads of wasm; name of WebGPU's adapter. */
   readonly device: string;
-  /** Weights and buffers. */
+  /** Number of values in weights and buffers. */
   readonly parameters: number;
-  /** What weights can't tell and nobody says, as `path=value` of the config: a guess. */
+  /**
+   * Settings that are guesses because neither the weights nor the user state them, as `path=value` of the
+   * config.
+   */
   readonly assumed: readonly string[];
-  /** What was chosen where a file leaves a choice: sentences. */
+  /** What was chosen where a file is ambiguous: sentences. */
   readonly notes: readonly string[];
-  /** The lowest score that the worker answers with. */
+  /** The lowest score in the worker's answers. */
   readonly scoreThreshold: number;
-  /** The best so many objects of an image are kept. */
+  /** Maximum number of detections per image; those with the highest scores are kept. */
   readonly maxDetections: number;
 }
 
-/** Names, limbs, and the score from which keypoints are shown. */
+/** Names, limbs, and the lowest score of the keypoints that are shown. */
 export interface KeypointInfo {
   readonly names: readonly string[];
   readonly skeleton: readonly (readonly [number, number])[];
   readonly threshold: number;
 }
 
-/** An image to detect on: a file's bytes, or pixels that are handed over. */
+/** An image to detect on: a file's bytes, or pixels whose ownership is transferred. */
 export type Picture = Blob | ImageBitmap;
 
-/** What was found in an image. */
+/** The objects detected in an image. */
 export interface Found {
   readonly size: ImageSize;
   readonly detections: Detections;
-  /** The masks' edges, for drawing; one for each object when the model has masks. */
+  /** Outlines of the masks, for drawing; one for each object when the model has masks. */
   readonly outlines: readonly Outlines[];
-  /** From the image's arrival to the answer. */
+  /** Time from the image's arrival to the answer. */
   readonly seconds: number;
 }
 
-/** How the model is run; what is absent is the model's own. */
+/** Options of a detection; absent ones are those of the model. */
 export interface DetectOptions {
-  /** Length of the shorter edge that the network sees, pixels. */
+  /** Length in pixels of the shorter edge of the network's input. */
   readonly minSize?: number | undefined;
-  /** The best so many objects are kept. */
+  /** Maximum number of detections; those with the highest scores are kept. */
   readonly maxDetections?: number | undefined;
 }
 
 export type ToWorker =
-  /** Answered under its number, `load`. */
+  /** Loads a model. Answers repeat its number, `load`. */
   | {
       readonly type: "load";
       readonly load: number;
       readonly source: ModelSource;
       readonly backend: BackendName;
     }
-  /** Stops a load. What has been downloaded is kept. */
+  /** Stops a load. Downloaded files are kept. */
   | { readonly type: "cancel" }
   | {
       readonly type: "detect";
@@ -95,7 +101,7 @@ export type ToWorker =
       readonly picture: Picture;
       readonly options: DetectOptions;
     }
-  /** The same, from inside. */
+  /** Detects as `detect`, and returns the results of every stage. */
   | {
       readonly type: "inspect";
       readonly id: number;
@@ -104,17 +110,17 @@ export type ToWorker =
     };
 
 export type FromWorker =
-  /** `total` is absent where the server does not say it. */
+  /** Progress of a download. `total` is absent where the server does not state it. */
   | {
       readonly type: "progress";
       readonly bytes: number;
       readonly total?: number | undefined;
       readonly rate: number;
     }
-  /** A load was heard of: a worker that computes hears of none. */
+  /** Acknowledges a load; a worker that is computing can't. */
   | { readonly type: "loading"; readonly load: number }
   | { readonly type: "loaded"; readonly load: number; readonly model: ModelInfo }
-  /** Also when another load came meanwhile. */
+  /** A load was stopped, also when another one has replaced it. */
   | { readonly type: "cancelled"; readonly load: number }
   | {
       readonly type: "found";
@@ -123,7 +129,10 @@ export type FromWorker =
       readonly frame?: ImageBitmap | undefined;
     }
   | { readonly type: "inspected"; readonly id: number; readonly inside: Inside }
-  /** Of the load when `id` is absent; `isSource`: the files themselves are at fault, so no other backend helps. */
+  /**
+   * A failure, of the load when `id` is absent; `isSource`: the files themselves are at fault, so that no
+   * other backend helps.
+   */
   | {
       readonly type: "failed";
       readonly load?: number | undefined;
@@ -132,5 +141,5 @@ export type FromWorker =
       readonly isOutOfMemory?: boolean | undefined;
       readonly isSource?: boolean | undefined;
     }
-  /** The GPU is gone: this worker is of no more use. */
+  /** The GPU is lost: this worker is unusable. */
   | { readonly type: "lost"; readonly reason: string };

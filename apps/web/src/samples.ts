@@ -1,7 +1,8 @@
+/** The sample images. */
 import { nucleiSamples } from "@mrcnn/nuclei";
 import { make } from "./dom.ts";
 
-/** Buttons with the pictures that this project makes itself. */
+/** Creates the buttons of the sample images that this project generates. */
 export function samples(onChoose: (url: URL, name: string) => void): HTMLElement[] {
   return nucleiSamples().map(({ name, url }) =>
     make(

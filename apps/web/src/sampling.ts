@@ -1,18 +1,25 @@
-/** How a head's pooling reads the features. */
+/** Sampling points of a head's pooling, for drawing. */
+
+/** How a head's pooling samples the features. */
 export interface Sampling {
-  /** Bins along each side: 7 for boxes, 14 for masks. */
+  /** Number of bins along each side: 7 for boxes, 14 for masks. */
   readonly bins: number;
-  /** Points of a bin along each side; 0 is as many as the bin is features wide. */
+  /** Number of points per bin along each side; 0 takes as many as the bin is features wide. */
   readonly ratio: number;
-  /** "roi-align", or matterport's "crop-and-resize": one point for each bin, the outer ones on the box's edge. */
+  /**
+   * "roi-align", or matterport's "crop-and-resize": one point for each bin, the outer ones on the box's edge.
+   */
   readonly method: "roi-align" | "crop-and-resize";
-  /** Whether half a feature is taken off coordinates (detectron2); without it a roi is at least one feature wide. */
+  /**
+   * Whether half a feature is subtracted from coordinates (detectron2); without it a roi is at least one
+   * feature wide.
+   */
   readonly aligned: boolean;
 }
 
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
-// Along one side, in features.
+// Returns the points along one side, in features.
 function along(from: number, to: number, { bins, ratio, method, aligned }: Sampling): number[] {
   if (method === "crop-and-resize")
     return Array.from({ length: bins }, (_, i) =>
@@ -28,8 +35,8 @@ function along(from: number, to: number, { bins, ratio, method, aligned }: Sampl
 }
 
 /**
- * Where pooling reads a box's features: the coordinates of the columns and rows whose crossings are its
- * sampling points, in the pixels of `box`. `stride` is a feature's width there.
+ * Returns the sampling points of a box: the coordinates of the columns and rows at whose crossings they are,
+ * in the pixels of `box`. `stride` is a feature's width in these pixels.
  */
 export function samplingPoints(
   [x1, y1, x2, y2]: Box,

@@ -1,10 +1,12 @@
+/**
+ * The service worker: keeps the site on the device, so that it works without a network.
+ *
+ * It also lets the site use threads where the host does not send the headers of cross-origin isolation.
+ * Weights are not cached here, but in the cache of @mrcnn/mask-rcnn.
+ */
 import { contentSecurityPolicy } from "./content-security-policy.ts";
 
-/**
- * Keeps the site on the device, so that it works without a network, and lets it use threads where the
- * host does not send the headers of cross-origin isolation. Weights are not its business: they are in
- * the cache of @mrcnn/mask-rcnn.
- */
+/** The members of the service worker's global scope that are used here. */
 interface Scope {
   readonly registration: { readonly scope: string };
   readonly clients: { claim(): Promise<void> };
@@ -20,7 +22,7 @@ interface Scope {
 }
 const scope = globalThis as unknown as Scope;
 
-/** The site's files and a hash of them all, put in by the build. */
+/** The site's files and a hash of them all, inserted by the build. */
 declare const SITE: { readonly version: string; readonly files: readonly string[] };
 
 const PREFIX = "mrcnn-site-";
@@ -64,7 +66,8 @@ scope.addEventListener("fetch", (event) => {
   );
 });
 
-// Pages, workers and what they load all need to say so. A worker's policy is that of its own script's headers.
+// Pages, workers and everything they load need these headers. A worker's policy is that of its own script's
+// headers.
 function isolated(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.set("cross-origin-opener-policy", "same-origin");

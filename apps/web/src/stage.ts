@@ -1,3 +1,4 @@
+/** The canvas with the image and its detections. */
 import { drawFound, largestFirst, pathOf } from "./draw.ts";
 import type { View } from "./draw.ts";
 import type { Found, ModelInfo } from "./protocol.ts";
@@ -10,29 +11,29 @@ export interface Scene {
   readonly view: View;
 }
 
-/** The picture and what lies over it, at the screen's resolution. */
+/** The image with its detections drawn over it, at the screen's resolution. */
 export interface Stage {
   show(scene: Scene | undefined): void;
-  /** Shows all of the picture again. */
+  /** Shows the whole image again. */
   fit(): void;
 }
 
-/** What people do to it. */
+/** Callbacks for the user's actions on the stage. */
 export interface StageEvents {
   readonly onHover: (object: number | undefined) => void;
   readonly onSelect: (object: number | undefined) => void;
-  /** The next (1) or previous (-1) object, by the keyboard. */
+  /** The keyboard selects the next (1) or previous (-1) object. */
   readonly onStep: (by: 1 | -1) => void;
 }
 
 const MARGIN = 16;
 const MOST_ZOOM = 40;
 
-/** Draws on a canvas that fills its parent; wheel and pinch zoom, dragging moves. */
+/** Creates a stage on a canvas that fills its parent; wheel and pinch zoom, dragging moves. */
 export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Stage {
   const context = canvas.getContext("2d")!;
   let scene: Scene | undefined;
-  // 1 fits the picture in; the centre is in the picture's pixels.
+  // At 1 the whole image fits; the centre is in the image's pixels.
   let zoom = 1;
   let center: { x: number; y: number } | undefined;
   let isDrawing = false;
@@ -41,7 +42,7 @@ export function createStage(canvas: HTMLCanvasElement, events: StageEvents): Sta
     width: canvas.clientWidth,
     height: canvas.clientHeight,
   });
-  /** From the picture's pixels to CSS pixels. */
+  /** Returns the transform from the image's pixels to CSS pixels. */
   function placement(): { scale: number; x: number; y: number } {
     const { width, height } = box();
     const { image } = scene!;

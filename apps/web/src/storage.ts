@@ -1,13 +1,15 @@
-/** What downloads have left on this device: the cache that @mrcnn/mask-rcnn keeps. */
+/** The downloaded weights on this device, in the cache of @mrcnn/mask-rcnn. */
+
+/** Name of the cache. */
 const CACHE = "mrcnn-weights";
 
-/** A kept file. */
+/** A cached file. */
 export interface KeptFile {
   readonly url: string;
   readonly bytes: number;
 }
 
-// Not there in insecure pages and some private windows.
+// Cache Storage is missing in insecure pages and some private windows.
 async function openCache(): Promise<Cache | undefined> {
   try {
     return (await globalThis.caches.has(CACHE)) ? await globalThis.caches.open(CACHE) : undefined;
@@ -16,7 +18,7 @@ async function openCache(): Promise<Cache | undefined> {
   }
 }
 
-/** The weights that are kept, parts of cut downloads included. */
+/** Lists the cached weights, including parts of interrupted downloads. */
 export async function keptFiles(): Promise<KeptFile[]> {
   const cache = await openCache();
   const requests = (await cache?.keys()) ?? [];
@@ -28,11 +30,11 @@ export async function keptFiles(): Promise<KeptFile[]> {
   );
 }
 
-/** Forgets them all. */
+/** Deletes all cached weights. */
 export async function clearKept(): Promise<void> {
   try {
     await globalThis.caches.delete(CACHE);
   } catch {
-    // There was none.
+    // There was no cache.
   }
 }

@@ -1,4 +1,4 @@
-/** The model's own thread: everything that computes is here. */
+/** The worker in which the model runs: everything that computes is here. */
 import { isMrcnnError } from "@mrcnn/core";
 import type { ImageSize } from "@mrcnn/core";
 import { readPageImage } from "@mrcnn/mask-rcnn";
@@ -55,7 +55,7 @@ async function load({ load: number, source, backend }: Extract<ToWorker, { type:
     scope.postMessage({ type: "loaded", load: number, model: model.info });
     if (before !== undefined) (await before).dispose();
   } catch (error) {
-    // The model that was there stays.
+    // The previous model is kept.
     const isSource = isMrcnnError(error, "weights") || isMrcnnError(error, "config");
     scope.postMessage(
       signal.aborted ?
@@ -116,7 +116,7 @@ function current(): Promise<LoadedModel> {
   return loaded;
 }
 
-/** What was asked for, else how the model is meant to be used. */
+/** Returns the requested settings, else those of the model. */
 async function settingsFor(
   { height, width }: ImageSize,
   { minSize, maxDetections }: DetectOptions,
