@@ -1,6 +1,8 @@
 // @ts-check
-// Makes a checkout able to run: installs what is missing, builds what changed. Both are quick no-ops
-// when there is nothing to do, so `npm start`, `npm test` and the `mrcnn` command call it first.
+/**
+ * Prepares a checkout: installs what is missing and builds what changed. Both are quick no-ops when there is
+ * nothing to do, so `npm start`, `npm test` and the `mrcnn` command call it first.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,8 @@
 // @ts-check
-// Checks the house against layers.json: imports, declared dependencies and the graph agree, no package
-// cycle, no tensors where none are meant, and every package has its parts.
+/**
+ * Checks the packages against layers.json: imports, declared dependencies and the graph agree, there is no
+ * package cycle, no tensors where none are allowed, and every package has its parts.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { filesBelow, folders, readJson, readLayers, root } from "./workspace.mjs";
@@ -26,7 +28,12 @@ const packageOf = (specifier) =>
     .slice(0, specifier.startsWith("@") ? 2 : 1)
     .join("/");
 
-/** @param {"packages" | "apps"} kind @param {string} name @param {string[] | "*"} uses @param {boolean} tensors */
+/**
+ * @param {"packages" | "apps"} kind
+ * @param {string} name
+ * @param {string[] | "*"} uses
+ * @param {boolean} tensors
+ */
 function checkRoom(kind, name, uses, tensors) {
   const folder = join(root, kind, name);
   const manifest = readJson(`${kind}/${name}/package.json`);
@@ -132,7 +139,12 @@ function findCycle(node, path, done) {
 const done = new Set();
 for (const node of graph.keys()) findCycle(node, [], done);
 
-/** The file that an import of a source file leads to: an own one, or an entry of another package. @param {string} file @param {string} specifier */
+/**
+ * The file that an import of a source file leads to: an own one, or an entry of another package.
+ *
+ * @param {string} file
+ * @param {string} specifier
+ */
 function sourceOf(file, specifier) {
   if (specifier.startsWith(".")) return join(file, "..", specifier);
   const target = packageOf(specifier);

@@ -1,5 +1,8 @@
 // @ts-check
-// Makes a package as all packages are: node tools/make-package.mjs NAME "One sentence." (after adding NAME to layers.json).
+/**
+ * Makes a new package in the common form: node tools/make-package.mjs NAME "One sentence." (after adding NAME
+ * to layers.json).
+ */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";

@@ -1,8 +1,12 @@
 // @ts-check
-// `npm run mutate [-- FOLDER ...]`: breaks one line after another of the named folders' sources, in a copy of the checkout,
-// and tells which breaks no test of theirs sees. Hours for all of them; a folder, or a file of one, takes less, and so does
-// `--every N`, which breaks every N-th line alone: an estimate. `--tests GLOB` runs those suites of the folder alone.
-// Ends with 1 when less than 80 % are seen. Tables and the survivors stay in .cache/mutation.
+/**
+ * Mutation testing, `npm run mutate [-- FOLDER ...]`: mutates one line after another of the folders' sources,
+ * in a copy of the checkout, and lists the mutants that no test of theirs detects.
+ *
+ * All folders take hours; a folder, or a file of one, takes less, and so does `--every N`, which mutates
+ * every N-th line only: an estimate. `--tests GLOB` runs only those suites of the folder. Exits with 1 when
+ * less than 80 % are detected. Tables and the survivors are kept in .cache/mutation.
+ */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -15,7 +19,12 @@ const rooms = ["packages/trainer", "packages/datasets", "packages/model", "apps/
 const cache = join(root, ".cache", "mutation");
 const copy = join(cache, "tree");
 
-/** @param {string} command @param {readonly string[]} args @param {string} cwd @param {Record<string, string>} [env] */
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {string} cwd
+ * @param {Record<string, string>} [env]
+ */
 function run(command, args, cwd, env = {}) {
   const { status, error } = spawnSync(command, args, {
     cwd,
@@ -26,7 +35,8 @@ function run(command, args, cwd, env = {}) {
   return status ?? 1;
 }
 
-// What git knows and what is new, as it stands: mutants take the place of the sources, which must not be the originals.
+// What git knows and what is new, as it stands: mutants take the place of the sources, which must not be the
+// originals.
 function copyCheckout() {
   const { stdout } = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     cwd: root,
@@ -56,7 +66,8 @@ function copyCheckout() {
 }
 
 /**
- * @typedef {{ mutatorName: string, status: string, replacement?: string, location: { start: { line: number } } }} Mutant
+ * @typedef {{ mutatorName: string, status: string, replacement?: string, location: { start: { line: number }
+ *   } }} Mutant
  * @typedef {{ files: Record<string, { source: string, mutants: Mutant[] }> }} Report
  */
 
@@ -78,9 +89,11 @@ function count(mutants) {
 }
 
 /**
- * Every `every`-th line of a folder's sources, counted through all files, as Stryker's ranges. Breaks that span lines are left out.
+ * Every `every`-th line of a folder's sources, counted through all files, as Stryker's ranges. Breaks that
+ * span lines are left out.
  *
- * @param {string} room @param {readonly string[]} files
+ * @param {string} room
+ * @param {readonly string[]} files
  */
 function sample(room, files) {
   const all = readdirSync(join(copy, room, "src"), { recursive: true, encoding: "utf8" });

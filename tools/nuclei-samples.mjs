@@ -1,5 +1,7 @@
 // @ts-check
-// Makes the sample images of packages/nuclei anew from samples/samples.json: node tools/nuclei-samples.mjs
+/**
+ * Regenerates the sample images of packages/nuclei from samples/samples.json: node tools/nuclei-samples.mjs
+ */
 import { join } from "node:path";
 import { build } from "./bootstrap.mjs";
 import { readJson, root } from "./workspace.mjs";

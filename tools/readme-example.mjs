@@ -1,5 +1,5 @@
 // @ts-check
-// Reads a README's example: what it prints is compared with the comments behind its console.log lines.
+/** Reads a README's example, to compare its output with the comments behind its console.log lines. */
 
 const PRINT = /console\.log\((.*)\); \/\/ (.*)$/;
 
@@ -12,7 +12,8 @@ export const exampleOf = (readme) => /```(?:ts|js)\n([\s\S]*?)```/.exec(readme)?
  * compared has no place behind a statement.
  *
  * @param {string} code
- * @returns {{ code: string, stated: Map<number, string>, unchecked: string[] }} `unchecked`: lines that state a value but don't print it
+ * @returns {{ code: string, stated: Map<number, string>, unchecked: string[] }} `unchecked`: lines that state
+ *   a value but don't print it
  */
 export function takeApart(code) {
   /** @type {Map<number, string>} */
@@ -62,7 +63,12 @@ function isSame(stated, printed) {
   );
 }
 
-/** Whether a comment is true of what was printed: all of it, or what stands before a ": ". @param {string} comment @param {readonly unknown[]} values */
+/**
+ * Whether a comment is true of what was printed: all of it, or what stands before a ": ".
+ *
+ * @param {string} comment
+ * @param {readonly unknown[]} values
+ */
 export function agrees(comment, values) {
   const printed = values.map((value) => show(value)).join(" ");
   const ends = [...comment.matchAll(/: /g)].map(({ index }) => index);

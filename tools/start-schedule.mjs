@@ -1,15 +1,22 @@
 // @ts-check
-// How long `npm start` trains: as many steps as four minutes hold on this machine, with the schedule in proportion.
+/**
+ * Determines the length of the training of `npm start`: as many steps as fit into four minutes on this
+ * machine, with the schedule in proportion.
+ */
 
 /** Steps that are timed, the first few of which are slow: kernels and workers start. */
 export const timing = { steps: 14, warm: 4 };
 
 const SECONDS = 240;
-// A step of the training proper is a little slower than those that were timed, as objects are found; evaluations come on top.
+// A step of the training proper is a little slower than those that were timed, as objects are found;
+// evaluations come on top.
 const RESERVE = 0.93;
 // Fewer find nothing.
 const LEAST = 200;
-/** Mask AP50 on 120 unseen images after so many steps with the schedule in proportion; see docs/performance.md. */
+/**
+ * Mask AP50 on 120 unseen images after so many steps with the schedule in proportion; see
+ * docs/performance.md.
+ */
 const measured = /** @type {const} */ ([
   [400, 0.43],
   [600, 0.8],
@@ -22,7 +29,8 @@ const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] 
 /**
  * Chooses a schedule for a machine.
  *
- * @param {{ optimizer: { warmupSteps: number, milestones: readonly number[] }, training: { steps: number } }} config as written, for a machine that is fast enough
+ * @param {{ optimizer: { warmupSteps: number, milestones: readonly number[] }, training: { steps: number } }}
+ *   config as written, for a machine that is fast enough
  * @param {readonly number[]} secondsPerStep as they were timed, in order
  */
 export function fitSchedule({ optimizer, training }, secondsPerStep) {
@@ -44,7 +52,12 @@ export function fitSchedule({ optimizer, training }, secondsPerStep) {
   };
 }
 
-/** What to expect, in a sentence or two. @param {ReturnType<typeof fitSchedule>} schedule @param {number} full steps of the whole schedule */
+/**
+ * What to expect, in a sentence or two.
+ *
+ * @param {ReturnType<typeof fitSchedule>} schedule
+ * @param {number} full steps of the whole schedule
+ */
 export function describeSchedule({ steps, secondsPerStep, seconds }, full) {
   const minutes = Math.max(1, Math.round(seconds / 60));
   const near = measured.findLast(([count]) => count <= steps);

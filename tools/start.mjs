@@ -1,7 +1,9 @@
 // @ts-check
-// `npm start` on a bare clone: installs, builds, times a few steps, trains a small Mask R-CNN on generated shapes for as
-// long as about four minutes hold, evaluates it on images it has not seen, detects on a few. Each step is a command you can
-// run yourself.
+/**
+ * Runs `npm start` on a bare clone: installs, builds, times a few steps, trains a small Mask R-CNN on
+ * generated shapes for about four minutes, evaluates it on unseen images, and detects on a few. Each step is
+ * a command that can also be run by itself.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +18,10 @@ const run = join("runs", "start");
 const unseen = join(run, "eval");
 const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
 
-/** @param {string[]} args @param {{ quietly?: boolean }} options `quietly`: says something only when it fails */
+/**
+ * @param {string[]} args
+ * @param {{ quietly?: boolean }} options `quietly`: says something only when it fails
+ */
 function mrcnn(args, { quietly = false } = {}) {
   if (!quietly)
     say(

@@ -1,5 +1,5 @@
 // @ts-check
-// What `npm test` says at its end: what did not run and why, then the count line.
+/** Writes the end of the output of `npm test`: what did not run and why, then the count line. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { notInPage } from "./setup/chromium.mjs";
@@ -7,7 +7,8 @@ import { root } from "./workspace.mjs";
 
 /**
  * @typedef {{ available: boolean, reason?: string, command?: string }} State
- * @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, testResults: { name: string, assertionResults: { status: string, fullName: string }[] }[] }} Report
+ * @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, testResults: { name:
+ *   string, assertionResults: { status: string, fullName: string }[] }[] }} Report
  */
 
 // These tests open a page, and are skipped without a browser.
@@ -20,12 +21,15 @@ const needsChromium = (/** @type {string} */ file) => {
 };
 
 /**
- * Adds up a run. Suites that could not run come last, just before the count, each with its reason; where every
- * suite must run (`mustRunAll`) each such reason is a failure.
+ * Adds up a run. Suites that could not run come last, just before the count, each with its reason; where
+ * every suite must run (`mustRunAll`) each such reason is a failure.
  *
  * @param {Report} report of vitest
- * @param {{ opFiles: string[], backends: Record<string, State>, chromium: { path?: string | undefined, reason?: string | undefined }, isFiltered: boolean, mustRunAll: boolean, failed: string[], suitesPassed: boolean, troubles?: Record<string, string | undefined> }} run
- *   `opFiles`: suites that each backend runs; `failed`: checks beside the tests; `troubles`: why something could not be installed.
+ * @param {{ opFiles: string[], backends: Record<string, State>, chromium: { path?: string | undefined,
+ *   reason?: string | undefined }, isFiltered: boolean, mustRunAll: boolean, failed: string[], suitesPassed:
+ *   boolean, troubles?: Record<string, string | undefined> }} run
+ *   `opFiles`: suites that each backend runs; `failed`: checks beside the tests; `troubles`: why something
+ *   could not be installed.
  * @returns {{ lines: string[], failures: number }}
  */
 export function summarize(

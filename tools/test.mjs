@@ -1,8 +1,12 @@
 // @ts-check
-// `npm test` on a bare clone: installs and builds what is missing, checks layers, lint, format and types, runs
-// every suite on every backend that is here, in Chromium too, and says last what did not run, with its reason and
-// the command that would enable it. Arguments go to vitest. The very last line is `N passed, N failed, N skipped`.
-// With MRCNN_TEST_ALL=1, as in the workflow, a suite that can't run here is a failure.
+/**
+ * Runs `npm test` on a bare clone: installs and builds what is missing, checks layers, lint, format and
+ * types, and runs every suite on every available backend, in Chromium too.
+ *
+ * At the end it lists what did not run, with the reason and the command that would enable it. Arguments go to
+ * vitest. The very last line is `N passed, N failed, N skipped`. With MRCNN_TEST_ALL=1, as in the workflow, a
+ * suite that can't run here is a failure.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -1,7 +1,9 @@
 // @ts-check
-// `node tools/try-installer.mjs`: tries the way of tfjs-node's own installer where its hosts are
-// blocked. A server on this machine stands in for them; what it serves is packed of the wheel in .cache/tensorflow
-// in the installer's layout. Once with the addon to download, once without, so that node-gyp must compile it.
+/**
+ * Tests tfjs-node's own installer where its hosts are blocked: `node tools/try-installer.mjs`. A server on
+ * this machine replaces them; it serves the content of the wheel in .cache/tensorflow in the installer's
+ * layout. Once with the addon to download, once without, so that node-gyp must compile it.
+ */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {

@@ -1,7 +1,9 @@
 // @ts-check
-// `npm run web` builds the page and serves it as a host would, with the headers that threads need;
-// `npm run web:build` only builds it, into apps/web/dist. Both install what is missing first.
-// Arguments go to vite: `npm run web -- --port 8080 --host`.
+/**
+ * Builds and serves the page: `npm run web` serves it as a host would, with the headers that threads need;
+ * `npm run web:build` only builds it, into apps/web/dist. Both install what is missing first. Arguments go to
+ * vite: `npm run web -- --port 8080 --host`.
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { bootstrap } from "./bootstrap.mjs";

@@ -1,5 +1,5 @@
 // @ts-check
-// What the other tools share: where the packages are and what layers.json says of them.
+/** Shared code of the other tools: the locations of the packages, and what layers.json states about them. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,13 @@ export const folders = (kind) =>
       .toSorted()
   : [];
 
-/** Every file below `folder` whose name ends with `suffix`. @param {string} folder @param {string} suffix @returns {string[]} */
+/**
+ * Every file below `folder` whose name ends with `suffix`.
+ *
+ * @param {string} folder
+ * @param {string} suffix
+ * @returns {string[]}
+ */
 export function filesBelow(folder, suffix) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)

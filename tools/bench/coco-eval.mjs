@@ -1,12 +1,15 @@
 // @ts-check
 /**
- * @mrcnn/coco-eval beside pycocotools and faster-coco-eval, from files to statistics, each in a process of its own in turn:
+ * Times @mrcnn/coco-eval against pycocotools and faster-coco-eval, from files to statistics, each in turn in
+ * a process of its own:
  *
- *   node tools/bench/coco-eval.mjs [--images 5000] [--rounds 3] [--python PYTHON] [--folder DIR] [--types bbox,segm] [--only mrcnn,pycocotools,faster-coco-eval]
+ *   node tools/bench/coco-eval.mjs [--images 5000] [--rounds 3] [--python PYTHON] [--folder DIR]
+ *     [--types bbox,segm] [--only mrcnn,pycocotools,faster-coco-eval]
  *
- * PYTHON has pycocotools, faster-coco-eval and numpy; `npm run build` first. The set is made in DIR once, seeded (segm.json takes 150 MB
- * for 5,000 images), and is of the kind of COCO val2017: 7.2 objects and 100 detections per image, 80 categories. Every process has
- * one thread for the evaluation. Prints medians and whether the statistics are equal within 1e-12.
+ * PYTHON has pycocotools, faster-coco-eval and numpy; `npm run build` first. The data set is generated in DIR
+ * once, seeded (segm.json takes 150 MB for 5,000 images), and resembles COCO val2017: 7.2 objects and 100
+ * detections per image, 80 categories. Every process uses one thread for the evaluation. Prints medians and
+ * whether the statistics are equal within 1e-12.
  */
 import { execFileSync } from "node:child_process";
 import { createReadStream, existsSync, readFileSync } from "node:fs";

@@ -1,7 +1,13 @@
 // @ts-check
-// Times Mask R-CNN R50-FPN on the same seeded weights and image, ours beside its peers, in one run:
-//   node tools/bench/r50.mjs [--size 512 --size 800x1333] [--rounds 3] [--only NAME --only NAME] [--out FOLDER]
-// README.md beside it says what is timed and what it needs.
+/**
+ * Times Mask R-CNN R50-FPN with the same seeded weights and image in this project and in other libraries, in
+ * one run:
+ *
+ *   node tools/bench/r50.mjs [--size 512 --size 800x1333] [--rounds 3] [--only NAME --only NAME]
+ *     [--out FOLDER]
+ *
+ * README.md beside it states what is timed and what it needs.
+ */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
@@ -137,7 +143,10 @@ const busy = () =>
 
 /**
  * Runs a contender's program and reads the last line it prints.
- * @param {import("./r50/contenders.mjs").Contender} contender @param {object} job @returns {Promise<import("./r50/child.mjs").Answer>}
+ *
+ * @param {import("./r50/contenders.mjs").Contender} contender
+ * @param {object} job
+ * @returns {Promise<import("./r50/child.mjs").Answer>}
  */
 function run({ command: [file = "", ...args], env }, job) {
   return new Promise((resolve, reject) => {

@@ -1,11 +1,17 @@
 // @ts-check
-// Trains a small network for long, as users do, and says whether it stays as it began:
-//   node tools/bench/steady.mjs [--steps 2000] [--warmup 800] [--backend tensorflow] [--sizes varied|fixed] [--window 200] [--out FOLDER]
-// It runs `mrcnn train` with a data thread and checkpoints and reads metrics.jsonl. `--sizes varied` turns and resizes, so that
-// batches come in many shapes; TensorFlow keeps a kernel for each that it meets, up to a limit, which is what the warm-up is
-// for. After it the number of tensors must not change, the medians of resident memory and of its peak must stay within 2 % in
-// every window, and seconds per step must not end more than 2 % above how they began.
-// Exit code 1 when they do not. Run it on a machine that does nothing else. FOLDER keeps the run.
+/**
+ * Trains a small network for a long time, as users do, and tells whether memory and speed stay constant:
+ *
+ *   node tools/bench/steady.mjs [--steps 2000] [--warmup 800] [--backend tensorflow]
+ *     [--sizes varied|fixed] [--window 200] [--out FOLDER]
+ *
+ * It runs `mrcnn train` with a data thread and checkpoints and reads metrics.jsonl. `--sizes varied` rotates
+ * and resizes, so that batches have many shapes; TensorFlow keeps a kernel for each shape, up to a limit,
+ * which is reached during the warm-up. After it the number of tensors must not change, the medians of
+ * resident memory and of its peak must stay within 2 % in every window, and seconds per step must not end
+ * more than 2 % above how they began. Exit code 1 when they do not. Run it on an otherwise idle machine.
+ * FOLDER keeps the run.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";

@@ -1,9 +1,16 @@
 // @ts-check
-// What a detection and a training step cost on WebGPU besides arithmetic: dispatches, waits of the host, bytes moved, and the time
-// of detection's stages outside the convolutions, with our kernels and with TensorFlow.js's own alone:
-//   node tools/bench/webgpu-pipeline.mjs [--size 480x640] [--channels 64] [--proposals 1000] [--detections 100] [--rounds 3] [--json FILE]
-// The network is a narrow ResNet-18 on a pyramid of --channels, with random weights, and finds as many objects as are asked for: the
-// stages outside the convolutions do what they do in a large network. It runs on any adapter; a software one takes minutes.
+/**
+ * Measures the cost of a detection and a training step on WebGPU besides arithmetic: dispatches, waits of the
+ * host, bytes moved, and the time of detection's stages outside the convolutions, with this project's kernels
+ * and with TensorFlow.js's alone:
+ *
+ *   node tools/bench/webgpu-pipeline.mjs [--size 480x640] [--channels 64] [--proposals 1000]
+ *     [--detections 100] [--rounds 3] [--json FILE]
+ *
+ * The network is a narrow ResNet-18 on a pyramid of --channels, with random weights, and finds as many
+ * objects as requested: the stages outside the convolutions do the same work as in a large network. It runs
+ * on any adapter; a software one takes minutes.
+ */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -34,7 +41,8 @@ const outside = ["proposals", "box pooling", "selection", "mask pooling", "paste
 
 /**
  * @typedef {import("../../packages/backend-webgpu/src/backend.ts").Traffic} Traffic
- * @typedef {{ device: string, detection: Traffic, training: Traffic, found: number, stages: Record<string, number>, seconds: number, step: number, peakMb: number }} Measured
+ * @typedef {{ device: string, detection: Traffic, training: Traffic, found: number, stages: Record<string,
+ *   number>, seconds: number, step: number, peakMb: number }} Measured
  */
 
 /** @param {number[]} numbers */

@@ -1,9 +1,14 @@
 // @ts-check
-// Every convolution and matrix product of Mask R-CNN R50-FPN on a GPU through WebGPU, TensorFlow.js's kernels and ours, against what
-// the device can do, measured in the same run:
-//   node tools/bench/webgpu.mjs [--size 800x1333] [--small] [--train] [--rounds 3] [--only 3x3] [--adapter NAME] [--json FILE]
-//   node tools/bench/webgpu.mjs --pack FOLDER      puts all of it in a folder to carry to a machine with a GPU and Node 20
-// README.md beside it says what is timed.
+/**
+ * Times every convolution and matrix product of Mask R-CNN R50-FPN on a GPU through WebGPU, with
+ * TensorFlow.js's kernels and this project's, against the device's peak, measured in the same run:
+ *
+ *   node tools/bench/webgpu.mjs [--size 800x1333] [--small] [--train] [--rounds 3] [--only 3x3]
+ *     [--adapter NAME] [--json FILE]
+ *   node tools/bench/webgpu.mjs --pack FOLDER      packs it for a machine with a GPU and Node 20
+ *
+ * README.md beside it states what is timed.
+ */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs";
@@ -42,7 +47,8 @@ const { description, isSoftware, features } = await startWebgpu({
 });
 const backend = webgpuBackend();
 const hasHalves = features.includes("shader-f16");
-// Software takes seconds for what a GPU does in one thousandth of one: an eighth of the size in each axis, and few RoIs.
+// Software takes seconds for what a GPU does in one thousandth of one: an eighth of the size in each axis,
+// and few RoIs.
 const small = values.small || isSoftware;
 const [height = 800, width = height] = (small ? "96x128" : values.size).split("x").map(Number);
 const rois = small ? { boxRois: 16, maskRois: 2 } : { boxRois: 1000, maskRois: 100 };
@@ -58,16 +64,25 @@ console.log(
 );
 
 /** @typedef {import("./r50/layers.mjs").Layer} Layer */
-/** @typedef {{ label: string, kernel: string, inputs: import("@tensorflow/tfjs-core").NamedTensorMap, attrs: object, gflop: number, megabytes: number }} Case */
+/**
+ * @typedef {{ label: string, kernel: string, inputs: import("@tensorflow/tfjs-core").NamedTensorMap, attrs:
+ *   object, gflop: number, megabytes: number }} Case
+ */
 
-/** The forward kernel of a layer, and with --train its gradients', with their inputs on the device. @param {Layer} layer @returns {Case[]} */
+/**
+ * The forward kernel of a layer, and with --train its gradients', with their inputs on the device.
+ *
+ * @param {Layer} layer
+ * @returns {Case[]}
+ */
 function casesOf(layer) {
   const { kind, batch, in: from, out, kernel, stride, padding } = layer;
   const work = gflop(layer) / layer.count;
   const megabytes = (/** @type {tf.Tensor[]} */ ...tensors) =>
     tensors.reduce((sum, { size }) => sum + 4 * size, 0) / 1e6;
   const random = (/** @type {number[]} */ ...shape) => tf.randomNormal(shape);
-  // A transposed convolution of its own stride is a product for each row of the filter; one of them stands for all.
+  // A transposed convolution of its own stride is a product for each row of the filter; one of them stands
+  // for all.
   if (kind !== "conv") {
     const rows = kind === "deconv" ? batch * layer.height * layer.width : batch;
     const columns = kind === "deconv" ? out * kernel * kernel : out;
@@ -208,7 +223,12 @@ function otherCases() {
   return cases;
 }
 
-/** Milliseconds of one run, undefined where the device refuses it. @param {Case} one @param {import("@tensorflow/tfjs-core").KernelFunc} kernelFunc */
+/**
+ * Milliseconds of one run, undefined where the device refuses it.
+ *
+ * @param {Case} one
+ * @param {import("@tensorflow/tfjs-core").KernelFunc} kernelFunc
+ */
 async function measure({ inputs, attrs }, kernelFunc) {
   const run = () => {
     const made = kernelFunc({ inputs, attrs: /** @type {never} */ (attrs), backend });
@@ -276,7 +296,8 @@ console.log(
   `| **together** | | | ${total.gflop.toPrecision(4)} | | | ${shown(total.theirs)} | ${shown(total.ours)} | ${((total.gflop / total.ours) * 1e3).toPrecision(3)} | ${((100 * total.limit) / total.ours).toFixed(0)} % | ${(total.ours / total.theirs).toFixed(2)} |${hasHalves ? ` ${shown(total.halves)} |` : ""}`,
 );
 
-// What moves bytes more than it computes: all that a kernel must read and write, against the device's copying.
+// What moves bytes more than it computes: all that a kernel must read and write, against the device's
+// copying.
 console.log("\n| kernel | MB it must move | here, ms | GB/s | of the limit |\n|---|---|---|---|---|");
 for (const one of otherCases()) {
   const ours = await measure(one, tf.getKernel(one.kernel, "webgpu").kernelFunc);

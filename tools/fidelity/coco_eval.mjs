@@ -1,5 +1,8 @@
 // @ts-check
-/** Evaluates the cases of a folder (N.case.json) into N.ours.json; the other half of coco_eval.py, which starts it. */
+/**
+ * Evaluates the cases of a folder (N.case.json) into N.ours.json; the counterpart of coco_eval.py, which
+ * starts it.
+ */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { evaluateCoco } from "../../packages/coco-eval/dist/index.js";

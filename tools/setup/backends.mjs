@@ -1,5 +1,8 @@
 // @ts-check
-// Which TensorFlow.js backends this checkout can run, without loading them, and what would enable the others.
+/**
+ * Tells which TensorFlow.js backends this checkout can run, without loading them, and what would enable the
+ * others.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

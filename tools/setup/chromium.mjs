@@ -1,5 +1,5 @@
 // @ts-check
-// The Chromium that tests of pages run in, if one is here.
+/** Finds the Chromium in which tests of pages run, if there is one. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -11,7 +11,11 @@ export const gpuArguments = [
   "--use-webgpu-adapter=swiftshader",
 ];
 
-/** Suites of ops that don't run in a page, as the beginnings of their paths, by the reason. @type {Record<string, string[]>} */
+/**
+ * Suites of ops that don't run in a page, as the beginnings of their paths, by the reason.
+ *
+ * @type {Record<string, string[]>}
+ */
 export const notInPage = {
   "they are of Node's files and servers": ["apps/", "packages/mask-rcnn/"],
 };

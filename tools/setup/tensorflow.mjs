@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // @ts-check
-// `npm run setup:tensorflow`: puts tfjs-node (backend "tensorflow") under .cache/tensorflow.
-//
-// First the ordinary way, tfjs-node's own installer. Where its download is blocked, its addon is
-// built against the TensorFlow of the Python wheel `tensorflow-cpu`: nothing of Python runs later,
-// the wheel is only where a current libtensorflow comes from. For a GPU that is the first choice on
-// Linux: the installer's TensorFlow 2.9 is of CUDA 11.2, older than the GPUs of 2022 and later.
+/**
+ * Installs tfjs-node (backend "tensorflow") under .cache/tensorflow: `npm run setup:tensorflow`.
+ *
+ * It first tries tfjs-node's own installer. Where its download is blocked, the addon is built against the
+ * TensorFlow of the Python wheel `tensorflow-cpu`: nothing of Python runs later, the wheel is only the source
+ * of a current libtensorflow. For a GPU that is the first choice on Linux: the installer's TensorFlow 2.9 is
+ * built for CUDA 11.2, older than the GPUs of 2022 and later.
+ */
 import {
   existsSync,
   mkdirSync,
@@ -69,7 +71,11 @@ function readOptions() {
 
 const MANIFEST = '{ "name": "mrcnn-tensorflow", "private": true }\n';
 
-/** Refuses a folder that holds something else: setting up and removing delete there. @param {string} folder */
+/**
+ * Refuses a folder that holds something else: setting up and removing delete there.
+ *
+ * @param {string} folder
+ */
 function assertOurs(folder) {
   if (folder === tensorflowFolder || !existsSync(folder) || readdirSync(folder).length === 0) return;
   const manifest = join(folder, "package.json");
@@ -164,7 +170,8 @@ async function runInstaller(folder, name) {
   const modules = join(folder, "node_modules");
   /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, PATH: [join(modules, ".bin"), process.env.PATH].join(delimiter) };
-  // Where no compiled addon is to be had, node-gyp compiles it, and need not fetch headers that lie beside Node.
+  // Where no compiled addon is to be had, node-gyp compiles it, and need not fetch headers that lie beside
+  // Node.
   const prefix = dirname(dirname(process.execPath));
   if (existsSync(join(prefix, "include", "node", "node_api.h"))) env["npm_config_nodedir"] ??= prefix;
   const args = ["scripts/install.js", ...(name.endsWith("gpu") ? ["gpu", "download"] : [])];
@@ -182,7 +189,11 @@ async function runInstaller(folder, name) {
  * }} Ready `patched`: the addon takes lists as attributes, and a ConfigProto; `cuda`: what it was built for
  */
 
-/** @param {string} folder @param {{ gpu: boolean, ways: readonly ("installer" | "wheel")[] }} what @returns {Promise<Ready>} */
+/**
+ * @param {string} folder
+ * @param {{ gpu: boolean, ways: readonly ("installer" | "wheel")[] }} what
+ * @returns {Promise<Ready>}
+ */
 async function setUp(folder, { gpu, ways }) {
   const common = { format: FORMAT, version: TFJS_NODE, node: process.versions.node, gpu };
   if (ways.includes("installer")) {
@@ -221,7 +232,12 @@ async function setUp(folder, { gpu, ways }) {
   };
 }
 
-/** The setup that is there, when it is what was asked for and works. @param {string} folder @param {{ gpu: boolean, ways: readonly string[] }} what */
+/**
+ * The setup that is there, when it is what was asked for and works.
+ *
+ * @param {string} folder
+ * @param {{ gpu: boolean, ways: readonly string[] }} what
+ */
 async function existing(folder, { gpu, ways }) {
   const file = join(folder, "ready.json");
   if (!existsSync(file)) return undefined;

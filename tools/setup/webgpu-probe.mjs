@@ -1,5 +1,8 @@
 // @ts-check
-// Exits with 0 when backend "webgpu" starts in Node here, and says on stdout on what; see backends.mjs.
+/**
+ * Exits with 0 when backend "webgpu" starts in Node here, and writes the name of its adapter to stdout; see
+ * backends.mjs.
+ */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../workspace.mjs";

@@ -1,7 +1,10 @@
 // @ts-check
-// Kills trainings at random moments, closes their streams, hangs up on them, and resumes each until it is done: it must
-// then be bit for bit the training that nobody disturbed.
-//   node tools/torture/kills.mjs [--kills 100] [--seed 1] [--backend wasm] [--steps 40]
+/**
+ * Kills trainings at random moments, closes their streams, sends them SIGHUP, and resumes each until it is
+ * done: the result must be bit for bit that of an undisturbed training:
+ *
+ *   node tools/torture/kills.mjs [--kills 100] [--seed 1] [--backend wasm] [--steps 40]
+ */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -99,8 +102,10 @@ function result(run) {
 /**
  * Disturbs trainings until `kills` events have happened, resuming each until it is done.
  *
- * @param {{ kills: number, seed?: number, backend?: string, steps?: number, say?: (line: string) => void }} options
- * @returns {Promise<{ kills: Record<string, number>, runs: number, resumed: number }>} how often each happened, the runs
+ * @param {{ kills: number, seed?: number, backend?: string, steps?: number, say?: (line: string) => void }}
+ *   options
+ * @returns {Promise<{ kills: Record<string, number>, runs: number, resumed: number }>} how often each
+ *   happened, the runs
  *   that ended equal, and how many of the events a run went on after
  * @throws {Error} naming the folder that is not as it must be, which is kept
  */

@@ -1,14 +1,16 @@
 // @ts-check
-// What contenders in Node share: the job they are given as JSON, and how it is timed.
+/** Shared code of the contenders in Node: their job, given as JSON, and the timing. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
  * @typedef {{
- *   action: "detect" | "train" | "stages", contender: string, folder: string, threads: number, warmup: number, runs: number,
+ *   action: "detect" | "train" | "stages", contender: string, folder: string, threads: number,
+ *   warmup: number, runs: number,
  *   precision?: "float32" | "bf16" | "tf32", device?: "cpu" | "cuda",
  * }} Job
- * @typedef {{ seconds?: number[], scores?: number[], stages?: Record<string, number[]>, maskRois?: number, memoryMb: number, cpuSeconds: number, note?: string }} Answer
+ * @typedef {{ seconds?: number[], scores?: number[], stages?: Record<string, number[]>, maskRois?: number,
+ *   memoryMb: number, cpuSeconds: number, note?: string }} Answer
  */
 
 /** @type {Job} */
@@ -42,7 +44,8 @@ export function answer(answer) {
   );
 }
 
-// The most that was resident at a time. Linux's own figure is of this program alone; rusage's begins with the parent's.
+// The most that was resident at a time. Linux's own figure is of this program alone; rusage's begins with the
+// parent's.
 function peakMemoryMb() {
   try {
     return Math.round(Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024);

@@ -1,5 +1,5 @@
 // @ts-check
-// Who takes part in r50.mjs, and what is missing for those who can't.
+/** The contenders of r50.mjs, and what those that can't run lack. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,7 +16,8 @@ import { root } from "../../workspace.mjs";
  *   job: object,
  *   env?: Record<string, string>,
  *   absent?: string | undefined,
- * }} Contender  `runs`: of each action it can do, in one process after the warm-up; `job`: what its program is told beside the action.
+ * }} Contender `runs`: of each action it can do, in one process after the warm-up; `job`: what its program is
+ *   told beside the action.
  * @typedef {{ torch: string, torchvision?: string, cuda: boolean }} Python
  */
 
@@ -64,7 +65,8 @@ const venv = "python3 -m venv .cache/bench/torch && .cache/bench/torch/bin/pip i
 
 /**
  * @param {{ threads: number, python: string, newPython: string, cuda: boolean, tensorflow: boolean }} here
- *   `python` has torchvision, `newPython` the newest torch; `cuda`: there is a GPU; `tensorflow`: tfjs-node is set up.
+ *   `python` has torchvision, `newPython` the newest torch; `cuda`: there is a GPU; `tensorflow`: tfjs-node
+ *   is set up.
  * @returns {Contender[]}
  */
 export function contendersOf({ threads, python, newPython, cuda, tensorflow }) {

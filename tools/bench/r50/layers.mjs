@@ -1,11 +1,17 @@
 // @ts-check
-// Every convolution and matrix product of Mask R-CNN R50-FPN with 91 classes, by stage: what a processor has to multiply at the least.
+/**
+ * Lists every convolution and matrix product of Mask R-CNN R50-FPN with 91 classes, by stage: the minimum of
+ * multiplications.
+ */
 
 /**
- * Height and width are the input's. `trained`: training wants the filter's gradient; `passed`: the input's too.
+ * Height and width are the input's. `trained`: training wants the filter's gradient; `passed`: the input's
+ * too.
+ *
  * @typedef {{
- *   stage: string, kind: "conv" | "deconv" | "dense", count: number, batch: number, height: number, width: number,
- *   in: number, out: number, kernel: number, stride: number, padding: number, trained: boolean, passed: boolean,
+ *   stage: string, kind: "conv" | "deconv" | "dense", count: number, batch: number, height: number,
+ *   width: number, in: number, out: number, kernel: number, stride: number, padding: number,
+ *   trained: boolean, passed: boolean,
  * }} Layer
  */
 
@@ -25,8 +31,10 @@ export const stages = [
 const half = (/** @type {number} */ n) => Math.ceil(n / 2);
 
 /**
- * @param {{ height: number, width: number, batch: number, boxRois: number, maskRois: number, maskClasses: number }} input
- *   Size of the image in pixels, padded here to multiples of 32; RoIs of the whole batch; classes whose masks are computed.
+ * @param {{ height: number, width: number, batch: number, boxRois: number, maskRois: number, maskClasses:
+ *   number }} input
+ *   Size of the image in pixels, padded here to multiples of 32; RoIs of the whole batch; classes whose masks
+ *   are computed.
  * @returns {Layer[]}
  */
 export function layersOf({ height, width, batch, boxRois, maskRois, maskClasses }) {
@@ -111,12 +119,21 @@ export function layersOf({ height, width, batch, boxRois, maskRois, maskClasses 
   return layers;
 }
 
-/** Two for each multiplication and addition, in 10^9; of the forward pass, all `count` of them. @param {Layer} layer */
+/**
+ * Two for each multiplication and addition, in 10^9; of the forward pass, all `count` of them.
+ *
+ * @param {Layer} layer
+ */
 export function gflop({ kind, count, batch, height, width, in: from, out, kernel, stride }) {
   const pixels = kind === "deconv" ? height * width : Math.ceil(height / stride) * Math.ceil(width / stride);
   return (2 * count * batch * pixels * from * out * kernel * kernel) / 1e9;
 }
 
-/** Forward alone, or with the gradients that training wants. @param {Layer} layer @param {boolean} training */
+/**
+ * Forward alone, or with the gradients that training wants.
+ *
+ * @param {Layer} layer
+ * @param {boolean} training
+ */
 export const workOf = (layer, training) =>
   gflop(layer) * (training ? 1 + Number(layer.trained) + Number(layer.passed) : 1);

@@ -1,5 +1,8 @@
 // @ts-check
-// onnxruntime in a process of its own: node onnxruntime.mjs JOB; the job's contender is "package provider".
+/**
+ * Runs onnxruntime in a process of its own: node onnxruntime.mjs JOB; the job's contender is "package
+ * provider".
+ */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../../workspace.mjs";

@@ -1,5 +1,8 @@
 // @ts-check
-// Ours in a process of its own: node ours.mjs JOB; the job's contender is the backend, "tensorflow", "webgpu" or "wasm".
+/**
+ * Runs this project in a process of its own: node ours.mjs JOB; the job's contender is the backend,
+ * "tensorflow", "webgpu" or "wasm".
+ */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { root } from "../../workspace.mjs";

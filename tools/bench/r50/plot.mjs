@@ -1,5 +1,5 @@
 // @ts-check
-// The bars of a report, drawn by Vega without a browser.
+/** Draws the bar charts of a report, by Vega without a browser. */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -11,7 +11,11 @@ export const plotters = ["vega@6.4.0", "vega-lite@6.4.2"];
 
 const titles = { detect: "Detection", train: "Training step, 2 images" };
 
-/** SVG: medians and quartiles of each contender, one chart for each size and action. @param {import("./report.mjs").Report} report */
+/**
+ * SVG: medians and quartiles of each contender, one chart for each size and action.
+ *
+ * @param {import("./report.mjs").Report} report
+ */
 export async function plotOf({ machine, date, results }) {
   const bench = createRequire(join(root, ".cache", "bench", "package.json"));
   const [vega, lite] = await Promise.all(

@@ -1,18 +1,25 @@
 // @ts-check
-// What r50.mjs found, as tables in Markdown.
+/** Formats the results of r50.mjs as tables in Markdown. */
 import { stages, workOf } from "./layers.mjs";
 
 /**
  * @typedef {import("./contenders.mjs").Action} Action
  * @typedef {{
  *   size: string, action: Action, title: string, kind: "ours" | "peer" | "limit",
- *   seconds: number[], stages?: Record<string, number[]>, scores?: number[], memoryMb: number, others?: number, note?: string,
+ *   seconds: number[], stages?: Record<string, number[]>, scores?: number[], memoryMb: number,
+ *   others?: number, note?: string,
  *   layers?: import("./layers.mjs").Layer[] | undefined, failure?: string,
  * }} Result
- * @typedef {{ machine: string, date: string, rounds: number, warmup: number, results: Result[], absent: { title: string, install: string }[] }} Report
+ * @typedef {{ machine: string, date: string, rounds: number, warmup: number, results: Result[], absent: {
+ *   title: string, install: string }[] }} Report
  */
 
-/** The value that `share` of `values` do not exceed, between neighbours linearly. @param {readonly number[]} values @param {number} share */
+/**
+ * The value that `share` of `values` do not exceed, between neighbours linearly.
+ *
+ * @param {readonly number[]} values
+ * @param {number} share
+ */
 export function quantile(values, share) {
   const sorted = values.toSorted((a, b) => a - b);
   const at = share * (sorted.length - 1);
@@ -23,7 +30,11 @@ export function quantile(values, share) {
 /** @param {readonly number[]} values */
 export const median = (values) => quantile(values, 0.5);
 
-/** Whether other programs worked meanwhile: no such time can be trusted. @param {number} others Share of all processors. */
+/**
+ * Whether other programs worked meanwhile: no such time can be trusted.
+ *
+ * @param {number} others Share of all processors.
+ */
 export const disturbance = (others) =>
   others > 0.05 ? `, disturbed: others took ${(100 * others).toFixed(0)} % of the processors` : "";
 
@@ -89,7 +100,13 @@ function timings(results) {
   );
 }
 
-/** A stage's work, what the processor can do and what we do. @param {Result} limit @param {Result | undefined} ours @param {boolean} training */
+/**
+ * A stage's work, what the processor can do and what we do.
+ *
+ * @param {Result} limit
+ * @param {Result | undefined} ours
+ * @param {boolean} training
+ */
 function stageTable(limit, ours, training) {
   const work = (/** @type {string} */ name) =>
     (limit.layers ?? [])

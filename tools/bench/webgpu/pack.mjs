@@ -1,5 +1,5 @@
 // @ts-check
-// One folder that runs the bench with nothing but Node 20: `node FOLDER/webgpu.mjs`.
+/** Packs the bench into one folder that needs nothing but Node 20: `node FOLDER/webgpu.mjs`. */
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";

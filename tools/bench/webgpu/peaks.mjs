@@ -1,12 +1,14 @@
 // @ts-check
-// What a device reaches where nothing is in the way.
+/** Measures a device's peak rates of arithmetic and of memory. */
 import { run, spread } from "../../../packages/backend-webgpu/dist/program.js";
 
 const CHAINS = 16;
 const STEPS = 256;
 
 /**
- * @param {import("./timer.mjs").Backend} backend @param {import("./timer.mjs").Timer} time @param {boolean} small
+ * @param {import("./timer.mjs").Backend} backend
+ * @param {import("./timer.mjs").Timer} time
+ * @param {boolean} small
  * @returns {Promise<{ gflops: number, halfGflops: number | undefined, gbps: number }>}
  */
 export async function peaks(backend, time, small) {

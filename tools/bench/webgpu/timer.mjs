@@ -1,15 +1,19 @@
 // @ts-check
+/** Measures the time that WebGPU commands take on the device. */
 import { env } from "@tensorflow/tfjs";
 
 /** @typedef {import("../../../packages/backend-webgpu/dist/index.js").MrcnnWebgpuBackend} Backend */
 /** @typedef {((work: () => void) => Promise<number>) & { source: string }} Timer */
 
 /**
- * Milliseconds that one run of `work`, which only records commands, takes the device: the fastest of `rounds`, each of as many runs
- * as last `atLeastMs`. Runs share one compute pass between two timestamps where the device has them; else the clock of the host
- * says when the queue is done, which counts the host's part as well.
+ * Milliseconds that one run of `work`, which only records commands, takes the device: the fastest of
+ * `rounds`, each of as many runs as last `atLeastMs`. Runs share one compute pass between two timestamps
+ * where the device has them; else the clock of the host says when the queue is done, which counts the host's
+ * part as well.
  *
- * @param {Backend} backend @param {{ rounds: number, atLeastMs: number }} options @returns {Timer}
+ * @param {Backend} backend
+ * @param {{ rounds: number, atLeastMs: number }} options
+ * @returns {Timer}
  */
 export function createTimer(backend, { rounds, atLeastMs }) {
   const own = /** @type {any} */ (backend);

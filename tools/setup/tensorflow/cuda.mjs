@@ -1,5 +1,8 @@
 // @ts-check
-// CUDA for the addon: which libraries TensorFlow wants, which of them are here, and NVIDIA's wheels for the others.
+/**
+ * Provides CUDA for the addon: finds the libraries that TensorFlow needs, and gets missing ones from NVIDIA's
+ * wheels.
+ */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { unpackWheels } from "./python.mjs";

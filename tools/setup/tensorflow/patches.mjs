@@ -1,6 +1,8 @@
 // @ts-check
-// What is added to the C++ source of tfjs-node's addon where it is compiled here. Each patch is text put
-// right after a passage that must be there exactly once, so that a new tfjs-node can't be patched wrongly.
+/**
+ * Patches for the C++ source of tfjs-node's addon where it is compiled here. Each patch is text inserted
+ * right after a passage that must occur exactly once, so that a new tfjs-node can't be patched wrongly.
+ */
 import { SetupError } from "./process.mjs";
 
 /** The environment variable in which the addon finds a serialized ConfigProto, in hex. */
@@ -104,8 +106,8 @@ export function patchBackend(source) {
 export const QUIET = "quiet.node";
 
 /**
- * An addon that turns stderr off and on again. TensorFlow's libraries write to it while they are loaded, before any
- * variable or function of theirs could keep them from it. `off()` gives what `on(kept)` takes.
+ * An addon that turns stderr off and on again. TensorFlow's libraries write to it while they are loaded,
+ * before any variable or function of theirs could keep them from it. `off()` gives what `on(kept)` takes.
  */
 export const QUIET_SOURCE = `\
 #include <fcntl.h>

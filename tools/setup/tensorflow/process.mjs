@@ -1,5 +1,5 @@
 // @ts-check
-// Running other programs, and failing with a sentence instead of a stack.
+/** Runs other programs, and reports failures by a sentence instead of a stack. */
 import { spawn } from "node:child_process";
 import { platform } from "node:os";
 
@@ -61,7 +61,9 @@ export function attempt(command, args, { cwd, timeout = 900_000, env = process.e
 export const lastLine = ({ output, why }) => output.trim().split("\n").at(-1) || why;
 
 /**
- * @param {string} what @param {string} remedy @param {Pick<Outcome, "output" | "why">} outcome its last lines are shown
+ * @param {string} what
+ * @param {string} remedy
+ * @param {Pick<Outcome, "output" | "why">} outcome its last lines are shown
  * @returns {SetupError}
  */
 export function failure(what, remedy, { output, why }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Python's package index is where a current TensorFlow and CUDA come from. Nothing of Python runs later.
+/** Gets a current TensorFlow and CUDA from Python's package index. Nothing of Python runs later. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { SetupError, attempt, failure } from "./process.mjs";
@@ -27,8 +27,10 @@ archive.extractall(sys.argv[2], [name for name in archive.namelist() if re.match
 /**
  * Downloads wheels and unpacks some of their files into `folder`; the wheels themselves are not kept.
  *
- * @param {string} python @param {readonly string[]} requirements as pip takes them
- * @param {string} folder @param {{ wanted: RegExp, dependencies: boolean }} options `wanted` matches from the start of a path on
+ * @param {string} python
+ * @param {readonly string[]} requirements as pip takes them
+ * @param {string} folder
+ * @param {{ wanted: RegExp, dependencies: boolean }} options `wanted` matches from the start of a path on
  */
 export async function unpackWheels(python, requirements, folder, { wanted, dependencies }) {
   const downloads = join(folder, "download");

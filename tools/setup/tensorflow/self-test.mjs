@@ -1,5 +1,5 @@
 // @ts-check
-// Whether tfjs-node computes, in a process of its own.
+/** Tests whether tfjs-node computes, in a process of its own. */
 import { attempt } from "./process.mjs";
 
 const PRODUCT = `

@@ -1,5 +1,8 @@
 // @ts-check
-// tfjs-node's addon built against the TensorFlow of a Python wheel: a current one, from hosts that are seldom blocked.
+/**
+ * Builds tfjs-node's addon against the TensorFlow of a Python wheel: a current version, from hosts that are
+ * seldom blocked.
+ */
 import {
   copyFileSync,
   existsSync,
@@ -22,7 +25,11 @@ const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
 /** @typedef {{ python: string, compiler: string }} Tools */
 
-/** Python, a compiler and a system that the wheel is for, all checked before anything is downloaded. @returns {Promise<Tools>} */
+/**
+ * Python, a compiler and a system that the wheel is for, all checked before anything is downloaded.
+ *
+ * @returns {Promise<Tools>}
+ */
 export async function findTools() {
   if (platform() !== "linux" || arch() !== "x64") {
     throw new SetupError(
@@ -57,7 +64,11 @@ export async function findTools() {
 
 /**
  * Unpacks the libraries and headers of a wheel to `folder/wheel`, unless they are there.
- * @param {string} python @param {string} folder @param {{ gpu: boolean }} what @returns {Promise<string>} where they are
+ *
+ * @param {string} python
+ * @param {string} folder
+ * @param {{ gpu: boolean }} what
+ * @returns {Promise<string>} where they are
  */
 export async function bringWheel(python, folder, { gpu }) {
   const distribution = gpu ? "tensorflow" : "tensorflow-cpu";
@@ -100,8 +111,11 @@ export function cudaOf(wheel) {
 }
 
 /**
- * Compiles the addon, patched, the one that keeps it quiet, and with CUDA the program that names its libraries.
- * @param {string} compiler @param {{ folder: string, addon: string, wheel: string, gpu: boolean }} places
+ * Compiles the addon, patched, the one that keeps it quiet, and with CUDA the program that names its
+ * libraries.
+ *
+ * @param {string} compiler
+ * @param {{ folder: string, addon: string, wheel: string, gpu: boolean }} places
  */
 export async function compile(compiler, { folder, addon, wheel, gpu }) {
   say("Compiling tfjs-node's addon (about 15 s) ...");
