@@ -110,8 +110,9 @@ describe("results on stdout", () => {
     const outputs = open({ "--json": "-" });
     outputs.terminal.out("a table");
     outputs.terminal.note("a note");
-    await outputs.write({ "--json": () => '{"a": "\\n"}\n\n' });
-    expect(said).toEqual(["note: a table", "note: a note", 'out: {"a": "\\n"}\n']);
+    // The terminal ends the line itself.
+    await outputs.write({ "--json": () => "[\n1]\n\n" });
+    expect(said).toEqual(["note: a table", "note: a note", "out: [\n1]\n"]);
     expect(outputs.terminal.interactive).toBe(true);
     expect(outputs.terminal.isClosed).toBe(false);
     isClosed = true;
