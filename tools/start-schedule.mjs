@@ -40,7 +40,7 @@ export function fitSchedule({ optimizer, training }, secondsPerStep) {
   return {
     steps,
     secondsPerStep: step,
-    /** Of the training. */
+    /** Estimated duration of the training, seconds. */
     seconds: (steps * step) / RESERVE,
     settings: {
       "training.steps": steps,

@@ -51,7 +51,7 @@ export function summarize(
     if (pending.length === 0) continue;
     if (chromium.path === undefined && needsChromium(name))
       missing.push(`not run: ${pending.length} tests of ${name}: ${because("chromium", chromium.reason)}.`);
-    // Those that a filter leaves out need no words.
+    // Suites that a filter leaves out need no words.
     else if (!isFiltered) skips.push(...pending.map(({ fullName }) => `skipped: ${fullName}`));
   }
   for (const [name, { available, reason, command }] of Object.entries(backends)) {

@@ -35,6 +35,7 @@ const failed = [];
 if (only.length === 0) {
   if (!check("layers", process.execPath, ["tools/check-layers.mjs"])) failed.push("layers");
   if (!check("lint", bin("oxlint"), ["--deny-warnings"])) failed.push("lint");
+  if (!check("prose of the sources", process.execPath, ["tools/check-prose.mjs"])) failed.push("prose");
   const format = ["--check", "--log-level=warn", "--cache", "--cache-location=.cache/prettier", "."];
   if (!check("format (`npm run format` mends it)", bin("prettier"), format)) failed.push("format");
   if (!check("types of tests and tools", bin("tsc"), ["-p", "tsconfig.test.json"])) failed.push("types");

@@ -1,4 +1,7 @@
-/** The one rule for which backend computes where nobody has said: the library, the command and the page follow it. */
+/**
+ * The one rule for which backend computes where nobody has said: the library, the command and the page follow
+ * it.
+ */
 
 /** What a started backend computes with. */
 export interface ComputeDevice {
@@ -25,8 +28,9 @@ export interface ChosenBackend<Device extends ComputeDevice> {
 }
 
 /**
- * Starts the fastest of the backends on offer: the first that computes on a GPU; without one, the first that starts on the
- * processor. What is on offer stands in the order of preference; what can't use a GPU starts only when nothing else did.
+ * Starts the fastest of the backends on offer: the first that computes on a GPU; without one, the first that
+ * starts on the processor. What is on offer stands in the order of preference; what can't use a GPU starts
+ * only when nothing else did.
  *
  * @throws the last offer's error when none starts.
  */

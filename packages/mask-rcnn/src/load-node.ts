@@ -35,9 +35,9 @@ export interface LoadOptions extends DetectorOptions, DownloadOptions {
    */
   readonly weights: string | URL | Uint8Array | ArrayBuffer;
   /**
-   * "auto" takes the first that starts of native TensorFlow on a GPU, WebGPU on a GPU, native TensorFlow on the processor
-   * and WebAssembly. "webgpu" takes a software adapter too, which is slow. "current" leaves TensorFlow.js's as it is.
-   * Default "auto".
+   * "auto" takes the first that starts of native TensorFlow on a GPU, WebGPU on a GPU, native TensorFlow on
+   * the processor and WebAssembly. "webgpu" takes a software adapter too, which is slow. "current" leaves
+   * TensorFlow.js's as it is. Default "auto".
    */
   readonly backend?: NodeBackendName | undefined;
 }

@@ -154,7 +154,8 @@ async function startBackend(
   return getBackend();
 }
 
-// A GPU that is here but does not start leaves the work to WebAssembly; a software adapter is slower than that.
+// A GPU that is here but does not start leaves the work to WebAssembly; a software adapter is slower than
+// that.
 async function startGpu(): Promise<ComputeDevice> {
   if ((await findGpu()) === undefined) throw new BackendError("webgpu: the browser gives no GPU.");
   await startWebgpu();

@@ -55,7 +55,7 @@ const seconds = (/** @type {number} */ n) =>
     : 2,
   );
 
-// Of two lists of scores, best first, the greatest difference.
+// Greatest difference between two lists of scores, best first.
 function scoreDifference(
   /** @type {readonly number[] | undefined} */ own,
   /** @type {readonly number[] | undefined} */ reference,

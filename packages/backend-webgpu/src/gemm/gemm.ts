@@ -153,7 +153,8 @@ function mainOf(
   return `
 alias Tile4 = vec4<${element}>;
 fn rounded(v: vec4<f32>) -> Tile4 { return ${element === "f16" ? "Tile4(clamp(v, vec4<f32>(-65504), vec4<f32>(65504)))" : "v"}; }
-// Two buffers each: one is read while the other is filled. A: four depths of a row together; B: four columns of a depth.
+// Two buffers each: one is read while the other is filled.
+// A: four depths of a row together; B: four columns of a depth.
 var<workgroup> tileA: array<Tile4, ${2 * sizeA}>;
 var<workgroup> tileB: array<Tile4, ${2 * sizeB}>;
 

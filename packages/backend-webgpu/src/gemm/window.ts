@@ -167,7 +167,7 @@ export const phasesOf = ({ strides, dilations }: Geometry): readonly [number, nu
 const phaseFunctions = `
 struct Phase { group: u32, down: u32, across: u32 }
 fn phaseOf(z: u32) -> Phase { return Phase(z / (params.phasesY * params.phasesX), z / params.phasesX % params.phasesY, z % params.phasesX); }
-// Of an axis: the first pixel of a phase, its pixels, and its taps.
+// Phases of an axis: the first pixel of a phase, its pixels, and its taps.
 fn firstOf(phase: u32, phases: u32, before: u32) -> u32 { return (phase + phases - before % phases) % phases; }
 fn countOf(first: u32, all: u32, phases: u32) -> u32 { return (max(all, first) - first + phases - 1) / phases; }
 fn firstY(p: Phase) -> u32 { return firstOf(p.down, params.phasesY, params.beforeY); }
@@ -223,7 +223,7 @@ struct AInner { y: i32, x: i32, channel: u32, valid: bool }
 fn aOuter(z: u32, row: u32) -> AOuter {
   let p = phaseOf(z);
   let at = pixelOf(p, row);
-  // Of the output's pixel that the phase's first tap reached it from.
+  // Offset of the output's pixel that the phase's first tap reached it from.
   let y = (i32(at.y + params.beforeY) - i32(p.down)) / i32(params.phasesY);
   let x = (i32(at.x + params.beforeX) - i32(p.across)) / i32(params.phasesX);
   return AOuter(at.image, y, x, p.group * params.outGroup, row < rowsOf(z));

@@ -27,7 +27,7 @@ fn blend(nw: f32, ne: f32, sw: f32, se: f32, x: f32, y: f32) -> f32 {
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let word = i32((workgroup.x + workgroup.y * grid.x) * 64 + thread);
   if (word >= params.words) { return; }
-  // Of windows without pixels, the one after them.
+  // Windows without pixels give the one after them.
   var own = 0;
   for (var beyond = params.count; beyond - own > 1; ) {
     let middle = (own + beyond) / 2;
