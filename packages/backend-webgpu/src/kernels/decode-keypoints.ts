@@ -95,8 +95,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) wor
   let scale = sizes[roi].zw;
 
   // The most promising cell; its pixels; those of all cells that could reach the best so far. In one
-  // loop, for what is
-  // called in several places is compiled as often.
+  // loop, since what is called in several places is compiled as often.
   var promising = -1;
   var most = LEAST;
   var known = LEAST;
