@@ -208,6 +208,9 @@ describe("train", () => {
     ];
     expect(scalars).toEqual([tagged(logged[0]!), validated(second!), tagged(logged[1]!), validated(third!)]);
     expect(Object.keys(validated(third!)[1]!)).toContain("validation/segm_AP50");
+    expect(readFileSync(join(run, "report.html"), "utf8")).toContain(
+      "The validation images were not trained on.",
+    );
   });
 
   it("of one step on one image says so, and without masks or validation has no word on them", async () => {
@@ -413,6 +416,21 @@ describe("train stopped", () => {
       err: "All 3 steps are done.",
     });
     expect(evaluations(run).map(({ step }) => step)).toEqual([1, 2, 3]);
+    // What a kill has left is put right, and that is said.
+    const log = join(run, "metrics.jsonl");
+    const whole = readFileSync(log, "utf8");
+    writeFileSync(log, `${whole}{"st`);
+    rmSync(join(run, "checkpoints", "latest"));
+    const mended = await train("--out", run, "--resume");
+    expect([mended.code, mended.err.split("\n")]).toEqual([
+      0,
+      [
+        expect.stringContaining("latest is missing. Using "),
+        `${log}: line 4 was cut when the training was stopped, and is left out.`,
+        "All 3 steps are done.",
+      ],
+    ]);
+    expect(readFileSync(log, "utf8")).toBe(whole);
   });
 
   it("in its last evaluation has no report yet; that comes when it goes on", async () => {
@@ -559,6 +577,17 @@ describe("train refuses", () => {
       err: `error: --resume: ${run} holds no run. Start it without --resume.`,
     });
     expect(existsSync(run)).toBe(false);
+  });
+
+  it("validation data that are not all there, by their place in the config", async () => {
+    const config = configOf({
+      data: { train: tinyConfig.data.train, validation: { images: pictures("one") } },
+    });
+    expect(await train(config, "--out", newRun())).toEqual({
+      code: 1,
+      out: "",
+      err: 'error: data.validation: annotations must be given for format "coco". Set it in the config, or with --set data.validation.annotations=…',
+    });
   });
 
   it("a folder that holds a run, or what one has left", async () => {
