@@ -259,6 +259,16 @@ describe("eval of a model", () => {
       "keypoints:",
       " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets= 20 ] = 1.000",
     ]);
+    // A class whose objects have none is compared by boxes alone.
+    annotations = written((json) => {
+      for (const object of json.annotations.filter(({ category_id }) => category_id === 3))
+        Object.assign(object, { keypoints: points, num_keypoints: 17 });
+    });
+    const ofNuts = await evaluate();
+    expect(ofNuts.out.split("\n").filter((line) => line.endsWith(":"))).toEqual(["bbox:", "keypoints:"]);
+    expect(ofNuts.out.split("keypoints:")[1]).not.toContain("category");
+    annotations = written(() => {});
+    expect((await evaluate()).out.split("\n").filter((line) => line.endsWith(":"))).toEqual(["bbox:"]);
     const other = `error: --iou-type keypoints: ${annotations} has no keypoints, or the model m other than COCO's 17.`;
     here.config.keypoints.pop();
     expect(await evaluate("--iou-type", "keypoints")).toEqual({ code: 1, out: "", err: other });
@@ -269,6 +279,20 @@ describe("eval of a model", () => {
       out: "",
       err: "error: --iou-type keypoints: the model m has no keypoints.",
     });
+  });
+
+  it("wants masks of all objects or of none, and keypoints that are right, unless boxes alone are evaluated", async () => {
+    for (const [change, reason] of [
+      [(json: Coco) => delete json.annotations[0]!["segmentation"], "mask"],
+      [(json: Coco) => (json.annotations[0]!["keypoints"] = [1, 2, 3, 4]), "keypoints"],
+    ] as const) {
+      annotations = written(change);
+      const { code, err } = await evaluate();
+      expect(code).toBe(1);
+      expect(err).toContain(`error: ${annotations}: annotation 2 of 1.png`);
+      expect(err).toContain(reason);
+      expect((await evaluate("--iou-type", "bbox")).code).toBe(0);
+    }
   });
 
   it("runs it as its run did, unless the command says otherwise", async () => {
@@ -492,6 +516,15 @@ describe("eval of a results file", () => {
   it("counts as many detections as it is told to, from 11 up", async () => {
     const { out } = await evaluate("--iou-type", "bbox", "--max-detections", "11");
     expect(out.split("\n").slice(0, 13)).toEqual(table("bbox", perfect, "11"));
+    // The twelfth is the one that is right.
+    const right = { image_id: 1, category_id: 3, bbox: places.nut, score: 0.1 };
+    const wrong = { ...right, bbox: [50, 50, 5, 5], score: 0.9 };
+    const few = writeJson(folder, "twelve.json", [...Array<object>(11).fill(wrong), right]);
+    const of = ["--results", few, "--annotations", annotations, "--iou-type", "bbox"];
+    const AP50 = async (most: string): Promise<string> =>
+      (await mrcnn("eval", ...of, "--max-detections", most)).out.split("\n")[2]!.slice(-5);
+    // Of two nuts one is found, at a precision of 1/12, up to a recall of 50 of 101 points; of bolts none: 51/101/12/2.
+    expect([await AP50("11"), await AP50("12")]).toEqual(["0.000", "0.021"]);
     expect(await evaluate("--iou-type", "bbox", "--max-detections", "10")).toEqual({
       code: 2,
       out: "",

@@ -242,25 +242,29 @@ describe("loadModel of the catalog", () => {
 describe("loadModel refuses", () => {
   const here_ = "--redownload: the weights are a file that is here, and nothing is downloaded. Leave it out.";
   const own = file("refused.pth");
-  it.each<[string, ModelSourceOptions, Error]>([
+  it.each<[string, string, ModelSourceOptions, Error]>([
     [
+      "--offline with --redownload",
       name,
       { offline: true, redownload: true },
       new UsageError("--offline and --redownload exclude each other."),
     ],
-    [name, { redownload: true, weights: "w.pth" }, new UsageError(here_)],
-    [own, { redownload: true }, new UsageError(here_)],
+    ["--redownload with --weights", name, { redownload: true, weights: "w.pth" }, new UsageError(here_)],
+    ["--redownload of a file", own, { redownload: true }, new UsageError(here_)],
     [
+      "a file with --weights",
       own,
       { weights: "w.pth" },
       new UsageError(`--model ${own} is a file of weights itself. Leave --weights out.`),
     ],
     [
+      "edges that contradict each other",
       name,
       { minSize: 128, maxSize: 96 },
       new UsageError("--min-size must be at most --max-size, got 128 and 96."),
     ],
     [
+      "a folder that is no run",
       folder,
       {},
       new CommandError(
@@ -268,6 +272,7 @@ describe("loadModel refuses", () => {
       ),
     ],
     [
+      "a name that is like none",
       "something else entirely",
       {},
       new CommandError(
@@ -275,13 +280,14 @@ describe("loadModel refuses", () => {
       ),
     ],
     [
+      "a name with a slip in it",
       "maskrcnn_resnet50_fnp",
       { redownload: true },
       new CommandError(
         '--model maskrcnn_resnet50_fnp is neither a run directory nor a file of weights, nor in the catalog. Did you mean "maskrcnn_resnet50_fpn"?',
       ),
     ],
-  ])("%s with %j", async (model, options, error) => {
+  ])("%s", async (_, model, options, error) => {
     await expect(load(model, options)).rejects.toThrow(error);
     expect(here.calls).toEqual([]);
   });
