@@ -112,7 +112,7 @@ describe("train", () => {
       out: join(run, "report.html"),
       err: lines(
         `${annotations("some")}: category 9, "square": has no objects. It is a class of the model all the same. Or leave categories without objects out with --set data.train.emptyCategories=drop.`,
-        `${annotations("some")}: category 9, "square": has no objects. It is a class of the model all the same.`,
+        `${annotations("some")}: category 9, "square": has no objects. It counts in no score.`,
         "Training 0.2 M parameters, 4 classes, on 3 images (and 3 for validation): 3 steps of 2 images.",
         scored(second!, "3 validation images"),
         "Trained 3 steps in T.",
