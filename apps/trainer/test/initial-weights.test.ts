@@ -317,3 +317,115 @@ describe("a file", () => {
     );
   });
 });
+
+describe("a classifier of torchvision", () => {
+  const numerics = { eps: 1e-5, strideIn1x1: false };
+  function modelOf(backbone: object, more: object = {}): MaskRcnn {
+    const made = createMaskRcnn(
+      parseMaskRcnnConfig(
+        {
+          ...tinyConfig.model,
+          ...more,
+          classes: ["a"],
+          backbone: { depth: 18, width: 8, norm: "frozen_batch_norm", ...numerics, ...backbone },
+        },
+        "test",
+      ),
+      createRandom(0),
+    );
+    open.push(made);
+    return made;
+  }
+  const output: [string, HostArray][] = [
+    ["fc.weight", { shape: [5, 64], data: new Float32Array(5 * 64) }],
+    ["fc.bias", { shape: [5], data: new Float32Array(5) }],
+  ];
+  const START = "backbone.body.";
+  /** A backbone under the names, and in the layouts, of a classifier. */
+  async function classifier(
+    name: string,
+    of: MaskRcnn,
+    change: (arrays: Map<string, HostArray>) => void = () => {},
+  ): Promise<string> {
+    const body = new Map([...(await otherOf(of))].filter(([one]) => one.startsWith(START)));
+    change(body);
+    const theirs = [...toTorch(body)].map(([one, array]): [string, HostArray] => [
+      one.replace(START, ""),
+      array,
+    ]);
+    return written(name, new Map([...theirs, ...output]), { format: "pt" });
+  }
+
+  it("gives the backbone, and leaves its output layer out", async () => {
+    const net = modelOf({});
+    const path = await classifier("classifier.safetensors", net);
+    const body = [...net.variables.keys()].filter((one) => one.startsWith(START));
+    const { found, notes } = await loadInitialWeights(net, path);
+    expect(found).toBe(body.length);
+    expect(notes).toEqual([
+      `Initial weights: ${body.length} of ${net.variables.size} tensors from ${path}. At random begin backbone.fpn (16), rpn.head (6), roi_heads.box_head (4), roi_heads.box_predictor (4), roi_heads.mask_head (2), roi_heads.mask_predictor (4).`,
+      // In the order of the file, which is the alphabet's.
+      "The classifier's output layer (fc.bias, fc.weight) is left out.",
+    ]);
+    const expected = await otherOf(net);
+    for (const one of [`${START}conv1.weight`, `${START}layer4.1.bn2.running_mean`])
+      expect(await valuesOf(net, one)).toEqual([...expected.get(one)!.data]);
+  });
+
+  it("gives a C4 its last stage as the head", async () => {
+    const path = await classifier("c4.safetensors", modelOf({ depth: 50, width: 2 }));
+    const c4 = modelOf(
+      { depth: 50, width: 2 },
+      { architecture: "c4", fpn: undefined, anchors: undefined, maskHead: { channels: 8, layers: [] } },
+    );
+    const inHead = [...c4.variables.keys()].filter((one) => one.startsWith("roi_heads.layer4."));
+    const inBody = [...c4.variables.keys()].filter((one) => one.startsWith(START));
+    expect(inBody.some((one) => one.includes("layer4"))).toBe(false);
+    const { found, notes } = await loadInitialWeights(c4, path);
+    expect(found).toBe(inHead.length + inBody.length);
+    expect(notes[0]).not.toContain("Not used");
+    // 1, 2, 3, 4, 5, 1, …, in the file as it is here.
+    expect((await valuesOf(c4, "roi_heads.layer4.0.bn1.weight")).slice(0, 6)).toEqual([1, 2, 3, 4, 5, 1]);
+  });
+
+  it("is refused with all that the model computes otherwise", async () => {
+    const path = await classifier("arithmetic.safetensors", modelOf({}));
+    const words = (settings: string): ConfigError =>
+      new ConfigError(
+        `${path}: a classifier of torchvision was trained with other arithmetic than this model's: set ${settings}.`,
+      );
+    await expect(loadInitialWeights(modelOf({ eps: 0 }), path)).rejects.toThrow(
+      words("model.backbone.eps=0.00001 (0 now)"),
+    );
+    const image = { ...tinyConfig.model.image, channelOrder: "bgr", range: 255 };
+    await expect(loadInitialWeights(modelOf({ strideIn1x1: true }, { image }), path)).rejects.toThrow(
+      words(
+        "model.backbone.strideIn1x1=false (true now), model.image.channelOrder=rgb (bgr now), model.image.range=1 (255 now)",
+      ),
+    );
+  });
+
+  it("is refused when it is another ResNet, with what differs and what to set", async () => {
+    const advice =
+      "Set model.backbone.depth (18 now), width (8), cardinality (1) and widthPerGroup (64) to the file's: resnet50 has depth 50, width 64, cardinality 1 and widthPerGroup 64; resnext50_32x4d cardinality 32 and widthPerGroup 4; wide_resnet50_2 widthPerGroup 128.";
+    const words = (path: string, what: string): ConfigError =>
+      new ConfigError(`${path}: this is another ResNet than the model's backbone: ${what}. ${advice}`);
+    const wider = await classifier("wider.safetensors", modelOf({ width: 16, groups: 4 }));
+    await expect(loadInitialWeights(modelOf({}), wider)).rejects.toThrow(
+      words(wider, "the model's backbone.body.conv1.weight is [7, 7, 3, 8], the file's [7, 7, 3, 16]"),
+    );
+    const lacking = await classifier("lacking.safetensors", modelOf({}), (arrays) =>
+      arrays.delete(`${START}layer1.0.conv2.weight`),
+    );
+    await expect(loadInitialWeights(modelOf({}), lacking)).rejects.toThrow(
+      words(
+        lacking,
+        "the model's backbone.body.layer1.0.conv2.weight is [3, 3, 8, 8], the file's is missing",
+      ),
+    );
+    const deeper = await classifier("deeper.safetensors", modelOf({ depth: 34 }));
+    await expect(loadInitialWeights(modelOf({}), deeper)).rejects.toThrow(
+      words(deeper, "the model has no backbone.body.layer1.2.bn1.bias"),
+    );
+  });
+});
