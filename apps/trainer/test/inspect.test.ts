@@ -210,7 +210,9 @@ describe("inspect", () => {
     const json = join(folder, "stopped.json");
     const before = process.listenerCount("SIGINT");
     const onListener = (name: string | symbol): void => {
-      if (name === "SIGINT") process.nextTick(() => process.emit("SIGINT"));
+      if (name !== "SIGINT") return;
+      process.off("newListener", onListener);
+      process.nextTick(() => process.emit("SIGINT"));
     };
     process.on("newListener", onListener);
     const outcome = await inspect(written(), "--json", json).finally(() =>

@@ -69,6 +69,15 @@ async function hearing(onNote: (line: string) => void, ...args: string[]): Promi
   });
   return { code, out: out!.join("\n"), err: err!.join("\n") };
 }
+/** Does something at the first note that begins so: a second signal would end this process. */
+function at(start: string, act: () => void): (line: string) => void {
+  let isDone = false;
+  return (line) => {
+    if (isDone || !line.startsWith(start)) return;
+    isDone = true;
+    act();
+  };
+}
 const train = (...args: string[]): Promise<Outcome> => hearing(() => {}, ...args);
 const metrics = (run: string): MetricsLine[] => readMetrics(join(run, "metrics.jsonl"));
 const evaluations = (run: string): EvaluationLine[] => readEvaluations(join(run, "eval.jsonl"));
@@ -332,7 +341,7 @@ describe("train stopped", () => {
     const config = configOf({ data: { train: tinyConfig.data.train }, training: { checkpointEvery: 2 } });
     const before = process.listenerCount("SIGINT");
     const stopped = await hearing(
-      (line) => void (line.startsWith("Training ") && process.emit("SIGINT")),
+      at("Training ", () => process.emit("SIGINT")),
       config,
       "--out",
       run,
@@ -385,7 +394,7 @@ describe("train stopped", () => {
     const run = newRun();
     const config = configOf({ training: { evaluateEvery: 1 }, evaluation: { limit: 1 } });
     const stopped = await hearing(
-      (line) => void (line.startsWith("step 1:") && process.emit("SIGTERM")),
+      at("step 1:", () => process.emit("SIGTERM")),
       config,
       "--out",
       run,
@@ -436,7 +445,7 @@ describe("train stopped", () => {
   it("in its last evaluation has no report yet; that comes when it goes on", async () => {
     const run = newRun();
     const stopped = await hearing(
-      (line) => void (line.startsWith("Trained") && process.emit("SIGHUP")),
+      at("Trained", () => process.emit("SIGHUP")),
       configOf({ training: { steps: 2 } }),
       "--out",
       run,
@@ -457,10 +466,7 @@ describe("train stopped", () => {
     process.removeAllListeners("uncaughtException");
     try {
       const { code, out, err } = await hearing(
-        (line) =>
-          void (
-            line.startsWith("step 1:") && process.emit("uncaughtException", new Error("A thread has died."))
-          ),
+        at("step 1:", () => process.emit("uncaughtException", new Error("A thread has died."))),
         configOf({ training: { evaluateEvery: 1 } }),
         "--out",
         run,
@@ -493,11 +499,10 @@ describe("train that fails", () => {
     const [there, gone] = [pictures("one"), join(folder, "gone")];
     try {
       const outcome = await hearing(
-        (line) => {
-          if (!line.startsWith(start)) return;
+        at(start, () => {
           renameSync(there, gone);
           also(run);
-        },
+        }),
         configOf({
           data: { train: source("one"), validation: tinyConfig.data.validation },
           training: { steps: 9, evaluateEvery: 1 },
@@ -532,7 +537,7 @@ describe("train that fails", () => {
       expect.stringMatching(missing),
     ]);
     const stopped = await hearing(
-      (line) => void (line.startsWith("Training ") && process.emit("SIGINT")),
+      at("Training ", () => process.emit("SIGINT")),
       "--out",
       run,
       "--resume",
@@ -541,9 +546,9 @@ describe("train that fails", () => {
   });
 
   it("where nothing can be saved says why", async () => {
-    const { run, code, err } = await failing("step 1:", (at) => {
-      rmSync(join(at, "checkpoints"), { recursive: true });
-      writeFileSync(join(at, "checkpoints"), "");
+    const { run, code, err } = await failing("step 1:", (path) => {
+      rmSync(join(path, "checkpoints"), { recursive: true });
+      writeFileSync(join(path, "checkpoints"), "");
     });
     expect(code).toBe(1);
     expect(err.split("\n").slice(-3)).toEqual([
